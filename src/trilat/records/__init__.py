@@ -1,0 +1,1 @@
+"""Typed, frozen records: what the stages hand to one another. Import from the modules, not from here."""

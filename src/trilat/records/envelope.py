@@ -1,0 +1,24 @@
+"""Envelope: sealed, signed bytes for one audience and one lane. The transport's `send` takes nothing else."""
+
+from msgspec import Struct
+
+from trilat.records.fields import Audience, Count, Trigraph
+from trilat.records.released import Lane
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """A sealed message. `body` is what was signed and what the other side verifies, never a re-encoding.
+
+    kind: the signed payload's type string ("trilat.pull/1", "trilat.batch/1", "trilat.wake/1", ...).
+    exporter / audience / lane repeat what stands inside the signed bytes, for routing only: the receiver
+    believes the inside and refuses an envelope whose outside differs.
+    """
+
+    kind: str
+    sender: Trigraph
+    audience: Audience
+    lane: Lane
+    sequence: Count
+    body: bytes
+    key_id: str
+    signature: bytes

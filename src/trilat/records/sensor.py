@@ -1,0 +1,56 @@
+"""Sensor: what a node knows of one of its sensors. Comes from the configuration, used by feeds, trackers, worlds."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from trilat.records.fields import (
+    AltM,
+    LatDeg,
+    LonDeg,
+    Name,
+    Probability,
+    RangeM,
+    SigmaM,
+    SigmaMS,
+    SigmaRad,
+    Trigraph,
+)
+from trilat.records.label import Label
+
+# radar3d: range, azimuth, elevation (Doppler). radar2d: range, azimuth, perhaps a height (Mode C).
+# bearing: azimuth and elevation only (infrared line of sight). fixes: self-reported positions (ADS-B, AIS).
+# tracks: a foreign tracker's system tracks.
+SensorKind = Literal["radar3d", "radar2d", "bearing", "fixes", "tracks"]
+
+
+class Sensor(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="trilat.sensor/1"
+):
+    """One sensor: where it stands, what it sees how well, and the label of what it reports."""
+
+    id: Name
+    nation: Trigraph
+    kind: SensorKind
+    label: Label
+    lat_deg: LatDeg = 0.0
+    lon_deg: LonDeg = 0.0
+    alt_m: AltM = 0.0
+    sac: Annotated[int, Meta(ge=0, le=255)] | None = None
+    sic: Annotated[int, Meta(ge=0, le=255)] | None = None
+    period_s: Annotated[float, Meta(gt=0, le=3600)] = 4.0
+    range_min_m: RangeM = 0.0
+    range_max_m: RangeM = 400_000.0
+    elevation_min_rad: float = -0.05
+    elevation_max_rad: float = 1.5707963267948966
+    alt_min_m: AltM = -1_000.0
+    alt_max_m: AltM = 40_000.0
+    detection_probability: Probability = 0.9
+    clutter_per_scan: Annotated[float, Meta(ge=0, le=1e6)] = 5.0
+    sigma_range_m: SigmaM = 75.0
+    sigma_azimuth_rad: SigmaRad = 0.0015
+    sigma_elevation_rad: SigmaRad = 0.002
+    sigma_height_m: SigmaM = 50.0
+    sigma_doppler_m_s: SigmaMS = 5.0
+    sigma_horizontal_m: SigmaM = 50.0
+    sigma_vertical_m: SigmaM = 50.0

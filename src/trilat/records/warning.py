@@ -1,0 +1,102 @@
+"""Warning and what answers it: acknowledgement, retraction, receipt, recall. All travel on the flash lane."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from trilat.records.fields import (
+    Count,
+    LatDeg,
+    LonDeg,
+    Name,
+    Probability,
+    Sha256,
+    ShortText,
+    SigmaM,
+    Text,
+    TimeNs,
+    Trigraph,
+)
+from trilat.records.label import Label
+from trilat.records.report import Pedigree
+
+WarningState = Literal["detected", "assessed", "issued", "updated", "track-lost", "passed", "stood-down", "retracted"]
+
+
+class WarningArea(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a warning holds: a circle and a name; polygons come with the warning stage."""
+
+    name: ShortText
+    lat_deg: LatDeg
+    lon_deg: LonDeg
+    radius_m: SigmaM
+    probability: Probability = 1.0
+
+
+class Warning(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.warning/1"):  # noqa: A001 - the field's word
+    """One state of one warning for one audience. (originator of the label, id) names it; `version` rises with each state."""
+
+    id: Name
+    version: Count
+    state: WarningState
+    t_ns: TimeNs
+    label: Label
+    pedigree: Pedigree
+    kind: Name
+    headline: ShortText
+    text: Text = ""
+    areas: tuple[WarningArea, ...] = ()
+    event_t_ns: TimeNs | None = None
+    expires_ns: TimeNs
+    confidence: Probability | None = None
+    raised_by: Name
+
+
+class Acknowledgement(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.acknowledgement/1"):
+    """A named person at a named station of a nation has seen (or handled) a warning."""
+
+    warning_originator: Trigraph
+    warning_id: Name
+    warning_version: Count
+    kind: Literal["seen", "acknowledged", "handled"]
+    nation: Trigraph
+    station: Name
+    by: Name
+    t_ns: TimeNs
+    label: Label
+
+
+class Retraction(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.retraction/1"):
+    """A warning of one's own node is taken back. "issued-in-error" is not "threat-over"."""
+
+    warning_id: Name
+    warning_version: Count
+    reason: Literal["issued-in-error", "threat-over", "superseded", "reinstated"]
+    text: Text = ""
+    by: Name
+    t_ns: TimeNs
+    label: Label
+
+
+class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.receipt/1"):
+    """What a partner has durably: everything of a lane and epoch up to a sequence number and its head hash."""
+
+    nation: Trigraph
+    exporter: Trigraph
+    lane: Literal["flash", "state", "history"]
+    epoch: Count
+    sequence: Count
+    head: Sha256
+    t_ns: TimeNs
+
+
+class Recall(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.recall/1"):
+    """The originator withdraws records it released: named by lane, epoch and sequence numbers."""
+
+    lane: Literal["flash", "state", "history"]
+    epoch: Count
+    sequences: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=1000)]
+    reason: ShortText
+    by: Name
+    t_ns: TimeNs
+    label: Label
