@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from trilat.records.fields import (
     AltM,
+    ElevationRad,
     LatDeg,
     LonDeg,
     Name,
@@ -24,15 +25,11 @@ from trilat.records.label import Label
 SensorKind = Literal["radar3d", "radar2d", "bearing", "fixes", "tracks"]
 
 
-class Sensor(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", tag="trilat.sensor/1"
-):
-    """One sensor: where it stands, what it sees how well, and the label of what it reports."""
+class SensorSite(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where a sensor stands and what it sees how well: all of a sensor but whose it is and who may have its reports."""
 
     id: Name
-    nation: Trigraph
     kind: SensorKind
-    label: Label
     lat_deg: LatDeg = 0.0
     lon_deg: LonDeg = 0.0
     alt_m: AltM = 0.0
@@ -41,8 +38,8 @@ class Sensor(
     period_s: Annotated[float, Meta(gt=0, le=3600)] = 4.0
     range_min_m: RangeM = 0.0
     range_max_m: RangeM = 400_000.0
-    elevation_min_rad: float = -0.05
-    elevation_max_rad: float = 1.5707963267948966
+    elevation_min_rad: ElevationRad = -0.05
+    elevation_max_rad: ElevationRad = 1.5707963267948966
     alt_min_m: AltM = -1_000.0
     alt_max_m: AltM = 40_000.0
     detection_probability: Probability = 0.9
@@ -54,3 +51,10 @@ class Sensor(
     sigma_doppler_m_s: SigmaMS = 5.0
     sigma_horizontal_m: SigmaM = 50.0
     sigma_vertical_m: SigmaM = 50.0
+
+
+class Sensor(SensorSite, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.sensor/1"):
+    """One sensor of one nation, with the label of what it reports."""
+
+    nation: Trigraph
+    label: Label
