@@ -1,0 +1,24 @@
+"""The command line. Each command is a module of this folder that defines `command`; this table says which there are.
+
+To add one: write `trilat/cli/NAME.py` with a click command called `command`, import numpy, numba, the web and every stage
+inside functions, and add its line here (a house test compares the table with the files).
+"""
+
+from __future__ import annotations
+
+import click
+
+import trilat
+from trilat.cli.frame import Command, LazyGroup
+
+# The order is the one in which a newcomer meets them; each line is written as in the list of `trilat --help`.
+COMMANDS: dict[str, Command] = {
+    "schema": Command("trilat.cli.schema:command", "Print the JSON Schema of the records."),
+    "bench": Command("trilat.cli.bench:command", "Measure this build on this machine."),
+}
+
+
+@click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(trilat.__version__, prog_name="trilat", message="%(prog)s %(version)s")
+def main() -> None:
+    """Trilat: the shared warning and awareness system of allies."""

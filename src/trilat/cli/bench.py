@@ -1,0 +1,17 @@
+"""`trilat bench`: benchmarks by name, each a module `trilat/cli/bench_NAME.py` that defines `command`.
+
+Every benchmark prints its figures with the sizes they were measured at, and takes `--tiny` so that a test can run it.
+"""
+
+from __future__ import annotations
+
+import click
+
+from trilat.cli.frame import Command, LazyGroup
+
+BENCHMARKS: dict[str, Command] = {}
+
+
+@click.group(cls=LazyGroup, commands_table=BENCHMARKS)
+def command() -> None:
+    """Measure this build on this machine; `make bench` runs them all."""

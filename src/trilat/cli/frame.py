@@ -1,0 +1,68 @@
+"""The frame of the command line: groups whose commands are imported only when they are called.
+
+`trilat --help` must answer at once, so a group knows of each command no more than a `Command`: where it stands and one line
+of help. The module behind it is imported when that command is run or its own `--help` is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import click
+
+from trilat.errors import TrilatError
+
+# What a command ends with: 0 done, 1 an error of ours with its code on stderr, 2 wrong usage (click's own).
+EXIT_ERROR = 1
+
+
+class Command(NamedTuple):
+    """One command of a group: `target` is "module:attribute", `help` the line that `--help` of the group shows."""
+
+    target: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """A click group over a table of commands, each imported when it is called."""
+
+    def __init__(self, *args: Any, commands_table: dict[str, Command] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands_table = commands_table if commands_table is not None else {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the table's own order, which is the order in which a newcomer meets them."""
+        del ctx
+        return list(self.commands_table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; None when the table does not hold it."""
+        del ctx
+        entry = self.commands_table.get(cmd_name)
+        return None if entry is None else load(entry)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table alone, importing none of them."""
+        del ctx
+        if not self.commands_table:
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in self.commands_table.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error of ours becomes its code, its sentence and its remedy on stderr, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except TrilatError as error:
+            click.echo(f"trilat: {error}", err=True)
+            ctx.exit(EXIT_ERROR)
+
+
+def load(entry: Command) -> click.Command:
+    """Import the command an entry names; raises TypeError when the attribute is no click command."""
+    module, _, attribute = entry.target.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{entry.target} is not a click command")
+    return command
