@@ -1,0 +1,1 @@
+"""The node: the only place that composes the stages into one running whole."""

@@ -1,0 +1,118 @@
+"""The configuration: read, overridden, checked, and its errors name file, line and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from trilat.errors import ConfigError
+from trilat.node import config as node_config
+
+MINIMAL = """\
+nation = "JPN"
+mode = "exercise:demo"
+name = "jpn-1"
+directory = "run/jpn"
+keys = "keys/jpn"
+
+[[sensor]]
+id = "JPN/ridge"
+kind = "radar2d"
+sac = 200
+sic = 1
+
+[sensor.label]
+level = 1
+rel_to = ["USA", "KOR"]
+
+[[feed]]
+name = "ridge"
+format = "asterix"
+url = "udp://127.0.0.1:0"
+sensors = ["JPN/ridge"]
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refused(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        node_config.load(write(tmp_path, text), environ)
+    return caught.value
+
+
+def test_minimal_configuration_has_sensible_defaults(tmp_path: Path) -> None:
+    """A minimal file loads, paths become absolute beside it, and sensors carry a full label."""
+    config = node_config.load(write(tmp_path, MINIMAL))
+
+    assert config.directory == str(tmp_path / "run/jpn")
+    sensor = node_config.sensors_of(config)[0]
+    assert ("JPN", ("KOR", "USA"), 1) == (sensor.label.originator, sensor.label.rel_to, sensor.label.level)
+    assert (node_config.mode_of(config).kind, node_config.mode_of(config).id) == ("exercise", "demo")
+
+
+def test_sensor_without_label_is_for_the_own_nation_only(tmp_path: Path) -> None:
+    """A missing label means own nation only: the highest level and nobody in rel_to."""
+    config = node_config.load(write(tmp_path, MINIMAL.replace('[sensor.label]\nlevel = 1\nrel_to = ["USA", "KOR"]\n', "")))
+
+    label = node_config.sensors_of(config)[0].label
+    assert ((), 4) == (label.rel_to, label.level)
+
+
+def test_mode_has_no_default(tmp_path: Path) -> None:
+    """A configuration without a mode is refused by name."""
+    assert refused(tmp_path, MINIMAL.replace('mode = "exercise:demo"\n', "")).name == "mode-missing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "word"),
+    [
+        ('kind = "radar2d"', 'kind = "radar2d"\nrnge_max_m = 3.0', 10, "rnge_max_m"),
+        ("sac = 200", "sac = 300", 10, "300"),
+        ('sensors = ["JPN/ridge"]', 'sensors = ["JPN/other"]', 21, "JPN/other"),
+        ('mode = "exercise:demo"', 'mode = "exercise"', 2, "mode"),
+        ('name = "jpn-1"', 'name = "jpn-1"\ncolour = "blue"', 4, "colour"),
+    ],
+)
+def test_errors_name_file_line_and_offender(tmp_path: Path, old: str, new: str, line: int, word: str) -> None:
+    """A wrong setting is refused with the file, its line, the offending word and what to do."""
+    error = refused(tmp_path, MINIMAL.replace(old, new))
+
+    assert error.name == "config-value"
+    assert f"node.toml:{line}:" in str(error), str(error)
+    assert word in str(error) or word == "300"
+    assert "What to do" in str(error)
+
+
+def test_syntax_error_names_the_line(tmp_path: Path) -> None:
+    """Broken TOML is refused with the parser's line."""
+    error = refused(tmp_path, MINIMAL + "broken = [\n")
+
+    assert error.name == "config-syntax"
+    assert "line" in str(error)
+
+
+def test_missing_file_is_a_named_error(tmp_path: Path) -> None:
+    """A path that is not there is refused by name."""
+    with pytest.raises(ConfigError, match="TRI-0001"):
+        node_config.load(tmp_path / "absent.toml")
+
+
+def test_environment_overrides_settings(tmp_path: Path) -> None:
+    """TRILAT_PAGE__PORT and TRILAT_NAME override the file; unknown ones are refused as unknown settings are."""
+    config = node_config.load(write(tmp_path, MINIMAL), {"TRILAT_PAGE__PORT": "8443", "TRILAT_NAME": "other", "HOME": "x"})
+
+    assert (8443, "other") == (config.page.port, config.name)
+    assert "colour" in str(refused(tmp_path, MINIMAL, {"TRILAT_COLOUR": "blue"}))
+
+
+def test_names_stand_once_and_partners_are_others(tmp_path: Path) -> None:
+    """A sensor named twice and a partner of the own nation are refused."""
+    twice = MINIMAL + '\n[[sensor]]\nid = "JPN/ridge"\nkind = "radar2d"\n'
+    own = MINIMAL + '\n[[partner]]\nnation = "JPN"\nfile = "x.toml"\n'
+
+    assert "stands twice" in str(refused(tmp_path, twice))
+    assert "own nation" in str(refused(tmp_path, own))
