@@ -1,0 +1,1 @@
+"""Exchange: sealed, signed, ordered, resumed. Sans-IO but for `nats`, `server` and `keyfiles`."""
