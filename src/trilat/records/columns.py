@@ -25,6 +25,7 @@ FLAG_TEST = 2
 FLAG_SPI = 4
 FLAG_EMERGENCY = 8
 FLAG_MILITARY_EMERGENCY = 16
+FLAG_BAROMETRIC = 32  # alt_m is a pressure altitude (ISA, 1013.25 hPa): no geometric one was known
 
 REPORT_DTYPE = np.dtype(
     [
