@@ -1,1 +1,1 @@
-"""Exchange: sealed, signed, ordered, resumed. Sans-IO but for `nats`, `server` and `keyfiles`."""
+"""Exchange: sealed, signed, ordered, resumed. Sans-IO but for `nats`, `server`, `keyfiles` and `drive`."""

@@ -10,8 +10,9 @@ class Envelope(Struct, frozen=True, kw_only=True):
     """A sealed message. `body` is what was signed and what the other side verifies, never a re-encoding.
 
     kind: the signed payload's type string ("trilat.pull/1", "trilat.batch/1", "trilat.wake/1", ...).
-    exporter / audience / lane repeat what stands inside the signed bytes, for routing only: the receiver
-    believes the inside and refuses an envelope whose outside differs.
+    sender / audience / lane / sequence / key_id repeat what stands inside the signed bytes, for routing only: the
+    receiver believes the inside and refuses an envelope whose outside differs.
+    payload: a batch's salted records, bound to `body` by the Merkle root that stands in it; empty otherwise.
     """
 
     kind: str
@@ -22,3 +23,4 @@ class Envelope(Struct, frozen=True, kw_only=True):
     body: bytes
     key_id: str
     signature: bytes
+    payload: bytes = b""
