@@ -1,8 +1,8 @@
-"""Keys of a nation: a small CA, certificates with node names, signing keys bound to one mode, NKeys, fingerprints.
+"""Keys of a nation: a small CA, certificates with node names, signing keys bound to one use, NKeys, fingerprints.
 
 Everything here is a pure function of seeds and times: no file, no chance, no clock (`keyfiles.py` does those). Certificates are
 Ed25519 (RFC 8410) X.509 (RFC 5280), so that the same seed, name and time give the same bytes. One key set belongs to one nation
-and one mode, and every name in it says so: a live node and an exercise node can never be taken for one another.
+and one use (live, or exercise and replay), and every name in it says so: the two can never be taken for one another.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Meta, Struct
 
 from trilat.errors import ExchangeError
+from trilat.exchange.sign import KeyUse, key_id_of
 from trilat.records.fields import Count, TimeNs, Trigraph
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -33,12 +34,11 @@ INVITE_BYTES_MAX = 64 * 1024
 DOMAIN = "trilat.internal"
 
 Role = Literal["node", "client"]
-ModeText = Annotated[str, Meta(pattern="^(live|(exercise|replay):[A-Za-z0-9._-]{1,64})$")]
 Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Pem = Annotated[str, Meta(min_length=1, max_length=8192)]
 NKeyPublic = Annotated[str, Meta(pattern="^U[A-Z2-7]{55}$")]
 Address = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$")]
-KeyId = Annotated[str, Meta(pattern="^[A-Z]{3}-[0-9a-f]{16}$")]
+KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 
 _SEED_PREFIX = 18 << 3  # NATS NKey version byte of a seed: base32 begins with "S"
 _USER_PREFIX = 20 << 3  # of a user: "U"
@@ -55,28 +55,31 @@ class SigningPublic(Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     def valid(self, now_ns: int) -> bool:
         """Tell whether a signature by this key may be believed at a time."""
-        began = self.not_before_ns - CLOCK_SLACK_NS <= now_ns
-        return began and (self.not_after_ns is None or now_ns <= self.not_after_ns) and self.revoked_ns is None
+        ended = self.revoked_ns is not None or (self.not_after_ns is not None and now_ns > self.not_after_ns)
+        return self.not_before_ns <= now_ns and not ended
 
 
 class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The public part of a key directory (`identity.toml`): whose it is, its certificates and signing keys."""
+    """The public part of a key directory (`identity.toml`): whose it is, its root certificate and signing keys."""
 
     nation: Trigraph
-    mode: ModeText
+    use: KeyUse
     created_ns: TimeNs
     ca_certificate: Pem
-    server_certificate: Pem
-    client_certificate: Pem
     signing: Annotated[tuple[SigningPublic, ...], Meta(min_length=1, max_length=64)]
     nats_generation: Count = 1
 
 
 class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The private part (`node.key`), without the CA's key, which stands apart so that it can be carried away."""
+    """The private part (`node.key`), without the CA's key, which stands apart so that it can be carried away.
+
+    The TLS certificates stand beside their keys, so that both are renewed in one write.
+    """
 
     server: Key32
+    server_certificate: Pem
     client: Key32
+    client_certificate: Pem
     nats: Key32
     signing: dict[str, Key32]
 
@@ -87,7 +90,7 @@ class Invite(
     """What one nation tells one partner: its CA, signing keys, NATS addresses, and the NKeys with which it will call."""
 
     nation: Trigraph
-    mode: ModeText
+    use: KeyUse
     audience: Trigraph
     issued_ns: TimeNs
     ca_certificate: Pem
@@ -101,7 +104,7 @@ class PartnerFile(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     """One pinned partner (`partners/JPN.toml`): an accepted invite. `revoked_ns` stops everything to and from it."""
 
     nation: Trigraph
-    mode: ModeText
+    use: KeyUse
     accepted_ns: TimeNs
     issued_ns: TimeNs
     fingerprint: Annotated[str, Meta(max_length=64)]
@@ -139,15 +142,10 @@ def public_of(seed: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
-def key_id(nation: str, public: bytes) -> str:
-    """Return the name of a signing key: the nation and 64 bits of the key's hash."""
-    return f"{nation}-{hashlib.sha256(public).hexdigest()[:16]}"
-
-
-def signing_public(nation: str, seed: bytes, not_before_ns: int) -> SigningPublic:
+def signing_public(seed: bytes, not_before_ns: int) -> SigningPublic:
     """Return the public half of a signing key seed."""
     public = public_of(seed)
-    return SigningPublic(id=key_id(nation, public), public=public, not_before_ns=not_before_ns)
+    return SigningPublic(id=key_id_of(public), public=public, not_before_ns=not_before_ns)
 
 
 def private_pem(seed: bytes) -> bytes:
@@ -159,16 +157,16 @@ def private_pem(seed: bytes) -> bytes:
 # --- certificates ---------------------------------------------------------------------------------------------------
 
 
-def node_name(nation: str, mode: str, role: Role) -> str:
+def node_name(nation: str, use: str, role: Role) -> str:
     """Return the DNS name in a certificate: `node.exercise.jpn.trilat.internal`."""
-    return f"{role}.{mode.partition(':')[0]}.{nation.lower()}.{DOMAIN}"
+    return f"{role}.{use}.{nation.lower()}.{DOMAIN}"
 
 
-def ca_certificate(seed: bytes, nation: str, mode: str, now_ns: int) -> str:
-    """Return the PEM of a nation's root: it can vouch for names of this nation and mode kind only (name constraints)."""
-    name = _name(nation, f"Trilat {nation} {mode} root")
+def ca_certificate(seed: bytes, nation: str, use: str, now_ns: int) -> str:
+    """Return the PEM of a nation's root: it can vouch for names of this nation and use only (name constraints)."""
+    name = _name(nation, f"Trilat {nation} {use} root")
     key = Ed25519PrivateKey.from_private_bytes(seed)
-    zone = node_name(nation, mode, "node").partition(".")[2]
+    zone = node_name(nation, use, "node").partition(".")[2]
     builder = _builder(name, name, key.public_key(), now_ns, CA_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(x509.NameConstraints([x509.DNSName(zone)], None), critical=True)
@@ -333,7 +331,7 @@ def open_invite(raw: bytes) -> Invite:
 
 
 def accept(invite: Invite, raw: bytes, own: Identity, pinned: PartnerFile | None, said: str | None, now_ns: int) -> PartnerFile:
-    """Return the pin of an invite that is for us, of our mode, and vouched for.
+    """Return the pin of an invite that is for us, of our use, and vouched for.
 
     `said` is the fingerprint heard from the partner; without one the invite must be newer than the pin and by the
     pinned root (a rotation). Raises ExchangeError invite-for-another, mode-mismatch, invite-fingerprint, invite-old,
@@ -341,8 +339,8 @@ def accept(invite: Invite, raw: bytes, own: Identity, pinned: PartnerFile | None
     """
     if (invite.audience, invite.nation) != (own.nation, invite.nation) or invite.nation == own.nation:
         raise ExchangeError("invite-for-another", f"It is from {invite.nation} for {invite.audience}; this node is {own.nation}.")
-    if invite.mode != own.mode:
-        raise ExchangeError("mode-mismatch", f"The invite is for {invite.mode}, these keys for {own.mode}.")
+    if invite.use != own.use:
+        raise ExchangeError("mode-mismatch", f"The invite is for {invite.use} use, these keys for {own.use} use.")
     check_dates(x509.load_pem_x509_certificate(invite.ca_certificate.encode()), now_ns)
     if said is not None and not same_fingerprint(said, fingerprint(raw)):
         raise ExchangeError("invite-fingerprint", f"Heard {said!r}, the file has {fingerprint(raw)!r}.")
