@@ -1,0 +1,1 @@
+"""Exercise: scenarios, the world that feeds nodes real bytes, scoring."""

@@ -1,0 +1,125 @@
+"""Traffic: where every invented aircraft and ship of a scenario is at a time. A pure function of scenario and time."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trilat.exercise.scenario import Corridor, Scenario
+from trilat.kernels import geodesy
+
+Array = NDArray[np.float64]
+
+STEP_M = 400.0
+# How wide a corner is rounded: an airliner turns within some kilometres, a ship within some hundred metres.
+CORNER_M = {"air": 30_000.0, "sea": 2_400.0}
+LATERAL_M = {"air": 6_000.0, "sea": 1_800.0}
+_DIFFERENCE_S = 0.5
+# Each passage along a corridor is another aircraft or ship; identities repeat after this many.
+PASSAGES = 64
+AIR_ADDRESS_BASE = 0xF0_0000  # a block that no state uses for registered aircraft
+SEA_MMSI_BASE = 431_900_000
+
+
+class Movers(NamedTuple):
+    """Everything that moves at one time, in a fixed order. Arrays of length n; position and velocity are ECEF (n, 3)."""
+
+    position_m: Array
+    velocity_m_s: Array
+    geodetic: Array
+    sea: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    identity: NDArray[np.int64]
+
+
+class _Path(NamedTuple):
+    along_m: Array
+    place: Array  # (k, 3) on the ellipsoid
+    left: Array  # (k, 3) unit vectors to the left of the way
+
+
+class Traffic:
+    """All movers of a scenario. `at(t_s)` gives them t_s seconds after the start, for any t_s >= 0."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        rng = np.random.default_rng(scenario.seed)
+        self._paths = [_path(corridor) for corridor in scenario.corridor]
+        counts = [corridor.count for corridor in scenario.corridor]
+        total = sum(counts)
+        self._path_of = np.repeat(np.arange(len(counts)), counts)
+        low, high = (np.repeat([c.speed_m_s[i] for c in scenario.corridor], counts) for i in (0, 1))
+        self._speed_m_s = rng.uniform(low, high)
+        floor, ceiling = (np.repeat([c.alt_m[i] for c in scenario.corridor], counts) for i in (0, 1))
+        self._alt_m = np.round(rng.uniform(floor, ceiling) / 304.8) * 304.8  # thousands of feet, as flown
+        self.sea = np.repeat([c.domain == "sea" for c in scenario.corridor], counts)
+        self._alt_m[self.sea] = 0.0
+        self.silent = np.repeat([c.silent for c in scenario.corridor], counts)
+        spread_m = np.where(self.sea, LATERAL_M["sea"], LATERAL_M["air"])
+        self._offset_m = rng.uniform(-1.0, 1.0, total) * spread_m
+        # Evenly spread with some chance, so that a page is neither empty nor bunched at the start.
+        within = np.concatenate([np.arange(n) / n for n in counts]) if counts else np.zeros(0)
+        self._phase = within + rng.uniform(-0.2, 0.2, total) / np.repeat(counts, counts)
+        self._backwards = rng.random(total) < 0.5
+
+    def at(self, t_s: float) -> Movers:
+        """Return every mover at t_s seconds after the start."""
+        before, identity_before = self._place(t_s - _DIFFERENCE_S)
+        after, identity_after = self._place(t_s + _DIFFERENCE_S)
+        position, identity = self._place(t_s)
+        velocity = (after - before) / (2.0 * _DIFFERENCE_S)
+        # Where one passage ends and the next begins the difference is no velocity: stand still for that second.
+        velocity[identity_after != identity_before] = 0.0
+        return Movers(position, velocity, geodesy.ecef_to_geodetic(position), self.sea, self.silent, identity)
+
+    def _place(self, t_s: float) -> tuple[Array, NDArray[np.int64]]:
+        position = np.empty((len(self._speed_m_s), 3))
+        passage = np.empty(len(self._speed_m_s), np.int64)
+        for k, path in enumerate(self._paths):
+            rows = np.flatnonzero(self._path_of == k)
+            length_m = path.along_m[-1]
+            run_m = self._phase[rows] * length_m + self._speed_m_s[rows] * t_s
+            passage[rows] = np.floor(run_m / length_m).astype(np.int64)
+            along_m = run_m - passage[rows] * length_m
+            along_m = np.where(self._backwards[rows], length_m - along_m, along_m)
+            place = _interpolate(along_m, path.along_m, path.place)
+            left = _interpolate(along_m, path.along_m, path.left)
+            up = place / np.linalg.norm(place, axis=1, keepdims=True)
+            position[rows] = place + left * self._offset_m[rows, None] + up * self._alt_m[rows, None]
+        identity = np.arange(len(passage)) * PASSAGES + passage % PASSAGES
+        return position, identity
+
+
+def _interpolate(at: Array, grid: Array, values: Array) -> Array:
+    return np.stack([np.interp(at, grid, values[:, i]) for i in range(3)], axis=1)
+
+
+def _path(corridor: Corridor) -> _Path:
+    """Return a corridor as a fine line on the ellipsoid with rounded corners, and the direction to its left."""
+    waypoints = np.asarray(corridor.waypoints, np.float64)
+    corners = geodesy.geodetic_to_ecef(waypoints[:, 0], waypoints[:, 1], 0.0)
+    legs = [_leg(a, b) for a, b in itertools.pairwise(corners)]
+    line = np.concatenate([*legs, corners[-1:]])
+    window = max(3, int(CORNER_M[corridor.domain] / STEP_M) | 1)
+    padded = np.concatenate([np.repeat(line[:1], window // 2, 0), line, np.repeat(line[-1:], window // 2, 0)])
+    kernel = np.full(window, 1.0 / window)
+    smooth = np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(3)], axis=1)
+    ground = geodesy.ecef_to_geodetic(smooth)
+    smooth = geodesy.geodetic_to_ecef(ground[:, 0], ground[:, 1], 0.0)
+    along_m = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(smooth, axis=0), axis=1))])
+    keep = np.concatenate([[True], np.diff(along_m) > 1.0])
+    smooth, along_m = smooth[keep], along_m[keep]
+    heading = np.gradient(smooth, axis=0)
+    left = np.cross(smooth / np.linalg.norm(smooth, axis=1, keepdims=True), heading)
+    return _Path(along_m, smooth, left / np.linalg.norm(left, axis=1, keepdims=True))
+
+
+def _leg(start: Array, end: Array) -> Array:
+    """Return points on the great circle from start (included) to end (left out), about STEP_M apart."""
+    n = max(2, int(np.linalg.norm(end - start) / STEP_M))
+    share = np.arange(n)[:, None] / n
+    chord = start + (end - start) * share
+    radius = np.linalg.norm(start) + (np.linalg.norm(end) - np.linalg.norm(start)) * share
+    return np.asarray(chord / np.linalg.norm(chord, axis=1, keepdims=True) * radius, np.float64)
