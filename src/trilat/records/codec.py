@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from trilat.records.declassification import Declassification
 from trilat.records.released import Released
 from trilat.records.report import Fix, Plot, Refused
 from trilat.records.sensor import Sensor
@@ -30,9 +31,23 @@ RECORDS: tuple[type[Struct], ...] = (
     Recall,
     Released,
     Sensor,
+    Declassification,
 )
 Record = (
-    Plot | Fix | Refused | Track | Tracklet | Area | Warning | Acknowledgement | Retraction | Receipt | Recall | Released | Sensor
+    Plot
+    | Fix
+    | Refused
+    | Track
+    | Tracklet
+    | Area
+    | Warning
+    | Acknowledgement
+    | Retraction
+    | Receipt
+    | Recall
+    | Released
+    | Sensor
+    | Declassification
 )
 
 _encoder = msgspec.msgpack.Encoder(order=None)

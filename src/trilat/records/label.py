@@ -35,7 +35,7 @@ class Consent(Struct, frozen=True, kw_only=True, order=True):
     recipient: Audience
 
 
-class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Label(Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
     """The confidentiality label of a record. Tuples are sorted and unique; an empty `rel_to` means nobody.
 
     level: 0..4 with the fictional names TRILAT-0..4. rel_to: nations (and PUBLIC) beside the originator.
