@@ -1,0 +1,89 @@
+# What a newcomer, a developer and CI run. `make` alone lists it.
+#
+# `setup` holds what a node needs; what only checks and tests need is installed when they are first called.
+# Stamps make a second call cheap: each names what it was made from.
+
+BIN := .venv/bin
+STAMPS := .venv/stamps
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PYTEST := $(BIN)/python -m pytest
+export PYTHONDONTWRITEBYTECODE =
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check bench soak bundle lock reference clean distclean page warm
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(STAMPS)/project page warm ## install what a node needs into .venv, build the page, warm the numba cache
+
+setup-dev: setup $(STAMPS)/dev
+
+demo: setup ## three nodes, three pages, one exercise; Ctrl-C ends all of it
+	$(BIN)/trilat demo
+
+check: setup-dev ## what CI checks without running the system: lint, types, import contracts, house rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(PYTEST) -q tests/house
+
+test: check $(STAMPS)/compare ## every check and every test
+	@sh tools/chromium.sh
+	$(PYTEST) -q --ignore=tests/house
+
+bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
+	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+soak: setup-dev $(STAMPS)/compare ## the long proofs
+	$(PYTEST) -q -m soak
+
+bundle: setup ## a wheelhouse for a machine without network
+	$(BIN)/python tools/bundle.py
+
+lock: setup ## write requirements/*.txt anew (needs the network and pip-tools)
+	$(BIN)/python tools/lock.py
+
+reference: setup ## write docs/reference/ anew from the code
+	$(BIN)/python tools/reference.py
+
+clean: ## remove what was built; .venv stays
+	rm -rf build dist wheelhouse src/trilat/picture/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -f $(STAMPS)/warm
+
+distclean: clean ## remove .venv and the page's modules too
+	rm -rf .venv src/trilat/picture/page/node_modules
+
+$(STAMPS)/python: tools/venv.sh
+	@PYTHON="$(PYTHON)" sh tools/venv.sh
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/runtime: $(STAMPS)/python requirements/build.txt requirements/runtime.txt
+	@echo "install: what a node runs on (requirements/runtime.txt)"
+	@$(PIP) -r requirements/build.txt -r requirements/runtime.txt
+	@touch $@
+
+$(STAMPS)/project: $(STAMPS)/runtime pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/project requirements/dev.txt
+	@echo "install: what checks and tests use (requirements/dev.txt)"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/compare: $(STAMPS)/dev requirements/compare.txt
+	@echo "install: what we compare with (requirements/compare.txt)"
+	@$(PIP) -r requirements/compare.txt
+	@touch $@
+
+page: $(STAMPS)/runtime
+	@$(BIN)/python hatch_build.py
+
+warm: $(STAMPS)/warm
+
+$(STAMPS)/warm: $(STAMPS)/project $(wildcard src/trilat/kernels/*.py)
+	@if [ -e src/trilat/kernels/warm.py ]; then echo "numba: compiling the kernels into their cache"; $(BIN)/python -m trilat.kernels.warm; fi
+	@touch $@
