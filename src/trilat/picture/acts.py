@@ -1,0 +1,96 @@
+"""What a page may say to its node: greetings, selections, and officers' acts. Everything else is refused."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from trilat.records.fields import Audience, Count, Name, Probability, Text, Trigraph
+from trilat.records.warning import WarningArea
+
+ActId = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """Who sits at the page, as the door found out: never taken from what the page says. `view` bounds what is shown."""
+
+    user: Name = "watch-officer"
+    station: Name = "watch"
+    view: Name = "watch"
+
+
+class RaiseWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="raise"):
+    """Raise a warning by hand: for whom, how long it holds, where. The node gives id, version, label and time."""
+
+    act_id: ActId
+    kind: Name
+    headline: Annotated[str, Meta(min_length=1, max_length=200)]
+    text: Text = ""
+    areas: Annotated[tuple[WarningArea, ...], Meta(max_length=20)] = ()
+    rel_to: Annotated[tuple[Audience, ...], Meta(max_length=20)] = ()
+    level: Annotated[int, Meta(ge=0, le=4)] = 1
+    minutes: Annotated[int, Meta(ge=1, le=1440)] = 60
+    confidence: Probability | None = None
+
+
+class AcknowledgeWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="acknowledge"):
+    """Acknowledge one version of a warning, for this nation and station."""
+
+    act_id: ActId
+    originator: Trigraph
+    warning_id: Name
+    version: Count
+    kind: Literal["seen", "acknowledged", "handled"] = "acknowledged"
+
+
+class RetractWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="retract"):
+    """Take back (or reinstate) a warning of one's own node: one person, one act; all who got it are told."""
+
+    act_id: ActId
+    warning_id: Name
+    version: Count
+    reason: Literal["issued-in-error", "threat-over", "superseded", "reinstated"] = "issued-in-error"
+    text: Text = ""
+
+
+Act = RaiseWarning | AcknowledgeWarning | RetractWarning
+
+
+class OfficerAct(Struct, frozen=True, kw_only=True):
+    """An act with the session it came from: what the node's input queue gets."""
+
+    session: Session
+    act: Act
+
+
+class Hello(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="hello"):
+    """The page's first message: where it left off. `epoch` 0 means that it knows nothing yet."""
+
+    protocol: Literal[1]
+    epoch: Count = 0
+    last_sequence: Count = 0
+    last_event: Count = 0
+
+
+class Confirm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="confirm"):
+    """The page has every event up to `event`."""
+
+    event: Count
+
+
+class Select(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="select"):
+    """The page wants details of one track, now and as they change; 0 for none."""
+
+    id: Annotated[int, Meta(ge=0, le=2**32 - 1)]
+
+
+class Resync(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="resync"):
+    """The page's check sum differs: it wants a whole snapshot."""
+
+
+class Perform(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="act"):
+    """An officer's act."""
+
+    act: Act
+
+
+Message = Hello | Confirm | Select | Resync | Perform

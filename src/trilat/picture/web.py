@@ -1,0 +1,409 @@
+"""The pages of a node: HTTP and one WebSocket per page (docs/reference/page-protocol.md). The picture's only server I/O.
+
+Track frames are latest-wins: a page that falls behind gets one delta over all it missed, so the server holds nothing for it.
+Warnings, acknowledgements and answers are numbered events that are never dropped; a page that stops confirming is cut and
+resumes when it is back.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import uvicorn
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from trilat.errors import TrilatError, code_of
+from trilat.picture import acts
+from trilat.picture.cop import Cop
+
+STATIC = Path(__file__).with_name("static")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+# Everything the page needs comes from its node; MapLibre starts its worker from an own file; deck.gl draws to canvases.
+POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "geolocation=(), camera=(), microphone=()",
+}
+CLOSE_POLICY, CLOSE_TOO_MANY, CLOSE_SLOW, CLOSE_BAD = 1008, 1013, 4008, 4002
+
+OnAct = Callable[[acts.OfficerAct], Awaitable[None]]
+Health = Callable[[], tuple[bool, Mapping[str, Any]]]
+Door = Callable[[HTTPConnection], acts.Session | None]
+
+
+class WebSettings(Struct, frozen=True, kw_only=True):
+    """Bounds of the web side. hosts: names by which the page may be called beside loopback; origins: likewise, in full."""
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    sessions_max: int = 64
+    message_bytes_max: int = 65_536
+    unconfirmed_max: int = 1_000
+    send_timeout_s: float = 10.0
+    status_ms: int = 1_000
+    acts_per_minute_max: int = 60
+    acts_kept_max: int = 1_000
+
+
+class _Page:
+    """One open page: what it has, what it wants, how often it acts."""
+
+    def __init__(self, socket_: WebSocket, session: acts.Session, number: int) -> None:
+        self.socket = socket_
+        self.session = session
+        self.number = number
+        self.wake = asyncio.Event()
+        self.sequence: int | None = None
+        self.event = -1
+        self.confirmed = -1
+        self.selected = 0
+        self.selected_is_new = False
+        self.greeted = False
+        self.status_due_s = 0.0
+        self.act_times_s: list[float] = []
+        self.notes: list[dict[str, Any]] = []
+
+
+class Hub:
+    """The open pages of one picture. The node calls `publish` after each `Cop.step`, on the loop that serves the pages."""
+
+    def __init__(self, cop: Cop, on_act: OnAct, settings: WebSettings | None = None) -> None:
+        self.cop = cop
+        self.on_act = on_act
+        self.settings = settings or WebSettings()
+        self.pages: set[_Page] = set()
+        self.counts = {"sessions": 0, "refused": 0, "cut": 0, "acts": 0, "bytes_sent": 0}
+        self._acts_seen: OrderedDict[str, None] = OrderedDict()
+        self._frames: dict[tuple[str, int | None], bytes] = {}
+
+    def publish(self) -> None:
+        """Tell every page that there may be something new. Frames are built when sent, once per view and starting point."""
+        self._frames.clear()
+        for page in self.pages:
+            page.wake.set()
+
+    def _frame(self, view: str, since: int | None) -> bytes:
+        key = (view, since)
+        if key not in self._frames:
+            self._frames[key] = self.cop.frames(view, since)
+        return self._frames[key]
+
+    async def open(self, websocket: WebSocket, session: acts.Session) -> None:
+        """Serve one page until it leaves or is cut."""
+        if len(self.pages) >= self.settings.sessions_max:
+            self.counts["refused"] += 1
+            await websocket.close(CLOSE_TOO_MANY, "too many pages are open")
+            return
+        await websocket.accept()
+        self.counts["sessions"] += 1
+        page = _Page(websocket, session, self.counts["sessions"])
+        self.pages.add(page)
+        try:
+            await self._serve(page)
+        finally:
+            self.pages.discard(page)
+
+    async def _serve(self, page: _Page) -> None:
+        tasks = [asyncio.ensure_future(self._receive(page)), asyncio.ensure_future(self._send(page))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        if any(isinstance(result, TimeoutError) for result in results):
+            self.counts["cut"] += 1
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+                async with asyncio.timeout(1):
+                    await page.socket.close(CLOSE_SLOW, "the page does not keep up")
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, (TimeoutError, WebSocketDisconnect)):
+                raise result
+
+    # From the page --------------------------------------------------------------------------------------------------
+
+    async def _receive(self, page: _Page) -> None:
+        while True:
+            raw = await page.socket.receive()
+            if raw["type"] == "websocket.disconnect":
+                return
+            try:
+                message = msgspec.json.decode(raw.get("text") or raw.get("bytes") or b"", type=acts.Message)
+            except msgspec.DecodeError as error:
+                self.counts["refused"] += 1
+                await page.socket.close(CLOSE_BAD, str(error)[:100])
+                return
+            await self._take(page, message)
+            page.wake.set()
+
+    async def _take(self, page: _Page, message: acts.Message) -> None:
+        match message:
+            case acts.Hello():
+                self._greet(page, message)
+            case acts.Confirm():
+                page.confirmed = max(page.confirmed, min(message.event, page.event))
+            case acts.Select():
+                page.selected, page.selected_is_new = message.id, True
+            case acts.Resync():
+                page.sequence = None
+            case acts.Perform():
+                await self._act(page, message.act)
+
+    def _greet(self, page: _Page, hello: acts.Hello) -> None:
+        same = hello.epoch == self.cop.hello(page.session.view)["epoch"]
+        page.sequence = hello.last_sequence if same and hello.last_sequence else None
+        page.event = hello.last_event if same and hello.last_event else -1
+        page.confirmed = page.event
+        page.greeted = True
+        told = self.cop.hello(page.session.view)
+        who = {"session": f"{told['epoch']}-{page.number}", "user": page.session.user, "station": page.session.station}
+        page.notes.append({**told, **who, "resumed": same})
+
+    async def _act(self, page: _Page, act: acts.Act) -> None:
+        if act.act_id in self._acts_seen:
+            return
+        now_s = asyncio.get_running_loop().time()
+        page.act_times_s = [t for t in page.act_times_s if now_s - t < 60.0]
+        if len(page.act_times_s) >= self.settings.acts_per_minute_max:
+            page.notes.append(_refused(act, "act-rate", "Too many acts in one minute."))
+            return
+        page.act_times_s.append(now_s)
+        self._acts_seen[act.act_id] = None
+        while len(self._acts_seen) > self.settings.acts_kept_max:
+            self._acts_seen.popitem(last=False)
+        self.counts["acts"] += 1
+        try:
+            await self.on_act(acts.OfficerAct(session=page.session, act=act))
+        except TrilatError as error:
+            page.notes.append(_refused(act, error.name, str(error)))
+
+    # To the page ----------------------------------------------------------------------------------------------------
+
+    async def _send(self, page: _Page) -> None:
+        while True:
+            await page.wake.wait()
+            page.wake.clear()
+            if page.greeted:
+                await self._send_due(page)
+
+    async def _send_due(self, page: _Page) -> None:
+        while page.notes:
+            await self._text(page, msgspec.json.encode(page.notes.pop(0)))
+        await self._send_events(page)
+        await self._send_status(page)
+        view = page.session.view
+        if page.sequence is None:
+            page.sequence = self.cop.sequence(view)
+            await self._bytes(page, self._frame(view, None))
+            await self._bytes(page, self.cop.trails(view))
+        elif page.sequence != (sequence := self.cop.sequence(view)):
+            frame = self._frame(view, page.sequence)
+            page.sequence = sequence
+            await self._bytes(page, frame)
+
+    async def _send_events(self, page: _Page) -> None:
+        view = page.session.view
+        if page.event == self.cop.event(view):
+            return
+        events = None if page.event < 0 else self.cop.events(view, page.event)
+        if events is None:
+            page.event = page.confirmed = self.cop.event(view)
+            await self._text(page, self.cop.state(view))
+            return
+        for number, raw in events:
+            if number - page.confirmed > self.settings.unconfirmed_max:
+                raise TimeoutError
+            page.event = number
+            await self._text(page, raw)
+
+    async def _send_status(self, page: _Page) -> None:
+        now_s = asyncio.get_running_loop().time()
+        due = now_s >= page.status_due_s
+        if due:
+            page.status_due_s = now_s + self.settings.status_ms / 1000
+            await self._text(page, msgspec.json.encode(self.cop.status(page.session.view)))
+        if page.selected and (due or page.selected_is_new):
+            page.selected_is_new = False
+            told = self.cop.details(page.session.view, page.selected)
+            gone = {"type": "details", "id": page.selected, "gone": True}
+            await self._text(page, msgspec.json.encode(told or gone))
+
+    async def _text(self, page: _Page, raw: bytes) -> None:
+        async with asyncio.timeout(self.settings.send_timeout_s):
+            await page.socket.send_text(raw.decode())
+        self.counts["bytes_sent"] += len(raw)
+
+    async def _bytes(self, page: _Page, raw: bytes) -> None:
+        async with asyncio.timeout(self.settings.send_timeout_s):
+            await page.socket.send_bytes(raw)
+        self.counts["bytes_sent"] += len(raw)
+
+
+def _refused(act: acts.Act, reason: str, text: str) -> dict[str, Any]:
+    return {"type": "answer", "answer": {"act_id": act.act_id, "ok": False, "reason": reason, "text": text}}
+
+
+def one_watch_officer(_: HTTPConnection) -> acts.Session:
+    """The door while there are no accounts: whoever reaches the node's own address is its watch officer."""
+    return acts.Session()
+
+
+class Guard:
+    """Refuses calls under a foreign host name or, for the WebSocket, from a foreign page; adds the security headers."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self.app = app
+        hosts = {urlsplit(origin).netloc.lower() for origin in settings.origins}
+        self.hosts = {*LOOPBACK, *(host.lower() for host in settings.hosts), *(_bare(host) for host in hosts)}
+        self.origins = {origin.lower().rstrip("/") for origin in settings.origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, or refuse it with 421 (host) or 403 (origin)."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if _bare(headers.get("host", "")) not in self.hosts:
+            await self._refuse(scope, receive, send, 421)
+        elif scope["type"] == "websocket" and not self._same_origin(headers):
+            await self._refuse(scope, receive, send, 403)
+        else:
+            await self.app(scope, receive, _with_headers(send))
+
+    def _same_origin(self, headers: Mapping[str, str]) -> bool:
+        origin = headers.get("origin", "").lower()
+        return origin in self.origins or urlsplit(origin).netloc == headers.get("host", "").lower() != ""
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": CLOSE_POLICY, "reason": "origin or host is not allowed"})
+            return
+        answer = PlainTextResponse(f"{code_of('page-host')} this host name is not the page's\n", status)
+        await answer(scope, receive, send)
+
+
+def _bare(host: str) -> str:
+    """Return a Host header without its port."""
+    name = host.lower()
+    return name if name.endswith("]") or ":" not in name else name.rsplit(":", 1)[0]
+
+
+def _with_headers(send: Send) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *extra]}
+        await send(message)
+
+    return wrapped
+
+
+def make_app(
+    hub: Hub,
+    *,
+    live: Health,
+    ready: Health,
+    metrics: Callable[[], bytes],
+    door: Door = one_watch_officer,
+    static: Path = STATIC,
+) -> Starlette:
+    """Return the ASGI application: the page, `/ws`, `/livez` and `/readyz` (200 or 503, JSON), `/metrics` (Prometheus text)."""
+
+    async def index(_: Request) -> Response:
+        if not (static / "index.html").is_file():
+            text = f"{code_of('page-not-built')} The page has not been built. Run `make setup`.\n"
+            return PlainTextResponse(text, 503)
+        return FileResponse(static / "index.html", headers={"cache-control": "no-store"})
+
+    async def page(websocket: WebSocket) -> None:
+        session = door(websocket)
+        if session is None:
+            await websocket.close(CLOSE_POLICY, "not signed in")
+            return
+        await hub.open(websocket, session)
+
+    async def measured(_: Request) -> Response:
+        return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    routes = [
+        Route("/", index),
+        WebSocketRoute("/ws", page),
+        Route("/livez", _health(live)),
+        Route("/readyz", _health(ready)),
+        Route("/metrics", measured),
+        Mount("/assets", StaticFiles(directory=static / "assets", check_dir=False)),
+        Mount("/map", StaticFiles(directory=static / "map", check_dir=False)),
+    ]
+    app = Starlette(routes=routes)
+    app.add_middleware(Guard, settings=hub.settings)
+    return app
+
+
+def _health(check: Health) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        good, told = check()
+        return Response(msgspec.json.encode(told), 200 if good else 503, media_type="application/json")
+
+    return answer
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: ending is the node's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, host: str, port: int, settings: WebSettings | None = None) -> AsyncIterator[int]:
+    """Serve the application while the block runs; yields the bound port (port 0: any free one). OSError when it is taken."""
+    settings = settings or WebSettings()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=128)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=settings.message_bytes_max,
+        ws_per_message_deflate=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    task = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def serve(app: ASGIApp, host: str, port: int, on_bound: Callable[[int], None], settings: WebSettings | None = None) -> None:
+    """Serve the application until cancelled; `on_bound` is told the port. OSError when it is taken."""
+    async with serving(app, host, port, settings) as bound:
+        on_bound(bound)
+        await asyncio.Event().wait()
