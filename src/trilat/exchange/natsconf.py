@@ -1,0 +1,122 @@
+"""The configuration of a nats-server for the exchange: accounts, least permissions, limits, subjects. Text only, no I/O.
+
+One account per partner (`X_JPN`) with two kinds of user: the partner's, who may ask and hear its answers, and our exporter's,
+who may hear its questions and answer. TLS 1.3 from the first byte, client certificates of pinned nations only, an NKey each,
+no JetStream, no monitoring port. Subjects carry the mode, so that two exercises never meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from trilat.exchange import keys as k
+from trilat.exchange.keyfiles import NodeKeys
+from trilat.records.label import Mode
+
+# The largest message; an envelope with its frame must fit (the exchange keeps batches below).
+PAYLOAD_BYTES_MAX = 1 << 20
+# What the server keeps for one client that does not read, before it cuts it.
+PENDING_BYTES_MAX = 8 << 20
+WRITE_DEADLINE_S = 10
+PING_S, PINGS_MAX = 2, 2
+# Before a client has shown its key it has this long; floods of silent connections drain at this pace.
+HANDSHAKE_S = 2
+CONNECTIONS_MAX = 2048
+ACCOUNT_CONNECTIONS_MAX = 16
+SUBSCRIPTIONS_MAX = 32
+CONTROL_LINE_BYTES_MAX = 1024
+LOG_BYTES_MAX, LOGS_MAX = 1 << 20, 3
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """One partner's place on our server: the NKeys of our exporter and of the partner, and the partner's root."""
+
+    audience: str
+    exporter: str
+    users: tuple[str, ...]
+    ca_certificate: str
+
+
+class Subjects:
+    """The subjects of one exporter's exchange with one audience, in one mode."""
+
+    def __init__(self, mode: Mode, audience: str) -> None:
+        # "." separates tokens in NATS, and is allowed in an exercise's id.
+        word = mode.kind if not mode.id else f"{mode.kind}-{mode.id.replace('.', '~')}"
+        self.account = f"X_{audience}"
+        self.pull = f"x.{word}.{audience.lower()}.pull"
+        self.wake = f"x.{word}.{audience.lower()}.wake"
+        self.inbox = f"_INBOX_{audience}"
+
+    def pull_on(self, lane: str) -> str:
+        """Return the subject on which the audience pulls one lane."""
+        return f"{self.pull}.{lane}"
+
+
+def accounts_for(held: NodeKeys, partners: Iterable[k.PartnerFile]) -> tuple[Account, ...]:
+    """Return the accounts of our server: one per partner that is not revoked, ordered by nation."""
+    return tuple(
+        Account(
+            audience=pin.nation,
+            exporter=k.nats_public(held.own_seed(f"export/{pin.nation}")),
+            users=pin.nats_users,
+            ca_certificate=pin.ca_certificate,
+        )
+        for pin in sorted(partners, key=lambda pin: pin.nation)
+        if pin.revoked_ns is None
+    )
+
+
+def accounts_config(mode: Mode, accounts: Sequence[Account], system: str) -> str:
+    """Return the `accounts` block of a nats-server configuration: least permissions, a deny for everything else.
+
+    For an existing cluster, this is what its operator includes.
+    """
+    blocks = [f"  SYS {{ users: [ {{ nkey: {system} }} ] }}"]
+    for account in accounts:
+        at = Subjects(mode, account.audience)
+        rows = [_user(account.exporter, [f"{at.inbox}.>", at.wake], [f"{at.pull}.>"])]
+        rows += [_user(user, [f"{at.pull}.>"], [f"{at.inbox}.>", at.wake]) for user in account.users]
+        limits = f"limits {{ max_connections: {ACCOUNT_CONNECTIONS_MAX}, max_subscriptions: {SUBSCRIPTIONS_MAX} }}"
+        blocks.append(f"  {at.account} {{\n    {limits}\n    users: [\n" + "\n".join(rows) + "\n    ]\n  }")
+    return "accounts {\n" + "\n".join(blocks) + "\n}\nsystem_account: SYS\n"
+
+
+def _user(nkey: str, publish: Sequence[str], subscribe: Sequence[str]) -> str:
+    def listed(subjects: Sequence[str]) -> str:
+        return "[" + ", ".join(f'"{subject}"' for subject in subjects) + "]"
+
+    allowed = f"publish {{ allow: {listed(publish)} }}, subscribe {{ allow: {listed(subscribe)} }}"
+    return f"      {{ nkey: {nkey}, permissions {{ {allowed} }} }}"
+
+
+def server_config(name: str, host: str, port: int, directory: Path, key_path: str, accounts: str) -> str:
+    """Return the whole configuration of our own server; `port` 0 lets the system choose one."""
+    return f"""server_name: "{name}"
+listen: "{host}:{port or -1}"
+ports_file_dir: "{directory}"
+log_file: "{directory / "nats-server.log"}"
+logfile_size_limit: {LOG_BYTES_MAX}
+logfile_max_num: {LOGS_MAX}
+max_payload: {PAYLOAD_BYTES_MAX}
+max_pending: {PENDING_BYTES_MAX}
+max_connections: {CONNECTIONS_MAX}
+max_subscriptions: {SUBSCRIPTIONS_MAX}
+max_control_line: {CONTROL_LINE_BYTES_MAX}
+write_deadline: "{WRITE_DEADLINE_S}s"
+ping_interval: "{PING_S}s"
+ping_max: {PINGS_MAX}
+authorization {{ timeout: {HANDSHAKE_S} }}
+tls {{
+  cert_file: "{directory / "server.crt"}"
+  key_file: "{key_path}"
+  ca_file: "{directory / "roots.crt"}"
+  verify: true
+  handshake_first: true
+  min_version: "1.3"
+  timeout: {HANDSHAKE_S}
+}}
+{accounts}"""
