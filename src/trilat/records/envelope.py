@@ -2,8 +2,7 @@
 
 from msgspec import Struct
 
-from trilat.records.fields import Audience, Count, Trigraph
-from trilat.records.released import Lane
+from trilat.records.fields import Audience, Count, Lane, Trigraph
 
 
 class Envelope(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 The constraints are checked by msgspec when a record is decoded; NaN and infinities fail every range.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -11,6 +11,8 @@ from msgspec import Meta
 Trigraph = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 # Whom something is released to: a nation, or PUBLIC.
 Audience = Annotated[str, Meta(pattern="^([A-Z]{3}|PUBLIC)$")]
+# flash: warnings and what answers them; state: plots, tracklets, tracks; history: backfill and bulk. A connection each.
+Lane = Literal["flash", "state", "history"]
 # Identifiers we or an operator choose: sensor ids, exercise ids, feed names.
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")]
 ShortText = Annotated[str, Meta(max_length=200)]

@@ -1,13 +1,11 @@
 """Released: a record that policy has let go to one audience. Only `policy` makes one; only `exchange` reads one."""
 
-from typing import Literal
-
 from msgspec import Struct
 
-from trilat.records.fields import Audience, Count, Name, Sha256, TimeNs
+from trilat.records.fields import Audience, Count, Lane, Name, Sha256, TimeNs
 from trilat.records.label import Mode
 
-Lane = Literal["flash", "state", "history"]
+__all__ = ["Lane", "Released"]
 
 
 class Released(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.released/1"):
