@@ -1,0 +1,96 @@
+"""What a node says of itself: alive, ready, and figures for Prometheus. Every metric is in METRICS with its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+# A step loop that has not finished a step for this long is not alive.
+STALL_NS_MAX = 15 * 1_000_000_000
+
+
+class Metric(NamedTuple):
+    """One metric: its kind, its labels and what it means (docs/reference/metrics.md is made from this)."""
+
+    kind: str
+    labels: tuple[str, ...]
+    says: str
+
+
+METRICS: dict[str, Metric] = {
+    "trilat_steps_total": Metric("counter", (), "Steps of the node's loop."),
+    "trilat_step_seconds": Metric("gauge", (), "How long the last step took, in seconds."),
+    "trilat_queue_inputs": Metric("gauge", (), "Inputs waiting for the next step."),
+    "trilat_queue_dropped_total": Metric("counter", ("source",), "Inputs dropped because the queue was full, by source."),
+    "trilat_reports_total": Metric("counter", ("source",), "Reports decoded, by feed."),
+    "trilat_refused_total": Metric("counter", ("source", "reason"), "Refused input, by feed and reason."),
+    "trilat_tracks": Metric("gauge", ("layer",), "Live tracks, by layer."),
+    "trilat_released_total": Metric("counter", ("audience", "lane"), "Records released, by audience and lane."),
+    "trilat_received_total": Metric("counter", ("partner", "lane"), "Records received and verified, by partner and lane."),
+    "trilat_link_up": Metric("gauge", ("partner", "lane"), "1 when the partner's lane answers, else 0."),
+    "trilat_link_lag_records": Metric("gauge", ("partner", "lane"), "Records that the partner has not receipted."),
+    "trilat_rejected_total": Metric("counter", ("partner", "reason"), "Envelopes rejected, by partner and reason."),
+    "trilat_pages": Metric("gauge", (), "Open pages."),
+    "trilat_store_degraded": Metric("gauge", (), "1 while the store cannot be written, else 0."),
+    "trilat_journal_entries_total": Metric("counter", (), "Entries in the journal."),
+}
+
+Values = Mapping[str, Mapping[tuple[str, ...], float]]
+
+
+class Health:
+    """The node's facts about itself, filled by the live loop, read by the web side."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in METRICS}
+        self.last_step_ns = 0
+        self.faults: dict[str, str] = {}
+        self.ready: dict[str, bool] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(self.values))
+
+    def put(self, name: str, value: float, *labels: str) -> None:
+        """Set a metric; counters are set to their running total."""
+        self.values[name][labels] = value
+
+    def add(self, name: str, by: float, *labels: str) -> None:
+        """Raise a counter."""
+        held = self.values[name]
+        held[labels] = held.get(labels, 0.0) + by
+
+    def live(self, now_ns: int) -> tuple[bool, Mapping[str, Any]]:
+        """Tell whether the step loop moves."""
+        age_ns = now_ns - self.last_step_ns
+        return age_ns < STALL_NS_MAX, {"last_step_age_s": round(age_ns / 1e9, 3)}
+
+    def readiness(self, now_ns: int) -> tuple[bool, Mapping[str, Any]]:
+        """Tell whether the node does its whole job: it steps, its store takes writes, and every part has started."""
+        alive, told = self.live(now_ns)
+        waiting = sorted(part for part, ready in self.ready.items() if not ready)
+        return alive and not waiting and not self.faults, {**told, "waiting_for": waiting, "faults": dict(self.faults)}
+
+    def metrics(self) -> bytes:
+        """Return the figures in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Collector(Collector):
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        for name, metric in METRICS.items():
+            family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            made = family(name.removesuffix("_total"), metric.says, labels=metric.labels)
+            for labels, value in sorted(self._values[name].items()):
+                made.add_metric(labels, value)
+            yield made
+
+
+def names() -> Iterable[str]:
+    """Return the names of all metrics."""
+    return METRICS

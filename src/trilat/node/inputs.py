@@ -1,0 +1,50 @@
+"""What goes into a node's pipeline: bytes of feeds, records of partners, acts of officers. Each is journalled as it came."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from trilat.picture.acts import OfficerAct
+from trilat.records.fields import Count, Name, TimeNs, Trigraph
+from trilat.records.released import Lane
+
+
+class FeedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="feed"):
+    """Bytes that one source said, and when they came in."""
+
+    source: Name
+    received_t_ns: TimeNs
+    data: bytes
+
+
+class ReceivedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="received"):
+    """A partner's record as the exchange verified it: from whom, in which lane, epoch and place."""
+
+    exporter: Trigraph
+    lane: Lane
+    epoch: Count
+    sequence: Count
+    record: bytes
+
+
+class ActInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="act"):
+    """An officer's act at this node's page."""
+
+    act: OfficerAct
+
+
+Input = FeedInput | ReceivedInput | ActInput
+
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Input)
+
+
+def encode(given: Input) -> bytes:
+    """Return an input's bytes for the journal."""
+    return msgspec.msgpack.encode(given)
+
+
+def decode(data: bytes) -> Input:
+    """Return the input in a journal's bytes; raises msgspec.ValidationError when it is none."""
+    given: Input = _decoder.decode(data)
+    return given
