@@ -1,9 +1,11 @@
 """Source, Decoded, Decoder: what every feed format takes and gives (docs/explanation/contracts.md)."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from trilat.records.columns import FLAG_SIMULATED, FLAG_TEST, Reports
 from trilat.records.fields import LatDeg, LonDeg, Name, Trigraph
@@ -13,6 +15,7 @@ from trilat.records.sensor import Sensor
 
 # Every format `registry.open_decoder` knows; "pcap" is a container of any of them.
 Format = Literal["asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json"]
+LINE_FORMATS = frozenset({"avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json"})
 DAY_NS = 86_400_000_000_000
 
 
@@ -21,11 +24,16 @@ class FixColumns(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
 
     columns: our names are those of `Fix` (lat_deg, lon_deg, alt_m, ...) plus `t` for the time.
     factors: our name -> factor (knots to m/s is 0.514444); a missing name means 1.
-    time: how `t` is written: ISO 8601 in UTC, or seconds or milliseconds since 1970.
+    time: how `t` is written: ISO 8601 (UTC unless it says otherwise), or seconds or milliseconds since 1970.
+    needs: their column -> the value without which a row has no position of its own.
+    header: the names of a CSV table's columns when it has no header line.
+    altitude: what `alt_m` is; `alt_geometric_m` is taken before it where a row has one.
     """
 
     columns: dict[str, str]
     factors: dict[str, float] = {}
+    needs: dict[str, str] = {}
+    header: tuple[str, ...] = ()
     time: Literal["iso", "epoch-s", "epoch-ms"] = "iso"
     domain: Literal["unknown", "air", "sea", "missile", "space"] = "unknown"
     altitude: Literal["barometric", "geometric"] = "barometric"
@@ -39,6 +47,8 @@ class Source(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     editions: ASTERIX category -> edition ("1.31"); a category that is not named here is refused (`category-unknown`).
     container: "pcap" when the bytes are a pcap or pcapng file whose payloads are the format.
     reference: where the receiver stands, for local CPR decoding; None until a global position is known.
+    receiver_clock: what the time inside Beast and AVR frames is: not used, a 12 MHz counter, or GPS time of day.
+    preset / fix_columns: how a table of fixes is laid out (feeds/fix_presets.py, or one's own map).
     clock_error_s_max: how far a time inside the data may be from the receipt before the report is refused (`time-implausible`).
     """
 
@@ -51,6 +61,7 @@ class Source(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     editions: dict[int, str] = {}
     container: Literal["", "pcap"] = ""
     reference: tuple[LatDeg, LonDeg] | None = None
+    receiver_clock: Literal["receipt", "12mhz", "gps"] = "receipt"
     clock_error_s_max: Annotated[float, Meta(gt=0, le=43_200)] = 60.0
     preset: str = ""
     fix_columns: FixColumns | None = None
@@ -128,3 +139,21 @@ def refuse_simulated(source: Source, batches: tuple[Reports, ...], refusals: Ref
                 )
             )
     return tuple(kept)
+
+
+def whole_lines(format_name: str, datagram: bytes) -> bytes:
+    """Return a datagram with a line end behind its last line, where the format has lines: senders often leave it out."""
+    if format_name in LINE_FORMATS and not datagram.endswith(b"\n"):
+        return datagram + b"\n"
+    return datagram
+
+
+def merge_refused(refused: Iterable[Refused]) -> tuple[Refused, ...]:
+    """Return one record a reason: the first one's place and detail, the sums of lengths and counts."""
+    merged: dict[str, Refused] = {}
+    for each in refused:
+        before = merged.get(each.reason)
+        merged[each.reason] = (
+            each if before is None else replace(before, length=before.length + each.length, count=before.count + each.count)
+        )
+    return tuple(merged[reason] for reason in sorted(merged))

@@ -1,0 +1,136 @@
+"""Tables of fixes as feeds: CSV, and JSON as lines, as an array of objects, or as one object of columns."""
+
+import codecs
+import csv
+import json
+import re
+from typing import Any
+
+from trilat.feeds.fix_table import FixTable, columns_of
+from trilat.feeds.lines import LineSplitter
+from trilat.feeds.rows import FixRows
+from trilat.feeds.source import Decoded, Decoder, Refusals, Source, refuse_simulated
+
+ROW_BYTES_MAX = 65_536
+# An object of columns (pandas' default) must be whole before its first row is known; larger ones are refused.
+DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
+_BETWEEN = re.compile(r"[\s,\[\]]*")
+_COLUMNAR = re.compile(r'\{\s*"[^"]{1,64}"\s*:\s*\{')
+_NEXT_ROW = re.compile(r"\n\s*\{")
+
+
+class _FixesDecoder(Decoder):
+    """What both share: the table, the rows, and the mode's rule on simulated reports."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._refusals = Refusals(source.name)
+        self._rows = FixRows(source)
+        self._table = FixTable(source)
+
+    def decode(self, data: bytes, received_t_ns: int) -> Decoded:
+        """Return the fixes in the bytes (contract `Decoder`)."""
+        self._read(data)
+        batches = refuse_simulated(self._source, self._rows.take(received_t_ns, self._refusals), self._refusals)
+        return Decoded(batches, self._refusals.take(received_t_ns))
+
+    def _read(self, data: bytes) -> None:
+        raise NotImplementedError
+
+
+class FixesCsvDecoder(_FixesDecoder):
+    """CSV with a header line (or the header of the column map), one row a line."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._lines = LineSplitter(ROW_BYTES_MAX)
+        self._header = list(columns_of(source).header)
+
+    def _read(self, data: bytes) -> None:
+        for offset, text in self._lines.feed(data, self._refusals):
+            try:
+                cells = next(csv.reader([text.decode("utf-8-sig", "replace")], strict=True), [])
+            except csv.Error as error:
+                self._refusals.add("syntax-bad", offset, len(text), str(error))
+                continue
+            if not self._header:
+                self._header = [cell.strip() for cell in cells]
+            elif cells != self._header:
+                self._table.add(dict(zip(self._header, cells, strict=False)), offset, self._rows, self._refusals)
+
+
+class FixesJsonDecoder(_FixesDecoder):
+    """JSON objects in a row, on lines or in an array; or one object of columns. A row has at most `ROW_BYTES_MAX`."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._json = json.JSONDecoder()
+        self._text = ""
+        self._offset = 0  # characters before `_text`
+        self._retry_at = 0
+
+    def _read(self, data: bytes) -> None:
+        self._text += self._utf8.decode(data)
+        if len(self._text) < self._retry_at and not self._text.rstrip().endswith(("}", "]")):
+            return
+        self._retry_at = 0
+        place = self._documents()
+        self._text, self._offset = self._text[place:], self._offset + place
+
+    def _documents(self) -> int:
+        """Read every whole document; return where the first unfinished one begins."""
+        text, place = self._text, 0
+        while True:
+            place = _between(text, place)
+            if place == len(text):
+                return place
+            if text[place] != "{":
+                place = self._skip(place, text.find("{", place))
+                continue
+            try:
+                document, end = self._json.raw_decode(text, place)
+            except (json.JSONDecodeError, RecursionError):
+                further = self._unfinished(place)
+                if further is None:
+                    return place
+                place = further
+                continue
+            self._take(document, self._offset + place)
+            place = end
+
+    def _unfinished(self, place: int) -> int | None:
+        """Return where to go on behind a document that cannot be read; None when more bytes may still complete it."""
+        columnar = _COLUMNAR.match(self._text, place) is not None
+        bound = DOCUMENT_BYTES_MAX if columnar else ROW_BYTES_MAX
+        following = None if columnar else _NEXT_ROW.search(self._text, place)
+        if following is not None:
+            return self._skip(place, following.end() - 1)
+        if len(self._text) - place < bound:
+            self._retry_at = 2 * len(self._text) if columnar else 0
+            return None
+        return self._skip(place, self._text.find("{", place + 1))
+
+    def _skip(self, place: int, to: int) -> int:
+        """Count what cannot be read and return where to go on; `to` is -1 when nothing follows."""
+        to = len(self._text) if to < 0 else to
+        self._refusals.add("syntax-bad", self._offset + place, to - place)
+        return to
+
+    def _take(self, document: dict[str, Any], offset: int) -> None:
+        """Take one object: a row, or columns of rows by the same keys."""
+        if document and all(isinstance(column, dict) for column in document.values()):
+            keys: dict[str, None] = {}
+            for column in document.values():
+                keys.update(dict.fromkeys(column))
+            for key in keys:
+                row = {name: column.get(key) for name, column in document.items()}
+                self._table.add(row, offset, self._rows, self._refusals)
+            return
+        self._table.add(document, offset, self._rows, self._refusals)
+
+
+def _between(text: str, place: int) -> int:
+    """Return the place of the first character that is not white space or an array's punctuation."""
+    match = _BETWEEN.match(text, place)
+    return place if match is None else match.end()
