@@ -78,7 +78,7 @@ def test_ten_thousand_random_records_agree_with_the_oracle(category: int) -> Non
 
 def assert_random_records_agree(category: int, edition: str, rng: np.random.Generator, count: int) -> None:
     """Encode random records in blocks of up to three, decode them in one call, compare."""
-    print(f"seed {SEED}, category {category}, edition {edition}, records {count}")
+    print(f"seed {SEED}, category {category}, edition {edition}, records {count}")  # noqa: T201 - the seed, for whoever has to reproduce it
     specification = oracle.specification(category, edition)
     records = [oracle.random_record(category, edition, rng, share=rng.random()) for _ in range(count)]
     data = b"".join(specification.create(records[k : k + 3]).unparse().to_bytes() for k in range(0, count, 3))
