@@ -228,7 +228,7 @@ class NatsServer:
                 raise ExchangeError("server-start", f"It ended with {process.returncode}. {self._tail()}")
             with suppress(OSError, ValueError, IndexError, ExchangeError):
                 if not self.port:
-                    ports = msgspec.json.decode(sorted(self.directory.glob("*.ports"))[0].read_bytes())
+                    ports = msgspec.json.decode(min(self.directory.glob("*.ports")).read_bytes())
                     self.port = int(ports["nats"][0].rpartition(":")[2])
                 async with self._system() as ask:
                     await ask("PING", b"")

@@ -1,0 +1,398 @@
+"""The exchange over core NATS: one connection per partner and lane on both sides, requests and replies, no stored messages.
+
+An importer calls the partner's server, signs in with its NKey, asks on its pull subjects and hears answers in its own inbox.
+An exporter hears questions on its own server, one account a partner. What is lost is asked for again by the exchange; here
+nothing is kept. Connections are dialled again for ever, every 0.2 to 0.4 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from trilat.errors import ExchangeError
+from trilat.exchange import keys as k
+from trilat.exchange.envelope import pack, unpack
+from trilat.exchange.keyfiles import NodeKeys, check_certificates, client_context
+from trilat.exchange.messages import LANES
+from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects
+from trilat.exchange.server import NatsServer
+from trilat.exchange.sign import Rejected
+from trilat.exchange.transport import Handler, LinkDown, WakeListener
+from trilat.records.envelope import Envelope
+from trilat.records.label import Mode
+
+PING_S, PINGS_MAX = 1, 2
+CONNECT_S = 5
+REDIAL_S = 0.2
+NO_RESPONDERS_S = 0.05
+CANCEL_S = 0.1
+# Requests of one partner and lane that may wait for their answer at once: twice the widest window of pulls.
+PARKED_MAX = 64
+# What one connection may hold unsent before a publish waits.
+UNSENT_BYTES_MAX = 2 << 20
+
+Clock = Callable[[], int]
+_Up = Callable[[Client], Awaitable[None]]
+
+
+class LineState(NamedTuple):
+    """How one connection does: `fault` is the name and sentence of what keeps it down, empty while it is up."""
+
+    partner: str
+    lane: str
+    direction: str  # "import" (we call the partner) or "export" (we serve the partner on our own server)
+    up: bool
+    dials: int
+    fault: str
+
+
+class _Line:
+    """One connection that is dialled again for ever: where to, who we are there, and what to do when it is up."""
+
+    def __init__(
+        self, name: tuple[str, str, str], urls: Sequence[str], tls: tuple[ssl.SSLContext, str], seeds: Sequence[str], inbox: str
+    ) -> None:
+        self.name, self.urls, self.tls, self.seeds, self.inbox = name, list(urls), tls, seeds, inbox
+        self.up = asyncio.Event()
+        self.down = asyncio.Event()
+        self.fault: ExchangeError | None = None
+        self.dials = 0
+        self.client: Client | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._halt = asyncio.Event()
+
+    def start(self, on_up: _Up, check: Callable[[], None], rng: random.Random) -> None:
+        """Begin to dial. `check` raises when the own certificates are not valid now."""
+        self._task = asyncio.create_task(self._run(on_up, check, rng))
+
+    async def stop(self) -> None:
+        """Hang up and never dial again."""
+        self._halt.set()
+        self.down.set()
+        # By itself if it can; cancelled more than once, because nats-py swallows a cancellation that meets it while it flushes.
+        while self._task is not None and not self._task.done():
+            await asyncio.wait({self._task}, timeout=CANCEL_S)
+            self._task.cancel()
+
+    async def _run(self, on_up: _Up, check: Callable[[], None], rng: random.Random) -> None:
+        while not self._halt.is_set():
+            client = Client()
+            self.down.clear()
+            try:
+                check()
+                await self._dial(client)
+                await on_up(client)
+                self.client, self.fault = client, None
+                self.up.set()
+                await self.down.wait()
+                self.fault = ExchangeError("link-closed", f"{self.name[0]} {self.name[1]}.")
+            except ExchangeError as error:
+                self.fault = error
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                self.fault = explain(error, self.name[0], self.urls[self.dials % len(self.urls)])
+            finally:
+                self.up.clear()
+                self.down.set()
+                self.client = None
+                with suppress(nats.errors.Error, OSError):
+                    await client.close()
+            self.dials += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._halt.wait(), REDIAL_S * (1 + rng.uniform(0, 1)))
+
+    async def _dial(self, client: Client) -> None:
+        last: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            last.append(error)
+
+        async def closed() -> None:
+            self.down.set()
+
+        context, hostname = self.tls
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await client.connect(
+                    self.urls[self.dials % len(self.urls)],
+                    name="/".join(self.name),
+                    nkeys_seed_str=self.seeds[self.dials // len(self.urls) % len(self.seeds)],
+                    tls=context,
+                    tls_hostname=hostname,
+                    tls_handshake_first=True,
+                    inbox_prefix=self.inbox,
+                    # Dialling again is our business: nats-py gives up for ever on the first refusal to sign in.
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=CONNECT_S,
+                    ping_interval=PING_S,
+                    max_outstanding_pings=PINGS_MAX,
+                    pending_size=UNSENT_BYTES_MAX,
+                    error_cb=note,
+                    closed_cb=closed,
+                    disconnected_cb=closed,
+                )
+        except nats.errors.NoServersError:
+            raise (last[-1] if last else nats.errors.NoServersError()) from None
+
+
+class NatsTransport:
+    """The exchange's `Transport` over NATS: imports from every pinned partner, serves each in its own account.
+
+    With `server`, partners are served there; with `urls`, on an existing cluster whose operator holds `cluster_files`.
+    Keep it on one event loop. `clock` gives UTC nanoseconds; `rng` spreads redials.
+    """
+
+    def __init__(
+        self,
+        held: NodeKeys,
+        mode: Mode,
+        clock: Clock,
+        server: NatsServer | None = None,
+        urls: Sequence[str] = (),
+        rng: random.Random | None = None,
+    ) -> None:
+        self.held, self.mode, self.clock = held, mode, clock
+        self.nation = held.identity.nation
+        self.server, self.urls = server, tuple(urls)
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.on_served: Callable[[str], None] | None = None
+        self._rng = rng or random.SystemRandom()
+        self._lines: dict[tuple[str, str, str], _Line] = {}
+        self._pins: dict[str, k.PartnerFile] = {}
+        self._parked: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
+        self._handler: Handler | None = None
+        self._listener: WakeListener | None = None
+        logging.getLogger("asyncio").addFilter(_no_eof_note)
+
+    # --- partners ---------------------------------------------------------------------------------------------------
+
+    async def set_partners(self, pins: Iterable[k.PartnerFile]) -> None:
+        """Take over the partners' pins: new ones are called and served, changed ones anew, revoked and missing ones cut off.
+
+        When this returns, a partner that was cut off has no connection to our server (it was looked at), and nothing more
+        is sent to it or taken from it. Raises ExchangeError server-reload when the server could not be brought to that;
+        our own side has stopped even then.
+        """
+        wanted = {pin.nation: pin for pin in pins if pin.revoked_ns is None}
+        gone = [nation for nation, pin in self._pins.items() if wanted.get(nation) != pin]
+        fresh = [nation for nation, pin in wanted.items() if self._pins.get(nation) != pin]
+        await asyncio.gather(*(self._hang_up(nation) for nation in gone))
+        self._pins = wanted
+        if self.server is not None:
+            await self.server.set_partners(wanted.values())
+        for nation in fresh:
+            self._call(nation)
+
+    async def revoke(self, nation: str) -> None:
+        """Cut one partner off, at once; see `set_partners`."""
+        await self.set_partners([pin for pin in self._pins.values() if pin.nation != nation])
+
+    def states(self) -> list[LineState]:
+        """Return how every connection does, ordered by partner, lane and direction."""
+        return [
+            LineState(*name, line.up.is_set(), line.dials, str(line.fault) if line.fault else "")
+            for name, line in sorted(self._lines.items())
+        ]
+
+    # --- Transport --------------------------------------------------------------------------------------------------
+
+    async def request(self, envelope: Envelope, timeout_s: float) -> Envelope:
+        """Carry a request to the node of `envelope.audience` and return its reply.
+
+        Waits out a line that is down and a server without listener, within timeout_s. Raises LinkDown link-timeout,
+        link-refused or link-closed; Rejected when the reply is no envelope.
+        """
+        line = self._lines.get((envelope.audience, envelope.lane, "import"))
+        if line is None:
+            raise LinkDown("link-closed", f"{envelope.audience} is not a partner.")
+        subject = Subjects(self.mode, self.nation).pull_on(envelope.lane)
+        data = pack(envelope)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    await line.up.wait()
+                    with suppress(nats.errors.NoRespondersError):
+                        return unpack(await self._ask(line, subject, data, timeout_s), PAYLOAD_BYTES_MAX)
+                    await asyncio.sleep(NO_RESPONDERS_S)
+        except TimeoutError:
+            refused = line.fault is not None and line.fault.name == "link-refused"
+            raise LinkDown("link-refused" if refused else "link-timeout", f"{envelope.audience} {envelope.lane}.") from None
+
+    async def serve(self, handler: Handler) -> None:
+        """Begin to answer partners' requests with `handler`, up to PARKED_MAX of each partner and lane at a time."""
+        self._handler = handler
+
+    async def wake(self, envelope: Envelope) -> None:
+        """Publish a wake to the node of `envelope.audience`; lost when our server or the partner is away."""
+        line = self._lines.get((envelope.audience, "flash", "export"))
+        if line is not None and line.client is not None:
+            with suppress(nats.errors.Error, OSError):
+                await line.client.publish(Subjects(self.mode, envelope.audience).wake, pack(envelope))
+
+    async def listen(self, listener: WakeListener) -> None:
+        """Begin to tell `listener` of wakes from partners."""
+        self._listener = listener
+
+    async def close(self) -> None:
+        """Stop serving and close every connection; the server is its owner's to stop."""
+        await asyncio.gather(*(self._hang_up(nation) for nation in {name[0] for name in self._lines}))
+        self._pins = {}
+        logging.getLogger("asyncio").removeFilter(_no_eof_note)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, line: _Line, subject: str, data: bytes, timeout_s: float) -> bytes:
+        """Return the reply's bytes, or raise LinkDown as soon as the line goes down."""
+        client = line.client
+        if client is None:
+            raise LinkDown("link-closed", f"{line.name[0]} {line.name[1]}.")
+        asking = asyncio.ensure_future(client.request(subject, data, timeout=timeout_s))
+        falling = asyncio.ensure_future(line.down.wait())
+        try:
+            await asyncio.wait({asking, falling}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result().data
+            raise LinkDown("link-closed", f"{line.name[0]} {line.name[1]}.")
+        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
+            raise LinkDown("link-closed", f"{line.name[0]} {line.name[1]}: {error}.") from None
+        except nats.errors.TimeoutError:
+            raise TimeoutError from None
+        finally:
+            falling.cancel()
+            asking.add_done_callback(_forget)
+            asking.cancel()
+
+    def _call(self, nation: str) -> None:
+        """Begin to dial a partner's server, and our own for it, with a connection per lane."""
+        pin, own = self._pins[nation], self.held.identity
+        own_urls = (self.server.url,) if self.server is not None else self.urls
+        home = (client_context(self.held, own.ca_certificate), k.node_name(own.nation, own.use, "node"))
+        away = (client_context(self.held, pin.ca_certificate), pin.server_name)
+        for lane in LANES:
+            if own_urls:
+                seeds = [self.held.own_seed(f"export/{nation}")]
+                self._open((nation, lane, "export"), own_urls, home, seeds, Subjects(self.mode, nation).inbox)
+            if pin.addresses:
+                urls = [f"tls://{address}" for address in pin.addresses]
+                inbox = Subjects(self.mode, self.nation).inbox
+                self._open((nation, lane, "import"), urls, away, self.held.import_seeds(nation), inbox)
+
+    def _open(
+        self, name: tuple[str, str, str], urls: Sequence[str], tls: tuple[ssl.SSLContext, str], seeds: Sequence[str], inbox: str
+    ) -> None:
+        line = self._lines[name] = _Line(name, urls, tls, seeds, inbox)
+        nation, lane, direction = name
+
+        async def serve_here(client: Client) -> None:
+            async def take(message: Msg) -> None:
+                self._take(nation, lane, client, message)
+
+            await client.subscribe(Subjects(self.mode, nation).pull_on(lane), cb=take)
+            await client.flush(CONNECT_S)
+            if lane == "flash" and self.on_served is not None:
+                self.on_served(nation)
+
+        async def hear_wakes(client: Client) -> None:
+            async def hear(message: Msg) -> None:
+                self._hear(nation, message)
+
+            if lane == "flash":
+                await client.subscribe(Subjects(self.mode, self.nation).wake, cb=hear)
+                await client.flush(CONNECT_S)
+
+        line.start(serve_here if direction == "export" else hear_wakes, self._check, self._rng)
+
+    async def _hang_up(self, nation: str) -> None:
+        """Stop answering first, then close every connection to and for a partner."""
+        for lane in LANES:
+            for task in self._parked.pop((nation, lane), set()):
+                task.cancel()
+        mine = [name for name in self._lines if name[0] == nation]
+        await asyncio.gather(*(self._lines.pop(name).stop() for name in mine))
+
+    def _check(self) -> None:
+        check_certificates(self.held, self.clock())
+
+    def _take(self, nation: str, lane: str, client: Client, message: Msg) -> None:
+        """Take one request from a partner's account: refuse what it may not ask, let the handler answer the rest."""
+        inbox = Subjects(self.mode, nation).inbox + "."
+        if not message.reply.startswith(inbox):
+            self.refused[nation, "nats-bad-reply"] += 1
+            return
+        try:
+            envelope = unpack(message.data, PAYLOAD_BYTES_MAX)
+        except Rejected as error:
+            self.refused[nation, error.name] += 1
+            return
+        if (envelope.sender, envelope.audience, envelope.lane) != (nation, self.nation, lane):
+            self.refused[nation, "envelope-mismatch"] += 1
+            return
+        parked = self._parked.setdefault((nation, lane), set())
+        if len(parked) >= PARKED_MAX:
+            self.refused[nation, "nats-too-many-pulls"] += 1
+            return
+        task = asyncio.create_task(self._answer(client, message.reply, envelope))
+        parked.add(task)
+        task.add_done_callback(parked.discard)
+
+    async def _answer(self, client: Client, reply_to: str, envelope: Envelope) -> None:
+        answer = await self._handler(envelope) if self._handler is not None else None
+        if answer is not None:
+            with suppress(nats.errors.Error, OSError):
+                await client.publish(reply_to, pack(answer))
+
+    def _hear(self, nation: str, message: Msg) -> None:
+        """Tell the listener of a wake; refuse what does not come from whose server it is."""
+        try:
+            envelope = unpack(message.data, PAYLOAD_BYTES_MAX)
+        except Rejected as error:
+            self.refused[nation, error.name] += 1
+            return
+        if (envelope.sender, envelope.audience) != (nation, self.nation):
+            self.refused[nation, "envelope-mismatch"] += 1
+        elif self._listener is not None:
+            self._listener(envelope)
+
+
+def _forget(done: asyncio.Future[Any]) -> None:
+    """Take the outcome of a request that nobody waits for any more, so that it is not reported as lost."""
+    if not done.cancelled():
+        done.exception()
+
+
+def explain(error: BaseException, partner: str, url: str) -> ExchangeError:
+    """Return what a failed dial means, as a named error with a sentence and a remedy."""
+    where = f"{partner} at {url.removeprefix('tls://')}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        name = _VERIFY.get(error.verify_code, "certificate-untrusted")
+        return ExchangeError(name, f"{where}: {error.verify_message}.")
+    text = f"{error}" or type(error).__name__
+    signs = ("authorization", "alert", "empty response", "certificate required", "unexpected eof")
+    if isinstance(error, nats.errors.AuthorizationError | ssl.SSLError | nats.errors.UnexpectedEOF) or any(
+        sign in text.lower() for sign in signs
+    ):
+        return ExchangeError("link-refused", f"{where}: {text}.")
+    if isinstance(error, TimeoutError):
+        return ExchangeError("link-timeout", f"{where}.")
+    return ExchangeError("link-closed", f"{where}: {text}.")
+
+
+# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).
+_VERIFY = {9: "certificate-not-yet-valid", 10: "certificate-expired", 62: "certificate-name"}
+
+
+def _no_eof_note(record: logging.LogRecord) -> bool:
+    """Drop asyncio's remark on every closed TLS stream that nats-py opened without saying that it is one."""
+    return "returning true from eof_received()" not in record.getMessage()

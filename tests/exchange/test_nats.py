@@ -1,0 +1,70 @@
+"""The NATS transport between real servers: what is carried, what happens when either end goes away."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from nats_nodes import question, running, until
+
+from trilat.exchange.transport import LinkDown
+
+
+async def test_request_gets_its_reply_on_every_lane(tmp_path: Path) -> None:
+    """A request on each lane reaches the audience's handler and its reply comes back unchanged."""
+    async with running(tmp_path) as nodes:
+        for number, lane in enumerate(("flash", "state", "history")):
+            sent = question("JPN", "USA", lane, number, payload=bytes(200_000))
+            reply = await nodes["JPN"].transport.request(sent, 20)
+            assert reply == question("USA", "JPN", lane, number, payload=bytes(200_000))
+        assert [each.lane for each in nodes["USA"].asked] == ["flash", "state", "history"]
+
+
+async def test_wake_reaches_the_partner(tmp_path: Path) -> None:
+    """A wake published by the exporter is heard by its audience, from its own server only."""
+    async with running(tmp_path) as nodes:
+        await nodes["JPN"].transport.request(question("JPN", "USA"), 20)
+        sent = question("USA", "JPN")
+
+        async def woken() -> bool:
+            await nodes["USA"].transport.wake(sent)
+            await asyncio.sleep(0.01)
+            return bool(nodes["JPN"].woken)
+
+        await until(woken, "a wake is heard")
+        assert nodes["JPN"].woken[0] == sent
+
+
+async def test_killed_server_comes_back_on_its_port_and_serves(tmp_path: Path) -> None:
+    """When the server process is killed it is started again on the same port and both ends go on by themselves."""
+    async with running(tmp_path) as nodes:
+        usa, jpn = nodes["USA"], nodes["JPN"]
+        await jpn.transport.request(question("JPN", "USA"), 20)
+        port, killed = usa.server.port, usa.server.pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: usa.server.pid not in {None, killed}, "another server process")
+
+        async def answered() -> bool:
+            try:
+                await jpn.transport.request(question("JPN", "USA", sequence=2), 5)
+            except LinkDown:
+                return False
+            return True
+
+        await until(answered, "an answer after the restart")
+        assert (usa.server.port, usa.server.restarts) == (port, 1)
+
+
+async def test_no_answer_in_time_is_link_timeout(tmp_path: Path) -> None:
+    """A handler that answers nothing leaves the importer with LinkDown link-timeout, never with a hang."""
+    async with running(tmp_path) as nodes:
+
+        async def silent(_: object) -> None:
+            return None
+
+        await nodes["USA"].transport.serve(silent)
+        with pytest.raises(LinkDown) as caught:
+            await nodes["JPN"].transport.request(question("JPN", "USA"), 0.5)
+        assert caught.value.name == "link-timeout"
