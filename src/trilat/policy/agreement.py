@@ -14,8 +14,7 @@ from msgspec import Meta, Struct
 
 from trilat.errors import PolicyError
 from trilat.policy import signing
-from trilat.policy.canonical import OPERATIONS, PURPOSE_NONE, strictest
-from trilat.policy.decision import Tier, coarsest
+from trilat.policy.canonical import OPERATIONS, PURPOSE_NONE, Tier, coarsest, strictest
 from trilat.policy.labels import LevelEquivalence
 from trilat.records.fields import Audience, Name, ShortText, Text, Trigraph
 from trilat.records.label import FieldOperation

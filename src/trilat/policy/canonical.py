@@ -5,11 +5,13 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from trilat.errors import PolicyError
-from trilat.records.label import FieldOperation, Label, Mode
+from trilat.records.label import FieldOperation, Label
 
+Tier = Literal["plot", "tracklet", "track", "area"]
+TIERS: tuple[Tier, ...] = ("plot", "tracklet", "track", "area")  # finest first
 PURPOSE_NONE = "none"  # the bottom of the purposes: what is left when two lists have nothing in common
 LEVEL_MAX = 4
 names_max = 64  # per list of a label
@@ -39,6 +41,11 @@ _NATION = re.compile(r"[A-Z]{3}\Z")
 _AUDIENCE = re.compile(r"(?:[A-Z]{3}|PUBLIC)\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}\Z")
 _MODE_ID = re.compile(r"[A-Za-z0-9._-]{0,64}\Z")
+
+
+def coarsest(*tiers: Tier) -> Tier:
+    """Return the coarsest of some tiers: plot is the finest, area the coarsest."""
+    return TIERS[max(TIERS.index(tier) for tier in tiers)]
 
 
 def strictest(operations: Iterable[FieldOperation]) -> tuple[FieldOperation, ...]:
@@ -162,6 +169,11 @@ def _fault_of(label: Label) -> str:
     if label.rel_to and not label.topics:
         return "rel_to names a recipient but topics is empty: it would fall under no agreement"
     return ""
+
+
+def is_audience(text: str) -> bool:
+    """Tell whether a text names an audience: three upper-case ASCII letters, or PUBLIC."""
+    return _AUDIENCE.match(text) is not None
 
 
 def check(label: Label) -> Label:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from trilat.records.fields import Audience, Count, Lane, Name, Sha256, TimeNs
+from trilat.records.fields import Audience, Count, Lane, Name, Sha256, TimeNs, Trigraph
 from trilat.records.label import Mode
 
 __all__ = ["Lane", "Released"]
@@ -13,7 +13,8 @@ class Released(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
     record: the canonical bytes that will be sealed and signed, exactly as the partner gets them (label inside).
     supersede_key: state records of one key replace one another while unsent; None = never superseded.
-    priority: lower leaves first within the lane and is shed last. decision / reason: why it was let go.
+    priority: lower leaves first within the lane and is shed last. via: the hub it must go through, None = direct.
+    label_hash: of the label inside `record`, the audience's own view. decision / reason: why it was let go; never on the wire.
     """
 
     audience: Audience
@@ -26,5 +27,6 @@ class Released(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     supersede_key: str | None = None
     expires_ns: TimeNs | None = None
     priority: Count = 0
+    via: Trigraph | None = None
     decision: Name
     reason: Name
