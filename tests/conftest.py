@@ -1,0 +1,113 @@
+"""What every test folder shares: where recordings are, a browser, seeds, and each folder's share of the time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+TESTS = Path(__file__).parent
+# Modules of vectors and oracles stand beside the tests that use them; importlib mode asks for them to be on the path.
+sys.path[:0] = [str(folder) for folder in sorted(TESTS.iterdir()) if folder.is_dir() and not folder.name.startswith((".", "_"))]
+
+# Real recordings lie beside the repository, not in it; each folder there has a PROVENANCE.md.
+DATA = Path(os.environ.get("TRILAT_DATA", TESTS.parents[1] / "shared" / "data"))
+
+# What each folder may take of `make test` on two cores. Printed at the end with what it took; a folder that takes more than its
+# seconds makes the run red, so that the whole stays within minutes. Generous: a slower machine must not fail.
+FOLDER_SECONDS_MAX = {
+    "house": 120,
+    "property": 120,
+    "simulation": 120,
+    "authority": 60,
+    "feeds": 120,
+    "track": 120,
+    "picture": 150,
+    "node": 240,
+}
+FOLDER_SECONDS_MAX_DEFAULT = 90
+# Slow machines stretch every bound by this factor.
+STRETCH = float(os.environ.get("TRILAT_TEST_STRETCH", "1"))
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+_seconds: dict[str, float] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add what a test took (with its fixtures) to its folder."""
+    parts = Path(report.nodeid.split("::")[0]).parts
+    folder = parts[1] if len(parts) > 2 else "."
+    _seconds[folder] = _seconds.get(folder, 0.0) + report.duration
+
+
+def slow_folders() -> list[str]:
+    """Return the folders that took more than their share."""
+    return [folder for folder, seconds in _seconds.items() if seconds > seconds_max(folder)]
+
+
+def seconds_max(folder: str) -> float:
+    """Return what a folder may take."""
+    return FOLDER_SECONDS_MAX.get(folder, FOLDER_SECONDS_MAX_DEFAULT) * STRETCH
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print each folder's share of the time."""
+    total = sum(_seconds.values())
+    if total == 0:
+        return
+    terminalreporter.section("share of time")
+    for folder, seconds in sorted(_seconds.items(), key=lambda item: -item[1]):
+        mark = "  TOO LONG" if folder in slow_folders() else ""
+        line = f"{folder:<12} {seconds:7.1f} s  {seconds / total:4.0%}  of at most {seconds_max(folder):.0f} s{mark}"
+        terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Turn a green run red when a folder took more than its share."""
+    if exitstatus == 0 and slow_folders() and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Give the folder of real recordings; the test is skipped where there is none."""
+    if not DATA.is_dir():
+        pytest.skip("no recordings: put them beside the repository, or name their folder in TRILAT_DATA")
+    return DATA
+
+
+def chromium_program() -> str | None:
+    """Return the system's Chromium, None where there is none."""
+    return next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """Give a headless Chromium; the test is skipped, with the reason, where there is none. Mark such tests `chromium`."""
+    program = chromium_program()
+    if program is None:
+        pytest.skip("no Chromium: as root, `make test` installs it with apt; elsewhere install a chromium package")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, headless=True, args=list(CHROMIUM_FLAGS))
+        yield browser
+        await browser.close()
