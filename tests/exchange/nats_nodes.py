@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from trilat.exchange import keyfiles, keys
 from trilat.exchange.nats import NatsTransport
 from trilat.exchange.natsconf import Subjects
 from trilat.exchange.server import NatsServer
+from trilat.node.clock import now_ns
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
 
@@ -30,10 +30,10 @@ class TestNode:
 
     def __init__(self, made: keyfiles.Provisioned, directory: Path) -> None:
         self.made = made
-        self.held = keyfiles.load(made.keys, time.time_ns(), MODE)
+        self.held = keyfiles.load(made.keys, now_ns(), MODE)
         self.pins = {nation: keyfiles.load_partner(path) for nation, path in made.partners.items()}
         self.server = NatsServer(self.held, MODE, directory / "nats", made.host, made.port)
-        self.transport = NatsTransport(self.held, MODE, time.time_ns, self.server, rng=random.Random(1))
+        self.transport = NatsTransport(self.held, MODE, now_ns, self.server, rng=random.Random(1))
         self.asked: list[Envelope] = []
         self.woken: list[Envelope] = []
 
@@ -58,7 +58,7 @@ class TestNode:
 @asynccontextmanager
 async def running(directory: Path, nations: Sequence[str] = ("JPN", "USA")) -> AsyncIterator[dict[str, TestNode]]:
     """Run a node for each nation, each pinned by each."""
-    made = keyfiles.provision(directory, nations, MODE, time.time_ns())
+    made = keyfiles.provision(directory, nations, MODE, now_ns())
     nodes = {nation: TestNode(made[nation], directory / nation) for nation in nations}
     try:
         await asyncio.gather(*(node.start() for node in nodes.values()))

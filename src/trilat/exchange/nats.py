@@ -366,7 +366,7 @@ class NatsTransport:
             self._listener(envelope)
 
 
-def _forget(done: asyncio.Future[Any]) -> None:
+def _forget(done: asyncio.Future[Msg]) -> None:
     """Take the outcome of a request that nobody waits for any more, so that it is not reported as lost."""
     if not done.cancelled():
         done.exception()
