@@ -9,7 +9,7 @@ from math import hypot, radians
 from typing import Any
 
 from trilat.feeds.accuracy import RADIUS_95_PER_SIGMA
-from trilat.feeds.lines import LineSplitter
+from trilat.feeds.framing import LineSplitter
 from trilat.feeds.nmea import LINE_BYTES_MAX, Assembler, Parts, read_sentence
 from trilat.feeds.rows import NAN, SEA, FixRows
 from trilat.feeds.source import Decoded, Refusals, Source

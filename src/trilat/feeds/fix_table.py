@@ -190,6 +190,13 @@ class FixTable:
         else:
             rows.append(self._row(t_ns, floats, identity, simulated=self._simulated(row)))
 
+    def time_of(self, row: Mapping[str, Any]) -> int | None:
+        """Return the time of a row in nanoseconds since 1970, None when it has none that can be read."""
+        try:
+            return self._time(row)
+        except (ValueError, OverflowError):
+            return None
+
     def _cell(self, row: Mapping[str, Any], name: str) -> Any:
         column = self._map.columns.get(name)
         return None if column is None else row.get(column)

@@ -4,12 +4,15 @@ import codecs
 import csv
 import json
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from trilat.feeds.fix_table import FixTable, columns_of
-from trilat.feeds.lines import LineSplitter
+from trilat.feeds.framing import LineSplitter
 from trilat.feeds.rows import FixRows
-from trilat.feeds.source import Decoded, Decoder, Refusals, Source, refuse_simulated
+from trilat.feeds.source import NOT_KNOWN_T_NS, Decoded, Decoder, Refusals, Source, refuse_simulated
 
 ROW_BYTES_MAX = 65_536
 # An object of columns (pandas' default) must be whole before its first row is known; larger ones are refused.
@@ -69,6 +72,8 @@ class FixesJsonDecoder(_FixesDecoder):
         self._text = ""
         self._offset = 0  # characters before `_text`
         self._retry_at = 0
+        # Where rows go: into the table, unless a replay wants them as they are.
+        self.take_row: Callable[[dict[str, Any], int], None] = self._add_row
 
     def _read(self, data: bytes) -> None:
         self._text += self._utf8.decode(data)
@@ -117,6 +122,9 @@ class FixesJsonDecoder(_FixesDecoder):
         self._refusals.add("syntax-bad", self._offset + place, to - place)
         return to
 
+    def _add_row(self, row: dict[str, Any], offset: int) -> None:
+        self._table.add(row, offset, self._rows, self._refusals)
+
     def _take(self, document: dict[str, Any], offset: int) -> None:
         """Take one object: a row, or columns of rows by the same keys."""
         if document and all(isinstance(column, dict) for column in document.values()):
@@ -124,13 +132,37 @@ class FixesJsonDecoder(_FixesDecoder):
             for column in document.values():
                 keys.update(dict.fromkeys(column))
             for key in keys:
-                row = {name: column.get(key) for name, column in document.items()}
-                self._table.add(row, offset, self._rows, self._refusals)
+                self.take_row({name: column.get(key) for name, column in document.items()}, offset)
             return
-        self._table.add(document, offset, self._rows, self._refusals)
+        self.take_row(document, offset)
 
 
 def _between(text: str, place: int) -> int:
     """Return the place of the first character that is not white space or an array's punctuation."""
     match = _BETWEEN.match(text, place)
     return place if match is None else match.end()
+
+
+def csv_rows(source: Source, data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Give each row of a CSV table as a mapping and as bytes that stand alone: its header line and itself."""
+    header = list(columns_of(source).header)
+    first = b""
+    for text in data.splitlines():
+        try:
+            cells = next(csv.reader([text.decode("utf-8-sig", "replace")], strict=True), [])
+        except csv.Error:
+            continue
+        if not header:
+            header, first = [cell.strip() for cell in cells], text + b"\n"
+        elif cells and cells != header:
+            yield dict(zip(header, cells, strict=False)), first + text + b"\n"
+
+
+def json_rows(source: Source, data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Give each row of a JSON table as a mapping and as a JSON line."""
+    rows: list[dict[str, Any]] = []
+    decoder = FixesJsonDecoder(source)
+    decoder.take_row = lambda row, _offset: rows.append(row)
+    decoder.decode(data, NOT_KNOWN_T_NS)
+    for row in rows:
+        yield row, msgspec.json.encode(row) + b"\n"

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from trilat.feeds.adsb import AdsbReader
-from trilat.feeds.beast import BeastSplitter, ReceiverClock
-from trilat.feeds.lines import LineSplitter
+from trilat.feeds.framing import BeastSplitter, ReceiverClock
+from trilat.feeds.framing import LineSplitter
 from trilat.feeds.rows import FixRows
 from trilat.feeds.source import Decoded, Refusals, Source
 
@@ -38,7 +38,7 @@ class _ModesDecoder:
 
 
 class BeastDecoder(_ModesDecoder):
-    """Beast binary (`beast.BeastSplitter`)."""
+    """Beast binary (`framing.BeastSplitter`)."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)

@@ -108,8 +108,8 @@ def source_of(
 ) -> Source:
     """Return the source of a feed's settings as they stand in a node's configuration: editions and options are text.
 
-    Options: container, reference ("LAT,LON"), receiver_clock, clock_error_s_max, preset; and for a table of fixes columns, factors,
-    needs ("a=b,c=d"), header ("a,b,c"), time, domain, altitude. Raises FeedError `feed-format` or `feed-setting`.
+    Options: container, reference ("LAT,LON"), receiver_clock, clock_error_s_max, preset; and for a table of fixes columns,
+    factors, needs ("a=b,c=d"), header ("a,b,c"), time, domain, altitude. Raises FeedError `feed-format` or `feed-setting`.
     """
     if format_name not in FORMATS:
         raise FeedError("feed-format", f"{format_name!r} of feed {name!r}; known are {', '.join(sorted(FORMATS))}.")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from trilat.errors import FeedError
-from trilat.feeds.source import Refusals, Source
+from trilat.feeds.source import NOT_KNOWN_T_NS, Refusals, Source
 from trilat.records.columns import DOMAINS, KIND_FIX, Reports, empty_reports
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -88,14 +88,16 @@ class FixRows:
                 source=self._source.name,
                 label=self._sensor.label,
                 pedigree=self._pedigree,
-                received_t_ns=received_t_ns,
+                received_t_ns=received_t_ns if received_t_ns != NOT_KNOWN_T_NS else int(columns["t_ns"].max()),
                 columns=columns,
             ),
         )
 
     def _plausible(self, columns: np.ndarray[Any, Any], received_t_ns: int, refusals: Refusals) -> np.ndarray[Any, Any]:
         """Return the reports that can be true; count the others."""
-        off = np.abs(columns["t_ns"] - received_t_ns) > self._source.clock_error_s_max * 1e9
+        off = np.zeros(len(columns), bool)
+        if received_t_ns != NOT_KNOWN_T_NS:
+            off = np.abs(columns["t_ns"] - received_t_ns) > self._source.clock_error_s_max * 1e9
         bad = not_physical(columns)
         if off.any():
             refusals.add("time-implausible", count=int(off.sum()), detail=_worst(columns["t_ns"][off], received_t_ns))

@@ -17,6 +17,8 @@ from trilat.records.sensor import Sensor
 Format = Literal["asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json"]
 LINE_FORMATS = frozenset({"avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json"})
 DAY_NS = 86_400_000_000_000
+# Receipt time of a recording that does not tell it (a table, timestamped lines): the times inside are believed.
+NOT_KNOWN_T_NS = -1
 
 
 class FixColumns(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -79,7 +81,10 @@ class Decoder(Protocol):
     """One source's decoder. `decode` takes bytes as they came (cut anywhere on a stream) and never raises on bad input."""
 
     def decode(self, data: bytes, received_t_ns: int) -> Decoded:
-        """Return the reports in the bytes; `received_t_ns` is when they came in (UTC, nanoseconds)."""
+        """Return the reports in the bytes; `received_t_ns` is when they came in (UTC, nanoseconds).
+
+        Formats whose every report has its full time (fixes, modes-jsonl) also take `NOT_KNOWN_T_NS`, for recordings.
+        """
         ...
 
 
@@ -104,7 +109,9 @@ class Refusals:
     def take(self, t_ns: int) -> tuple[Refused, ...]:
         """Return what was counted since the last take, ordered by reason, and begin anew."""
         taken = tuple(
-            Refused(t_ns=t_ns, source=self._source, reason=reason, detail=self._detail[reason], offset=o, length=n, count=c)
+            Refused(
+                t_ns=max(t_ns, 0), source=self._source, reason=reason, detail=self._detail[reason], offset=o, length=n, count=c
+            )
             for reason, (o, n, c) in sorted(self._by_reason.items())
         )
         self._by_reason.clear()

@@ -1,7 +1,10 @@
-r"""Beast binary framing: 0x1A, a type, a 6-byte time, a signal level, the message; 0x1A inside is doubled.
+r"""Framing of streams that are cut anywhere: lines, and Beast binary frames.
+
+A line has a longest length: an endless one costs its bytes, never the memory. A Beast frame is 0x1A, a type, a 6-byte time, a signal level, the message; 0x1A inside is doubled.
 
 Type '1' is Mode A/C (2 bytes), '2' a short Mode S frame (7), '3' a long one (14), '4' a receiver's status (14).
-Format: Mode-S Beast receiver, data output formats (2014). The encoder is `modes_encode.beast`. `ReceiverClock` makes UTC of the times inside.
+Format: Mode-S Beast receiver, data output formats (2014). Encoder: `modes_encode.beast`.
+`ReceiverClock` makes UTC of the times inside.
 """
 
 import re
@@ -18,6 +21,58 @@ _FRAME = re.compile(
     b"|".join(rb"\x1a%s(?:[^\x1a]|\x1a\x1a){%d}" % (kind, _HEAD_BYTES + size) for kind, size in _SIZES.items()), re.DOTALL
 )
 _BEGIN = re.compile(rb"\x1a[1-4](?:[^\x1a]|\x1a\x1a)*\x1a?\Z|\x1a\Z", re.DOTALL)
+
+
+class Line(NamedTuple):
+    """One line without its end, and where in the source's bytes it began."""
+
+    offset: int
+    text: bytes
+
+
+class LineSplitter:
+    r"""Splits at `\n` (a `\r` before it is dropped). What has no end within `line_bytes_max` is refused as `line-too-long`.
+
+    The rest of an endless line is thrown away up to its end, so that no half line is mistaken for a whole one.
+    """
+
+    def __init__(self, line_bytes_max: int) -> None:
+        self._max = line_bytes_max
+        self._rest = b""
+        self._offset = 0  # of the first byte of `_rest`
+        self._skipping = False
+
+    def feed(self, data: bytes, refusals: Refusals) -> list[Line]:
+        """Return the lines that became complete; empty lines are left out."""
+        text = self._rest + data if self._rest else data
+        pieces = text.split(b"\n")
+        lines: list[Line] = []
+        offset = self._offset
+        for piece in pieces[:-1]:
+            if self._skipping:
+                self._skipping = False
+                refusals.add("line-too-long", offset, len(piece), count=0)
+            elif len(piece) > self._max:
+                refusals.add("line-too-long", offset, len(piece))
+            elif stripped := piece.rstrip(b"\r"):
+                lines.append(Line(offset, stripped))
+            offset += len(piece) + 1
+        self._keep(pieces[-1], offset, refusals)
+        return lines
+
+    def _keep(self, rest: bytes, offset: int, refusals: Refusals) -> None:
+        """Remember the unfinished line, or throw it away when it is too long already."""
+        if len(rest) > self._max or (self._skipping and rest):
+            refusals.add("line-too-long", offset, len(rest), count=0 if self._skipping else 1)
+            self._skipping = True
+            offset += len(rest)
+            rest = b""
+        self._rest, self._offset = rest, offset
+
+    def finish(self) -> Line | None:
+        """Return the last line of a recording, which may lack its end."""
+        rest, self._rest = self._rest.rstrip(b"\r"), b""
+        return Line(self._offset, rest) if rest else None
 
 
 class BeastFrame(NamedTuple):
@@ -62,7 +117,6 @@ class BeastSplitter:
         self._offset += keep_from
 
 
-COUNTER_BITS = 48
 _TICK_NS = 1_000 / 12
 # The counter may drift against UTC by this much before the offset is learned anew (100 ppm, the worst cheap crystal).
 DRIFT_PER_SECOND = 1e-4
@@ -103,3 +157,22 @@ def _time_of_day(ticks: int, received_t_ns: int) -> int:
         return received_t_ns
     days = (received_t_ns - of_day_ns + DAY_NS // 2) // DAY_NS
     return days * DAY_NS + of_day_ns
+
+
+def beast_frames(data: bytes) -> tuple[list[bytes], bytes]:
+    """Cut a recording into frames as they stand, escapes and what lies between frames included; return them and the rest."""
+    frames: list[bytes] = []
+    end = 0
+    for match in _FRAME.finditer(data):
+        frames.append(data[end : match.end()])
+        end = match.end()
+    if len(data) - end > 2 * FRAME_BYTES_MAX:
+        frames.append(data[end:])
+        end = len(data)
+    return frames, data[end:]
+
+
+def beast_ticks(frame: bytes) -> int:
+    """Return the counter of a frame as it stands on the wire, 0 when it is none."""
+    match = _FRAME.search(frame)
+    return 0 if match is None else int.from_bytes(match[0][2:].replace(b"\x1a\x1a", b"\x1a")[:6], "big")
