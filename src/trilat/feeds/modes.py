@@ -9,8 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.feeds.adsb import AdsbReader
-from trilat.feeds.framing import BeastSplitter, ReceiverClock
-from trilat.feeds.framing import LineSplitter
+from trilat.feeds.framing import BeastSplitter, LineSplitter, ReceiverClock
 from trilat.feeds.rows import FixRows
 from trilat.feeds.source import Decoded, Refusals, Source
 

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from trilat.feeds.framing import beast_frames, beast_ticks
-from trilat.feeds.framing import LineSplitter
+from trilat.feeds.framing import LineSplitter, beast_frames, beast_ticks
 from trilat.feeds.payloads import PayloadReader
 from trilat.feeds.pcap import CaptureReader, is_capture
 from trilat.feeds.source import DAY_NS, NOT_KNOWN_T_NS, Format, Refusals, Source, whole_lines

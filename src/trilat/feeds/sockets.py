@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from trilat.errors import FeedError
@@ -33,9 +33,9 @@ FOLLOW_S = 0.2
 
 
 class FeedAddress(NamedTuple):
-    """Where a feed's bytes come from."""
+    """Where a feed's bytes come from; `kind` is udp, tcp, tcp-listen or file."""
 
-    kind: Literal["udp", "tcp", "tcp-listen", "file"]
+    kind: str
     host: str = ""
     port: int = 0
     path: str = ""
@@ -78,7 +78,7 @@ def parse_address(url: str, *, beyond_loopback: bool = False) -> FeedAddress:
         raise FeedError("feed-address", f"{url!r}.")
     if parts.scheme != "tcp" and not beyond_loopback and not _is_loopback(host):
         raise FeedError("feed-address", f"{url!r} listens beyond loopback.")
-    return FeedAddress(parts.scheme, host, port)  # type: ignore[arg-type] - one of the three, as checked
+    return FeedAddress(parts.scheme, host, port)
 
 
 def _is_loopback(host: str) -> bool:
@@ -267,9 +267,7 @@ class FeedSockets:
             if data:
                 place += len(data)
                 self.put(name, data)
-            if len(data) < CHUNK_BYTES_MAX:
-                await asyncio.sleep(FOLLOW_S)
-            elif self._queued.get(name, 0) >= self._queue_max // 2:
+            if len(data) < CHUNK_BYTES_MAX or self._queued.get(name, 0) >= self._queue_max // 2:
                 await asyncio.sleep(FOLLOW_S)
 
 
