@@ -7,11 +7,12 @@ brought back for rotations and invites. Every write is a whole new file, synced 
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -252,6 +253,39 @@ def revoke_partner(path: Path, now_ns: int) -> k.PartnerFile:
     pin = structs.replace(load_partner(path), revoked_ns=now_ns)
     save_partner(path, pin)
     return pin
+
+
+class PinWatch:
+    """Tells when pins on disk have changed, so that a command's revocation reaches the running node (ask twice a second)."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = dict(paths)
+        self._seen = self._stamp()
+
+    def changed(self) -> dict[str, k.PartnerFile] | None:
+        """Return every pin by nation when any file has changed since the last time, else None.
+
+        A pin that is gone or cannot be read counts as revoked: it is left out.
+        """
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return None
+        self._seen = stamp
+        pins: dict[str, k.PartnerFile] = {}
+        for nation, path in self.paths.items():
+            with suppress(ExchangeError):
+                pins[nation] = load_partner(path)
+        return pins
+
+    def _stamp(self) -> list[tuple[int, int, int] | None]:
+        return [(s.st_mtime_ns, s.st_ino, s.st_size) if (s := _status(path)) else None for path in self.paths.values()]
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 class Provisioned(NamedTuple):

@@ -190,10 +190,12 @@ class NatsTransport:
         fresh = [nation for nation, pin in wanted.items() if self._pins.get(nation) != pin]
         await asyncio.gather(*(self._hang_up(nation) for nation in gone))
         self._pins = wanted
-        if self.server is not None:
-            await self.server.set_partners(wanted.values())
-        for nation in fresh:
-            self._call(nation)
+        try:
+            if self.server is not None:
+                await self.server.set_partners(wanted.values())
+        finally:
+            for nation in fresh:
+                self._call(nation)
 
     async def revoke(self, nation: str) -> None:
         """Cut one partner off, at once; see `set_partners`."""

@@ -34,6 +34,8 @@ from trilat.records.label import Mode
 VERSION_MIN = (2, 14, 0)
 READY_S = 15.0
 REQUEST_S = 2.0
+# After a reload: how often and how fast it is looked whether those cut off are gone (2 s in all).
+CHECKS_MAX, CHECK_S = 40, 0.05
 BACKOFF_S, BACKOFF_S_MAX = 0.1, 5.0
 
 # Asks the kernel to kill the server when the node dies, however it dies, then becomes the server (Linux prctl(2)).
@@ -94,6 +96,21 @@ def find_program(path: str | Path | None = None) -> Program:
 
 
 # --- the process ----------------------------------------------------------------------------------------------------
+
+
+def cluster_files(held: NodeKeys, mode: Mode, partners: Iterable[k.PartnerFile], directory: Path) -> None:
+    """Write what the operator of an existing cluster needs of us: accounts, the node's certificate and key, client roots.
+
+    With `nats_urls`, revoking a partner also needs the operator to take over new `accounts.conf` and reload.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    accounts = accounts_for(held, partners)
+    text = accounts_config(mode, accounts, k.nats_public(held.own_seed("system")))
+    roots = [held.identity.ca_certificate, *(account.ca_certificate for account in accounts)]
+    write_file(directory / "accounts.conf", text.encode(), 0o600)
+    write_file(directory / "roots.crt", "".join(roots).encode(), 0o600)
+    write_file(directory / "server.crt", held.secrets.server_certificate.encode(), 0o600)
+    write_file(directory / "server.key", k.private_pem(held.secrets.server), 0o600)
 
 
 class NatsServer:
@@ -163,12 +180,13 @@ class NatsServer:
             answer = await ask(f"{server}.RELOAD", b"")
             if answer.get("error"):
                 raise ExchangeError("server-reload", f"{answer['error']}.")
-            for _ in range(5):
+            for _ in range(CHECKS_MAX):
                 strangers = [each for each in await _connections(ask, server) if not self._allowed(each)]
                 if not strangers:
                     return
                 for each in strangers:
                     await ask(f"{server}.KICK", msgspec.json.encode({"cid": each.cid}))
+                await asyncio.sleep(CHECK_S)
         raise ExchangeError("server-reload", f"Still connected: {strangers}.")
 
     async def connections(self) -> list[Connection]:
