@@ -22,102 +22,104 @@ class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LabelSettings(_Settings, frozen=True, kw_only=True):
     """The label of what a sensor reports. Without one, it is for the own nation only."""
 
-    level: Annotated[int, Meta(ge=0, le=4)] = 4
-    rel_to: tuple[Annotated[str, Meta(pattern="^([A-Z]{3}|PUBLIC)$")], ...] = ()
-    communities: tuple[Name, ...] = ()
-    topics: tuple[Name, ...] = ()
-    caveats: tuple[Name, ...] = ()
-    purposes: tuple[Name, ...] = ()
-    not_before_ns: TimeNs | None = None
-    expires_ns: TimeNs | None = None
-    operations: tuple[FieldOperation, ...] = ()
+    level: Annotated[int, Meta(ge=0, le=4)] = 4  # 0..4, TRILAT-0 to TRILAT-4; the highest unless said
+    rel_to: tuple[
+        Annotated[str, Meta(pattern="^([A-Z]{3}|PUBLIC)$")], ...
+    ] = ()  # nations (and PUBLIC) it may go to; empty = nobody else
+    communities: tuple[Name, ...] = ()  # all of these must be held
+    topics: tuple[Name, ...] = ()  # all of these must be agreed
+    caveats: tuple[Name, ...] = ()  # all of these must be permitted
+    purposes: tuple[Name, ...] = ()  # what it may be used for; empty = as agreed
+    not_before_ns: TimeNs | None = None  # nobody else has it before
+    expires_ns: TimeNs | None = None  # nobody else has it after
+    operations: tuple[FieldOperation, ...] = ()  # what is done to single fields before they leave
 
 
 class SensorSettings(SensorSite, frozen=True, kw_only=True):
     """One sensor of this nation: its site and figures, and the label of its reports."""
 
-    label: LabelSettings = LabelSettings()
+    label: LabelSettings = LabelSettings()  # who may have what it reports
 
 
 class FeedSettings(_Settings, frozen=True, kw_only=True):
     """One feed: where its bytes come from, what they are, and which sensors speak in it.
 
-    url: udp://HOST:PORT (bind), tcp://HOST:PORT (connect), tcp-listen://HOST:PORT, file:PATH. `options` go to the decoder.
+    url: udp://HOST:PORT (bind), tcp://HOST:PORT (connect), tcp-listen://HOST:PORT, file:PATH. `options` go to the decoder.  # where its bytes come from
     """
 
-    name: Name
-    format: Name
+    name: Name  # what pages and figures call it
+    format: Name  # one of the formats of `trilat decode --help`
     url: Annotated[str, Meta(min_length=5, max_length=4096)]
-    sensors: Annotated[tuple[Name, ...], Meta(min_length=1)]
-    editions: dict[str, str] = {}
-    options: dict[str, str] = {}
+    sensors: Annotated[tuple[Name, ...], Meta(min_length=1)]  # ids of the sensors that speak in it
+    editions: dict[str, str] = {}  # edition per ASTERIX category: { "048" = "1.31" }
+    options: dict[str, str] = {}  # what the format's decoder can be told
 
 
 class PartnerSettings(_Settings, frozen=True, kw_only=True):
     """One partner: its pinned keys and address, as made by `trilat partner accept`."""
 
-    nation: Trigraph
-    file: Path
+    nation: Trigraph  # the partner
+    file: Path  # its partner file, with its pinned keys and address
 
 
 class StepSettings(_Settings, frozen=True, kw_only=True):
     """The step loop: how often it runs and how much may wait for it."""
 
-    tick_ms: Milliseconds = 50
-    queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000
-    tracks_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000
-    state_tick_ms: Milliseconds = 200
+    tick_ms: Milliseconds = 50  # how often the loop steps when nothing comes in
+    queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # inputs that may wait for a step; more are dropped and counted
+    tracks_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # tracks a tracker may hold
+    state_tick_ms: Milliseconds = 200  # how often tracks leave for a partner
 
 
 class PageSettings(_Settings, frozen=True, kw_only=True):
     """The page: where it is served and how often it moves. Loopback only unless configured."""
 
-    host: Host = "127.0.0.1"
-    port: Port = 8080
-    frame_ms: Milliseconds = 200
-    places: Path | None = None
-    origins: tuple[str, ...] = ()
+    host: Host = "127.0.0.1"  # where the page is served
+    port: Port = 8080  # 0 = one that is free
+    frame_ms: Milliseconds = 200  # how often the picture moves
+    places: Path | None = None  # GeoJSON of places to draw beside the shipped map
+    origins: tuple[str, ...] = ()  # other addresses under which the page may be opened
 
 
 class ExchangeSettings(_Settings, frozen=True, kw_only=True):
     """The exchange: the own server (or an existing cluster) and where it listens. Loopback only unless configured."""
 
-    listen_host: Host = "127.0.0.1"
-    listen_port: Port = 0
-    nats_server_path: Path | None = None
-    nats_urls: tuple[str, ...] = ()
+    listen_host: Host = "127.0.0.1"  # where partners reach the own server
+    listen_port: Port = 0  # 0 = one that is free
+    nats_server_path: Path | None = None  # the nats-server to start; without it the one that was installed along
+    nats_urls: tuple[str, ...] = ()  # an existing cluster to use instead of an own server
 
 
 class StoreSettings(_Settings, frozen=True, kw_only=True):
     """The store: what is kept, and for how long."""
 
-    retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 30
-    journal_inputs: bool = True
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 30  # how long records and the journal are kept
+    journal_inputs: bool = True  # keep every input, so that the day can be replayed
 
 
 class PlaceSettings(_Settings, frozen=True, kw_only=True):
     """Where the page opens: the middle of the picture."""
 
-    lat_deg: Finite = 33.5
-    lon_deg: Finite = 129.5
-    zoom: Annotated[float, Meta(ge=0, le=20)] = 5.5
+    lat_deg: Finite = 33.5  # the middle
+    lon_deg: Finite = 129.5  # the middle
+    zoom: Annotated[float, Meta(ge=0, le=20)] = 5.5  # Web Mercator zoom; 5.5 shows a sea and its coasts
 
 
 class NodeConfig(_Settings, frozen=True, kw_only=True):
     """The configuration of one node. `nation` and `mode` have no default; paths are relative to the file."""
 
-    nation: Trigraph
-    mode: ModeText
-    name: Name
-    directory: Path
-    keys: Path
-    policy: Name = "TRILAT"
-    agreements: tuple[Path, ...] = ()
-    partner: tuple[PartnerSettings, ...] = ()
-    sensor: tuple[SensorSettings, ...] = ()
-    feed: tuple[FeedSettings, ...] = ()
-    step: StepSettings = StepSettings()
-    page: PageSettings = PageSettings()
-    exchange: ExchangeSettings = ExchangeSettings()
-    store: StoreSettings = StoreSettings()
-    view: PlaceSettings = PlaceSettings()
+    nation: Trigraph  # whose node this is
+    mode: ModeText  # "live", "exercise:ID" or "replay:ID"; a process has one
+    name: Name  # what pages and logs call the node
+    directory: Path  # where the store lives
+    keys: Path  # the key directory that `trilat keys` made
+    policy: Name = "TRILAT"  # the security policy its labels are of
+    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties
+    partner: tuple[PartnerSettings, ...] = ()  # the partners
+    sensor: tuple[SensorSettings, ...] = ()  # the nation's sensors
+    feed: tuple[FeedSettings, ...] = ()  # where reports come in
+    step: StepSettings = StepSettings()  # the loop
+    page: PageSettings = PageSettings()  # the page
+    exchange: ExchangeSettings = ExchangeSettings()  # the link to partners
+    store: StoreSettings = StoreSettings()  # what is kept
+    view: PlaceSettings = PlaceSettings()  # where the page opens
