@@ -44,12 +44,12 @@ class SensorSettings(SensorSite, frozen=True, kw_only=True):
 class FeedSettings(_Settings, frozen=True, kw_only=True):
     """One feed: where its bytes come from, what they are, and which sensors speak in it.
 
-    url: udp://HOST:PORT (bind), tcp://HOST:PORT (connect), tcp-listen://HOST:PORT, file:PATH. `options` go to the decoder.  # where its bytes come from
+    url: udp://HOST:PORT (bind), tcp://HOST:PORT (connect), tcp-listen://HOST:PORT, file:PATH. `options` go to the decoder.
     """
 
     name: Name  # what pages and figures call it
     format: Name  # one of the formats of `trilat decode --help`
-    url: Annotated[str, Meta(min_length=5, max_length=4096)]
+    url: Annotated[str, Meta(min_length=5, max_length=4096)]  # where its bytes come from
     sensors: Annotated[tuple[Name, ...], Meta(min_length=1)]  # ids of the sensors that speak in it
     editions: dict[str, str] = {}  # edition per ASTERIX category: { "048" = "1.31" }
     options: dict[str, str] = {}  # what the format's decoder can be told
