@@ -94,15 +94,18 @@ class Items:
         kernel.gather_values(self.data, self.rows, *spec, out)
         return out
 
-    def text(self, name: str) -> tuple[Array, Array]:
-        """Return an "ia5" or "ascii" field as bytes (S1..S8) and, bool, where every character was a valid one."""
+    def text(self, name: str, *, strip: bool = False) -> tuple[Array, Array]:
+        """Return an "ia5" or "ascii" field as bytes (S1..S8) and, bool, where every character was a valid one.
+
+        strip: without the spaces at the end (ia5 only).
+        """
         field = self.layout.fields[name]
         raw = self.raw(name)
         characters = field.bits // (6 if field.kind == "ia5" else 8)
         out = np.zeros((len(raw), characters), np.uint8)
         good = np.ones(len(raw), np.bool_)
         if field.kind == "ia5":
-            kernel.six_bit_text(raw, characters, out, good)
+            kernel.six_bit_text(raw, characters, strip, out, good)
         else:
             shifts = np.arange(8 * (characters - 1), -1, -8, dtype=np.uint64)
             out[:] = raw[:, None] >> shifts[None, :] & np.uint64(0xFF)

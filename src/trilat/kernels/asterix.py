@@ -295,19 +295,25 @@ def expand_repeats(rows: Array, slot: int, size: int, offsets: Array, owner: Arr
 
 
 @njit(cache=True)
-def six_bit_text(raw: Array, characters: int, out: Array, good: Array) -> None:
+def six_bit_text(raw: Array, characters: int, strip: bool, out: Array, good: Array) -> None:  # noqa: FBT001 - numba takes no keyword-only arguments
     """Turn 6-bit characters (ICAO Annex 10 vol. IV, 3.1.2.9.1.2) into ASCII: raw uint64 (n,), out uint8 (n, characters).
 
-    Codes without a character become NUL and make `good` (bool) False.
+    Codes without a character become NUL and make `good` (bool) False; with `strip`, spaces at the end become NUL too.
     """
     for r in range(len(raw)):
         good[r] = True
-        for c in range(characters):
+        ends = strip
+        for c in range(characters - 1, -1, -1):
             code = np.int64(raw[r] >> np.uint64(6 * (characters - 1 - c))) & 63
             if 1 <= code <= 26:
                 out[r, c] = code + 64
-            elif code == 32 or 48 <= code <= 57:
+                ends = False
+            elif code == 32:
+                out[r, c] = 0 if ends else 32
+            elif 48 <= code <= 57:
                 out[r, c] = code
+                ends = False
             else:
                 out[r, c] = 0
                 good[r] = False
+                ends = False
