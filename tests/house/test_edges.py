@@ -51,9 +51,9 @@ def test_the_starred_list_stands_twice() -> None:
 
 def shipped_reads(tree: ast.AST) -> set[int]:
     """Return the lines of statements that read what ships with the package (`Path(__file__)`, importlib.resources)."""
-    own = {"__file__", "resources"}
-    for node in ast.walk(tree):  # constants such as TABLES = Path(__file__).with_name("tables")
-        if isinstance(node, ast.Assign) and "__file__" in {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}:
+    own = {"__file__", "resources", "files"}  # files: importlib.resources.files
+    for node in ast.walk(tree):  # names such as TABLES = Path(__file__).with_name("tables")
+        if isinstance(node, ast.Assign) and own & {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}:
             own |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     lines: set[int] = set()
     for node in ast.walk(tree):
