@@ -1,6 +1,7 @@
 """The ASTERIX decoder of one source: bytes to batches of reports per sensor, everything refused counted by name."""
 
 from collections.abc import Callable, Sequence
+from math import radians
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ KINDS: dict[int, tuple[str, ...]] = {
 }
 CONVERT: dict[int, Callable[[Items], reports.Converted]] = {21: reports.fixes, 48: reports.plots, 62: reports.tracks}
 NORTH_MARKER = 1
+SERVICE_FIELDS = ("010/SAC", "010/SIC", "000", "030", "020", "041", "050/COM/NOGO", "040/NOGO")
 
 
 class ServiceState(Struct):
@@ -153,11 +155,11 @@ class AsterixDecoder(Decoder):
         if made.dropped:
             self._refusals.add("value-implausible", count=made.dropped, detail="heights left out of reports that were kept")
         refuse = self._refuse(items, made, index, offset_ns)
-        good = np.flatnonzero(~refuse)
+        index[refuse] = -1
         batches = []
-        for sensor in np.unique(index[good]).tolist():
-            rows = good[index[good] == sensor]
-            columns = made.columns if len(rows) == len(made.columns) else made.columns[rows]
+        for sensor in sorted(set(index.tolist()) - {-1}):
+            rows = index == sensor
+            columns = made.columns if rows.all() else made.columns[rows]
             columns = self._with_sensor(columns, self._sensors[sensor], items)
             if len(columns):
                 batches.append(self._batch(columns, sensor, received_t_ns))
@@ -180,18 +182,18 @@ class AsterixDecoder(Decoder):
 
     def _refuse(self, items: Items, made: reports.Converted, index: Array, offset_ns: Array) -> Array:
         """Tell which records cannot be believed and count them, each under the first reason that holds."""
-        refuse = np.zeros(len(items), np.bool_)
-        checks = [
-            ("sensor-unknown", index < 0),
-            ("time-missing", made.tods < 0),
-            ("time-implausible", ~self._is_timely(made.tods, made.columns["t_ns"], offset_ns)),
-            *((name, made.verdict == code) for code, name in reports.REASONS.items()),
-        ]
+        late = ~self._is_timely(made.tods, made.columns["t_ns"], offset_ns)
+        refuse: Array = (index < 0) | (made.tods < 0) | late | (made.verdict != reports.OK)
+        if not refuse.any():
+            return refuse
+        checks = [("sensor-unknown", index < 0), ("time-missing", made.tods < 0), ("time-implausible", late)]
+        checks += [(name, made.verdict == code) for code, name in reports.REASONS.items()]
+        counted = np.zeros(len(items), np.bool_)
         for reason, bad in checks:
-            rows = np.flatnonzero(bad & ~refuse)
+            rows = np.flatnonzero(bad & ~counted)
             if len(rows):
                 self._count(reason, items, made, rows, offset_ns)
-                refuse |= bad
+                counted |= bad
         return refuse
 
     def _is_timely(self, tods: Array, t_ns: Array, offset_ns: Array) -> Array:
@@ -232,39 +234,35 @@ class AsterixDecoder(Decoder):
 
     def _service_messages(self, category: int, items: Items, received: Array) -> None:
         """Take in what sensors (CAT034) and trackers (CAT065) say of themselves."""
-        names = ("010/SAC", "010/SIC", "000", "030", "020", "041", "050/COM/NOGO", "040/NOGO")
-        known = [name for name in names if name in items.layout.fields]
-        v = dict(zip(known, items.values(known), strict=True))
-        absent = np.full(len(items), np.nan)
-        station = np.nan_to_num(v["010/SAC"] * 256 + v["010/SIC"], nan=-1).astype(np.int64)
-        index = self._stations[category][station]
-        tods = np.nan_to_num(v["030"] * 128, nan=-1).astype(np.int64)
+        v = reports.Columns(items, SERVICE_FIELDS)
+        tods = reports.whole(v["030"] * 128)
         t_ns, offset_ns = absolute_t_ns(tods, received)
+        index = self._stations[category][reports.station(v)]
         timely = self._is_timely(tods, t_ns, offset_ns)
-        nogo = v.get("050/COM/NOGO", v.get("040/NOGO", absent))
-        for k, sensor in enumerate(index.tolist()):
-            reason = "sensor-unknown" if sensor < 0 else "time-missing" if tods[k] < 0 else "time-implausible"
-            if sensor < 0 or tods[k] < 0 or not timely[k]:
+        nogo = v["050/COM/NOGO" if category == 34 else "040/NOGO"]
+        turned = (v["020"], v["041"]) if category == 34 else (v.absent, v.absent)
+        rows = (index, t_ns, timely & (tods >= 0), reports.whole(v["000"]), nogo, *turned)
+        for k, (sensor, at_ns, good, kind, nogo_bits, sector_deg, period_s) in enumerate(
+            zip(*(r.tolist() for r in rows), strict=True)
+        ):
+            if sensor < 0 or not good:
+                reason = "sensor-unknown" if sensor < 0 else "time-missing" if tods[k] < 0 else "time-implausible"
                 self._refusals.add(reason, int(items.records[k, 1]), int(items.records[k, 2] - items.records[k, 1]))
                 continue
-            state = self.service.setdefault(self._sensors[sensor].id, ServiceState())
-            kind = int(np.nan_to_num(v["000"][k], nan=-1))
+            name = self._sensors[sensor].id
+            state = self.service.get(name)
+            if state is None:
+                state = self.service[name] = ServiceState()
             state.messages[kind] = state.messages.get(kind, 0) + 1
-            state.t_ns = int(t_ns[k])
-            if not np.isnan(nogo[k]):
-                state.nogo = int(nogo[k])
-            if category == 34:
-                _antenna(state, kind, state.t_ns, float(v["020"][k]), float(v["041"][k]))
-
-
-def _antenna(state: ServiceState, kind: int, t_ns: int, sector_deg: float, period_s: float) -> None:
-    """Note a north marker or sector crossing."""
-    if kind == NORTH_MARKER:
-        state.north_t_ns = t_ns
-    if not np.isnan(sector_deg):
-        state.sector_rad = float(np.radians(sector_deg))
-    if not np.isnan(period_s):
-        state.period_s = period_s
+            state.t_ns = at_ns
+            if kind == NORTH_MARKER and category == 34:
+                state.north_t_ns = at_ns
+            if nogo_bits == nogo_bits:  # noqa: PLR0124 - NaN, the absent value, is not equal to itself
+                state.nogo = int(nogo_bits)
+            if sector_deg == sector_deg:  # noqa: PLR0124 - as above
+                state.sector_rad = radians(sector_deg)
+            if period_s == period_s:  # noqa: PLR0124 - as above
+                state.period_s = period_s
 
 
 def absolute_t_ns(tods: Array, received_t_ns: Array) -> tuple[Array, Array]:

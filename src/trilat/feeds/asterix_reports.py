@@ -73,18 +73,19 @@ class Converted(NamedTuple):
     dropped: int
 
 
-class _Columns:
-    """Some once-a-record fields of all records; a field that the edition does not have is absent everywhere."""
+class Columns:
+    """Some once-a-record fields of all records, by name; a field that the edition does not have is absent everywhere."""
 
     def __init__(self, items: Items, names: tuple[str, ...]) -> None:
         known = tuple(name for name in names if name in items.layout.fields)
         self._rows: dict[str, Array] = dict(zip(known, items.values(known), strict=True))
-        self._absent: Array = np.full(len(items), np.nan)
+        self.absent: Array = np.full(len(items), np.nan)
 
     def __getitem__(self, name: str) -> Array:
-        return self._rows.get(name, self._absent)
+        return self._rows.get(name, self.absent)
 
     def is_set(self, name: str) -> Array:
+        """Tell where a one-bit field is there and 1."""
         result: Array = self[name] == 1.0
         return result
 
@@ -103,7 +104,7 @@ def plots(items: Items) -> Converted:
     ungarbled Mode C (I090, FLAG_BAROMETRIC): heights above sea level, taken as ellipsoidal. `doppler_m_s` is I120 CAL,
     positive away from the radar, unless marked doubtful. Tracks that the radar did not see are no plots.
     """
-    v = _Columns(items, PLOT_FIELDS)
+    v = Columns(items, PLOT_FIELDS)
     out = empty_reports(len(items))
     out["kind"] = KIND_RADAR
     out["range_m"] = v["040/RHO"] * NAUTICAL_MILE_M
@@ -116,17 +117,17 @@ def plots(items: Items) -> Converted:
     barometric = np.isnan(height) & ~np.isnan(mode_c)
     out["height_m"] = np.where(barometric, mode_c, height)
     out["doppler_m_s"] = np.where(v.is_set("120/CAL/D"), np.nan, v["120/CAL/CAL"])
-    code = _whole(np.where(v.is_set("070/V") | v.is_set("070/G"), np.nan, v["070/MODE3A"]))
+    code = whole(np.where(v.is_set("070/V") | v.is_set("070/G"), np.nan, v["070/MODE3A"]))
     out["mode_3a"] = code
     out["address"] = _address(v["220"])
-    out["sensor_track"] = _whole(v["161/TRN"])
+    out["sensor_track"] = whole(v["161/TRN"])
     _callsign(out, items, "240")
     out["flags"] = flags | barometric * np.uint32(FLAG_BAROMETRIC) | _is_emergency(code) * np.uint32(FLAG_EMERGENCY)
     verdict = np.where(out["range_m"] > 0, OK, NOT_PHYSICAL)
     verdict[np.isnan(out["range_m"])] = NO_POSITION
     verdict[v.is_set("020/RAB")] = FIXED_TRANSPONDER
     verdict[(v["020/TYP"] == 0) | v.is_set("170/GHO")] = NO_DETECTION
-    return Converted(out, _station(v), _whole(v["140"] * 128), verdict, dropped + dropped_too)
+    return Converted(out, station(v), whole(v["140"] * 128), verdict, dropped + dropped_too)
 
 
 FIX_FIELDS = (
@@ -143,7 +144,7 @@ def fixes(items: Items) -> Converted:
     Time: of applicability of the position (I071), else of its reception (I073, I030), else the next best. `alt_m` is the
     geometric height (I140), else the flight level (I145) with FLAG_BAROMETRIC and a sigma that says so.
     """
-    v = _Columns(items, FIX_FIELDS)
+    v = Columns(items, FIX_FIELDS)
     out = empty_reports(len(items))
     out["kind"] = KIND_FIX
     out["domain"] = AIR
@@ -164,17 +165,17 @@ def fixes(items: Items) -> Converted:
     out["sigma_horizontal_m"] = _horizontal_sigma(v)
     velocity_sigma = _table([sigma_of_nac_v(n) for n in range(5)], v["090/NUCRNACV"])
     out["sigma_speed_m_s"] = np.where(np.isnan(out["speed_m_s"]), np.nan, velocity_sigma)
-    code = _whole(np.where(v.is_set("070/V") | v.is_set("070/G"), np.nan, v["070/MODE3A"]))
+    code = whole(np.where(v.is_set("070/V") | v.is_set("070/G"), np.nan, v["070/MODE3A"]))
     out["mode_3a"] = code
     out["address"] = _address(v["080"])
-    out["sensor_track"] = _whole(v["161/TRNUM"])
+    out["sensor_track"] = whole(v["161/TRNUM"])
     _callsign(out, items, "170")
     in_need = (v["200/PS"] > 0) | _is_emergency(code)
     out["flags"] = flags | in_need * np.uint32(FLAG_EMERGENCY) | (v["200/SS"] == 3) * np.uint32(FLAG_SPI)
     verdict = _fix_verdict(out)
     verdict[v.is_set("040/RAB")] = FIXED_TRANSPONDER
     time = _first(*(v[name] for name in ("071", "073", "030", "077", "072", "075")))
-    return Converted(out, _station(v), _whole(time * 128), verdict, dropped + dropped_too)
+    return Converted(out, station(v), whole(time * 128), verdict, dropped + dropped_too)
 
 
 TRACK_FIELDS = (
@@ -190,7 +191,7 @@ def tracks(items: Items) -> Converted:
     Position from I105, velocity from I185 (the tracker's own plane: its y axis is taken as true north), `alt_m` from I130, else
     from the barometric I135 or I136 with FLAG_BAROMETRIC; accuracies from I500. Coasting tracks are no news and are refused.
     """
-    v = _Columns(items, TRACK_FIELDS)
+    v = Columns(items, TRACK_FIELDS)
     out = empty_reports(len(items))
     out["kind"] = KIND_TRACK
     out["domain"] = AIR
@@ -208,16 +209,16 @@ def tracks(items: Items) -> Converted:
     in_degrees = _positive(np.hypot(north, east) / np.sqrt(2))
     out["sigma_horizontal_m"] = _first(_positive(np.hypot(v["500/APC/X"], v["500/APC/Y"]) / np.sqrt(2)), in_degrees)
     out["sigma_speed_m_s"] = _positive(np.hypot(v["500/ATV/X"], v["500/ATV/Y"]) / np.sqrt(2))
-    code = _whole(np.where(v.is_set("060/V") | v.is_set("060/G"), np.nan, v["060/MODE3A"]))
+    code = whole(np.where(v.is_set("060/V") | v.is_set("060/G"), np.nan, v["060/MODE3A"]))
     out["mode_3a"] = code
     out["address"] = _address(v["380/ADR"])
-    out["sensor_track"] = _whole(v["040"])
+    out["sensor_track"] = whole(v["040"])
     _callsign(out, items, "380/ID")
     _callsign(out, items, "245/CHR")
     out["flags"] = flags | ((v["080/EMS"] > 0) | _is_emergency(code)) * np.uint32(FLAG_EMERGENCY)
     verdict = _fix_verdict(out)
     verdict[v.is_set("080/CST")] = NO_DETECTION
-    return Converted(out, _station(v), _whole(v["070"] * 128), verdict, dropped + dropped_too)
+    return Converted(out, station(v), whole(v["070"] * 128), verdict, dropped + dropped_too)
 
 
 def _fix_verdict(out: Array) -> Array:
@@ -240,7 +241,7 @@ def _altitude(out: Array, geometric: Array, level: Array, sigma_m: Array, level_
     return result
 
 
-def _horizontal_sigma(v: _Columns) -> Array:
+def _horizontal_sigma(v: Columns) -> Array:
     """Return the position sigma of a CAT021 report; NaN when it says nothing of its quality."""
     nac = _table([sigma_of_nac(n) for n in range(16)], _first(v["090/NACP"], v["090/PA"]))
     nuc = _table([sigma_of_nuc(n) for n in range(16)], v["090/NUCPNIC"])
@@ -254,14 +255,15 @@ def _table(values: list[float], index: Array) -> Array:
     return np.where(np.isnan(index), np.nan, np.array(values)[known])
 
 
-def _flags(v: _Columns, item: str) -> Array:
+def _flags(v: Columns, item: str) -> Array:
     """Return the flags that a descriptor item says."""
-    flags = v.is_set(item + "SIM") * np.uint32(FLAG_SIMULATED)
-    flags |= v.is_set(item + "TST") * np.uint32(FLAG_TEST)
-    flags |= v.is_set(item + "SPI") * np.uint32(FLAG_SPI)
-    flags |= v.is_set(item + "ME") * np.uint32(FLAG_MILITARY_EMERGENCY)
-    result: Array = flags
-    return result
+    bits = (("SIM", FLAG_SIMULATED), ("TST", FLAG_TEST), ("SPI", FLAG_SPI), ("ME", FLAG_MILITARY_EMERGENCY))
+    flags = np.zeros(len(v.absent), np.uint32)
+    for name, flag in bits:
+        here = v.is_set(item + name)
+        if here.any():
+            flags[here] |= np.uint32(flag)
+    return flags
 
 
 def _is_emergency(code: Array) -> Array:
@@ -269,13 +271,14 @@ def _is_emergency(code: Array) -> Array:
     return result
 
 
-def _station(v: _Columns) -> Array:
-    return _whole(v["010/SAC"] * 256 + v["010/SIC"])
+def station(v: Columns) -> Array:
+    """Return SAC * 256 + SIC, -1 where missing."""
+    return whole(v["010/SAC"] * 256 + v["010/SIC"])
 
 
 def _address(values: Array) -> Array:
     """Return 24-bit addresses; those that no aircraft can have (all zeros, all ones) are absent."""
-    return _whole(np.where((values == 0) | (values == 0xFFFFFF), np.nan, values))
+    return whole(np.where((values == 0) | (values == 0xFFFFFF), np.nan, values))
 
 
 def _callsign(out: Array, items: Items, name: str) -> None:
@@ -287,7 +290,7 @@ def _callsign(out: Array, items: Items, name: str) -> None:
         out["callsign"][take] = text[take]
 
 
-def _whole(values: Array) -> Array:
+def whole(values: Array) -> Array:
     """Return whole numbers as int64, -1 where absent."""
     return np.where(np.isnan(values), -1.0, values).astype(np.int64)
 

@@ -104,15 +104,23 @@ class Tracks(Struct, frozen=True, kw_only=True):
     deleted: tuple[int, ...] = ()
 
 
-def empty_reports(n: int) -> np.ndarray[Any, Any]:
-    """Return n reports with every value absent."""
-    columns = np.zeros(n, REPORT_DTYPE)
+def _empty_report() -> np.ndarray[Any, Any]:
+    columns = np.zeros(1, REPORT_DTYPE)
     for name, (kind, *_) in REPORT_DTYPE.fields.items():  # type: ignore[union-attr]
         if kind == np.float64:
             columns[name] = np.nan
     for name in ("sensor", "mode_3a", "address", "mmsi", "sensor_track"):
         columns[name] = -1
     return columns
+
+
+# Copied row by row: a live feed asks for a few reports some thousand times a second.
+_EMPTY_REPORT = _empty_report()
+
+
+def empty_reports(n: int) -> np.ndarray[Any, Any]:
+    """Return n reports with every value absent."""
+    return np.repeat(_EMPTY_REPORT, n)
 
 
 def empty_tracks(n: int) -> np.ndarray[Any, Any]:
