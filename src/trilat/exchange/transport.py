@@ -18,7 +18,7 @@ WakeListener = Callable[[Envelope], None]
 
 
 class LinkDown(ExchangeError):  # noqa: N818 - a state of the link that callers wait out, not a fault of theirs
-    """A request got no reply: the name says why ("link-timeout", "link-refused", "link-down", "link-closed")."""
+    """A request got no reply: the name says why ("link-timeout", "link-refused", "link-closed")."""
 
 
 class Transport(Protocol):

@@ -1,0 +1,207 @@
+"""Drives an exchange over a transport: one worker thread owns exchange and store, an asyncio task feeds it. Does I/O.
+
+Group commit comes by itself: while one step commits, inputs gather; the next step takes them together, flash first, up to
+`group_records_max`, and waits up to `group_wait_ms` for more. The clock is passed in.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from trilat.exchange.exchange import Exchange, LinkState, Outgoing
+from trilat.exchange.importer import Received, Request
+from trilat.exchange.messages import PullId
+from trilat.exchange.transport import LinkDown, Transport
+from trilat.records.envelope import Envelope
+from trilat.records.released import Released
+
+NS_PER_S = 1_000_000_000
+# A partner may have this many requests waiting here; more are dropped unanswered.
+REQUESTS_MAX = 512
+STOP_TIMEOUT_S = 5.0
+
+
+class _Input(NamedTuple):
+    """One input of a step, and how much of the group's bound it takes."""
+
+    flash: bool
+    weight: int
+    run: Callable[[int], None]
+
+
+class Drive:
+    """Runs one exchange. `offer` and `post` are called in the event loop's thread; `on_received` is called there too.
+
+    clock_ns: the node's clock (UTC ns). on_received: told of records that are durably held.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        transport: Transport,
+        clock_ns: Callable[[], int],
+        on_received: Callable[[list[Received]], None],
+        *,
+        group_records_max: int = 512,
+        group_wait_ms: float = 0.0,
+    ) -> None:
+        self._exchange = exchange
+        self._transport = transport
+        self._clock_ns = clock_ns
+        self._on_received = on_received
+        self._group_records_max = group_records_max
+        self._group_wait_s = group_wait_ms / 1000
+        self._flash: deque[_Input] = deque()
+        self._bulk: deque[_Input] = deque()
+        self._more = asyncio.Event()
+        self._tickets: dict[int, asyncio.Future[Envelope | None]] = {}
+        self._ticket = 0
+        self._requests: set[asyncio.Task[None]] = set()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="trilat-exchange")
+        self._tick_s = exchange.station.settings.tick_ms / 1000
+        self._next_tick_ns = 0
+        self._links: list[LinkState] = []
+        self._failure: BaseException | None = None
+
+    # --- inputs, from the event loop ----------------------------------------------------------------------------------
+
+    def offer(self, released: Sequence[Released]) -> None:
+        """Offer what policy released. Raises ExchangeError at once for what may not be offered; the rest is asynchronous."""
+        for item in released:
+            self._exchange.check(item)
+        for flash in (True, False):
+            items = [item for item in released if (item.lane == "flash") == flash]
+            for at in range(0, len(items), self._group_records_max):
+                part = items[at : at + self._group_records_max]
+                self._put(flash, len(part), lambda now_ns, part=part: self._exchange.offer(now_ns, part))  # type: ignore[misc]
+
+    def post(self, run: Callable[[int], None], *, flash: bool = False, weight: int = 1) -> None:
+        """Run something with exchange and store in the worker thread, in the same transaction as its neighbours.
+
+        It is given the step's time. For the journal: post its appends before offering what came of them.
+        """
+        self._put(flash, weight, run)
+
+    def links(self) -> list[LinkState]:
+        """Return the link states as of the last tick."""
+        return self._links
+
+    @property
+    def waiting(self) -> int:
+        """How many inputs wait for a step."""
+        return len(self._flash) + len(self._bulk)
+
+    def _put(self, flash: bool, weight: int, run: Callable[[int], None]) -> None:  # noqa: FBT001 - private
+        (self._flash if flash else self._bulk).append(_Input(flash, weight, run))
+        self._more.set()
+
+    # --- the transport's side -----------------------------------------------------------------------------------------
+
+    async def _answer(self, envelope: Envelope) -> Envelope | None:
+        if len(self._tickets) >= REQUESTS_MAX:
+            return None
+        self._ticket += 1
+        ticket, future = self._ticket, asyncio.get_running_loop().create_future()
+        self._tickets[ticket] = future
+        self._put(envelope.lane == "flash", 1, lambda now_ns: self._exchange.handle(now_ns, envelope, ticket=ticket))
+        try:
+            reply: Envelope | None = await future
+        finally:
+            self._tickets.pop(ticket, None)
+        return reply
+
+    def _woken(self, envelope: Envelope) -> None:
+        self._put(True, 1, lambda now_ns: self._exchange.handle(now_ns, envelope))  # noqa: FBT003 - private
+
+    async def _request(self, request: Request) -> None:
+        pull, flash = request.pull, request.pull.lane == "flash"
+        try:
+            reply = await self._transport.request(request.envelope, request.timeout_ns / NS_PER_S)
+        except LinkDown as down:
+            name, detail = down.name, down.detail
+            self._put(flash, 1, lambda now_ns: self._lost(now_ns, pull, name, detail))
+            return
+        weight = 1 + len(reply.payload) // 512
+        self._put(flash, weight, lambda now_ns: self._exchange.handle(now_ns, reply, pull=pull))
+
+    def _lost(self, now_ns: int, pull: PullId, name: str, detail: str) -> None:
+        self._exchange.refused(now_ns, pull.partner, name, detail)
+        self._exchange.lost(now_ns, pull)
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve, pull and tick until cancelled; then commit once more and let go of every request."""
+        loop = asyncio.get_running_loop()
+        await self._transport.serve(self._answer)
+        await self._transport.listen(self._woken)
+        try:
+            while True:
+                group = await self._gather()
+                outgoing, received = await loop.run_in_executor(self._worker, self._step, group)
+                self._let_out(outgoing)
+                if received:
+                    self._on_received(received)
+        finally:
+            await self._stop()
+
+    async def _gather(self) -> list[_Input]:
+        """Wait for inputs or the next tick; return what goes into one step, flash first."""
+        if not self.waiting:
+            self._more.clear()
+            wait_s = max((self._next_tick_ns - self._clock_ns()) / NS_PER_S, 0.0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._more.wait(), min(wait_s, self._tick_s))
+        if self._group_wait_s and not self._flash:
+            await asyncio.sleep(self._group_wait_s)
+        group: list[_Input] = []
+        weight = 0
+        for queue in (self._flash, self._bulk):
+            while queue and weight < self._group_records_max:
+                group.append(queue.popleft())
+                weight += group[-1].weight
+        return group
+
+    def _step(self, group: list[_Input]) -> tuple[Outgoing, list[Received]]:
+        now_ns = self._clock_ns()
+        for item in group:
+            item.run(now_ns)
+        if now_ns >= self._next_tick_ns:
+            tick_ns = int(self._tick_s * NS_PER_S)
+            self._next_tick_ns = (now_ns // tick_ns + 1) * tick_ns
+            self._exchange.tick(now_ns)
+            self._links = self._exchange.links(now_ns)
+        outgoing = self._exchange.flush(now_ns)
+        return outgoing, self._exchange.take_received()
+
+    def _let_out(self, outgoing: Outgoing) -> None:
+        for ticket, envelope in outgoing.answers:
+            future = self._tickets.get(ticket)
+            if future is not None and not future.done():
+                future.set_result(envelope)
+        for request in outgoing.requests:
+            self._spawn(self._request(request))
+        for wake in outgoing.wakes:
+            self._spawn(self._transport.wake(wake))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _stop(self) -> None:
+        for task in self._requests:
+            task.cancel()
+        for future in self._tickets.values():
+            if not future.done():
+                future.set_result(None)
+        await asyncio.gather(*self._requests, return_exceptions=True)
+        last = asyncio.get_running_loop().run_in_executor(
+            self._worker, lambda: self._exchange.flush(self._clock_ns(), force=True)
+        )
+        with suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(last), STOP_TIMEOUT_S)
+        self._worker.shutdown(wait=True)

@@ -1,0 +1,440 @@
+"""The importer's half of the pull protocol for one exporter and lane: sans-IO, deterministic.
+
+It keeps a window of pulls parked at the exporter, verifies each batch whole before it takes anything of it, keeps the batch and
+the cursor over it in one transaction, and asks on from there; the cursor in the next pull is the signed receipt. Whatever does
+not fit is refused, counted, and changes nothing; the next session begins at the cursor.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import structs
+
+from trilat.exchange import envelope as sealing
+from trilat.exchange.messages import (
+    CHUNK_TYPE,
+    LANES_OF_TYPE,
+    BatchHeader,
+    Empty,
+    Message,
+    Pull,
+    PullId,
+    Refusal,
+    Resync,
+    decode_chunk,
+)
+from trilat.exchange.pace import Pace
+from trilat.exchange.sign import Rejected
+from trilat.exchange.station import Station
+from trilat.records.codec import RECORDS, Record
+from trilat.records.envelope import Envelope
+from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
+from trilat.records.released import Lane
+from trilat.records.warning import Recall
+
+# Counters are reserved on disk in blocks of this many, so that a pull needs no write.
+COUNTER_BLOCK = 100_000
+MS = 1_000_000
+_KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
+_record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
+
+
+class Received(NamedTuple):
+    """A record that came from a partner, durably held: its verified origin, its bytes, and what they say.
+
+    record is None when the type is not known here: kept as verified bytes, neither shown nor used nor released.
+    """
+
+    exporter: str
+    lane: Lane
+    epoch: int
+    sequence: int
+    record: Record | None
+    raw: bytes
+
+
+class Request(NamedTuple):
+    """A pull to be carried to its exporter; without a reply in timeout_ns it is reported as lost."""
+
+    pull: PullId
+    envelope: Envelope
+    timeout_ns: int
+
+
+class _Out(NamedTuple):
+    sent_ns: int
+    give_up_ns: int
+    credit_bytes: int
+
+
+class Importer:
+    """One inbox as it is pulled from a partner."""
+
+    def __init__(self, station: Station, exporter: str, lane: Lane) -> None:
+        self.station = station
+        self.exporter = exporter
+        self.lane: Lane = lane
+        self._settings = station.settings.lane(lane)
+        self._inbox = station.store.inbox
+        self.state: InboxState = self._inbox.state(exporter, lane)
+        self._orphans = self._inbox.orphans(exporter, lane)
+        self._counter = self.state.counter_ceiling
+        self._session = 0
+        self._resync = ""
+        self._out: dict[int, _Out] = {}
+        self._ahead: dict[int, tuple[BatchHeader, Envelope]] = {}
+        self.pace = Pace(station.settings, self._settings)
+        self.trouble = ""
+        self.heard_ns: int | None = None
+        self.level_ns: int | None = None
+        self.taken: list[tuple[int, list[Received]]] = []
+        self._assembled: list[bytes] = []
+
+    # --- pulls --------------------------------------------------------------------------------------------------------
+
+    def poll(self, now_ns: int) -> list[Request]:
+        """Return the pulls that are to be sent now: as many as the window lacks, none during a pause."""
+        if now_ns < self.pace.resume_ns:
+            return []
+        if not self._session:
+            self._session = self._counter + 1
+        requests = []
+        while len(self._out) < self.pace.window:
+            requests.append(self._request(now_ns))
+        return requests
+
+    def _request(self, now_ns: int) -> Request:
+        self._counter += 1
+        if self._counter > self.state.counter_ceiling:
+            self._put(counter_ceiling=self._counter + COUNTER_BLOCK)
+            self.station.must = True
+        key = self.station.ring.current(now_ns)
+        fields: dict[str, Any] = {
+            "minor": self.station.settings.minor,
+            "sender": self.station.nation,
+            "audience": self.exporter,
+            "lane": self.lane,
+            "mode": self.station.mode,
+            "key_id": key.key_id,
+            "number": self._counter,
+            "cursor": self.state.cursor,
+            "session": self._session,
+            "credit_bytes": self.pace.credit_bytes,
+            "wait_ms": self._settings.wait_ms,
+            "trouble": self.trouble,
+        }
+        pull = Resync(**fields, reason=self._resync) if self._resync else Pull(**fields)
+        timeout_ns = self.pace.timeout_ns()
+        self._out[self._counter] = _Out(now_ns, now_ns + timeout_ns, self.pace.credit_bytes)
+        return Request(PullId(self.exporter, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """Give up pulls whose time has passed; the first such ends the session."""
+        if any(out.give_up_ns <= now_ns for out in self._out.values()):
+            self._restart(now_ns, failed=True)
+
+    def lost(self, now_ns: int, counter: int) -> None:
+        """Take notice that a pull got no reply."""
+        if counter in self._out:
+            self._restart(now_ns, failed=True)
+
+    def wake(self, now_ns: int) -> None:
+        """Begin a new session at once: the exporter says that it is there again."""
+        self.heard_ns = now_ns
+        self._restart(now_ns, failed=False)
+
+    def _restart(self, now_ns: int, *, failed: bool) -> None:
+        self._session = 0
+        self._out.clear()
+        self._ahead.clear()
+        if failed:
+            self.pace.failed(now_ns)
+        else:
+            self.pace.resumed(now_ns)
+
+    def _put(self, **changes: object) -> None:
+        self.state = structs.replace(self.state, **changes)
+        self._inbox.put_state(self.exporter, self.lane, self.state)
+
+    # --- replies ------------------------------------------------------------------------------------------------------
+
+    def reply(self, now_ns: int, counter: int, message: Message, envelope: Envelope) -> None:
+        """Take a verified reply to one of our pulls. Raises Rejected; then nothing has changed but the session."""
+        out = self._out.get(counter)
+        if not isinstance(message, BatchHeader) and (out is None or message.number != counter):
+            raise Rejected("replayed", f"{envelope.kind} for pull {message.number}")
+        self._out.pop(counter, None)
+        self.heard_ns = now_ns
+        if isinstance(message, BatchHeader):
+            try:
+                self._batch(now_ns, message, envelope)
+            except Rejected as rejected:
+                if rejected.name not in {"replayed", "epoch-wrong"}:
+                    self.trouble = rejected.name
+                    self._restart(now_ns, failed=True)
+                raise
+            if out is not None:
+                self.pace.replied(now_ns, out.sent_ns, len(envelope.payload), out.credit_bytes)
+        elif isinstance(message, Empty):
+            self._resync, self.trouble = "", ""
+            if message.last == self.state.cursor:
+                self.level_ns = now_ns
+            self.pace.idle(now_ns)
+        elif isinstance(message, Refusal):
+            self._refused(now_ns, message)
+        else:
+            raise Rejected("envelope-mismatch", f"{envelope.kind} is no reply")
+
+    def _refused(self, now_ns: int, refusal: Refusal) -> None:
+        if refusal.reason == "replayed" and refusal.counter >= self._counter:
+            self._counter = refusal.counter
+            self._restart(now_ns, failed=False)
+        elif refusal.reason == "cursor-behind":
+            self._resync = "store-behind"
+            self._restart(now_ns, failed=False)
+        else:
+            self._restart(now_ns, failed=True)
+        self.station.tally.count(now_ns, self.exporter, refusal.reason, f"our pull {refusal.number} of {self.lane}")
+
+    def _batch(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+        """Take a batch when it is the next, keep it when it is early, refuse it when it fits nowhere."""
+        if header.count > max(self._settings.batch_records_max, 1) * 128:
+            raise Rejected("count-max", f"{header.count} records")
+        cursor = self.state.cursor
+        if header.epoch < cursor.epoch:
+            raise Rejected("epoch-wrong", f"{header.epoch}, we are in {cursor.epoch}")
+        expected = cursor.sequence + 1 if header.epoch == cursor.epoch else 1
+        if header.number > expected:
+            self._keep_ahead(header, envelope)
+            return
+        if header.number < expected:
+            self._check_known(now_ns, header, envelope)
+            raise Rejected("replayed", f"batch {header.epoch}.{header.number}")
+        self._take(now_ns, header, envelope)
+        while (following := self._ahead.pop(self.state.cursor.sequence + 1, None)) is not None:
+            if following[0].epoch == self.state.cursor.epoch:
+                self._take(now_ns, *following)
+
+    def _keep_ahead(self, header: BatchHeader, envelope: Envelope) -> None:
+        if len(self._ahead) >= self.station.settings.ahead_max:
+            raise Rejected("sequence-gap", f"{header.epoch}.{header.number}")
+        self._ahead[header.number] = (header, envelope)
+
+    def _check_known(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+        """Compare a batch that we hold already with what we hold; keep a fork as evidence."""
+        final = min(header.number + header.count - 1, self.state.cursor.sequence)
+        opened = sealing.open_batch(header, envelope.payload)
+        theirs = sealing.chain(header.prev_head, opened.leaves[: final - header.number + 1])
+        ours = self._head_at(header.epoch, final)
+        if ours is None or ours == theirs:
+            return
+        fork = Fork(
+            partner=self.exporter,
+            lane=self.lane,
+            epoch=header.epoch,
+            sequence=final,
+            t_ns=now_ns,
+            ours=ours,
+            theirs=theirs,
+            evidence=sealing.pack(envelope),
+        )
+        self._inbox.put_fork(fork)
+        self.station.note("fork", self.exporter, self.lane, now_ns, {"epoch": header.epoch, "sequence": final})
+        self.station.tally.count(now_ns, self.exporter, "fork-seen", f"{self.lane} {header.epoch}.{final}")
+
+    def _head_at(self, epoch: int, sequence: int) -> bytes | None:
+        """Return the head we hold after a number; None when it is not kept."""
+        if (self.state.cursor.epoch, self.state.cursor.sequence) == (epoch, sequence):
+            return self.state.cursor.head
+        batch = self._inbox.batch_with(self.exporter, self.lane, epoch, sequence)
+        if batch is None:
+            following = self._inbox.batch_with(self.exporter, self.lane, epoch, sequence + 1)
+            return None if following is None or following.first != sequence + 1 else following.prev_head
+        if batch.final == sequence:
+            return batch.head
+        return sealing.chain(batch.prev_head, leaves_of(batch)[: sequence - batch.first + 1])
+
+    # --- taking a batch -----------------------------------------------------------------------------------------------
+
+    def _take(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+        cursor = self.state.cursor
+        begins = header.epoch > cursor.epoch
+        if begins:
+            self._check_base(header)
+        elif header.prev_head != cursor.head:
+            raise Rejected("head-wrong", f"{header.epoch}.{header.number}")
+        opened = sealing.open_batch(header, envelope.payload)
+        parsed = [None if entry is None else self._parse(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
+        # From here on nothing is refused any more.
+        if begins:
+            self._begin_epoch(now_ns, header)
+        self._resync, self.trouble = "", ""
+        received, skip = self._sort_out(now_ns, header, parsed)
+        row = self._inbox.put_batch(
+            SealedBatch(
+                partner=self.exporter,
+                lane=self.lane,
+                epoch=header.epoch,
+                first=header.number,
+                count=header.count,
+                prev_head=header.prev_head,
+                head=header.head,
+                t_ns=now_ns,
+                kind=envelope.kind,
+                body=envelope.body,
+                key_id=envelope.key_id,
+                signature=envelope.signature,
+                payload=envelope.payload,
+                skip=tuple(skip),
+            )
+        )
+        self._put(cursor=Cursor(header.epoch, header.number + header.count - 1, header.head), received_t_ns=now_ns)
+        digest = sealing.leaf_hash(envelope.body)
+        self.station.note(
+            "inbox", self.exporter, self.lane, now_ns, (header.epoch, header.number, header.count, header.head, digest)
+        )
+        self.taken.append((row, received))
+
+    def _check_base(self, header: BatchHeader) -> None:
+        """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
+        base = header.base
+        start = sealing.epoch_head(self.exporter, self.station.nation, self.lane, header.epoch, base)
+        if header.prev_head != start:
+            raise Rejected("head-wrong", f"epoch {header.epoch} does not begin at its base")
+        if base.epoch == 0:
+            return
+        cursor = self.state.cursor
+        beyond = (base.epoch, base.sequence) > (cursor.epoch, cursor.sequence)
+        if beyond or (base.sequence > 0 and self._head_at(base.epoch, base.sequence) != base.head):
+            self._resync = "base-unknown"
+            raise Rejected("head-wrong", f"epoch {header.epoch} goes on from {base.epoch}.{base.sequence}, which is not ours")
+
+    def _begin_epoch(self, now_ns: int, header: BatchHeader) -> None:
+        """Go over to a new epoch: what we hold beyond its base may come again and is then known by its content."""
+        orphans: list[bytes] = []
+        for batch in self._inbox.batches(self.exporter, self.lane, header.base):
+            leaves = sealing.split_payload(batch.payload)
+            first = header.base.sequence + 1 if batch.epoch == header.base.epoch else batch.first
+            held = leaves[max(first - batch.first, 0) :]
+            orphans += [sealing.leaf_hash(entry[sealing.SALT_BYTES :]) for entry in held]
+        self._inbox.put_orphans(self.exporter, self.lane, orphans)
+        self._orphans.update(orphans)
+        self._put(lost=self.state.lost + header.lost)
+        facts = {"epoch": header.epoch, "base": header.base, "cursor": self.state.cursor, "lost": header.lost}
+        self.station.note("epoch", self.exporter, self.lane, now_ns, facts)
+
+    def _parse(self, raw: bytes) -> tuple[bytes, Any]:
+        """Return a record's bytes and plain content when it may be here at all; raises Rejected for the whole batch."""
+        plain = sealing.parse_plain(raw)
+        kind = plain.get("type") if isinstance(plain, dict) else None
+        if kind == CHUNK_TYPE:
+            return raw, plain
+        label = plain.get("label") if isinstance(plain, dict) else None
+        if not isinstance(kind, str) or not isinstance(label, dict):
+            raise Rejected("audience-mixed", "a record without type or label is its originator's alone")
+        if self.lane not in LANES_OF_TYPE.get(kind, {self.lane}):
+            raise Rejected("lane-mixed", f"{kind} in {self.lane}")
+        if label.get("originator") != self.exporter:
+            raise Rejected("originator-wrong", f"{str(label.get('originator'))[:8]} from {self.exporter}")
+        mode = label.get("mode")
+        if not isinstance(mode, dict) or (mode.get("kind"), mode.get("id", "")) != (self.station.mode.kind, self.station.mode.id):
+            raise Rejected("mode-wrong", f"a record of {str(mode)[:64]}")
+        rel_to = label.get("rel_to")
+        if not isinstance(rel_to, list) or (self.station.nation not in rel_to and "PUBLIC" not in rel_to):
+            raise Rejected("audience-mixed", f"{kind} is not releasable to {self.station.nation}")
+        return raw, plain
+
+    def _sort_out(
+        self, now_ns: int, header: BatchHeader, parsed: Iterable[tuple[bytes, Any] | None]
+    ) -> tuple[list[Received], list[int]]:
+        """Return what is handed on, and the offsets of what is not: withheld, held already, kept aside."""
+        received: list[Received] = []
+        skip: list[int] = []
+        for offset, item in enumerate(parsed):
+            sequence = header.number + offset
+            if item is None:
+                self._put(recalled=self.state.recalled + 1)
+                skip.append(offset)
+                continue
+            if self._orphans and self._known(item[0]):
+                skip.append(offset)
+                continue
+            try:
+                whole = self.whole(header.epoch, sequence, item[0], item[1].get("type"))
+            except (msgspec.MsgspecError, Rejected) as error:
+                self._put(kept_aside=self.state.kept_aside + 1)
+                self.station.tally.count(now_ns, self.exporter, "record-invalid", f"{header.epoch}.{sequence}: {error}")
+                skip.append(offset)
+                continue
+            if whole is not None:
+                received.append(whole)
+                if isinstance(whole.record, Recall):
+                    self._inbox.recall(self.exporter, whole.record.lane, whole.record.epoch, whole.record.sequences)
+        return received, skip
+
+    def _known(self, raw: bytes) -> bool:
+        digest = sealing.leaf_hash(raw)
+        if digest not in self._orphans:
+            return False
+        self._orphans.discard(digest)
+        self._inbox.drop_orphan(self.exporter, self.lane, digest)
+        self._put(duplicates=self.state.duplicates + 1)
+        return True
+
+    def whole(self, epoch: int, sequence: int, raw: bytes, kind: Any) -> Received | None:
+        """Return a record to be handed on; None for a piece of one that is not whole yet.
+
+        Raises msgspec.ValidationError for a record of a known type that is out of range, and Rejected for pieces that do not
+        make a record.
+        """
+        if kind == CHUNK_TYPE:
+            assembled = self._assemble(raw)
+            if assembled is None:
+                return None
+            raw, plain = self._parse(assembled)
+            kind = plain["type"]
+        record = _record.decode(raw) if kind in _KNOWN_TYPES else None
+        return Received(self.exporter, self.lane, epoch, sequence, record, raw)
+
+    def _assemble(self, raw: bytes) -> bytes | None:
+        chunk = decode_chunk(raw)
+        if chunk.index >= chunk.total or chunk.total * len(chunk.data) > 2 * self.station.settings.record_bytes_max:
+            raise Rejected("record-invalid", f"piece {chunk.index} of {chunk.total}")
+        self._inbox.put_chunk(self.exporter, self.lane, chunk.of, chunk.index, chunk.total, chunk.data)
+        pieces = self._inbox.chunks(self.exporter, self.lane, chunk.of)
+        if len(pieces) < chunk.total:
+            return None
+        whole = b"".join(pieces)
+        if sealing.leaf_hash(whole) != chunk.of:
+            raise Rejected("record-invalid", "pieces do not make the record they name")
+        self._assembled.append(chunk.of)
+        return whole
+
+    def drop_assembled(self) -> None:
+        """Forget the pieces of records that were handed on whole."""
+        for of in self._assembled:
+            self._inbox.drop_chunks(self.exporter, self.lane, of)
+        self._assembled.clear()
+
+    def again(self, batch: SealedBatch) -> list[Received]:
+        """Return a held batch's records once more, because a stop came before they were known to be taken."""
+        received: list[Received] = []
+        for offset, entry in enumerate(sealing.split_payload(batch.payload)):
+            if offset not in batch.skip:
+                raw = entry[sealing.SALT_BYTES :]
+                whole = self.whole(batch.epoch, batch.first + offset, raw, sealing.parse_plain(raw)["type"])
+                received += [] if whole is None else [whole]
+        return received
+
+    @property
+    def early(self) -> int:
+        """How many records are here but wait for earlier ones."""
+        return sum(header.count for header, _ in self._ahead.values())
+
+
+def leaves_of(batch: SealedBatch) -> list[bytes]:
+    """Return the leaf hashes of a stored batch (a withheld entry is its own leaf hash)."""
+    header = msgspec.msgpack.decode(batch.body, type=BatchHeader)
+    entries = sealing.split_payload(batch.payload)
+    return [entry if i in header.withheld else sealing.leaf_hash(entry) for i, entry in enumerate(entries)]

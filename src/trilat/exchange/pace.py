@@ -1,0 +1,78 @@
+"""How fast a lane pulls: credit in seconds of measured link, the window of parked pulls, pauses after failures. Pure.
+
+A reply that takes too long on the wire is cut by the server and sent again for ever, so credit follows what the link was seen
+to carry: it starts small, at most doubles per round, aims for a quarter of a second of link over all parked pulls together,
+and halves when a pull is lost.
+"""
+
+from trilat.exchange.messages import ExchangeSettings, LaneSettings
+
+MS = 1_000_000
+# A reply counts as filled by its credit from this part of it on; only such ones measure the link.
+_FULL = 0.4
+# The round trip is the shortest seen, forgotten slowly so that a changed route is learned.
+_RTT_DECAY = 1.02
+
+
+class Pace:
+    """The pace of one lane from one exporter."""
+
+    def __init__(self, settings: ExchangeSettings, lane: LaneSettings) -> None:
+        self._settings = settings
+        self._lane = lane
+        self.window = lane.window_pulls
+        self.credit_bytes = settings.credit_bytes_min
+        self.resume_ns = 0
+        self._failures = 0
+        self._rtt_ns = 0.0
+        self._round_ns: int | None = None
+        self._round_bytes = 0
+        self._round_replies = 0
+
+    def timeout_ns(self) -> int:
+        """Return after which time a pull sent now counts as lost: its wait, the slack, and two round trips."""
+        return int((self._lane.wait_ms + self._settings.slack_ms) * MS + 2 * min(self._rtt_ns, 5e9))
+
+    def failed(self, now_ns: int) -> None:
+        """A pull was lost or refused: halve the credit and pause, doubling from retry_ms to retry_ms_max."""
+        settings = self._settings
+        self.credit_bytes = max(settings.credit_bytes_min, self.credit_bytes // 2)
+        pause_ms = min(settings.retry_ms << min(self._failures, 16), settings.retry_ms_max)
+        self._failures += 1
+        self.resume_ns = now_ns + pause_ms * MS
+        self._round_ns = None
+
+    def resumed(self, now_ns: int) -> None:
+        """The exporter is there: no pause."""
+        self._failures = 0
+        self.resume_ns = now_ns
+        self._round_ns = None
+
+    def idle(self, now_ns: int) -> None:
+        """A pull came back empty: the link is not the bound; let the window shrink back."""
+        self.resumed(now_ns)
+        self.window = max(self._lane.window_pulls, self.window - 1)
+
+    def replied(self, now_ns: int, sent_ns: int, size: int, credit_bytes: int) -> None:
+        """A batch came in answer to a pull sent at sent_ns with this credit: measure, and adapt after each round."""
+        self._failures = 0
+        self.window = min(self._lane.window_pulls_max, self.window + 1)
+        if size < _FULL * credit_bytes:
+            self._round_ns = None
+            return
+        elapsed_ns = float(max(now_ns - sent_ns, 1))
+        self._rtt_ns = min(elapsed_ns, self._rtt_ns * _RTT_DECAY) if self._rtt_ns else elapsed_ns
+        if self._round_ns is None:
+            self._round_ns, self._round_bytes, self._round_replies = sent_ns, 0, 0
+        self._round_bytes += size
+        self._round_replies += 1
+        if self._round_replies >= self.window:
+            self._adapt(now_ns, max(now_ns - self._round_ns, 1))
+
+    def _adapt(self, now_ns: int, round_ns: int) -> None:
+        settings = self._settings
+        aim_ns = max(settings.credit_link_ms * MS, 2 * self._rtt_ns)
+        target = int(self._round_bytes * aim_ns / round_ns / self.window)
+        grown = min(target, 2 * self.credit_bytes, settings.credit_bytes_max)
+        self.credit_bytes = max(settings.credit_bytes_min, grown, self.credit_bytes // 2)
+        self._round_ns, self._round_bytes, self._round_replies = now_ns, 0, 0

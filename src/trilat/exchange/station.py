@@ -1,0 +1,266 @@
+"""What exporter and importer share: who we are, our keys and settings, the store as they need it, and the refusals' tally."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from trilat.exchange.messages import ExchangeSettings
+from trilat.exchange.sign import KeyRing
+from trilat.records.exchange import Cursor, Fork, InboxState, OutboxState, Queued, SealedBatch
+from trilat.records.label import Mode
+
+_encode = msgspec.msgpack.Encoder().encode
+OTHER_SOURCES = "others"
+
+
+class OutboxStore(Protocol):
+    """Outboxes on disk, named by audience and lane. Writes are on disk with the store's next commit."""
+
+    def state(self, audience: str, lane: str) -> OutboxState:
+        """Return a stream's books."""
+        ...
+
+    def put_state(self, audience: str, lane: str, state: OutboxState) -> None:
+        """Keep a stream's books."""
+        ...
+
+    def enqueue(self, audience: str, lane: str, rows: Sequence[Queued]) -> int:
+        """Queue records; return how many unsent ones were replaced."""
+        ...
+
+    def queued(self, audience: str, lane: str, bytes_max: int, count_max: int) -> list[Queued]:
+        """Return what leaves next, at least one record if any waits."""
+        ...
+
+    def dequeue(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:
+        """Take records out of the queue."""
+        ...
+
+    def queue_size(self, audience: str, lane: str) -> tuple[int, int]:
+        """Return records and bytes that wait."""
+        ...
+
+    def least(self, audience: str, lane: str, bytes_min: int, count_max: int) -> list[Queued]:
+        """Return what is shed first, until bytes_min is reached."""
+        ...
+
+    def queue_oldest_ns(self, audience: str, lane: str) -> int | None:
+        """Return the time of what leaves next."""
+        ...
+
+    def find_queued(self, audience: str, lane: str, key: str) -> list[Queued]:
+        """Return the waiting record of a key."""
+        ...
+
+    def put_batch(self, batch: SealedBatch) -> None:
+        """Keep a batch."""
+        ...
+
+    def batch_with(self, audience: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
+        """Return the batch that holds a number."""
+        ...
+
+    def batches(self, audience: str, lane: str, after: Cursor) -> Iterator[SealedBatch]:
+        """Yield the batches after a place."""
+        ...
+
+    def move(self, batch: SealedBatch, moved_from: int) -> None:
+        """Mark records as put into a later epoch."""
+        ...
+
+    def recall(self, audience: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
+        """Keep that numbers were recalled."""
+        ...
+
+    def recalled(self, audience: str, lane: str, epoch: int, first: int, final: int) -> tuple[int, ...]:
+        """Return the recalled numbers of a range."""
+        ...
+
+    def expired(self, now_ns: int, count_max: int) -> list[tuple[str, str, Queued]]:
+        """Return waiting records whose time has passed."""
+        ...
+
+    def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
+        """Remove what is settled and old."""
+        ...
+
+    def put_fork(self, fork: Fork) -> None:
+        """Keep a fork."""
+        ...
+
+    def forks(self, audience: str, lane: str) -> tuple[Fork, ...]:
+        """Return the forks seen."""
+        ...
+
+
+class InboxStore(Protocol):
+    """Inboxes on disk, named by exporter and lane. A batch and the cursor over it commit together."""
+
+    def state(self, exporter: str, lane: str) -> InboxState:
+        """Return a stream's books."""
+        ...
+
+    def put_state(self, exporter: str, lane: str, state: InboxState) -> None:
+        """Keep a stream's books."""
+        ...
+
+    def put_batch(self, batch: SealedBatch) -> int:
+        """Keep a batch."""
+        ...
+
+    def batch_with(self, exporter: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
+        """Return the batch that holds a number."""
+        ...
+
+    def batches(self, exporter: str, lane: str, after: Cursor) -> Iterator[SealedBatch]:
+        """Yield the batches after a place."""
+        ...
+
+    def unhanded(self) -> Iterator[SealedBatch]:
+        """Yield what was not handed on yet."""
+        ...
+
+    def handed(self, row: int) -> None:
+        """Keep up to which row batches were handed on."""
+        ...
+
+    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
+        """Keep that numbers were recalled."""
+        ...
+
+    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes]) -> None:
+        """Keep hashes of what may come again."""
+        ...
+
+    def drop_orphan(self, exporter: str, lane: str, digest: bytes) -> None:
+        """Forget one of them."""
+        ...
+
+    def orphans(self, exporter: str, lane: str) -> set[bytes]:
+        """Return them."""
+        ...
+
+    def put_chunk(self, exporter: str, lane: str, of: bytes, piece: int, total: int, data: bytes) -> None:
+        """Keep a piece of a large record."""
+        ...
+
+    def chunks(self, exporter: str, lane: str, of: bytes) -> list[bytes]:
+        """Return its pieces in order."""
+        ...
+
+    def drop_chunks(self, exporter: str, lane: str, of: bytes) -> None:
+        """Forget its pieces."""
+        ...
+
+    def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int) -> int:
+        """Remove what is settled and old."""
+        ...
+
+    def put_fork(self, fork: Fork) -> None:
+        """Keep a fork."""
+        ...
+
+    def forks(self, exporter: str, lane: str) -> tuple[Fork, ...]:
+        """Return the forks seen."""
+        ...
+
+
+class Store(Protocol):
+    """The durable store of one node; every method may raise StoreError."""
+
+    @property
+    def outbox(self) -> OutboxStore:
+        """The outboxes."""
+        ...
+
+    @property
+    def inbox(self) -> InboxStore:
+        """The inboxes."""
+        ...
+
+    def note(self, kind: str, source: str, t_ns: int, data: bytes) -> None:
+        """Append an entry to the log."""
+        ...
+
+    def commit(self) -> None:
+        """On return everything is on disk."""
+        ...
+
+    def rollback(self) -> None:
+        """Forget the step, read anew."""
+        ...
+
+    def give_reserve(self) -> bool:
+        """Give up the space held back."""
+        ...
+
+    def take_reserve(self) -> bool:
+        """Hold space back again."""
+        ...
+
+
+class Refused(NamedTuple):
+    """How often something of one source was refused for one reason, and when last."""
+
+    times: int
+    last_ns: int
+    detail: str
+
+
+class Tally:
+    """Refusals by source and reason, audited as sums: an attacker can neither fill the audit nor our memory."""
+
+    def __init__(self, pairs_max: int, note_ns: int) -> None:
+        self._pairs_max = pairs_max
+        self._note_ns = note_ns
+        self.refused: dict[tuple[str, str], Refused] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+        self._said_ns: dict[tuple[str, str], int] = {}
+
+    def count(self, now_ns: int, source: str, reason: str, detail: str = "") -> None:
+        """Count one refusal. Beyond the bound on pairs, it is counted under "others"."""
+        pair = (source, reason)
+        if pair not in self.refused and len(self.refused) >= self._pairs_max:
+            pair = (OTHER_SOURCES, reason)
+        before = self.refused.get(pair)
+        self.refused[pair] = Refused(1 if before is None else before.times + 1, now_ns, detail[:200])
+        self._unsaid[pair] = self._unsaid.get(pair, 0) + 1
+
+    def notes(self, now_ns: int) -> list[tuple[str, bytes]]:
+        """Return what the audit is due to be told: source, and reason with count since last told and one detail."""
+        due: list[tuple[str, bytes]] = []
+        for pair, count in sorted(self._unsaid.items()):
+            if now_ns - self._said_ns.get(pair, -self._note_ns) >= self._note_ns:
+                due.append((pair[0], _encode({"reason": pair[1], "count": count, "detail": self.refused[pair].detail})))
+                self._said_ns[pair] = now_ns
+                del self._unsaid[pair]
+        return due
+
+    def by_reason(self, source: str) -> dict[str, int]:
+        """Return one source's refusals by reason."""
+        return {pair[1]: seen.times for pair, seen in sorted(self.refused.items()) if pair[0] == source}
+
+
+class Station:
+    """One node as its exporters and importers see it. `must` / `lazy_ns` say whether a commit is due now or soon."""
+
+    def __init__(self, settings: ExchangeSettings, nation: str, mode: Mode, ring: KeyRing, store: Store) -> None:
+        self.settings = settings
+        self.nation = nation
+        self.mode = mode
+        self.ring = ring
+        self.store = store
+        self.tally = Tally(settings.tally_pairs_max, settings.tally_note_ms * 1_000_000)
+        self.must = False
+        self.lazy_ns: int | None = None
+
+    def soon(self, now_ns: int) -> None:
+        """Something changed that may be on disk a little later."""
+        if self.lazy_ns is None:
+            self.lazy_ns = now_ns
+
+    def note(self, kind: str, partner: str, lane: str, t_ns: int, facts: object) -> None:
+        """Append an entry of the exchange's doings to the log; it is on disk before anything of this step is sent."""
+        self.store.note(kind, f"{partner}/{lane}", t_ns, _encode(facts))
+        self.must = True

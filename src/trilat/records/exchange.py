@@ -1,0 +1,109 @@
+"""What the exchange keeps in the store: cursors, the state of each outbox and inbox, sealed batches, queued records.
+
+These are our own node's books, never sent; the wire's messages are in `trilat.exchange.messages`.
+"""
+
+from msgspec import Struct
+
+from trilat.records.fields import Audience, Count, Sha256, TimeNs, Trigraph
+from trilat.records.released import Lane
+
+NO_HEAD = bytes(32)
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """A place in one stream: epoch, sequence number, and the chain's head after that number. Epoch 0 = nothing yet."""
+
+    epoch: Count = 0
+    sequence: Count = 0
+    head: Sha256 = NO_HEAD
+
+
+class OutboxState(Struct, frozen=True, kw_only=True):
+    """One outbox's books: the last number given, where its epoch began, what the partner's last signed receipt says.
+
+    base: the place in an earlier epoch on which this epoch goes on; lost: records known to be missing before it.
+    counter: highest pull counter accepted. epoch_due: a restore or a rollback; the next pull opens a new epoch.
+    """
+
+    last: Cursor = Cursor()
+    base: Cursor = Cursor()
+    lost: Count = 0
+    receipt: Cursor = Cursor()
+    receipt_t_ns: TimeNs = 0
+    counter: Count = 0
+    epoch_due: bool = False
+    expired: Count = 0
+    shed: Count = 0
+    superseded: Count = 0
+    withdrawn: Count = 0
+    recalled: Count = 0
+
+
+class InboxState(Struct, frozen=True, kw_only=True):
+    """One inbox's books: what is held durably, and up to which number pull counters may have been used."""
+
+    cursor: Cursor = Cursor()
+    counter_ceiling: Count = 0
+    received_t_ns: TimeNs = 0
+    lost: Count = 0
+    duplicates: Count = 0
+    kept_aside: Count = 0
+    recalled: Count = 0
+
+
+class Queued(Struct, frozen=True, kw_only=True):
+    """A record that waits for its number. id: 0 until the store gives one; about: type, decision, reason (MessagePack)."""
+
+    record: bytes
+    t_ns: TimeNs
+    priority: int = 0
+    key: str | None = None
+    expires_ns: TimeNs | None = None
+    about: bytes = b""
+    id: Count = 0
+
+
+class SealedBatch(Struct, frozen=True, kw_only=True):
+    """A sealed batch as it was sent or received: its envelope's parts, its place, and its chain.
+
+    partner: the audience (outbox) or the exporter (inbox). about: per record, why it was released (outbox only).
+    skip: offsets of records that were not handed on: duplicates across an epoch change, kept aside, withheld (inbox only).
+    moved_from: records from this number on were put into a later epoch (outbox only); 0 = none.
+    """
+
+    partner: Audience
+    lane: Lane
+    epoch: Count
+    first: Count
+    count: Count
+    prev_head: Sha256
+    head: Sha256
+    t_ns: TimeNs
+    kind: str
+    body: bytes
+    key_id: str
+    signature: bytes
+    payload: bytes
+    about: bytes = b""
+    skip: tuple[Count, ...] = ()
+    moved_from: Count = 0
+    row: Count = 0
+
+    @property
+    def final(self) -> int:
+        """The number of its last record."""
+        return self.first + self.count - 1
+
+
+class Fork(Struct, frozen=True, kw_only=True):
+    """Two signed heads for one number, kept as evidence: whose stream, where, and both envelopes or heads."""
+
+    partner: Trigraph
+    lane: Lane
+    epoch: Count
+    sequence: Count
+    t_ns: TimeNs
+    ours: Sha256
+    theirs: Sha256
+    evidence: bytes

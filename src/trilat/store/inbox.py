@@ -1,0 +1,180 @@
+"""Inboxes on disk: one per exporter and lane. The cursor commits in the same transaction as the batch it covers."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trilat.errors import StoreError
+from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
+from trilat.store.outbox import BATCH_COLUMNS, batch_row, row_batch
+
+if TYPE_CHECKING:
+    from trilat.store.sqlite import Database
+
+_INSERT = f"INSERT INTO received ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
+_SELECT = f"SELECT row, {BATCH_COLUMNS} FROM received"  # noqa: S608 - constants only
+_encode = msgspec.msgpack.Encoder().encode
+_state = msgspec.msgpack.Decoder(InboxState)
+_fork = msgspec.msgpack.Decoder(Fork)
+
+
+class Inbox:
+    """Every inbox of one store. A stream is named by exporter and lane."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+        self._streams: dict[tuple[str, str], int] = {}
+        self._dirty: dict[tuple[str, str], InboxState] = {}
+        self._handed = 0
+        self._handed_dirty = False
+        database.before_commit.append(self._write)
+        database.after_rollback.append(self._reload)
+        self._reload()
+
+    def _reload(self) -> None:
+        self._dirty = {}
+        self._handed_dirty = False
+        found = self._database.rows("SELECT partner, lane, stream FROM streams WHERE side='in'")
+        self._streams = {(partner, lane): stream for partner, lane, stream in found}
+        row = self._database.row("SELECT value FROM meta WHERE name='handed'")
+        self._handed = 0 if row is None else msgspec.msgpack.decode(row[0], type=int)
+
+    def _write(self) -> None:
+        for (exporter, lane), state in self._dirty.items():
+            self._database.write("UPDATE streams SET state=? WHERE stream=?", (_encode(state), self._stream(exporter, lane)))
+        self._dirty = {}
+        if self._handed_dirty:
+            self._database.write("INSERT OR REPLACE INTO meta VALUES ('handed',?)", (_encode(self._handed),))
+            self._handed_dirty = False
+
+    def _stream(self, exporter: str, lane: str) -> int:
+        stream = self._streams.get((exporter, lane))
+        if stream is None:
+            insert = "INSERT INTO streams (side, partner, lane, state) VALUES ('in',?,?,?)"
+            self._database.write(insert, (exporter, lane, _encode(InboxState())))
+            found = self._database.row("SELECT stream FROM streams WHERE side='in' AND partner=? AND lane=?", (exporter, lane))
+            stream = self._streams[(exporter, lane)] = int(found[0]) if found else 0
+        return stream
+
+    def streams(self) -> tuple[tuple[str, str], ...]:
+        """Return exporter and lane of every inbox that was ever used, sorted."""
+        return tuple(sorted(self._streams))
+
+    def state(self, exporter: str, lane: str) -> InboxState:
+        """Return an inbox's books; raises StoreError."""
+        pending = self._dirty.get((exporter, lane))
+        if pending is not None:
+            return pending
+        row = self._database.row("SELECT state FROM streams WHERE side='in' AND partner=? AND lane=?", (exporter, lane))
+        try:
+            return InboxState() if row is None else _state.decode(row[0])
+        except msgspec.MsgspecError as error:
+            raise StoreError("store-corrupt", f"the books of inbox {exporter} {lane}") from error
+
+    def put_state(self, exporter: str, lane: str, state: InboxState) -> None:
+        """Keep an inbox's books; on disk with the next commit, together with the batches put since the last."""
+        self._stream(exporter, lane)
+        self._dirty[(exporter, lane)] = state
+
+    def put_batch(self, batch: SealedBatch) -> int:
+        """Keep a verified batch; return its row number (rising over all streams in order of arrival)."""
+        self._database.write(_INSERT, batch_row(self._stream(batch.partner, batch.lane), batch))
+        row = self._database.row("SELECT last_insert_rowid()")
+        return int(row[0]) if row else 0
+
+    def batch_with(self, exporter: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
+        """Return the held batch with a number, or None."""
+        row = self._database.row(
+            _SELECT + " WHERE stream=? AND epoch=? AND first<=? ORDER BY first DESC LIMIT 1",
+            (self._stream(exporter, lane), epoch, sequence),
+        )
+        batch = None if row is None else row_batch(exporter, lane, row)
+        return batch if batch is not None and batch.final >= sequence else None
+
+    def batches(self, exporter: str, lane: str, after: Cursor) -> Iterator[SealedBatch]:
+        """Yield the held batches with a number after a place, in order of epoch and number."""
+        stream, epoch, final = self._stream(exporter, lane), after.epoch, after.sequence
+        while True:
+            row = self._database.row(
+                _SELECT + " WHERE stream=? AND (epoch>? OR (epoch=? AND first+count-1>?)) ORDER BY epoch, first LIMIT 1",
+                (stream, epoch, epoch, final),
+            )
+            if row is None:
+                return
+            batch = row_batch(exporter, lane, row)
+            yield batch
+            epoch, final = batch.epoch, batch.final
+
+    def unhanded(self) -> Iterator[SealedBatch]:
+        """Yield the held batches that were not handed on before the last commit, in order of arrival."""
+        names = {stream: place for place, stream in self._streams.items()}
+        at = self._handed
+        while True:
+            row = self._database.row(_SELECT + " WHERE row>? ORDER BY row LIMIT 1", (at,))
+            if row is None:
+                return
+            batch = row_batch(*names[row[1]], row)
+            yield batch
+            at = batch.row
+
+    def handed(self, row: int) -> None:
+        """Keep that every batch up to a row number was handed on; on disk with the next commit."""
+        if row > self._handed:
+            self._handed = row
+            self._handed_dirty = True
+
+    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
+        """Keep that the originator recalled these numbers."""
+        stream = self._stream(exporter, lane)
+        self._database.write_many("INSERT OR IGNORE INTO recalled VALUES (?,?,?)", [(stream, epoch, s) for s in sequences])
+
+    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes]) -> None:
+        """Keep hashes of records that may come again in a new epoch."""
+        stream = self._stream(exporter, lane)
+        self._database.write_many("INSERT OR IGNORE INTO orphans VALUES (?,?)", [(stream, digest) for digest in hashes])
+
+    def drop_orphan(self, exporter: str, lane: str, digest: bytes) -> None:
+        """Forget one such hash: it came."""
+        self._database.write("DELETE FROM orphans WHERE stream=? AND hash=?", (self._stream(exporter, lane), digest))
+
+    def orphans(self, exporter: str, lane: str) -> set[bytes]:
+        """Return the hashes of records that may come again."""
+        rows = self._database.rows("SELECT hash FROM orphans WHERE stream=?", (self._stream(exporter, lane),))
+        return {row[0] for row in rows}
+
+    def put_chunk(self, exporter: str, lane: str, of: bytes, piece: int, total: int, data: bytes) -> None:
+        """Keep a piece of a large record."""
+        self._database.write(
+            "INSERT OR REPLACE INTO chunks VALUES (?,?,?,?,?)", (self._stream(exporter, lane), of, piece, total, data)
+        )
+
+    def chunks(self, exporter: str, lane: str, of: bytes) -> list[bytes]:
+        """Return the pieces held of a large record, in order."""
+        query = "SELECT data FROM chunks WHERE stream=? AND of=? ORDER BY piece"
+        return [row[0] for row in self._database.rows(query, (self._stream(exporter, lane), of))]
+
+    def drop_chunks(self, exporter: str, lane: str, of: bytes) -> None:
+        """Forget the pieces of a large record: it was handed on whole."""
+        self._database.write("DELETE FROM chunks WHERE stream=? AND of=?", (self._stream(exporter, lane), of))
+
+    def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int) -> int:
+        """Remove handed-on batches older than a time, never the one the cursor stands on; return how many went."""
+        where = "stream=? AND t_ns<? AND row<=? AND NOT (epoch=? AND first+count-1>=?)"
+        values = (self._stream(exporter, lane), before_ns, self._handed, cursor.epoch, cursor.sequence)
+        row = self._database.row(f"SELECT count(*) FROM received WHERE {where}", values)  # noqa: S608 - constants only
+        count = int(row[0]) if row else 0
+        if count:
+            self._database.write(f"DELETE FROM received WHERE {where}", values)  # noqa: S608 - constants only
+        return count
+
+    def put_fork(self, fork: Fork) -> None:
+        """Keep the evidence of a fork."""
+        self._database.write(
+            "INSERT INTO forks (stream, fork) VALUES (?,?)", (self._stream(fork.partner, fork.lane), _encode(fork))
+        )
+
+    def forks(self, exporter: str, lane: str) -> tuple[Fork, ...]:
+        """Return the forks seen in an inbox's stream, oldest first."""
+        rows = self._database.rows("SELECT fork FROM forks WHERE stream=? ORDER BY id", (self._stream(exporter, lane),))
+        return tuple(_fork.decode(row[0]) for row in rows)

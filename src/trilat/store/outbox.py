@@ -1,0 +1,291 @@
+"""Outboxes on disk: one per audience and lane. Records wait unnumbered in `queued`; batches stand in `sent` as they left."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trilat.errors import StoreError
+from trilat.records.exchange import Cursor, Fork, OutboxState, Queued, SealedBatch
+
+if TYPE_CHECKING:
+    from trilat.store.sqlite import Database
+
+BATCH_COLUMNS = (
+    "stream, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload"
+)
+_INSERT_SENT = f"INSERT INTO sent ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
+_SELECT_SENT = f"SELECT row, {BATCH_COLUMNS} FROM sent"  # noqa: S608 - constants only
+_encode = msgspec.msgpack.Encoder().encode
+_state = msgspec.msgpack.Decoder(OutboxState)
+_fork = msgspec.msgpack.Decoder(Fork)
+_skip = msgspec.msgpack.Decoder(tuple[int, ...])
+
+
+def batch_row(stream: int, batch: SealedBatch) -> tuple[Any, ...]:
+    """Return a batch as a row of `sent` or `received`, in the order of BATCH_COLUMNS."""
+    b = batch
+    place = (stream, b.epoch, b.first, b.count, b.t_ns, b.moved_from, b.prev_head, b.head)
+    return (*place, b.kind, b.key_id, b.signature, b.body, b.about, _encode(b.skip), b.payload)
+
+
+def row_batch(partner: str, lane: str, row: Sequence[Any]) -> SealedBatch:
+    """Return the batch in a row (its number first); raises StoreError "store-corrupt"."""
+    try:
+        at, _, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload = row
+        return SealedBatch(
+            partner=partner,
+            lane=lane,  # type: ignore[arg-type]
+            epoch=epoch,
+            first=first,
+            count=count,
+            prev_head=prev_head,
+            head=head,
+            t_ns=t_ns,
+            kind=kind,
+            body=body,
+            key_id=key_id,
+            signature=signature,
+            payload=payload,
+            about=about,
+            skip=_skip.decode(skip),
+            moved_from=moved_from,
+            row=at,
+        )
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        raise StoreError("store-corrupt", f"a batch row of {partner} {lane}: {error}") from error
+
+
+class Outbox:
+    """Every outbox of one store. A stream is named by audience and lane."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+        self._streams: dict[tuple[str, str], int] = {}
+        self._dirty: dict[tuple[str, str], OutboxState] = {}
+        # Records and bytes queued per stream, kept here so that a bound costs no query.
+        self._sizes: dict[int, list[int]] = {}
+        database.before_commit.append(self._write)
+        database.after_rollback.append(self._reload)
+        self._reload()
+
+    def _reload(self) -> None:
+        self._dirty = {}
+        found = self._database.rows("SELECT partner, lane, stream FROM streams WHERE side='out'")
+        self._streams = {(partner, lane): stream for partner, lane, stream in found}
+        self._sizes = {stream: [0, 0] for stream in self._streams.values()}
+        sums = self._database.rows("SELECT stream, count(*), sum(length(record)) FROM queued GROUP BY stream")
+        self._sizes.update({stream: [count, size] for stream, count, size in sums})
+
+    def _write(self) -> None:
+        for (audience, lane), state in self._dirty.items():
+            self._database.write("UPDATE streams SET state=? WHERE stream=?", (_encode(state), self._stream(audience, lane)))
+        self._dirty = {}
+
+    def _stream(self, audience: str, lane: str) -> int:
+        stream = self._streams.get((audience, lane))
+        if stream is None:
+            insert = "INSERT INTO streams (side, partner, lane, state) VALUES ('out',?,?,?)"
+            self._database.write(insert, (audience, lane, _encode(OutboxState())))
+            found = self._database.row("SELECT stream FROM streams WHERE side='out' AND partner=? AND lane=?", (audience, lane))
+            stream = self._streams[(audience, lane)] = int(found[0]) if found else 0
+            self._sizes.setdefault(stream, [0, 0])
+        return stream
+
+    def streams(self) -> tuple[tuple[str, str], ...]:
+        """Return audience and lane of every outbox that was ever used, sorted."""
+        return tuple(sorted(self._streams))
+
+    def state(self, audience: str, lane: str) -> OutboxState:
+        """Return an outbox's books; raises StoreError."""
+        pending = self._dirty.get((audience, lane))
+        if pending is not None:
+            return pending
+        row = self._database.row("SELECT state FROM streams WHERE side='out' AND partner=? AND lane=?", (audience, lane))
+        try:
+            return OutboxState() if row is None else _state.decode(row[0])
+        except msgspec.MsgspecError as error:
+            raise StoreError("store-corrupt", f"the books of outbox {audience} {lane}") from error
+
+    def put_state(self, audience: str, lane: str, state: OutboxState) -> None:
+        """Keep an outbox's books; on disk with the next commit."""
+        self._stream(audience, lane)
+        self._dirty[(audience, lane)] = state
+
+    def enqueue(self, audience: str, lane: str, rows: Sequence[Queued]) -> int:
+        """Let records wait for their numbers; return how many unsent ones were replaced by one of the same key.
+
+        A replaced record's successor keeps its place, so that what changes often still leaves.
+        """
+        stream, replaced = self._stream(audience, lane), 0
+        size = self._sizes[stream]
+        plain: list[tuple[Any, ...]] = []
+        for row in rows:
+            if row.key is not None and self._replace(stream, row, size):
+                replaced += 1
+                continue
+            values = (stream, row.priority, row.key, row.t_ns, row.expires_ns, row.record, row.about)
+            size[0] += 1
+            size[1] += len(row.record)
+            if row.key is None:
+                plain.append(values)
+            else:
+                self._insert([values])
+        if plain:
+            self._insert(plain)
+        return replaced
+
+    def _insert(self, values: list[tuple[Any, ...]]) -> None:
+        self._database.write_many(
+            "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about) VALUES (?,?,?,?,?,?,?)", values
+        )
+
+    def _replace(self, stream: int, row: Queued, size: list[int]) -> bool:
+        old = self._database.row("SELECT id, length(record) FROM queued WHERE stream=? AND key=?", (stream, row.key))
+        if old is None:
+            return False
+        self._database.write(
+            "UPDATE queued SET t_ns=?, expires_ns=?, record=?, about=?, priority=min(priority,?) WHERE id=?",
+            (row.t_ns, row.expires_ns, row.record, row.about, row.priority, old[0]),
+        )
+        size[1] += len(row.record) - old[1]
+        return True
+
+    def queued(self, audience: str, lane: str, bytes_max: int, count_max: int) -> list[Queued]:
+        """Return what leaves next: by priority, then age; at least one record, then as many as fit into both bounds."""
+        stream = self._stream(audience, lane)
+        if not self._sizes[stream][0]:
+            return []
+        cursor = self._database.read(
+            "SELECT id, priority, key, t_ns, expires_ns, record, about FROM queued WHERE stream=? ORDER BY priority, id LIMIT ?",
+            (stream, count_max),
+        )
+        found: list[Queued] = []
+        total = 0
+        for at, priority, key, t_ns, expires_ns, record, about in cursor:
+            total += len(record)
+            if found and total > bytes_max:
+                break
+            row = Queued(record=record, t_ns=t_ns, priority=priority, key=key, expires_ns=expires_ns, about=about, id=at)
+            found.append(row)
+        return found
+
+    def dequeue(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:
+        """Take records out of the queue, because they got numbers or are dropped."""
+        size = self._sizes[self._stream(audience, lane)]
+        size[0] -= len(rows)
+        size[1] -= sum(len(row.record) for row in rows)
+        self._database.write_many("DELETE FROM queued WHERE id=?", [(row.id,) for row in rows])
+
+    def queue_size(self, audience: str, lane: str) -> tuple[int, int]:
+        """Return how many records and bytes wait."""
+        records, size = self._sizes.get(self._streams.get((audience, lane), 0), (0, 0))
+        return records, size
+
+    def least(self, audience: str, lane: str, bytes_min: int, count_max: int) -> list[Queued]:
+        """Return what is shed first (highest priority number, then oldest), until bytes_min is reached or count_max."""
+        found = self._database.rows(
+            "SELECT id, priority, key, t_ns, expires_ns, record FROM queued WHERE stream=? ORDER BY priority DESC, id LIMIT ?",
+            (self._stream(audience, lane), count_max),
+        )
+        rows: list[Queued] = []
+        total = 0
+        for at, priority, key, t_ns, expires_ns, record in found:
+            if total >= bytes_min:
+                break
+            total += len(record)
+            rows.append(Queued(id=at, priority=priority, key=key, t_ns=t_ns, expires_ns=expires_ns, record=record))
+        return rows
+
+    def queue_oldest_ns(self, audience: str, lane: str) -> int | None:
+        """Return the time of the record that leaves next, or None when none waits."""
+        rows = self.queued(audience, lane, 0, 1)
+        return rows[0].t_ns if rows else None
+
+    def find_queued(self, audience: str, lane: str, key: str) -> list[Queued]:
+        """Return the waiting record of a key, if there is one."""
+        found = self._database.rows(
+            "SELECT id, priority, t_ns, expires_ns, record, about FROM queued WHERE stream=? AND key=?",
+            (self._stream(audience, lane), key),
+        )
+        return [
+            Queued(id=at, priority=priority, key=key, t_ns=t_ns, expires_ns=expires_ns, record=record, about=about)
+            for at, priority, t_ns, expires_ns, record, about in found
+        ]
+
+    def put_batch(self, batch: SealedBatch) -> None:
+        """Keep a batch as it is about to leave."""
+        self._database.write(_INSERT_SENT, batch_row(self._stream(batch.partner, batch.lane), batch))
+
+    def batch_with(self, audience: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
+        """Return the batch that holds a number, or None when it was never given or is no longer kept."""
+        row = self._database.row(
+            _SELECT_SENT + " WHERE stream=? AND epoch=? AND first<=? ORDER BY first DESC LIMIT 1",
+            (self._stream(audience, lane), epoch, sequence),
+        )
+        batch = None if row is None else row_batch(audience, lane, row)
+        return batch if batch is not None and batch.final >= sequence else None
+
+    def batches(self, audience: str, lane: str, after: Cursor) -> Iterator[SealedBatch]:
+        """Yield the batches that hold a number after a place, in order of epoch and number."""
+        stream, epoch, first = self._stream(audience, lane), after.epoch, after.sequence
+        while True:
+            row = self._database.row(
+                _SELECT_SENT + " WHERE stream=? AND (epoch>? OR (epoch=? AND first+count-1>?)) ORDER BY epoch, first LIMIT 1",
+                (stream, epoch, epoch, first),
+            )
+            if row is None:
+                return
+            batch = row_batch(audience, lane, row)
+            yield batch
+            epoch, first = batch.epoch, batch.final
+
+    def move(self, batch: SealedBatch, moved_from: int) -> None:
+        """Mark a batch's records from a number on as put into a later epoch."""
+        self._database.write("UPDATE sent SET moved_from=? WHERE row=?", (moved_from, batch.row))
+
+    def recall(self, audience: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
+        """Mark numbers as recalled: they are never sent again."""
+        stream = self._stream(audience, lane)
+        self._database.write_many("INSERT OR IGNORE INTO recalled VALUES (?,?,?)", [(stream, epoch, s) for s in sequences])
+
+    def recalled(self, audience: str, lane: str, epoch: int, first: int, final: int) -> tuple[int, ...]:
+        """Return which numbers of a range were recalled, sorted."""
+        found = self._database.rows(
+            "SELECT sequence FROM recalled WHERE stream=? AND epoch=? AND sequence BETWEEN ? AND ? ORDER BY sequence",
+            (self._stream(audience, lane), epoch, first, final),
+        )
+        return tuple(row[0] for row in found)
+
+    def expired(self, now_ns: int, count_max: int) -> list[tuple[str, str, Queued]]:
+        """Return up to count_max waiting records whose time has passed, with audience and lane."""
+        names = {stream: place for place, stream in self._streams.items()}
+        found = self._database.rows(
+            "SELECT stream, id, priority, key, t_ns, expires_ns, record FROM queued WHERE expires_ns<=? LIMIT ?",
+            (now_ns, count_max),
+        )
+        return [
+            (*names[stream], Queued(id=at, priority=priority, key=key, t_ns=t_ns, expires_ns=expires_ns, record=record))
+            for stream, at, priority, key, t_ns, expires_ns, record in found
+        ]
+
+    def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
+        """Remove batches that are receipted (or moved to a later epoch) and older than a time; return how many went."""
+        stream = self._stream(audience, lane)
+        where = "stream=? AND t_ns<? AND (epoch<? OR (epoch=? AND first+count-1<=?))"
+        values = (stream, before_ns, receipt.epoch, receipt.epoch, receipt.sequence)
+        row = self._database.row(f"SELECT count(*) FROM sent WHERE {where}", values)  # noqa: S608 - constants only
+        count = int(row[0]) if row else 0
+        if count:
+            self._database.write(f"DELETE FROM sent WHERE {where}", values)  # noqa: S608 - constants only
+        return count
+
+    def put_fork(self, fork: Fork) -> None:
+        """Keep the evidence of a fork."""
+        stream = self._stream(fork.partner, fork.lane)
+        self._database.write("INSERT INTO forks (stream, fork) VALUES (?,?)", (stream, _encode(fork)))
+
+    def forks(self, audience: str, lane: str) -> tuple[Fork, ...]:
+        """Return the forks seen in an outbox's stream, oldest first."""
+        rows = self._database.rows("SELECT fork FROM forks WHERE stream=? ORDER BY id", (self._stream(audience, lane),))
+        return tuple(_fork.decode(row[0]) for row in rows)

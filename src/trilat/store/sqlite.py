@@ -1,0 +1,353 @@
+"""The node's one database file: SQLite in WAL mode, synchronous FULL, one writer; the only place that opens it.
+
+Everything a step changes (log entries, outbox, inbox and its cursor, what was handed on) is committed in one transaction, and
+nothing is sent or shown as sent before that. A store belongs to one nation and one mode for ever; any other is refused.
+After a failed write or sync nothing is retried on the same connection: the pages a kernel failed to write may look clean, so
+the file is opened anew and its log's end is checked.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from trilat.errors import StoreError
+from trilat.records.label import Mode
+from trilat.store.inbox import Inbox
+from trilat.store.journal import Journal
+from trilat.store.outbox import Outbox
+
+FILE_NAME = "trilat.sqlite"
+LOCK_NAME = "lock"
+RESERVE_NAME = "reserve"
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE log (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, data BLOB NOT NULL,
+  head BLOB NOT NULL);
+CREATE TABLE checkpoints (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, head BLOB NOT NULL, body BLOB NOT NULL,
+  key_id TEXT NOT NULL, signature BLOB NOT NULL);
+CREATE TABLE streams (stream INTEGER PRIMARY KEY, side TEXT NOT NULL, partner TEXT NOT NULL, lane TEXT NOT NULL,
+  state BLOB NOT NULL, UNIQUE (side, partner, lane));
+CREATE TABLE queued (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, priority INTEGER NOT NULL, key TEXT, t_ns INTEGER NOT NULL,
+  expires_ns INTEGER, record BLOB NOT NULL, about BLOB NOT NULL);
+CREATE INDEX queued_order ON queued (stream, priority, id);
+CREATE UNIQUE INDEX queued_key ON queued (stream, key) WHERE key IS NOT NULL;
+CREATE INDEX queued_expiry ON queued (expires_ns) WHERE expires_ns IS NOT NULL;
+CREATE TABLE sent (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
+  count INTEGER NOT NULL, t_ns INTEGER NOT NULL, moved_from INTEGER NOT NULL, prev_head BLOB NOT NULL, head BLOB NOT NULL,
+  kind TEXT NOT NULL, key_id TEXT NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL, about BLOB NOT NULL, skip BLOB NOT NULL,
+  payload BLOB NOT NULL);
+CREATE UNIQUE INDEX sent_place ON sent (stream, epoch, first);
+CREATE TABLE received (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
+  count INTEGER NOT NULL, t_ns INTEGER NOT NULL, moved_from INTEGER NOT NULL, prev_head BLOB NOT NULL, head BLOB NOT NULL,
+  kind TEXT NOT NULL, key_id TEXT NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL, about BLOB NOT NULL, skip BLOB NOT NULL,
+  payload BLOB NOT NULL);
+CREATE UNIQUE INDEX received_place ON received (stream, epoch, first);
+CREATE TABLE recalled (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
+  PRIMARY KEY (stream, epoch, sequence)) WITHOUT ROWID;
+CREATE TABLE orphans (stream INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (stream, hash)) WITHOUT ROWID;
+CREATE TABLE chunks (stream INTEGER NOT NULL, of BLOB NOT NULL, piece INTEGER NOT NULL, total INTEGER NOT NULL,
+  data BLOB NOT NULL, PRIMARY KEY (stream, of, piece)) WITHOUT ROWID;
+CREATE TABLE forks (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fork BLOB NOT NULL);
+"""
+
+
+class StoreSettings(Struct, frozen=True, kw_only=True):
+    """Settings of the store; every bound has its name here.
+
+    wal_pages: the WAL is folded into the file when it has grown to this many pages of 4 KiB. reserve_bytes: disk space held
+    back for flash; given up when the disk is full, taken again when there is room. retention_days: how long what is settled
+    (receipted, handed on, checkpointed) is kept.
+    """
+
+    wal_pages: int = 4_000
+    reserve_bytes: int = 16 << 20
+    retention_days: int = 30
+
+
+class Connection(Protocol):
+    """What the store needs of a SQLite connection: sqlite3's own, or one on a simulated disk."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any:
+        """Run one statement and return a cursor."""
+        ...
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any:
+        """Run one statement for many rows."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+def connect(path: Path) -> Connection:
+    """Open a database file with the standard library's SQLite. May be used from one thread at a time, any thread."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def named(error: sqlite3.Error) -> StoreError:
+    """Return our error for SQLite's: full, read-only, damaged, locked, or any other failure to read, write or sync."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = (code or 0) & 0xFF
+    names = {
+        sqlite3.SQLITE_FULL: "store-full",
+        sqlite3.SQLITE_READONLY: "store-readonly",
+        sqlite3.SQLITE_CORRUPT: "store-corrupt",
+        sqlite3.SQLITE_NOTADB: "store-corrupt",
+        sqlite3.SQLITE_BUSY: "store-locked",
+        sqlite3.SQLITE_LOCKED: "store-locked",
+        sqlite3.SQLITE_CANTOPEN: "store-unreadable",
+        sqlite3.SQLITE_PERM: "store-unreadable",
+    }
+    return StoreError(names.get(primary, "store-io"), f"{error} ({getattr(error, 'sqlite_errorname', 'no code')})")
+
+
+class Database:
+    """One connection, its transaction, and who must write or reload when it ends."""
+
+    def __init__(self, path: Path, opener: Callable[[Path], Connection], settings: StoreSettings) -> None:
+        self._path = path
+        self._opener = opener
+        self._settings = settings
+        self._writing = False
+        self.before_commit: list[Callable[[], None]] = []
+        self.after_rollback: list[Callable[[], None]] = []
+        self._connection: Connection | None = None
+        self.open()
+
+    def open(self) -> None:
+        """Open the file and set it to WAL and synchronous FULL; raises StoreError."""
+        try:
+            self._connection = self._opener(self._path)
+            self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            self._connection.execute("PRAGMA synchronous=FULL").fetchall()
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={self._settings.wal_pages}").fetchall()
+        except sqlite3.Error as error:
+            self.close()
+            raise named(error) from error
+
+    def close(self) -> None:
+        """Close the file without committing."""
+        self._writing = False
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Run a query and return its cursor; raises StoreError."""
+        if self._connection is None:
+            raise StoreError("store-io", "the file is not open")
+        try:
+            return self._connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise named(error) from error
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query and return all its rows; raises StoreError."""
+        try:
+            found: list[tuple[Any, ...]] = self.read(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise named(error) from error
+        return found
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """Run a query and return its first row, or None; raises StoreError."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def write(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement that changes something, inside the step's transaction; raises StoreError."""
+        self._begin()
+        self.read(sql, parameters)
+
+    def write_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for many rows, inside the step's transaction; raises StoreError."""
+        self._begin()
+        if self._connection is None:
+            raise StoreError("store-io", "the file is not open")
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise named(error) from error
+
+    def _begin(self) -> None:
+        if not self._writing:
+            self.read("BEGIN IMMEDIATE")
+            self._writing = True
+
+    def commit(self) -> None:
+        """Write what is pending and commit; on return it is on disk. Raises StoreError, after which `rollback` is due."""
+        for pending in self.before_commit:
+            pending()
+        if self._writing:
+            self.read("COMMIT")
+            self._writing = False
+
+    def rollback(self) -> None:
+        """Forget everything since the last commit, open the file anew and reload; raises StoreError when that fails."""
+        self.close()
+        self.open()
+        for reload in self.after_rollback:
+            reload()
+
+
+class Store:
+    """The durable store of one node: `journal`, `outbox`, `inbox` over one database. Made by `open_store`."""
+
+    def __init__(self, database: Database, directory: Path | None, settings: StoreSettings, lock: int | None) -> None:
+        self.database = database
+        self.directory = directory
+        self.settings = settings
+        self._lock = lock
+        self.journal = Journal(database)
+        self.outbox = Outbox(database)
+        self.inbox = Inbox(database)
+
+    def note(self, kind: str, source: str, t_ns: int, data: bytes) -> None:
+        """Append an entry of the exchange's own doings to the log."""
+        self.journal.append(kind, source, t_ns, data)
+
+    def commit(self) -> None:
+        """Commit the step: on return everything is on disk. Raises StoreError; then call `rollback`."""
+        self.database.commit()
+
+    def rollback(self) -> None:
+        """Forget the step and read the books anew from disk; raises StoreError when the disk does not even let us read."""
+        self.database.rollback()
+
+    def has_reserve(self) -> bool:
+        """Tell whether the disk space held back for flash is still there."""
+        return self.directory is None or (self.directory / RESERVE_NAME).exists()
+
+    def give_reserve(self) -> bool:
+        """Give up the space held back, so that flash still fits on a full disk; tell whether there was any."""
+        if self.directory is None or not self.has_reserve():
+            return False
+        with suppress(OSError):
+            (self.directory / RESERVE_NAME).unlink()
+            return True
+        return False
+
+    def take_reserve(self) -> bool:
+        """Hold space back again; tell whether there was room (and some to spare)."""
+        if self.directory is None or self.has_reserve() or self.settings.reserve_bytes == 0:
+            return True
+        path = self.directory / RESERVE_NAME
+        try:
+            space = os.statvfs(self.directory)
+            if space.f_bavail * space.f_frsize < 2 * self.settings.reserve_bytes:
+                return False
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self.settings.reserve_bytes)
+        except OSError:
+            with suppress(OSError):
+                path.unlink()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Commit nothing, close the file, let go of the lock."""
+        self.database.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock(directory: Path) -> int:
+    try:
+        handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError("store-unreadable", str(error)) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreError("store-locked", str(directory)) from error
+    return handle
+
+
+def _check_owner(database: Database, nation: str, mode: Mode) -> None:
+    """Write nation and mode into a new store; refuse a store of another. Raises StoreError."""
+    if database.row("SELECT 1 FROM sqlite_master WHERE name='meta'") is None:
+        if database.row("SELECT 1 FROM sqlite_master LIMIT 1") is not None:
+            raise StoreError("store-corrupt", "a database of something else")
+        database.read("BEGIN IMMEDIATE")
+        for statement in _SCHEMA.split(";\n"):
+            if statement.strip():
+                database.read(statement)
+        owner = {"schema": SCHEMA_VERSION, "nation": nation, "mode": mode}
+        for name, value in owner.items():
+            database.read("INSERT INTO meta VALUES (?,?)", (name, msgspec.msgpack.encode(value)))
+        database.read("COMMIT")
+    meta = read_meta(database)
+    if meta["schema"] > SCHEMA_VERSION:
+        raise StoreError("store-newer", f"schema {meta['schema']}, this version knows {SCHEMA_VERSION}")
+    if meta["nation"] != nation:
+        raise StoreError("store-nation", f"{meta['nation']}, this node is {nation}")
+    if msgspec.convert(meta["mode"], Mode) != mode:
+        raise StoreError("store-mode", f"{meta['mode']}, this node is {mode.kind}:{mode.id}")
+
+
+def read_meta(database: Database) -> dict[str, Any]:
+    """Return the store's schema, nation and mode; raises StoreError "store-corrupt" when it has none."""
+    try:
+        meta = {name: msgspec.msgpack.decode(value) for name, value in database.rows("SELECT name, value FROM meta")}
+        if not isinstance(meta["schema"], int) or not isinstance(meta["nation"], str):
+            raise StoreError("store-corrupt", "unreadable owner")
+        msgspec.convert(meta["mode"], Mode)
+    except (KeyError, TypeError, msgspec.MsgspecError) as error:
+        raise StoreError("store-corrupt", f"unreadable owner: {error}") from error
+    return meta
+
+
+def open_store(directory: Path, nation: str, mode: Mode, settings: StoreSettings | None = None) -> Store:
+    """Open, or make, the store of a nation and mode in a directory.
+
+    Raises StoreError: "store-nation", "store-mode", "store-corrupt", "store-newer", "store-locked", "store-unreadable",
+    "store-readonly", "store-full", "store-io".
+    """
+    settings = settings or StoreSettings()
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError("store-unreadable", str(error)) from error
+    lock = _lock(directory)
+    try:
+        store = open_database(directory / FILE_NAME, nation, mode, settings, directory=directory, lock=lock)
+    except StoreError:
+        with suppress(OSError):
+            os.close(lock)
+        raise
+    store.take_reserve()
+    return store
+
+
+def open_database(
+    path: Path,
+    nation: str,
+    mode: Mode,
+    settings: StoreSettings | None = None,
+    *,
+    opener: Callable[[Path], Connection] = connect,
+    directory: Path | None = None,
+    lock: int | None = None,
+) -> Store:
+    """Open a store on one database file with a given opener (":memory:", a simulated disk); errors as `open_store`."""
+    settings = settings or StoreSettings()
+    database = Database(path, opener, settings)
+    try:
+        _check_owner(database, nation, mode)
+        return Store(database, directory, settings, lock)
+    except StoreError:
+        database.close()
+        raise
