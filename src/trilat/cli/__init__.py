@@ -1,7 +1,7 @@
 """The command line. Each command is a module of this folder that defines `command`; this table says which there are.
 
 To add one: write `trilat/cli/NAME.py` with a click command called `command`, import numpy, numba, the web and every stage
-inside functions, and add its line here (a house test compares the table with the files).
+inside functions, and add its line here (a test compares the table with the files that define `command`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from trilat.cli.frame import Command, LazyGroup
 
 # The order is the one in which a newcomer meets them; each line is written as in the list of `trilat --help`.
 COMMANDS: dict[str, Command] = {
+    "keys": Command("trilat.cli.keys:command", "Make, show, rotate and revoke the keys of this node."),
+    "partner": Command("trilat.cli.partner:command", "Invite partners, accept their invites, show and revoke them."),
+    "doctor": Command("trilat.cli.doctor:command", "Look at this machine and a node's set-up; say how to mend it."),
+    "decode": Command("trilat.cli.decode:command", "Print what a recording holds, one record a line."),
+    "track": Command("trilat.cli.track:command", "Track what recordings hold, at full speed."),
+    "replay": Command("trilat.cli.replay:command", "Send recordings to a node in mode Replay."),
     "schema": Command("trilat.cli.schema:command", "Print the JSON Schema of the records."),
     "bench": Command("trilat.cli.bench:command", "Measure this build on this machine."),
 }

@@ -10,14 +10,14 @@ from msgspec import Struct
 from trilat.feeds import asterix_reports as reports
 from trilat.feeds.asterix_items import Items, Refusal, decode_items
 from trilat.feeds.asterix_layout import layout
-from trilat.feeds.source import DAY_NS, Decoded, Decoder, Refusals, Source, refuse_simulated
+from trilat.feeds.source import Decoded, Decoder, Refusals, Source, refuse_simulated
+from trilat.kernels import asterix_plots as kernel
 from trilat.records.columns import Reports
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 
 Array = np.ndarray[Any, Any]
 
-NS_PER_TOD = 7_812_500  # 1/128 s
 TODS_PER_DAY = 86_400 * 128
 # A radar's instrumented range is configured roundly; a plot this much beyond it is not its own.
 RANGE_SLACK = 1.25
@@ -183,7 +183,7 @@ class AsterixDecoder(Decoder):
     def _refuse(self, items: Items, made: reports.Converted, index: Array, offset_ns: Array) -> Array:
         """Tell which records cannot be believed and count them, each under the first reason that holds."""
         late = ~self._is_timely(made.tods, made.columns["t_ns"], offset_ns)
-        refuse: Array = (index < 0) | (made.tods < 0) | late | (made.verdict != reports.OK)
+        refuse: Array = (index < 0) | (made.tods < 0) | late | (made.verdict != kernel.OK)
         if not refuse.any():
             return refuse
         checks = [("sensor-unknown", index < 0), ("time-missing", made.tods < 0), ("time-implausible", late)]
@@ -271,10 +271,10 @@ def absolute_t_ns(tods: Array, received_t_ns: Array) -> tuple[Array, Array]:
     Before and after midnight alike: a report of 23:59:59 received at 00:00:01 is yesterday's, one of 00:00:01 received at
     23:59:59 is tomorrow's. tods int64 (n,); received_t_ns int64 (n,) or (1,).
     """
-    midnight = received_t_ns - received_t_ns % DAY_NS
-    t_ns = midnight + tods * NS_PER_TOD
-    t_ns = t_ns + DAY_NS * (received_t_ns - t_ns > DAY_NS // 2) - DAY_NS * (t_ns - received_t_ns > DAY_NS // 2)
-    return t_ns, t_ns - received_t_ns
+    t_ns = np.empty(len(tods), np.int64)
+    offset_ns = np.empty(len(tods), np.int64)
+    kernel.absolute_times(tods, received_t_ns, t_ns, offset_ns)
+    return t_ns, offset_ns
 
 
 def _is_whole(data: bytes) -> bool:

@@ -94,21 +94,21 @@ class Items:
         kernel.gather_values(self.data, self.rows, *spec, out)
         return out
 
-    def text(self, name: str, *, strip: bool = False) -> tuple[Array, Array]:
-        """Return an "ia5" or "ascii" field as bytes (S1..S8) and, bool, where every character was a valid one.
+    def text(self, name: str, *, clean: bool = False) -> tuple[Array, Array]:
+        """Return an "ia5" or "ascii" field as bytes (S1..S8) and, bool, where it is there and every character is valid.
 
-        strip: without the spaces at the end (ia5 only).
+        clean (ia5 only): without the spaces at the end, and empty where a character is not valid.
         """
         field = self.layout.fields[name]
-        raw = self.raw(name)
+        offsets = self.rows[:, field.slot]
         characters = field.bits // (6 if field.kind == "ia5" else 8)
-        out = np.zeros((len(raw), characters), np.uint8)
-        good = np.ones(len(raw), np.bool_)
+        out = np.empty((len(offsets), characters), np.uint8)
+        good = np.empty(len(offsets), np.bool_)
         if field.kind == "ia5":
-            kernel.six_bit_text(raw, characters, strip, out, good)
+            kernel.gather_six_bit(self.data, offsets, field.bit, clean, out, good)
         else:
             shifts = np.arange(8 * (characters - 1), -1, -8, dtype=np.uint64)
-            out[:] = raw[:, None] >> shifts[None, :] & np.uint64(0xFF)
+            out[:] = self.raw(name)[:, None] >> shifts[None, :] & np.uint64(0xFF)
             good[:] = ((out >= 0x20) & (out < 0x7F)).all(axis=1)
         return out.view(f"S{characters}").ravel(), good
 

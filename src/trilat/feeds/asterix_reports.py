@@ -16,6 +16,7 @@ from trilat.feeds.accuracy import (
 )
 from trilat.feeds.asterix_items import Items
 from trilat.feeds.rows import not_physical
+from trilat.kernels import asterix_plots as kernel
 from trilat.records.columns import (
     DOMAINS,
     FLAG_BAROMETRIC,
@@ -37,25 +38,16 @@ FLIGHT_LEVEL_M = 100 * FOOT_M
 FEET_PER_MIN_M_S = FOOT_M / 60.0
 DEGREE_OF_LATITUDE_M = 111_320.0
 SIGMA_PER_95_LINEAR = 1.959964  # a normal error lies within that many sigma in 95 % of cases
-# Mode C ends at 126,750 ft (Gillham code, ICAO Annex 10 vol. IV, appendix to chapter 3) and begins at -1,200 ft.
-HEIGHT_M_MIN = -500.0
-BAROMETRIC_M_MAX = 40_000.0
-# I048/110 itself ends at 204,775 ft; a height below is kept even where nothing flies: missiles do.
-HEIGHT_M_MAX = 63_000.0
-# 14-bit flight levels are two's complement, which tables before CAT048 edition 1.32 do not say.
-FLIGHT_LEVEL_HALF = 2048.0
 EMERGENCY_CODES = (0o7500, 0o7600, 0o7700)
 # NIC -> containment radius (RTCA DO-260B, 2009, table 2-69), taken as a 95 % radius, which is on the safe side.
 CONTAINMENT_M = (UNKNOWN_95_M, 37_040.0, 14_816.0, 7_408.0, 3_704.0, 1_852.0, 1_111.2, 370.4, 185.2, 75.0, 25.0, 7.5)
 AIR = DOMAINS.index("air")
 
-OK = 0
-NO_DETECTION, FIXED_TRANSPONDER, NO_POSITION, NOT_PHYSICAL = 1, 2, 3, 4
 REASONS = {
-    NO_DETECTION: "no-detection",
-    FIXED_TRANSPONDER: "fixed-transponder",
-    NO_POSITION: "position-missing",
-    NOT_PHYSICAL: "value-implausible",
+    kernel.NO_DETECTION: "no-detection",
+    kernel.FIXED_TRANSPONDER: "fixed-transponder",
+    kernel.NO_POSITION: "position-missing",
+    kernel.NOT_PHYSICAL: "value-implausible",
 }
 
 
@@ -90,11 +82,13 @@ class Columns:
         return result
 
 
+# In the order of the rows of `kernels/asterix_plots.py`.
 PLOT_FIELDS = (
-    *("010/SAC", "010/SIC", "140", "020/TYP", "020/SIM", "020/SPI", "020/RAB", "020/TST", "020/ME", "040/RHO", "040/THETA"),
-    *("070/V", "070/G", "070/MODE3A", "090/V", "090/G", "090/FL", "110/3DH", "120/CAL/D", "120/CAL/CAL"),
-    *("161/TRN", "170/GHO", "220"),
+    *("010/SAC", "010/SIC", "140", "020/TYP", "020/SIM", "020/TST", "020/SPI", "020/ME", "020/RAB", "170/GHO"),
+    *("040/RHO", "040/THETA", "070/V", "070/G", "070/MODE3A", "090/V", "090/G", "090/FL", "110/3DH", "120/CAL/D", "120/CAL/CAL"),
+    *("161/TRN", "220"),
 )
+PLOT_FLAGS = np.array([FLAG_SIMULATED, FLAG_TEST, FLAG_SPI, FLAG_MILITARY_EMERGENCY, FLAG_BAROMETRIC, FLAG_EMERGENCY], np.int64)
 
 
 def plots(items: Items) -> Converted:
@@ -104,30 +98,21 @@ def plots(items: Items) -> Converted:
     ungarbled Mode C (I090, FLAG_BAROMETRIC): heights above sea level, taken as ellipsoidal. `doppler_m_s` is I120 CAL,
     positive away from the radar, unless marked doubtful. Tracks that the radar did not see are no plots.
     """
-    v = Columns(items, PLOT_FIELDS)
+    floats = np.empty((4, len(items)))
+    ints = np.empty((7, len(items)), np.int64)
+    dropped = kernel.convert_plots(items.values(PLOT_FIELDS), PLOT_FLAGS, floats, ints)
     out = empty_reports(len(items))
     out["kind"] = KIND_RADAR
-    out["range_m"] = v["040/RHO"] * NAUTICAL_MILE_M
-    out["azimuth_rad"] = np.radians(v["040/THETA"])
-    flags = _flags(v, "020/")
-    level = np.where(v["090/FL"] >= FLIGHT_LEVEL_HALF, v["090/FL"] - 2 * FLIGHT_LEVEL_HALF, v["090/FL"])
-    mode_c = np.where(v.is_set("090/V") | v.is_set("090/G"), np.nan, level * FLIGHT_LEVEL_M)
-    height, dropped = _bounded(v["110/3DH"] * FOOT_M, HEIGHT_M_MIN, HEIGHT_M_MAX)
-    mode_c, dropped_too = _bounded(mode_c, HEIGHT_M_MIN, BAROMETRIC_M_MAX)
-    barometric = np.isnan(height) & ~np.isnan(mode_c)
-    out["height_m"] = np.where(barometric, mode_c, height)
-    out["doppler_m_s"] = np.where(v.is_set("120/CAL/D"), np.nan, v["120/CAL/CAL"])
-    code = whole(np.where(v.is_set("070/V") | v.is_set("070/G"), np.nan, v["070/MODE3A"]))
-    out["mode_3a"] = code
-    out["address"] = _address(v["220"])
-    out["sensor_track"] = whole(v["161/TRN"])
-    _callsign(out, items, "240")
-    out["flags"] = flags | barometric * np.uint32(FLAG_BAROMETRIC) | _is_emergency(code) * np.uint32(FLAG_EMERGENCY)
-    verdict = np.where(out["range_m"] > 0, OK, NOT_PHYSICAL)
-    verdict[np.isnan(out["range_m"])] = NO_POSITION
-    verdict[v.is_set("020/RAB")] = FIXED_TRANSPONDER
-    verdict[(v["020/TYP"] == 0) | v.is_set("170/GHO")] = NO_DETECTION
-    return Converted(out, station(v), whole(v["140"] * 128), verdict, dropped + dropped_too)
+    out["range_m"] = floats[kernel.RANGE_M]
+    out["azimuth_rad"] = floats[kernel.AZIMUTH_RAD]
+    out["height_m"] = floats[kernel.HEIGHT_M]
+    out["doppler_m_s"] = floats[kernel.SPEED_M_S]
+    out["flags"] = ints[kernel.FLAGS]
+    out["mode_3a"] = ints[kernel.MODE_3A]
+    out["address"] = ints[kernel.ICAO]
+    out["sensor_track"] = ints[kernel.SENSOR_TRACK]
+    out["callsign"] = items.text("240", clean=True)[0]
+    return Converted(out, ints[kernel.STATION], ints[kernel.TODS], ints[kernel.VERDICT], dropped)
 
 
 FIX_FIELDS = (
@@ -150,8 +135,8 @@ def fixes(items: Items) -> Converted:
     out["domain"] = AIR
     out["lat_deg"] = _first(v["131/LAT"], v["130/LAT"])
     out["lon_deg"] = _first(v["131/LON"], v["130/LON"])
-    geometric, dropped = _bounded(v["140"] * FOOT_M, HEIGHT_M_MIN, HEIGHT_M_MAX)
-    level, dropped_too = _bounded(v["145"] * FLIGHT_LEVEL_M, HEIGHT_M_MIN, BAROMETRIC_M_MAX)
+    geometric, dropped = _bounded(v["140"] * FOOT_M, kernel.HEIGHT_M_MIN, kernel.HEIGHT_M_MAX)
+    level, dropped_too = _bounded(v["145"] * FLIGHT_LEVEL_M, kernel.HEIGHT_M_MIN, kernel.BAROMETRIC_M_MAX)
     flags = _flags(v, "040/")
     sigma_m = _table([value / SIGMA_PER_95_LINEAR for value in GEOMETRIC_ALTITUDE_95_M], np.nan_to_num(v["090/GVA"]))
     flags |= _altitude(out, geometric, level, sigma_m, np.full(len(out), np.nan))
@@ -173,7 +158,7 @@ def fixes(items: Items) -> Converted:
     in_need = (v["200/PS"] > 0) | _is_emergency(code)
     out["flags"] = flags | in_need * np.uint32(FLAG_EMERGENCY) | (v["200/SS"] == 3) * np.uint32(FLAG_SPI)
     verdict = _fix_verdict(out)
-    verdict[v.is_set("040/RAB")] = FIXED_TRANSPONDER
+    verdict[v.is_set("040/RAB")] = kernel.FIXED_TRANSPONDER
     time = _first(*(v[name] for name in ("071", "073", "030", "077", "072", "075")))
     return Converted(out, station(v), whole(time * 128), verdict, dropped + dropped_too)
 
@@ -200,8 +185,8 @@ def tracks(items: Items) -> Converted:
     out["speed_m_s"] = np.hypot(v["185/VX"], v["185/VY"])
     out["course_rad"] = np.arctan2(v["185/VX"], v["185/VY"]) % (2 * np.pi)
     out["vertical_rate_m_s"] = v["220"] * FEET_PER_MIN_M_S
-    geometric, dropped = _bounded(v["130"] * FOOT_M, HEIGHT_M_MIN, HEIGHT_M_MAX)
-    level, dropped_too = _bounded(_first(v["135/CTB"], v["136"]) * FLIGHT_LEVEL_M, HEIGHT_M_MIN, BAROMETRIC_M_MAX)
+    geometric, dropped = _bounded(v["130"] * FOOT_M, kernel.HEIGHT_M_MIN, kernel.HEIGHT_M_MAX)
+    level, dropped_too = _bounded(_first(v["135/CTB"], v["136"]) * FLIGHT_LEVEL_M, kernel.HEIGHT_M_MIN, kernel.BAROMETRIC_M_MAX)
     flags = _flags(v, "080/")
     flags |= _altitude(out, geometric, level, _positive(v["500/AGA"] * FOOT_M), _positive(v["500/ABA"] * FLIGHT_LEVEL_M))
     north = v["500/APW/LAT"] * DEGREE_OF_LATITUDE_M
@@ -217,7 +202,7 @@ def tracks(items: Items) -> Converted:
     _callsign(out, items, "245/CHR")
     out["flags"] = flags | ((v["080/EMS"] > 0) | _is_emergency(code)) * np.uint32(FLAG_EMERGENCY)
     verdict = _fix_verdict(out)
-    verdict[v.is_set("080/CST")] = NO_DETECTION
+    verdict[v.is_set("080/CST")] = kernel.NO_DETECTION
     return Converted(out, station(v), whole(v["070"] * 128), verdict, dropped + dropped_too)
 
 
@@ -226,8 +211,8 @@ def _fix_verdict(out: Array) -> Array:
     judged = out.copy()
     judged["t_ns"] = 0
     judged["sigma_horizontal_m"] = np.nan_to_num(out["sigma_horizontal_m"], nan=1.0)
-    verdict = np.where(not_physical(judged), NOT_PHYSICAL, OK)
-    verdict[np.isnan(out["lat_deg"])] = NO_POSITION
+    verdict = np.where(not_physical(judged), kernel.NOT_PHYSICAL, kernel.OK)
+    verdict[np.isnan(out["lat_deg"])] = kernel.NO_POSITION
     return verdict
 
 
@@ -283,11 +268,9 @@ def _address(values: Array) -> Array:
 
 def _callsign(out: Array, items: Items, name: str) -> None:
     """Write callsigns where they are there, have a character, and every character is valid."""
-    here = items.present(name)
-    if here.any():
-        text, good = items.text(name, strip=True)
-        take = here & good & (text != b"")
-        out["callsign"][take] = text[take]
+    if items.present(name).any():
+        text = items.text(name, clean=True)[0]
+        out["callsign"] = np.where(text != b"", text, out["callsign"])
 
 
 def whole(values: Array) -> Array:

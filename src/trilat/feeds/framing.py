@@ -1,10 +1,9 @@
 r"""Framing of streams that are cut anywhere: lines, and Beast binary frames.
 
-A line has a longest length: an endless one costs its bytes, never the memory. A Beast frame is 0x1A, a type, a 6-byte time, a signal level, the message; 0x1A inside is doubled.
-
-Type '1' is Mode A/C (2 bytes), '2' a short Mode S frame (7), '3' a long one (14), '4' a receiver's status (14).
-Format: Mode-S Beast receiver, data output formats (2014). Encoder: `modes_encode.beast`.
-`ReceiverClock` makes UTC of the times inside.
+A line has a longest length: an endless one costs its bytes, never the memory. A Beast frame is 0x1A, a type, a 6-byte time, a
+signal level and the message, every 0x1A inside doubled. Type '1' is Mode A/C (2 bytes), '2' a short Mode S frame (7), '3' a
+long one (14), '4' a receiver's status (14). Format: Mode-S Beast receiver, data output formats (2014). Encoder:
+`modes_encode.beast`. `ReceiverClock` makes UTC of the times inside.
 """
 
 import re

@@ -20,8 +20,8 @@ from trilat.records.report import Refused
 SECOND_NS = 1_000_000_000
 # Lines whose times lie this close together travel as one piece.
 GROUP_NS = SECOND_NS // 10
-GROUP_LINES_MAX = 500
-LINE_BYTES_MAX = 65_536
+GROUP_BYTES_MAX = 32_768
+LINE_BYTES_MAX = 60_000
 INFLATED_BYTES_MAX = 1 << 20  # of one call of the decompressor, so that a small file cannot fill the memory at once
 _TIMESTAMP = re.compile(rb'"timestamp"\s*:\s*(\d{1,12}(?:\.\d{1,9})?)')
 _TAG_TIME = re.compile(rb"^\\[^\\]{0,300}\bc:(\d{1,13})")
@@ -92,6 +92,7 @@ class LinePieces:
         self._t_ns = start_t_ns
         self._begun_t_ns = start_t_ns
         self._group: list[bytes] = []
+        self._group_bytes = 0
 
     def feed(self, data: bytes, refusals: Refusals) -> list[Piece]:
         """Return the groups that became complete."""
@@ -111,11 +112,12 @@ class LinePieces:
 
     def _add(self, text: bytes, pieces: list[Piece]) -> None:
         t_ns = self._time_of(text, self._t_ns)
-        if self._group and (abs(t_ns - self._begun_t_ns) > GROUP_NS or len(self._group) >= GROUP_LINES_MAX):
+        if self._group and (abs(t_ns - self._begun_t_ns) > GROUP_NS or self._group_bytes + len(text) > GROUP_BYTES_MAX):
             self._flush(pieces)
         if not self._group:
             self._begun_t_ns = t_ns
         self._group.append(text)
+        self._group_bytes += len(text) + 1
         self._t_ns = t_ns
 
     def _flush(self, pieces: list[Piece]) -> None:
@@ -203,7 +205,7 @@ class FramePieces:
         for message in messages:
             t_ns = self._time_of(message)
             last = pieces[-1] if pieces else None
-            if last is not None and not self._alone and t_ns - last.t_ns <= GROUP_NS and len(last.data) < LINE_BYTES_MAX // 2:
+            if last is not None and not self._alone and t_ns - last.t_ns <= GROUP_NS and len(last.data) < GROUP_BYTES_MAX:
                 pieces[-1] = Piece(last.t_ns, last.data + message)
             else:
                 pieces.append(Piece(t_ns, message))
