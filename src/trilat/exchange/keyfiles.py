@@ -21,7 +21,7 @@ from msgspec import Struct, structs
 
 from trilat.errors import ExchangeError
 from trilat.exchange import keys as k
-from trilat.exchange.keystore import Passphrase, private_path, read_private, read_toml, to_toml, write_file, write_private
+from trilat.exchange.keystore import Passphrase, Seal, private_path, read_private, read_toml, to_toml, write_file, write_private
 from trilat.exchange.sign import TIME_NS_MAX, KeyRing, KeyUse, SigningKey, VerifyKey, use_of
 from trilat.records.fields import Trigraph
 from trilat.records.label import Mode
@@ -90,10 +90,8 @@ def verify_keys(pin: k.PartnerFile) -> list[VerifyKey]:
 # --- making, loading ------------------------------------------------------------------------------------------------
 
 
-def create(
-    directory: Path, nation: str, use: KeyUse, now_ns: int, passphrase: bytes | None = None, strength: str = "moderate"
-) -> NodeKeys:
-    """Make a nation's keys for one use in an empty or new directory; sealed when a passphrase is given.
+def create(directory: Path, nation: str, use: KeyUse, now_ns: int, seal: Seal | None = None) -> NodeKeys:
+    """Make a nation's keys for one use in an empty or new directory; sealed when a seal is given.
 
     Raises ExchangeError keys-exist, and msgspec.ValidationError for a bad nation or use.
     """
@@ -107,8 +105,8 @@ def create(
     private = k.Secrets(nats=nats, signing={public.id: sign}, **_tls(identity, ca, now_ns))
     (directory / PARTNERS).mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
-    write_private(directory / CA_KEY, _CaSecret(ca=ca), passphrase, strength)
-    write_private(directory / NODE_KEY, private, passphrase, strength)
+    write_private(directory / CA_KEY, _CaSecret(ca=ca), seal)
+    write_private(directory / NODE_KEY, private, seal)
     write_file(directory / IDENTITY, to_toml(identity).encode(), 0o644)
     return NodeKeys(directory, identity, private)
 
@@ -256,10 +254,14 @@ def revoke_partner(path: Path, now_ns: int) -> k.PartnerFile:
 
 
 class PinWatch:
-    """Tells when pins on disk have changed, so that a command's revocation reaches the running node (ask twice a second)."""
+    """Tells when pins (or keys) on disk have changed, so that a command reaches the running node: ask twice a second.
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self.paths = dict(paths)
+    paths: pin files by nation. keys: the own key directory; when `renewed` is true after `changed`, load it again.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], keys: Path | None = None) -> None:
+        self.paths, self.renewed = dict(paths), False
+        self._keys = () if keys is None else (keys / NODE_KEY, keys / IDENTITY)
         self._seen = self._stamp()
 
     def changed(self) -> dict[str, k.PartnerFile] | None:
@@ -270,6 +272,7 @@ class PinWatch:
         stamp = self._stamp()
         if stamp == self._seen:
             return None
+        self.renewed = stamp[len(self.paths) :] != self._seen[len(self.paths) :]
         self._seen = stamp
         pins: dict[str, k.PartnerFile] = {}
         for nation, path in self.paths.items():
@@ -278,7 +281,9 @@ class PinWatch:
         return pins
 
     def _stamp(self) -> list[tuple[int, int, int] | None]:
-        return [(s.st_mtime_ns, s.st_ino, s.st_size) if (s := _status(path)) else None for path in self.paths.values()]
+        return [
+            (s.st_mtime_ns, s.st_ino, s.st_size) if (s := _status(path)) else None for path in (*self.paths.values(), *self._keys)
+        ]
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import nacl.exceptions
@@ -24,17 +24,20 @@ from nacl.pwhash import argon2id
 from trilat.errors import ExchangeError
 
 FILE_BYTES_MAX = 1 << 20
-# argon2id cost: libsodium's "moderate" (about a second) unless a test asks for "interactive".
-STRENGTHS = {
-    "moderate": (argon2id.OPSLIMIT_MODERATE, argon2id.MEMLIMIT_MODERATE),
-    "interactive": (argon2id.OPSLIMIT_INTERACTIVE, argon2id.MEMLIMIT_INTERACTIVE),
-}
 OPERATIONS_MAX, MEMORY_BYTES_MAX = 64, 1 << 30  # what a sealed file may ask of us
 T = TypeVar("T", bound=Struct)
 _PLAIN, _SEALED = b"trilat-private/1\n", b"trilat-sealed/1\n"
 
 # Gives the passphrase when a sealed file is met, so that a person is asked only then; None = there is none.
 Passphrase = Callable[[], bytes | None]
+
+
+class Seal(NamedTuple):
+    """A passphrase and what opening shall cost (argon2id): libsodium's "moderate", about a second, by default."""
+
+    passphrase: bytes
+    operations: int = argon2id.OPSLIMIT_MODERATE
+    memory_bytes: int = argon2id.MEMLIMIT_MODERATE
 
 
 class _Sealed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,23 +108,21 @@ def read_toml(path: Path, kind: type[T]) -> T:
         raise ExchangeError("keys-damaged", f"{path}: {error}.") from error
 
 
-def write_private(path: Path, value: Struct, passphrase: bytes | None, strength: str = "moderate") -> None:
-    """Write a private record with mode 0600; sealed when a passphrase is given."""
+def write_private(path: Path, value: Struct, seal: Seal | None) -> None:
+    """Write a private record with mode 0600; sealed when a seal is given."""
     plain = msgspec.msgpack.encode(value)
-    if passphrase is None:
+    if seal is None:
         write_file(path, _PLAIN + plain, 0o600)
         return
     salt = secrets.token_bytes(argon2id.SALTBYTES)
-    operations, memory = STRENGTHS[strength]
-    key = argon2id.kdf(nacl.secret.SecretBox.KEY_SIZE, passphrase, salt, operations, memory)
+    key = argon2id.kdf(nacl.secret.SecretBox.KEY_SIZE, seal.passphrase, salt, seal.operations, seal.memory_bytes)
     box = bytes(nacl.secret.SecretBox(key).encrypt(plain))
-    write_file(
-        path, _SEALED + msgspec.msgpack.encode(_Sealed(salt=salt, operations=operations, memory_bytes=memory, box=box)), 0o600
-    )
+    sealed = _Sealed(salt=salt, operations=seal.operations, memory_bytes=seal.memory_bytes, box=box)
+    write_file(path, _SEALED + msgspec.msgpack.encode(sealed), 0o600)
 
 
-def read_private(path: Path, kind: type[T], passphrase: Passphrase | None) -> tuple[T, bytes | None]:
-    """Return what a private file holds, and the passphrase that opened it (None: it is not sealed)."""
+def read_private(path: Path, kind: type[T], passphrase: Passphrase | None) -> tuple[T, Seal | None]:
+    """Return what a private file holds, and the seal that it was under (None: it is not sealed)."""
     raw = read_file(path, private=True)
     try:
         if raw.startswith(_PLAIN):
@@ -132,7 +133,7 @@ def read_private(path: Path, kind: type[T], passphrase: Passphrase | None) -> tu
         said = passphrase() if passphrase else None
         if said is None:
             raise ExchangeError("passphrase-missing", f"{path}.")
-        return msgspec.msgpack.decode(_unseal(sealed, said), type=kind), said
+        return msgspec.msgpack.decode(_unseal(sealed, said), type=kind), Seal(said, sealed.operations, sealed.memory_bytes)
     except nacl.exceptions.CryptoError as error:
         raise ExchangeError("passphrase-wrong", f"{path}.") from error
     except (msgspec.DecodeError, ValueError) as error:

@@ -25,7 +25,7 @@ from trilat.exchange import keys as k
 from trilat.exchange.envelope import pack, unpack
 from trilat.exchange.keyfiles import NodeKeys, check_certificates, client_context
 from trilat.exchange.messages import LANES
-from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects
+from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain
 from trilat.exchange.server import NatsServer
 from trilat.exchange.sign import Rejected
 from trilat.exchange.transport import Handler, LinkDown, WakeListener
@@ -201,6 +201,16 @@ class NatsTransport:
         """Cut one partner off, at once; see `set_partners`."""
         await self.set_partners([pin for pin in self._pins.values() if pin.nation != nation])
 
+    async def renew(self, held: NodeKeys) -> None:
+        """Take over renewed keys (rotation): the server's certificate, then every connection anew, partner by partner."""
+        self.held = held
+        if self.server is not None:
+            self.server.renew(held)
+            await self.server.set_partners(self._pins.values())
+        for nation in list(self._pins):
+            await self._hang_up(nation)
+            self._call(nation)
+
     def states(self) -> list[LineState]:
         """Return how every connection does, ordered by partner, lane and direction."""
         return [
@@ -372,27 +382,6 @@ def _forget(done: asyncio.Future[Msg]) -> None:
     """Take the outcome of a request that nobody waits for any more, so that it is not reported as lost."""
     if not done.cancelled():
         done.exception()
-
-
-def explain(error: BaseException, partner: str, url: str) -> ExchangeError:
-    """Return what a failed dial means, as a named error with a sentence and a remedy."""
-    where = f"{partner} at {url.removeprefix('tls://')}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        name = _VERIFY.get(error.verify_code, "certificate-untrusted")
-        return ExchangeError(name, f"{where}: {error.verify_message}.")
-    text = f"{error}" or type(error).__name__
-    signs = ("authorization", "alert", "empty response", "certificate required", "unexpected eof")
-    if isinstance(error, nats.errors.AuthorizationError | ssl.SSLError | nats.errors.UnexpectedEOF) or any(
-        sign in text.lower() for sign in signs
-    ):
-        return ExchangeError("link-refused", f"{where}: {text}.")
-    if isinstance(error, TimeoutError):
-        return ExchangeError("link-timeout", f"{where}.")
-    return ExchangeError("link-closed", f"{where}: {text}.")
-
-
-# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).
-_VERIFY = {9: "certificate-not-yet-valid", 10: "certificate-expired", 62: "certificate-name"}
 
 
 def _no_eof_note(record: logging.LogRecord) -> bool:

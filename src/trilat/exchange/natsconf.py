@@ -7,11 +7,14 @@ no JetStream, no monitoring port. Subjects carry the mode, so that two exercises
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import nats.errors
 from msgspec import Struct
 
+from trilat.errors import ExchangeError
 from trilat.exchange import keys as k
 from trilat.exchange.keyfiles import NodeKeys
 from trilat.records.label import Mode
@@ -120,3 +123,24 @@ tls {{
   timeout: {HANDSHAKE_S}
 }}
 {accounts}"""
+
+
+def explain(error: BaseException, partner: str, url: str) -> ExchangeError:
+    """Return what a failed dial means, as a named error with a sentence and a remedy."""
+    where = f"{partner} at {url.removeprefix('tls://')}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        name = _VERIFY.get(error.verify_code, "certificate-untrusted")
+        return ExchangeError(name, f"{where}: {error.verify_message}.")
+    text = f"{error}" or type(error).__name__
+    signs = ("authorization", "alert", "empty response", "certificate required", "unexpected eof")
+    if isinstance(error, nats.errors.AuthorizationError | ssl.SSLError | nats.errors.UnexpectedEOF) or any(
+        sign in text.lower() for sign in signs
+    ):
+        return ExchangeError("link-refused", f"{where}: {text}.")
+    if isinstance(error, TimeoutError):
+        return ExchangeError("link-timeout", f"{where}.")
+    return ExchangeError("link-closed", f"{where}: {text}.")
+
+
+# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).
+_VERIFY = {9: "certificate-not-yet-valid", 10: "certificate-expired", 62: "certificate-name"}

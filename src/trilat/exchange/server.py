@@ -189,6 +189,13 @@ class NatsServer:
                 await asyncio.sleep(CHECK_S)
         raise ExchangeError("server-reload", f"Still connected: {strangers}.")
 
+    def renew(self, held: NodeKeys) -> None:
+        """Take renewed TLS keys; the server shows them after the next `set_partners`."""
+        self.held = held
+        data = k.private_pem(held.secrets.server)
+        os.pwrite(self._key, data, 0)
+        os.ftruncate(self._key, len(data))
+
     async def connections(self) -> list[Connection]:
         """Return who is connected, our own connections too. Raises ExchangeError server-start when the server is down."""
         async with self._system() as ask:
