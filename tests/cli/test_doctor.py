@@ -1,0 +1,134 @@
+"""`trilat doctor`: it finds what is wrong, names it, says how to mend it, and is green where all is well."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from trilat import errors
+from trilat.cli import checks, main
+from trilat.cli.checks import Finding
+from trilat.exchange import keyfiles
+from trilat.node.clock import now_ns
+
+CONFIG = """
+nation = "JPN"
+mode = "exercise:e1"
+name = "jpn-1"
+directory = "store"
+keys = "keys"
+[page]
+port = {port}
+"""
+
+
+def findings(*arguments: str) -> tuple[int, list[Finding]]:
+    """Run `trilat doctor --json`; return the exit code and what it found."""
+    result = CliRunner().invoke(main, ["doctor", "--json", *arguments])
+    return result.exit_code, [msgspec.json.decode(line, type=Finding) for line in result.stdout.splitlines()]
+
+
+def configured(folder: Path, port: int = 0) -> Path:
+    """Write a configuration with keys that fit it."""
+    keyfiles.create(folder / "keys", "JPN", "exercise", now_ns())
+    path = folder / "node.toml"
+    path.write_text(CONFIG.format(port=port), "utf-8")
+    return path
+
+
+def of(found: list[Finding], check: str) -> list[Finding]:
+    """Return the findings of one check."""
+    return [finding for finding in found if finding.check == check]
+
+
+def test_a_good_configuration_is_well(tmp_path: Path) -> None:
+    """With a good configuration, keys and free ports, nothing of the node's own is wrong."""
+    _, found = findings("--config", str(configured(tmp_path)))
+    states = {finding.state for check in ("config", "keys", "server", "port") for finding in of(found, check)}
+    assert {"ok"} == states
+
+
+def test_a_missing_configuration_is_named() -> None:
+    """A configuration that is not there is bad, with its code and the remedy, and the machine is looked at all the same."""
+    code, found = findings("--config", "no-such-file.toml")
+    (config,) = of(found, "config")
+    assert (1, "bad", "TRI-0801", True) == (code, config.state, config.code, len(found) > 4)
+
+
+def test_missing_keys_are_named(tmp_path: Path) -> None:
+    """A node without keys is bad, and the remedy names the command that makes them."""
+    path = tmp_path / "node.toml"
+    path.write_text(CONFIG.format(port=0), "utf-8")
+    code, found = findings("--config", str(path))
+    (keys,) = of(found, "keys")
+    assert (1, "bad", True) == (code, keys.state, "trilat keys new" in keys.remedy)
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    """A port that something else holds is bad, and named."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, found = findings("--config", str(configured(tmp_path, port)))
+    (held,) = of(found, "port")
+    assert (1, "bad", True) == (code, held.state, str(port) in held.says)
+
+
+def test_the_server_is_the_one_its_package_recorded() -> None:
+    """The installed nats-server's sha256 is found, and is the one recorded by its package."""
+    finding = checks.server(None)
+    assert ("ok", True) == (finding.state, str(checks.recorded_sha256()) in finding.says)
+
+
+def test_a_server_that_is_not_there_is_bad(tmp_path: Path) -> None:
+    """A server named in the configuration that does not exist is bad."""
+    assert ("bad", "TRI-0806") == ((found := checks.server(str(tmp_path / "none"))).state, found.code)
+
+
+def test_a_folder_that_cannot_be_written_is_bad() -> None:
+    """A disk on which nothing can be written is bad."""
+    unwritable = Path("/proc")
+    if not unwritable.is_dir():
+        pytest.skip("this system has no folder that nobody can write to")
+    assert ("bad", "TRI-0805") == ((found := checks.disk(unwritable / "store")).state, found.code)
+
+
+def test_a_disk_states_its_sync_times(tmp_path: Path) -> None:
+    """The disk's finding holds the median and the 99th percentile of a synced write."""
+    assert all(word in checks.disk(tmp_path / "not" / "yet").says for word in ("fsync p50", "p99", "GiB free"))
+
+
+def test_a_cold_cache_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty numba cache is a warning with the command that fills it; a filled one is well."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    cold = checks.kernels()
+    (tmp_path / "kernel.nbi").touch()
+    assert ("warn", True, "ok") == (cold.state, "trilat.kernels.warm" in cold.remedy, checks.kernels().state)
+
+
+def test_every_fault_has_a_code_and_a_remedy() -> None:
+    """Each code of doctor's range is a finding that `fault` can make, with its remedy."""
+    names = [entry["name"] for code, entry in errors.codes().items() if code.startswith("TRI-080")]
+    made = [checks.fault(name.removeprefix("doctor-"), "warn", "x.") for name in names]
+    assert [(errors.code_of(name), True) for name in names] == [(finding.code, bool(finding.remedy)) for finding in made]
+
+
+def test_people_read_marks_and_remedies(tmp_path: Path) -> None:
+    """Without --json each finding is a line with its mark, and a fault is followed by what to do."""
+    result = CliRunner().invoke(main, ["doctor", "--config", str(tmp_path / "none.toml")])
+    first, second, *_ = result.stdout.splitlines()
+    assert (True, True) == (first.startswith("BAD  config   TRI-0801"), "docs/reference/settings.md" in second)
+
+
+def test_the_digest_is_of_the_bytes() -> None:
+    """The sha256 that doctor states is that of the program's bytes."""
+    from trilat.exchange.server import find_program
+
+    program = find_program()
+    assert hashlib.sha256(program.path.read_bytes()).hexdigest() == program.sha256
