@@ -1,0 +1,216 @@
+"""Gate, compiled: which plots of one sensor's frame each track may take, and what each pair costs.
+
+Plots come sorted by one key (range for radars, azimuth for bearings, the first coordinate for positions). A track looks only
+at the plots within its window of keys, compares angles or coordinates, and only what passes is weighed by the filter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trilat.kernels.bank import (
+    FREE,
+    H_PAIRS,
+    H_ROWS,
+    I_DOMAIN,
+    I_ID,
+    I_KIND,
+    I_T,
+    S_ALT_MAX,
+    S_ALT_MIN,
+    S_EL_MAX,
+    S_EL_MIN,
+    S_PD,
+    S_RANGE_MAX,
+    S_RANGE_MIN,
+    S_UP,
+    SET_SEA,
+    Z_AZIMUTH,
+    Z_ELEVATION,
+    Z_RANGE,
+    Z_SIGMA_AZIMUTH,
+    Z_SIGMA_ELEVATION,
+    Z_SIGMA_H,
+    Z_SIGMA_RANGE,
+)
+from trilat.kernels.frames import vertical
+from trilat.kernels.imm import predict, weigh
+from trilat.kernels.jit import kernel
+from trilat.kernels.measure import KIND_BEARING, KIND_FIX, KIND_TRACK, TWO_PI, clutter_density
+
+COARSE_SIGMAS = 4.8  # wider than the finest gate's root: the coarse window must never be the one that cuts
+PD_UNEXPECTED = 0.3  # what a sensor is granted where its configuration says that it sees nothing
+COST_KEPT = 6.0  # pairs this much worse than a miss are no choice at all
+
+
+@kernel
+def detection_probability(model, bank, i, sensor):  # type: ignore[no-untyped-def]
+    """Return the probability that a sensor sees row i where it stands: 0 outside its range, elevation and height limits."""
+    x, y, z = bank.mean[i, 0], bank.mean[i, 1], bank.mean[i, 2]
+    dx, dy, dz = x - sensor[0], y - sensor[1], z - sensor[2]
+    r = np.sqrt(dx * dx + dy * dy + dz * dz)
+    if r < sensor[S_RANGE_MIN] or r > sensor[S_RANGE_MAX]:
+        return 0.0
+    sine = (dx * sensor[S_UP] + dy * sensor[S_UP + 1] + dz * sensor[S_UP + 2]) / max(r, 1.0)
+    if sine < np.sin(sensor[S_EL_MIN]) or sine > np.sin(sensor[S_EL_MAX]):
+        return 0.0
+    _, _, _, height = vertical(model.earth, x, y, z)
+    doubt = bank.spread[i, 0]
+    if height + doubt < sensor[S_ALT_MIN] or height - doubt > sensor[S_ALT_MAX]:
+        return 0.0
+    return sensor[S_PD]
+
+
+@kernel
+def identity_evidence(model, bank, i, plots, j):  # type: ignore[no-untyped-def]
+    """Return the log likelihood ratio of the identities a plot claims: agreement speaks for, contradiction against; bounded."""
+    total = 0.0
+    for c in range(5):
+        claim, own = plots[j, I_ID + c], bank.identity[i, c]
+        if claim >= 0 and own >= 0 and bank.identity_count[i, c] > 0:
+            total += model.evidence[c, 0] if claim == own else model.evidence[c, 1]
+    domain = plots[j, I_DOMAIN]
+    if domain == 2 and bank.model_set[i] != SET_SEA:  # a vessel's report and a track that is known to fly
+        total += np.log(max(bank.domain[i, 2] + bank.domain[i, 0], 0.01))
+    elif domain == 1 and bank.model_set[i] == SET_SEA:
+        total += np.log(max(bank.domain[i, 1] + bank.domain[i, 0], 0.01))
+    return total
+
+
+@kernel
+def _lower(keys, column, value, n):  # type: ignore[no-untyped-def]
+    """Return the first row whose key is not below a value (rows sorted by keys[:, column])."""
+    low, high = 0, n
+    while low < high:
+        mid = (low + high) >> 1
+        if keys[mid, column] < value:
+            low = mid + 1
+        else:
+            high = mid
+    return low
+
+
+@kernel
+def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
+    """Write the frame's largest sigmas: of range (or horizontal position), azimuth, elevation."""
+    out[0], out[1], out[2] = 0.0, 0.0, 0.0
+    for j in range(n):
+        if kind in (KIND_FIX, KIND_TRACK):
+            out[0] = max(out[0], z[j, Z_SIGMA_H])
+        else:
+            out[0] = max(out[0], z[j, Z_SIGMA_RANGE])
+            out[1] = max(out[1], z[j, Z_SIGMA_AZIMUTH])
+            if not np.isnan(z[j, Z_SIGMA_ELEVATION]):
+                out[2] = max(out[2], z[j, Z_SIGMA_ELEVATION])
+
+
+@kernel
+def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-untyped-def]
+    """Write where row i is looked for into at (8,): key low, key high, azimuth, its half width, elevation, its half width, y, z."""
+    half = abs(dt)
+    sd = bank.spread[i, 0] + half * bank.spread[i, 1] + 0.5 * half * half * bank.spread[i, 2]
+    vx, vy, vz = bank.mean[i, 3], bank.mean[i, 4], bank.mean[i, 5]
+    slip = slack_s * (np.sqrt(vx * vx + vy * vy + vz * vz) + bank.spread[i, 1])
+    x, y, z = bank.mean[i, 0] + dt * vx, bank.mean[i, 1] + dt * vy, bank.mean[i, 2] + dt * vz
+    at[6], at[7] = y, z
+    if kind in (KIND_FIX, KIND_TRACK):
+        reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
+        if np.isnan(reach):
+            reach = 0.0
+        at[0], at[1], at[3] = x - reach, x + reach, reach
+        return
+    dx, dy, dz = x - sensor[0], y - sensor[1], z - sensor[2]
+    e = sensor[3] * dx + sensor[4] * dy + sensor[5] * dz
+    n = sensor[6] * dx + sensor[7] * dy + sensor[8] * dz
+    u = sensor[9] * dx + sensor[10] * dy + sensor[11] * dz
+    h = max(np.sqrt(e * e + n * n), 1.0)
+    r = np.sqrt(h * h + u * u)
+    reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
+    at[2] = np.arctan2(e, n)
+    at[3] = COARSE_SIGMAS * np.sqrt((sd / h) ** 2 + wide[1] * wide[1]) + slip / h
+    if at[3] > 1.0 or h < reach:
+        at[3] = 10.0  # close by, azimuth says nothing
+    at[4] = np.arctan2(u, h)
+    at[5] = COARSE_SIGMAS * np.sqrt((sd / r) ** 2 + wide[2] * wide[2]) + slip / r
+    if kind == KIND_BEARING:
+        at[0], at[1] = -1e300, 1e300
+    else:
+        at[0], at[1] = r - reach, r + reach
+
+
+@kernel
+def _near(z, j, kind, at):  # type: ignore[no-untyped-def]
+    """Tell whether a plot within the key window is near in its other coordinates too."""
+    if kind in (KIND_FIX, KIND_TRACK):
+        return abs(z[j, 1] - at[6]) <= at[3] and abs(z[j, 2] - at[7]) <= at[3]
+    turn = z[j, Z_AZIMUTH] - at[2]
+    turn -= TWO_PI * np.round(turn / TWO_PI)
+    if abs(turn) > at[3]:
+        return False
+    return np.isnan(z[j, Z_ELEVATION]) or abs(z[j, Z_ELEVATION] - at[4]) <= at[5]
+
+
+@kernel
+def pairs(model, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance):  # type: ignore[no-untyped-def]
+    """Gate every track against one frame; returns (tracks with pairs or in sight, pairs).
+
+    Writes the tracks considered into rows, their pairs as start / column, and for each pair its cost (minus the log odds of
+    taking the plot against a miss, identity included), the kinematic likelihood ratio and the Mahalanobis square.
+    """
+    n = len(z)
+    if n == 0:
+        return 0, 0
+    kind = plots[0, I_KIND]
+    wide, at = np.empty(3), np.empty(8)
+    _widest(z, n, kind, wide)
+    first, last = plots[0, I_T], plots[0, I_T]
+    for j in range(n):
+        first, last = min(first, plots[j, I_T]), max(last, plots[j, I_T])
+    middle = first + (last - first) // 2
+    slack_s = (last - first) * 0.5e-9
+    key = Z_RANGE  # a fix's first column is its x
+    edges, count, room = 0, 0, len(column)
+    start[0] = 0
+    for i in range(bank.head[H_ROWS]):
+        if bank.status[i] == FREE:
+            continue
+        _window(bank, i, sensor, kind, (middle - bank.t_ns[i]) * 1e-9, slack_s, wide, at)
+        j = 0 if kind == KIND_BEARING else _lower(z, key, at[0], n)
+        moved = False
+        while j < n and (kind == KIND_BEARING or z[j, key] <= at[1]):
+            if _near(z, j, kind, at):
+                if edges >= room:
+                    bank.head[H_PAIRS] += 1
+                    break
+                if not moved:
+                    predict(model, bank, i, plots[j, I_T], work)
+                    pd = detection_probability(model, bank, i, sensor)
+                    moved = True
+                edges += _weigh_pair(model, bank, i, sensor, z, plots, j, pd, edges, work, column, cost, ratio, distance)
+            j += 1
+        if edges > start[count]:
+            rows[count] = i
+            count += 1
+            start[count] = edges
+    return count, edges
+
+
+@kernel
+def _weigh_pair(model, bank, i, sensor, z, plots, j, pd, e, work, column, cost, ratio, distance):  # type: ignore[no-untyped-def]
+    """Weigh one pair; write it at e and return 1 when it is inside the gate and worth a choice, else 0."""
+    kind = plots[j, I_KIND]
+    d2, log, n = weigh(model, bank, i, sensor, z[j], kind, plots[j, I_T], work)
+    if d2 > model.gate[n]:
+        return 0
+    pd = max(pd, PD_UNEXPECTED)
+    false, new = clutter_density(sensor, z[j], kind)
+    log_ratio = np.log(pd) + log - np.log(false + new)
+    r = bank.existence[i]
+    missed = np.log(max(1.0 - r * pd, 1e-9))
+    c = missed - np.log(max(r, 1e-12)) - log_ratio - identity_evidence(model, bank, i, plots, j)
+    if c > COST_KEPT:
+        return 0
+    column[e], cost[e], ratio[e], distance[e] = j, c, log_ratio, d2 / n
+    return 1
+
+

@@ -1,0 +1,200 @@
+"""What a plot says of a state, compiled: each plot becomes up to six scalar measurements, linearised at one state.
+
+All components of one plot are independent given the state, so an update takes them one by one with the linearisation
+kept from before the first: the same numbers as the matrix form of the extended Kalman filter, and no inverse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trilat.kernels.bank import (
+    S_ALT_MAX,
+    S_ALT_MIN,
+    S_CLUTTER,
+    S_RANGE_MAX,
+    Z_AZIMUTH,
+    Z_DOPPLER,
+    Z_ELEVATION,
+    Z_HEIGHT,
+    Z_LAT,
+    Z_LON,
+    Z_RANGE,
+    Z_SIGMA_AZIMUTH,
+    Z_SIGMA_DOPPLER,
+    Z_SIGMA_ELEVATION,
+    Z_SIGMA_H,
+    Z_SIGMA_HEIGHT,
+    Z_SIGMA_RANGE,
+    Z_SIGMA_SPEED,
+    Z_SIGMA_V,
+    Z_V_EAST,
+    Z_V_UP,
+    Z_X,
+)
+from trilat.kernels.frames import vertical
+from trilat.kernels.jit import kernel
+
+KIND_RADAR, KIND_BEARING, KIND_FIX, KIND_TRACK = 0, 1, 2, 3  # as records.columns, which kernels do not import
+TWO_PI = 2.0 * np.pi
+DOPPLER_SPAN_M_S = 1_000.0  # false plots' Doppler, heights and velocities are taken as uniform over these spans
+VELOCITY_SPAN_M_S = 600.0
+FIX_CLUTTER_PER_M2 = 1e-12  # a wrong self-reported position: one per million square kilometres and frame
+HEIGHT_SPAN_MIN_M = 200.0
+
+
+@kernel
+def linearise(earth, sensor, z, kind, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
+    """Write rows H (6, 6), innovations nu (6,) and variances R (6,) of one plot at a state; return how many components."""
+    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
+        return _fix(z, px, py, pz, vx, vy, vz, H, nu, R)
+    return _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R)
+
+
+@kernel
+def _row(H, k, sensor, e, n, u):  # type: ignore[no-untyped-def]
+    """Put a row given in the sensor's east, north, up axes into H as a position row."""
+    for a in range(3):
+        H[k, a] = e * sensor[3 + a] + n * sensor[6 + a] + u * sensor[9 + a]
+        H[k, a + 3] = 0.0
+
+
+@kernel
+def _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
+    """Range, azimuth (clockwise from north), elevation, height and range rate, whichever are present."""
+    dx, dy, dz = px - sensor[0], py - sensor[1], pz - sensor[2]
+    e = sensor[3] * dx + sensor[4] * dy + sensor[5] * dz
+    n = sensor[6] * dx + sensor[7] * dy + sensor[8] * dz
+    u = sensor[9] * dx + sensor[10] * dy + sensor[11] * dz
+    h2 = max(e * e + n * n, 1.0)
+    h = np.sqrt(h2)
+    r2 = h2 + u * u
+    r = np.sqrt(r2)
+    k = 0
+    if not np.isnan(z[Z_RANGE]):
+        _row(H, k, sensor, e / r, n / r, u / r)
+        nu[k] = z[Z_RANGE] - r
+        R[k] = z[Z_SIGMA_RANGE] * z[Z_SIGMA_RANGE]
+        k += 1
+    _row(H, k, sensor, n / h2, -e / h2, 0.0)
+    turn = z[Z_AZIMUTH] - np.arctan2(e, n)
+    nu[k] = turn - TWO_PI * np.round(turn / TWO_PI)
+    R[k] = z[Z_SIGMA_AZIMUTH] * z[Z_SIGMA_AZIMUTH]
+    k += 1
+    if not np.isnan(z[Z_ELEVATION]):
+        _row(H, k, sensor, -e * u / (r2 * h), -n * u / (r2 * h), h / r2)
+        nu[k] = z[Z_ELEVATION] - np.arctan2(u, h)
+        R[k] = z[Z_SIGMA_ELEVATION] * z[Z_SIGMA_ELEVATION]
+        k += 1
+    if not np.isnan(z[Z_HEIGHT]):
+        ux, uy, uz, height = vertical(earth, px, py, pz)
+        H[k, 0], H[k, 1], H[k, 2] = ux, uy, uz
+        H[k, 3], H[k, 4], H[k, 5] = 0.0, 0.0, 0.0
+        nu[k] = z[Z_HEIGHT] - height
+        R[k] = z[Z_SIGMA_HEIGHT] * z[Z_SIGMA_HEIGHT]
+        k += 1
+    if not np.isnan(z[Z_DOPPLER]):
+        rate = (dx * vx + dy * vy + dz * vz) / r
+        H[k, 0], H[k, 1], H[k, 2] = (vx - rate * dx / r) / r, (vy - rate * dy / r) / r, (vz - rate * dz / r) / r
+        H[k, 3], H[k, 4], H[k, 5] = dx / r, dy / r, dz / r
+        nu[k] = z[Z_DOPPLER] - rate
+        R[k] = z[Z_SIGMA_DOPPLER] * z[Z_SIGMA_DOPPLER]
+        k += 1
+    return k
+
+
+@kernel
+def _fix(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
+    """Position in the fix's own east, north, up axes, and velocity where it is given."""
+    sl, cl, so, co = np.sin(z[Z_LAT]), np.cos(z[Z_LAT]), np.sin(z[Z_LON]), np.cos(z[Z_LON])
+    axes = ((-so, co, 0.0), (-sl * co, -sl * so, cl), (cl * co, cl * so, sl))
+    dx, dy, dz = z[Z_X] - px, z[Z_X + 1] - py, z[Z_X + 2] - pz
+    k = 0
+    for axis in range(3):
+        sigma = z[Z_SIGMA_V] if axis == 2 else z[Z_SIGMA_H]
+        if np.isnan(sigma):
+            continue
+        for a in range(3):
+            H[k, a] = axes[axis][a]
+            H[k, a + 3] = 0.0
+        nu[k] = axes[axis][0] * dx + axes[axis][1] * dy + axes[axis][2] * dz
+        R[k] = sigma * sigma
+        k += 1
+    for axis in range(3):
+        v = z[Z_V_EAST + axis]
+        if np.isnan(v):
+            continue
+        for a in range(3):
+            H[k, a] = 0.0
+            H[k, a + 3] = axes[axis][a]
+        nu[k] = v - (axes[axis][0] * vx + axes[axis][1] * vy + axes[axis][2] * vz)
+        R[k] = z[Z_SIGMA_SPEED] * z[Z_SIGMA_SPEED]
+        k += 1
+    return k
+
+
+@kernel
+def clutter_density(sensor, z, kind):  # type: ignore[no-untyped-def]
+    """Return the density of false and of new plots in one plot's own measurement space: (false, new).
+
+    False radar plots are uniform in the volume (with elevation) or the area (without) that the sensor covers.
+    """
+    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - see linearise
+        density = FIX_CLUTTER_PER_M2
+        if not np.isnan(z[Z_SIGMA_V]):
+            density /= 10_000.0
+        for axis in range(3):
+            if not np.isnan(z[Z_V_EAST + axis]):
+                density /= VELOCITY_SPAN_M_S
+        return density, density
+    span = max(min(sensor[S_ALT_MAX], 20_000.0) - max(sensor[S_ALT_MIN], 0.0), HEIGHT_SPAN_MIN_M)
+    if np.isnan(z[Z_RANGE]):
+        share = 1.0 / (TWO_PI * 1.6)
+    elif np.isnan(z[Z_ELEVATION]):
+        share = z[Z_RANGE] / (np.pi * sensor[S_RANGE_MAX] * sensor[S_RANGE_MAX])
+    else:
+        flat = np.cos(z[Z_ELEVATION])
+        share = z[Z_RANGE] * z[Z_RANGE] * flat / (np.pi * sensor[S_RANGE_MAX] * sensor[S_RANGE_MAX] * span)
+    if not np.isnan(z[Z_HEIGHT]):
+        share /= span
+    if not np.isnan(z[Z_DOPPLER]):
+        share /= DOPPLER_SPAN_M_S
+    return max(share * sensor[S_CLUTTER], 1e-30), max(share * sensor[S_CLUTTER + 1], 1e-30)
+
+
+@kernel
+def place(earth, sensor, z, kind, out):  # type: ignore[no-untyped-def]
+    """Write a plot's own position into out (3,), with the sensor's height prior where it has neither elevation nor height.
+
+    Returns the sigma of the height that was assumed (0 when none was), or -1 when the plot gives no position.
+    """
+    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - see linearise
+        out[0], out[1], out[2] = z[Z_X], z[Z_X + 1], z[Z_X + 2]
+        return 0.0 if not np.isnan(z[Z_SIGMA_V]) else 1_000.0
+    if np.isnan(z[Z_RANGE]):
+        return -1.0
+    r, az = z[Z_RANGE], z[Z_AZIMUTH]
+    assumed = 0.0
+    el = z[Z_ELEVATION]
+    if np.isnan(el):
+        target = z[Z_HEIGHT]
+        if np.isnan(target):
+            target, assumed = sensor[27], sensor[28]
+        sine = 0.0
+        for _ in range(3):  # the elevation at which this slant range reaches that height: the drop of the Earth, by turns
+            sine = min(max(sine, -0.5), 0.98)
+            flat = r * np.sqrt(1.0 - sine * sine)
+            _radar_point(sensor, flat * np.sin(az), flat * np.cos(az), r * sine, out)
+            _, _, _, height = vertical(earth, out[0], out[1], out[2])
+            sine += (target - height) / max(r, 1.0)
+        el = np.arcsin(min(max(sine, -0.5), 0.98))
+    flat = r * np.cos(el)
+    _radar_point(sensor, flat * np.sin(az), flat * np.cos(az), r * np.sin(el), out)
+    return assumed
+
+
+@kernel
+def _radar_point(sensor, e, n, u, out):  # type: ignore[no-untyped-def]
+    """Write a sensor's east, north, up offset as a point of the engine's frame."""
+    for a in range(3):
+        out[a] = sensor[a] + e * sensor[3 + a] + n * sensor[6 + a] + u * sensor[9 + a]

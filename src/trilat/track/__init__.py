@@ -1,0 +1,6 @@
+"""Tracking: plots in, tracks out. `from trilat.track import Tracker, TrackerSettings`; numba loads when a Tracker is made."""
+
+from trilat.track.settings import TrackerSettings
+from trilat.track.tracker import Tracker
+
+__all__ = ["Tracker", "TrackerSettings"]

@@ -1,0 +1,84 @@
+"""Columns to records: a tracker's `Tracks` as `Track` records, one at a time, for the wire, files and people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from trilat.kernels import geodesy
+from trilat.records.columns import DOMAINS, STATUSES, TRACK_FLAG_ID_CONFLICT, TRACK_FLAG_INNOVATION, Tracks
+from trilat.records.label import Label
+from trilat.records.report import Pedigree
+from trilat.records.sensor import Sensor
+from trilat.records.track import Track
+
+FLAG_WORDS = ((TRACK_FLAG_INNOVATION, "innovation"), (TRACK_FLAG_ID_CONFLICT, "id-conflict"))
+SPEED_LIMIT_M_S = 20_000.0  # the records' range; a wild tentative velocity is shown as this much at most
+ALT_RANGE_M = (-12_000.0, 100_000_000.0)
+_UPPER = np.triu_indices(6)
+
+
+def to_records(
+    tracks: Tracks,
+    sensors: Sequence[Sensor],
+    label_of: Callable[[int], Label],
+    nation: str,
+    statuses: Iterable[str] = STATUSES,
+) -> list[Track]:
+    """Return the tracks whose status is in `statuses` as records, in the same order.
+
+    label_of gives the label of a track from the bit set of the sensors behind it (bit k is sensors[k]); nation owns them.
+    Positions become WGS-84 latitude, longitude and ellipsoidal height; velocity and covariance turn into the local east,
+    north, up axes there, the covariance as the upper triangle row by row (21 numbers).
+    """
+    wanted = {STATUSES.index(word) for word in statuses}
+    columns = tracks.columns[np.isin(tracks.columns["status"], sorted(wanted))]
+    if not len(columns):
+        return []
+    place = geodesy.ecef_to_geodetic(columns["position_m"])
+    basis = geodesy.enu_basis(place[:, 0], place[:, 1])
+    velocity = np.clip(np.einsum("nij,nj->ni", basis, columns["velocity_m_s"]), -SPEED_LIMIT_M_S, SPEED_LIMIT_M_S)
+    covariance = geodesy.rotate_covariance(columns["covariance"], basis)[:, _UPPER[0], _UPPER[1]]
+    place[:, 2] = np.clip(place[:, 2], *ALT_RANGE_M)
+    return [
+        _record(tracks.stream, columns[k], place[k], velocity[k], covariance[k], sensors, label_of, nation)
+        for k in range(len(columns))
+    ]
+
+
+def _record(
+    stream: str, column: Any, place: Any, velocity: Any, covariance: Any, sensors: Sequence[Sensor], label_of: Any, nation: str
+) -> Track:
+    """Return one track's record."""
+    bits = int(column["sensors"])
+    callsign = column["callsign"].decode("ascii", "replace").strip()
+    return Track(
+        stream=stream,
+        number=int(column["number"]),
+        t_ns=int(column["t_ns"]),
+        status=STATUSES[column["status"]],  # type: ignore[arg-type] - the tuple holds the literal's words
+        label=label_of(bits),
+        pedigree=Pedigree(nation=nation, sensors=tuple(sorted(s.id for k, s in enumerate(sensors) if bits >> k & 1))),
+        domain=DOMAINS[column["domain"]],  # type: ignore[arg-type] - same
+        lat_deg=float(place[0]),
+        lon_deg=float(place[1]),
+        alt_m=float(place[2]),
+        velocity_east_m_s=float(velocity[0]),
+        velocity_north_m_s=float(velocity[1]),
+        velocity_up_m_s=float(velocity[2]),
+        covariance=tuple(covariance.tolist()),
+        existence=min(max(float(column["existence"]), 0.0), 1.0),
+        updated_t_ns=int(column["updated_t_ns"]),
+        address=_known(column["address"]),
+        mmsi=_known(column["mmsi"]),
+        callsign=callsign or None,
+        mode_3a=_known(column["mode_3a"]),
+        flags=tuple(word for bit, word in FLAG_WORDS if int(column["flags"]) & bit),
+    )
+
+
+def _known(value: Any) -> int | None:
+    """Return an identity, or None where it is absent (-1)."""
+    return int(value) if value >= 0 else None

@@ -1,0 +1,164 @@
+"""Settings of a tracker, and the one parameter set per domain behind them.
+
+The numbers of `MODELS` and `LIVES` were chosen on development seeds of the benchmark scenarios and are not tuned per file;
+docs/explanation/tracking.md says what each does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from msgspec import Meta, Struct
+
+Domain = Literal["air", "sea", "missile"]
+SETS: tuple[Domain, ...] = ("air", "sea", "missile")  # in the kernels' order
+
+
+class Mode(NamedTuple):
+    """One motion mode of a model set. noise: what the model's own docstring in kernels/motion.py calls noise (up to 3 numbers).
+
+    For cv and turn: horizontal and vertical acceleration noise m2/s3, then turn-rate noise rad2/s3. For boost: thrust noise
+    m2/s5, acceleration noise m2/s3. For coast and reentry: acceleration noise m2/s3, 0, log ballistic coefficient noise 1/s.
+    """
+
+    model: Literal["cv", "turn", "boost", "coast", "reentry"]
+    noise: tuple[float, ...]
+    stay_s: float
+    start: float
+    share: tuple[float, ...]
+
+
+# Per domain: sigmas of a new track (velocity m/s, thrust m/s2, turn rate rad/s, log ballistic coefficient) and its modes.
+MODELS: dict[Domain, tuple[tuple[float, float, float, float], tuple[Mode, ...]]] = {
+    "air": (
+        (200.0, 0.0, 0.04, 0.0),
+        (
+            Mode("cv", (0.5, 0.2), 60.0, 0.6, (0.0, 0.6, 0.4)),
+            Mode("turn", (4.0, 1.0, 2e-5), 15.0, 0.2, (0.7, 0.0, 0.3)),
+            Mode("cv", (150.0, 40.0), 10.0, 0.2, (0.7, 0.3, 0.0)),
+        ),
+    ),
+    "sea": (
+        (8.0, 0.0, 0.0, 0.0),
+        (
+            Mode("cv", (2e-4, 1e-6), 600.0, 0.7, (0.0, 1.0)),
+            Mode("cv", (2e-2, 1e-6), 120.0, 0.3, (1.0, 0.0)),
+        ),
+    ),
+    "missile": (
+        (2_000.0, 30.0, 0.0, 0.5),
+        (
+            Mode("boost", (30.0, 0.0), 50.0, 0.5, (0.0, 0.9, 0.1)),
+            Mode("coast", (1e-3,), 500.0, 0.4, (0.3, 0.0, 0.7)),
+            Mode("reentry", (0.5, 0.0, 1e-4), 100.0, 0.1, (0.1, 0.9, 0.0)),
+        ),
+    ),
+}
+
+
+class Life(NamedTuple):
+    """When tracks of a domain are confirmed, set coasting and deleted; columns follow kernels/bank.py's L_ names."""
+
+    confirm: float = 0.99
+    drop: float = 0.02
+    coast: float = 0.5
+    survive_s: float = 600.0
+    coast_max_s: float = 30.0
+    tentative_max_s: float = 12.0
+    hits: float = 3.0
+    cap: float = 0.9995
+
+
+LIVES: dict[Domain, Life] = {
+    "air": Life(),
+    "sea": Life(survive_s=7_200.0, coast_max_s=900.0, tentative_max_s=420.0),
+    "missile": Life(coast_max_s=20.0, tentative_max_s=6.0),
+}
+
+# Gate by number of components: the chi-square bound that holds 99.9 % of true plots.
+GATE = (0.0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46)
+# Log likelihood ratios of an identity that agrees and one that does not: Mode 3/A, ICAO address, MMSI, callsign, and the
+# sensor's own track number. Bounded on purpose: kinematics must be able to overrule every claim.
+EVIDENCE = ((2.5, -2.5), (6.0, -6.0), (6.0, -6.0), (3.0, -3.0), (2.0, -0.5))
+
+SIGMA_DEFAULT_M = 30.0  # a self-reported position without accuracy
+
+
+class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one tracker works. Every bound has a name; what it sheds is counted in `Tracker.refused` or `Tracker.shed`.
+
+    domains: whose model sets may be used. association: "jpda" softens what is ambiguous, "gnn" never does. confirm:
+    "existence" (integrated probability) or "m-of-n" (hits alone, time alone). earth: the frame of positions. lag_s: how late
+    a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead of
+    now a report may be. frame_s: reports of one sensor this close are assigned together. whole_scans: every frame of a radar
+    is a whole look, so that what it does not show was missed at once (benchmark files); otherwise misses are counted by the
+    sensor's period. initiate: sensors may begin tracks.
+    """
+
+    tracks_max: Annotated[int, Meta(ge=1, le=200_000)] = 8192
+    reports_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
+    lag_s: Annotated[float, Meta(ge=0.0, le=600.0)] = 60.0
+    future_s: Annotated[float, Meta(ge=0.0, le=60.0)] = 2.0
+    frame_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.5
+    snapshot_s: Annotated[float, Meta(gt=0.0, le=60.0)] = 1.0
+    events_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    domains: tuple[Domain, ...] = ("air", "sea", "missile")
+    association: Literal["jpda", "gnn"] = "jpda"
+    confirm: Literal["existence", "m-of-n"] = "existence"
+    earth: Literal["wgs84", "sphere", "flat"] = "wgs84"
+    earth_centre_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    earth_spin_rad_s: tuple[float, float, float] = (0.0, 0.0, 7.292115e-5)
+    earth_radius_m: float = 6_371_000.0
+    whole_scans: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a tracker without a domain."""
+        if not self.domains:
+            msg = "domains is empty: name at least one of air, sea, missile"
+            raise ValueError(msg)
+
+
+def build_model(settings: TrackerSettings) -> Any:
+    """Return the kernels' Model (kernels/bank.py) of the settings."""
+    from trilat.kernels import bank as b  # noqa: PLC0415 - keep imports light until a tracker is made
+    from trilat.kernels.frames import earth  # noqa: PLC0415 - same
+
+    kinds = {"cv": b.CV, "turn": b.TURN, "boost": b.BOOST, "coast": b.COAST, "reentry": b.REENTRY}
+    sets, modes = len(SETS), b.MODES
+    kind, noise = np.zeros((sets, modes), np.int64), np.zeros((sets, modes, 4))
+    stay, share, start = np.ones((sets, modes)), np.zeros((sets, modes, modes)), np.zeros((sets, modes))
+    birth = np.array([MODELS[name][0] for name in SETS])
+    for k, name in enumerate(SETS):
+        for m, mode in enumerate(MODELS[name][1]):
+            kind[k, m], stay[k, m], start[k, m] = kinds[mode.model], mode.stay_s, mode.start
+            noise[k, m, : len(mode.noise)] = mode.noise
+            share[k, m, : len(mode.share)] = mode.share
+    options = np.zeros(8, np.int64)
+    options[b.O_WHOLE_SCANS] = settings.whole_scans
+    options[b.O_JPDA] = settings.association == "jpda"
+    options[b.O_MOFN] = settings.confirm == "m-of-n"
+    options[b.O_DOMAINS] = sum(1 << SETS.index(name) for name in set(settings.domains))
+    return b.Model(
+        earth=earth(settings.earth, settings.earth_centre_m, settings.earth_spin_rad_s, settings.earth_radius_m),
+        modes=np.array([len(MODELS[name][1]) for name in SETS]),
+        kind=kind,
+        noise=noise,
+        stay_s=stay,
+        share=share,
+        start=start,
+        birth=birth,
+        life=np.array([tuple(LIVES[name]) for name in SETS]),
+        gate=np.array(GATE),
+        evidence=np.array(EVIDENCE),
+        options=options,
+    )
+
+
+def widths(settings: TrackerSettings) -> tuple[int, int]:
+    """Return (most modes, most states) of the model sets that the settings allow: what the bank must hold."""
+    states = {"cv": 6, "turn": 7, "boost": 9, "coast": 6, "reentry": 7}
+    chosen = [MODELS[name][1] for name in settings.domains]
+    return max(len(c) for c in chosen), max(states[mode.model] for c in chosen for mode in c)
+
+

@@ -1,0 +1,292 @@
+"""The tracker: reports in, tracks out, a pure function of the set of reports inside its lag (DESIGN section 5).
+
+Reports are kept by frame for `lag_s`, with snapshots of the bank between them. What comes late goes into its frame, and the
+frames from there on are run again from the snapshot before: the tracks are those of an in-order arrival, whatever the order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from trilat.records.columns import REPORT_DTYPE, Reports, Tracks, empty_tracks
+from trilat.records.sensor import Sensor
+from trilat.track.intake import FrameKey, canonical, frame_keys, refuse, sensor_table, to_frame
+from trilat.track.settings import TrackerSettings, build_model, widths
+
+SNAPSHOT_DENSE_NS = 4_000_000_000  # snapshots this young are all kept; older ones one in SNAPSHOT_SPARSE_NS
+SNAPSHOT_SPARSE_NS = 10_000_000_000
+CHECKPOINT_FORMAT = 1
+_SHOWN_STATUS = np.array([0, 0, 1, 2], np.uint8)  # the bank's states to records.columns.STATUSES
+
+
+class Event(NamedTuple):
+    """Something that happened to a track's number: "initiated", "confirmed", "deleted", "merged", "split", "stitched"."""
+
+    t_ns: int
+    kind: str
+    number: int
+    other: int = -1
+
+
+class Tracker:
+    """One tracker: one stream of track numbers, one bank, one table of sensors (at most 64).
+
+    `refused` counts reports by the reason they were not used, `shed` what the bounds made it drop, `events` keeps the last
+    initiations, deletions, merges, splits and stitches. Deterministic: the same reports give the same bytes in any order,
+    batching or hash seed.
+    """
+
+    def __init__(self, settings: TrackerSettings, sensors: Sequence[Sensor], stream: str, table: Any = None) -> None:
+        """Make a tracker. `table` replaces the sensor table (kernels/bank.py S_ columns) for frames other than the Earth's."""
+        from trilat.kernels import bank, engine  # noqa: PLC0415 - numba loads here, when a tracker is made
+
+        if len(sensors) > bank.SENSORS:
+            msg = f"{len(sensors)} sensors given, one tracker takes at most {bank.SENSORS}: split them over several trackers"
+            raise ValueError(msg)
+        self.settings, self.sensors, self.stream = settings, tuple(sensors), stream
+        self._k, self._engine = bank, engine
+        self._model = build_model(settings)
+        self._table = sensor_table(sensors, settings) if table is None else np.ascontiguousarray(table, np.float64)
+        self._bank = bank.new_bank(settings.tracks_max, len(sensors), *widths(settings))
+        self._work = bank.new_work()
+        self._frame_ns = np.array([self._slot_ns(s) for s in sensors] or [1], np.int64)
+        self.refused: Counter[str] = Counter()
+        self.shed: Counter[str] = Counter()
+        self.events: list[Event] = []
+        self._frames: dict[FrameKey, Any] = {}
+        self._ready: dict[FrameKey, Any] = {}
+        self._keys: list[FrameKey] = []
+        self._done: FrameKey | None = None
+        self._snapshots: list[tuple[FrameKey, Any]] = []
+        self._newest_ns = 0
+        self._numbers: dict[int, int] = {}
+        self._next_number = 1
+        self._callsigns: dict[int, bytes] = {}
+
+    def _slot_ns(self, sensor: Sensor) -> int:
+        """Return how long a frame of a sensor lasts: never more than half its period, so that it sees a target once in it."""
+        longest = self.settings.frame_s if self.settings.whole_scans else min(self.settings.frame_s, sensor.period_s / 2)
+        return max(round(longest * 1e9), 1_000_000)
+
+    def step(self, now_ns: int, batches: Sequence[Reports]) -> Tracks:
+        """Take in reports and return every live track at now_ns, ordered by number.
+
+        A report of another time than its neighbours is welcome in any order within `lag_s`; what is refused is counted in
+        `refused` by name. Batches hold REPORT_DTYPE columns whose `sensor` is an index into this tracker's sensors.
+        """
+        new = self._accept(now_ns, batches)
+        if new is not None:
+            dirty = self._store(new)
+            if dirty is not None:
+                self._run(dirty)
+            self._forget()
+        return self._show(now_ns)
+
+    def look(self, t_ns: int, sensor: int) -> None:
+        """Say that a sensor looked at t_ns and saw nothing: tracks in its sight were missed. For whole-scan sensors only.
+
+        In time order only: a look is not a report, is not stored, and a late one is ignored.
+        """
+        if self._done is None or t_ns >= self._done[0]:
+            self._engine.look_empty(self._model, self._bank, self._table, sensor, t_ns)
+
+    def checkpoint(self) -> bytes:
+        """Return everything a tracker made of the same settings and sensors needs to go on as if it were this one."""
+        state = {
+            "format": CHECKPOINT_FORMAT,
+            "stream": self.stream,
+            "bank": [_pack(column) for column in self._k.copy_rows(self._bank)],
+            "snapshots": [(key, [_pack(column) for column in bank]) for key, bank in self._snapshots],
+            "frames": [(key, _pack(self._frames[key])) for key in self._keys],
+            "done": self._done,
+            "newest_ns": self._newest_ns,
+            "next_number": self._next_number,
+            "numbers": sorted(self._numbers.items()),
+            "callsigns": sorted(self._callsigns.items()),
+            "refused": sorted(self.refused.items()),
+            "shed": sorted(self.shed.items()),
+            "events": [tuple(event) for event in self.events],
+        }
+        return msgspec.msgpack.encode(state)
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Take over a checkpoint. Raises ValueError when it is of another stream or format."""
+        state = msgspec.msgpack.decode(checkpoint)
+        if state["format"] != CHECKPOINT_FORMAT or state["stream"] != self.stream:
+            msg = f"checkpoint of stream {state['stream']!r}, format {state['format']}: not of {self.stream!r}, {CHECKPOINT_FORMAT}"
+            raise ValueError(msg)
+        self._k.restore_rows(self._bank, self._k.Bank(*map(_unpack, state["bank"])))
+        self._snapshots = [(tuple(key), self._k.Bank(*map(_unpack, bank))) for key, bank in state["snapshots"]]
+        self._frames = {tuple(key): _unpack(frame) for key, frame in state["frames"]}
+        self._keys, self._ready = list(self._frames), {}
+        self._done = tuple(state["done"]) if state["done"] is not None else None
+        self._newest_ns, self._next_number = state["newest_ns"], state["next_number"]
+        self._numbers = dict(map(tuple, state["numbers"]))
+        self._callsigns = dict(map(tuple, state["callsigns"]))
+        self.refused, self.shed = Counter(dict(state["refused"])), Counter(dict(state["shed"]))
+        self.events = [Event(*event) for event in state["events"]]
+
+    def _accept(self, now_ns: int, batches: Sequence[Reports]) -> Any:
+        """Return the usable reports of the batches in canonical order, or None; count the others."""
+        parts = [batch.columns for batch in batches if len(batch.columns)]
+        if not parts:
+            return None
+        columns = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if columns.dtype != REPORT_DTYPE:
+            msg = f"columns of {columns.dtype} given, REPORT_DTYPE wanted: make them with records.columns.empty_reports"
+            raise TypeError(msg)
+        oldest_ns = self._newest_ns - round(self.settings.lag_s * 1e9)
+        use, counts = refuse(columns, now_ns, oldest_ns, len(self.sensors), self.settings)
+        self.refused.update(counts)
+        if counts:
+            columns = columns[use]
+        if len(columns) > self.settings.reports_max:
+            self.shed["reports-full"] += len(columns) - self.settings.reports_max
+            columns = canonical(columns)[: self.settings.reports_max]
+        if not len(columns):
+            return None
+        self._newest_ns = max(self._newest_ns, int(columns["t_ns"].max()))
+        return canonical(columns)
+
+    def _store(self, columns: Any) -> FrameKey | None:
+        """Put reports into their frames; return the first frame that changed, or None when all were known already."""
+        keys = frame_keys(columns, self._frame_ns)
+        if len(keys) == 1 or not (keys[1:] != keys[:-1]).any():
+            groups = [(tuple(keys[0].tolist()), columns)]
+        else:
+            order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
+            keys, columns = keys[order], columns[order]
+            cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
+            edges = [0, *cuts.tolist(), len(keys)]
+            groups = [(tuple(keys[a].tolist()), columns[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+        dirty: FrameKey | None = None
+        for key, part in groups:
+            if self._merge(key, part) and (dirty is None or key < dirty):
+                dirty = key
+        return dirty
+
+    def _merge(self, key: FrameKey, part: Any) -> bool:
+        """Add reports to one frame; tells whether it changed."""
+        kept = self._frames.get(key)
+        if kept is None:
+            self._frames[key] = part
+            insort(self._keys, key)
+        else:
+            both = canonical(np.concatenate([kept, part]))
+            if len(both) == len(kept):
+                return False
+            self._frames[key] = both
+        self._ready.pop(key, None)
+        return True
+
+    def _run(self, dirty: FrameKey) -> None:
+        """Run every frame from `dirty` on, from the last snapshot before it when frames beyond it have been run already."""
+        begin = bisect_left(self._keys, dirty)
+        if self._done is not None and dirty <= self._done:
+            at = bisect_left(self._snapshots, dirty, key=lambda item: item[0])
+            at -= 0 if at < len(self._snapshots) and self._snapshots[at][0] == dirty else 1
+            key, snapshot = self._snapshots[max(at, 0)]
+            self._k.restore_rows(self._bank, snapshot)
+            del self._snapshots[max(at, 0) + 1 :]
+            begin = bisect_left(self._keys, key)
+        snapshot_ns = round(self.settings.snapshot_s * 1e9)
+        keep = self.settings.lag_s > 0.0
+        for key in self._keys[begin:]:
+            if keep and (not self._snapshots or key[0] - self._snapshots[-1][0][0] >= snapshot_ns):
+                self._snapshots.append((key, self._k.copy_rows(self._bank)))
+            frame = self._ready.get(key)
+            if frame is None:
+                frame = self._ready[key] = to_frame(self._frames[key], self.sensors[key[1]])
+                self._note_callsigns(self._frames[key], frame)
+            self._engine.step_frame(self._model, self._bank, self._table, key[1], frame.z, frame.plots, self._work)
+            self._done = key
+
+    def _note_callsigns(self, columns: Any, frame: Any) -> None:
+        """Remember the text behind each callsign hash of a frame."""
+        hashes = frame.plots[:, self._k.I_ID + self._k.ID_CALLSIGN]
+        if (hashes >= 0).any():
+            from trilat.track.intake import callsign_hash  # noqa: PLC0415 - a rare path
+
+            own = callsign_hash(columns["callsign"])
+            self._callsigns.update(zip(own.tolist(), columns["callsign"].tolist(), strict=True))
+
+    def _forget(self) -> None:
+        """Drop frames and snapshots older than the lag, and thin the snapshots that are not young."""
+        oldest = self._newest_ns - round(self.settings.lag_s * 1e9)
+        young = self._newest_ns - SNAPSHOT_DENSE_NS
+        kept: list[tuple[FrameKey, Any]] = []
+        for item in self._snapshots:
+            sparse = item[0][0] < young and kept and item[0][0] - kept[-1][0][0] < SNAPSHOT_SPARSE_NS
+            if not sparse:
+                kept.append(item)
+        while len(kept) > 1 and kept[1][0][0] <= oldest:
+            kept.pop(0)
+        self._snapshots = kept
+        first = kept[0][0] if kept else (oldest, 0, 0)
+        cut = bisect_left(self._keys, first)
+        for key in self._keys[:cut]:
+            self._frames.pop(key, None)
+            self._ready.pop(key, None)
+        del self._keys[:cut]
+        if len(self._callsigns) > 4 * self.settings.tracks_max:
+            live = set(self._bank.identity[: int(self._bank.head[0]), self._k.ID_CALLSIGN].tolist())
+            self._callsigns = {h: text for h, text in self._callsigns.items() if h in live}
+
+    def _show(self, now_ns: int) -> Tracks:
+        """Return the live tracks moved to now_ns, and the numbers of those that went."""
+        b, rows = self._bank, int(self._bank.head[0])
+        row, mean, covariance = np.empty(rows, np.int64), np.empty((rows, 6)), np.empty((rows, 6, 6))
+        n = self._engine.show(self._model, b, now_ns, row, mean, covariance, self._work)
+        row, mean, covariance = row[:n], mean[:n], covariance[:n]
+        number, deleted = self._number(now_ns, b.key[row].tolist(), b.born_ns[row].tolist())
+        order = np.argsort(number, kind="stable")
+        row, out = row[order], empty_tracks(n)
+        out["number"], out["t_ns"] = number[order], now_ns
+        out["updated_t_ns"], out["born_t_ns"] = b.updated_ns[row], b.born_ns[row]
+        out["status"], out["domain"] = _SHOWN_STATUS[b.status[row]], _domains(b.domain[row])
+        out["flags"], out["existence"] = b.flags[row], b.existence[row]
+        out["position_m"], out["velocity_m_s"] = mean[order, :3], mean[order, 3:]
+        out["covariance"], out["sensors"] = covariance[order], b.sensors[row].astype(np.uint64)
+        known = np.where(b.identity_count[row] > 0, b.identity[row], -1)
+        out["mode_3a"], out["address"], out["mmsi"] = known[:, 0], known[:, 1], known[:, 2]
+        named = np.flatnonzero(known[:, 3] >= 0)
+        for k in named.tolist():
+            out["callsign"][k] = self._callsigns.get(int(known[k, 3]), b"")
+        return Tracks(stream=self.stream, t_ns=now_ns, columns=out, deleted=deleted)
+
+    def _number(self, now_ns: int, keys: list[int], born: list[int]) -> tuple[Any, tuple[int, ...]]:
+        """Return the numbers of tracks by their lasting names, giving new ones in order of birth, and the numbers that went."""
+        known = self._numbers
+        fresh = sorted((b, k) for b, k in zip(born, keys, strict=True) if k not in known)
+        for _, key in fresh:
+            known[key] = self._next_number
+            self._next_number += 1
+        live = dict.fromkeys(keys)
+        gone = tuple(sorted(number for key, number in known.items() if key not in live))
+        if gone:
+            self._numbers = {key: known[key] for key in keys}
+        return np.array([known[key] for key in keys], np.int64), gone
+
+
+def _domains(probability: Any) -> Any:
+    """Return the likeliest domain (index into records.columns.DOMAINS), unknown where none reaches six in ten."""
+    best = probability.argmax(axis=1) if len(probability) else np.zeros(0, np.int64)
+    share = probability.max(axis=1) / np.maximum(probability.sum(axis=1), 1e-300) if len(probability) else np.zeros(0)
+    return np.where(share >= 0.6, best, 0)
+
+
+def _pack(array: Any) -> tuple[Any, tuple[int, ...], bytes]:
+    """Return an array as plain values."""
+    return (array.dtype.str if array.dtype.names is None else "reports", array.shape, array.tobytes())
+
+
+def _unpack(packed: Any) -> Any:
+    """Return the array behind plain values."""
+    kind, shape, raw = packed
+    return np.frombuffer(raw, REPORT_DTYPE if kind == "reports" else np.dtype(kind)).reshape(shape).copy()
