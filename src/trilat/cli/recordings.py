@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -126,12 +127,11 @@ def format_of(path: Path, name: str) -> str:
 
 
 def preset_of(head: bytes) -> str:
-    """Return the preset whose columns a table's head names, "" for none."""
+    """Return the preset whose time column stands in a table's head, "" for none (an object of columns shows no more in its head)."""
     from trilat.feeds.fix_table import PRESETS
 
     for name, table in PRESETS.items():
-        needed = [table.columns[each] for each in ("t", "lat_deg", "lon_deg")]
-        if all(column.encode() in head for column in needed):
+        if re.search(rb"(?:^|[\",;{])\s*%s\s*(?:[\",;\r\n]|$)" % re.escape(table.columns["t"].encode()), head):
             return name
     return ""
 

@@ -1,6 +1,6 @@
 """Rows of fixes on their way into columns: the one place where a self-reported value is held against what is physical."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from trilat.errors import FeedError
 from trilat.feeds.source import NOT_KNOWN_T_NS, Refusals, Source
 from trilat.records.columns import (
     DOMAINS,
+    FLAG_BAROMETRIC,
     FLAG_SIMULATED,
     FLAG_TEST,
     KIND_BEARING,
@@ -16,7 +17,7 @@ from trilat.records.columns import (
     Reports,
     empty_reports,
 )
-from trilat.records.report import Domain, Fix, Pedigree, Plot
+from trilat.records.report import Fix, Pedigree, Plot
 from trilat.records.sensor import Sensor
 
 AIR = DOMAINS.index("air")
@@ -161,5 +162,8 @@ def to_records(batch: Reports) -> list[Plot | Fix]:
             values["callsign"] = row["callsign"].decode("ascii", "replace")
         values |= {"t_ns": int(row["t_ns"]), "sensor": sensor, "label": batch.label, "pedigree": batch.pedigree}
         values["simulated"] = bool(row["flags"] & (FLAG_SIMULATED | FLAG_TEST))
-        records.append(Plot(**values) if radar else Fix(**values, domain=cast("Domain", DOMAINS[row["domain"]])))
+        if not radar:
+            values["domain"] = DOMAINS[row["domain"]]
+            values["barometric"] = bool(row["flags"] & FLAG_BAROMETRIC)
+        records.append(Plot(**values) if radar else Fix(**values))
     return records

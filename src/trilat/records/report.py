@@ -64,7 +64,10 @@ class Plot(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="typ
 
 
 class Fix(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.fix/1"):
-    """A self-reported position with its accuracy (one sigma). Course clockwise from true north."""
+    """A self-reported position with its accuracy (one sigma). Course clockwise from true north.
+
+    `barometric`: alt_m is a pressure altitude (ISA, 1013.25 hPa), as no geometric one was known.
+    """
 
     t_ns: TimeNs
     sensor: Name
@@ -74,6 +77,7 @@ class Fix(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type
     lat_deg: LatDeg
     lon_deg: LonDeg
     alt_m: AltM | None = None
+    barometric: bool = False
     sigma_horizontal_m: SigmaM
     sigma_vertical_m: SigmaM | None = None
     speed_m_s: SpeedMS | None = None
