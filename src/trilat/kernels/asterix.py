@@ -295,25 +295,31 @@ def expand_repeats(rows: Array, slot: int, size: int, offsets: Array, owner: Arr
 
 
 @njit(cache=True)
-def six_bit_text(raw: Array, characters: int, strip: bool, out: Array, good: Array) -> None:  # noqa: FBT001 - numba takes no keyword-only arguments
-    """Turn 6-bit characters (ICAO Annex 10 vol. IV, 3.1.2.9.1.2) into ASCII: raw uint64 (n,), out uint8 (n, characters).
+def gather_six_bit(data: Array, offsets: Array, bit: int, clean: bool, out: Array, good: Array) -> None:  # noqa: FBT001 - numba takes no keyword-only arguments
+    """Read 6-bit characters (ICAO Annex 10 vol. IV, 3.1.2.9.1.2) at every offset as ASCII: out uint8 (n, characters).
 
-    Codes without a character become NUL and make `good` (bool) False; with `strip`, spaces at the end become NUL too.
+    Codes without a character become NUL and make `good` (bool) False; so do absent texts (offset -1). With `clean`, spaces at
+    the end become NUL, and a text with a bad code is NUL throughout.
     """
-    for r in range(len(raw)):
-        good[r] = True
-        ends = strip
+    characters = out.shape[1]
+    for r in range(len(offsets)):
+        out[r, :] = 0
+        good[r] = offsets[r] >= 0
+        if not good[r]:
+            continue
+        raw = _read_bits(data, offsets[r], bit, 6 * characters)
+        ends = clean
         for c in range(characters - 1, -1, -1):
-            code = np.int64(raw[r] >> np.uint64(6 * (characters - 1 - c))) & 63
+            code = np.int64(raw >> np.uint64(6 * (characters - 1 - c))) & 63
+            if code == 32:
+                out[r, c] = 0 if ends else 32
+                continue
+            ends = False
             if 1 <= code <= 26:
                 out[r, c] = code + 64
-                ends = False
-            elif code == 32:
-                out[r, c] = 0 if ends else 32
             elif 48 <= code <= 57:
                 out[r, c] = code
-                ends = False
             else:
-                out[r, c] = 0
                 good[r] = False
-                ends = False
+        if clean and not good[r]:
+            out[r, :] = 0
