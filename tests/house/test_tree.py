@@ -130,3 +130,18 @@ def test_the_page_asks_nobody_outside() -> None:
         if address.search(line)
     ]
     assert [] == bad, listed(bad)
+
+
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
+
+
+def test_links_between_pages_hold() -> None:
+    """Every relative link in a page of the tree leads to a file or folder that is there."""
+    bad = [
+        f"{name_of(path)}: {found.group(1)}"
+        for path in files()
+        if path.suffix == ".md"
+        for found in LINK.finditer(text_of(path) or "")
+        if not (path.parent / found.group(1)).exists()
+    ]
+    assert [] == bad, listed(bad)
