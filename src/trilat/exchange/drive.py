@@ -35,7 +35,8 @@ class _Input(NamedTuple):
 class Drive:
     """Runs one exchange. `offer` and `post` are called in the event loop's thread; `on_received` is called there too.
 
-    clock_ns: the node's clock (UTC ns). on_received: told of records that are durably held.
+    clock_ns: the node's clock (UTC ns). on_received: told of records that are durably held. With hands_on, being told counts
+    as taken over; without it the caller posts `exchange.handed(row)` together with its own journal entries: exactly once.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Drive:
         *,
         group_records_max: int = 512,
         group_wait_ms: float = 0.0,
+        hands_on: bool = True,
     ) -> None:
         self._exchange = exchange
         self._transport = transport
         self._clock_ns = clock_ns
         self._on_received = on_received
+        self._hands_on = hands_on
         self._group_records_max = group_records_max
         self._group_wait_s = group_wait_ms / 1000
         self._flash: deque[_Input] = deque()
@@ -175,7 +178,10 @@ class Drive:
             self._exchange.tick(now_ns)
             self._links = self._exchange.links(now_ns)
         outgoing = self._exchange.flush(now_ns)
-        return outgoing, self._exchange.take_received()
+        received = self._exchange.take_received()
+        if received and self._hands_on:
+            self._exchange.handed(received[-1].row)
+        return outgoing, received
 
     def _let_out(self, outgoing: Outgoing) -> None:
         for ticket, envelope in outgoing.answers:

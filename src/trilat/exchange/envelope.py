@@ -22,7 +22,7 @@ from trilat.records.label import Mode
 SALT_BYTES = 16
 HASH_BYTES = 32
 # Containers inside containers, the outermost counted: twice what any record of this version has.
-DEPTH_MAX = 16
+DEPTH_MAX = 8
 # What an envelope's frame adds to body and payload at most: field names, ids, signature.
 FRAME_BYTES_MAX = 512
 
@@ -31,6 +31,18 @@ _encoder = msgspec.msgpack.Encoder()
 _frame = msgspec.msgpack.Decoder(Envelope)
 _entries = msgspec.msgpack.Decoder(list[bytes])
 _plain: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
+
+
+def _shallow() -> Any:
+    """Return the type of a value with string keys, without byte strings, and at most DEPTH_MAX nested containers."""
+    value: Any = bool | int | float | str | None
+    for _ in range(DEPTH_MAX):
+        value = bool | int | float | str | list[value] | dict[str, value] | None
+    return value
+
+
+# Decoding into the bounded type checks the depth at C speed; what has byte strings is measured the slow way.
+_bounded: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_shallow())
 
 
 def _too_deep(value: Any) -> bool:
@@ -46,16 +58,23 @@ def _too_deep(value: Any) -> bool:
 def parse_plain(raw: bytes) -> Any:
     """Return canonical MessagePack as plain objects; raises Rejected "envelope-depth" or "envelope-malformed"."""
     try:
-        value = _plain.decode(raw)
-        canonical = _encoder.encode(value) == raw
+        return _canonical(_bounded.decode(raw), raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        value = _canonical(_plain.decode(raw), raw)
     except RecursionError:
         raise Rejected("envelope-depth", f"{len(raw)} bytes") from None
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, TypeError) as error:
         raise Rejected("envelope-malformed", str(error)) from None
-    if not canonical:
-        raise Rejected("envelope-malformed", "not canonical")
     if (type(value) is dict or type(value) is list) and _too_deep(value):
         raise Rejected("envelope-depth", f"more than {DEPTH_MAX}")
+    return value
+
+
+def _canonical(value: Any, raw: bytes) -> Any:
+    if _encoder.encode(value) != raw:
+        raise Rejected("envelope-malformed", "not canonical")
     return value
 
 

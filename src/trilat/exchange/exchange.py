@@ -98,7 +98,6 @@ class Exchange:
         self._offered: list[Released] = []
         self._unsaved: list[Released] = []
         self._received: list[Received] = []
-        self._received_row = 0
         self._wakes_due = True
         self._tick_ns: int | None = None
         self._housekeeping_ns = 0
@@ -118,7 +117,6 @@ class Exchange:
             importer = self._importers.get((batch.partner, batch.lane))
             if importer is not None:
                 self._received += importer.again(batch)
-            self._received_row = batch.row
 
     # --- inputs -------------------------------------------------------------------------------------------------------
 
@@ -314,9 +312,7 @@ class Exchange:
             station.store.commit()
             station.must, station.lazy_ns = False, None
         for importer in self._importers.values():
-            for row, received in importer.taken:
-                self._received += received
-                self._received_row = max(self._received_row, row)
+            self._received += importer.taken
             importer.taken.clear()
 
     def _wakes(self, now_ns: int) -> list[Envelope]:
@@ -347,15 +343,33 @@ class Exchange:
     def take_received(self) -> list[Received]:
         """Return the records that came since the last call, durably held, in order per exporter and lane.
 
-        That they were taken is on disk with the next commit, together with whatever the caller journals meanwhile; after a
-        crash before that they are given again.
+        They are given again after a crash until `handed` was told and committed.
         """
         received, self._received = self._received, []
-        if received or self._received_row:
-            self.station.store.inbox.handed(self._received_row)
-            for importer in self._importers.values():
-                importer.drop_assembled()
         return received
+
+    def handed(self, row: int) -> None:
+        """Take note that every record up to this `Received.row` was taken over by the node.
+
+        On disk with the next commit, in one transaction with whatever the caller journals before it: exactly once.
+        """
+        self.station.store.inbox.handed(row)
+        for importer in self._importers.values():
+            importer.drop_assembled(row)
+
+    def take_ring(self, ring: KeyRing, partners: Sequence[str] | None = None) -> None:
+        """Take other keys (a rotation, a new agreement) and, when given, other partners; nothing that is under way is lost."""
+        self.station.ring = ring
+        if partners is None:
+            return
+        kept = set(partners) - {self.station.nation}
+        for partner in set(self.partners) - kept:
+            self.stop_serving(partner)
+        self.partners = tuple(sorted(kept))
+        places = [(partner, lane) for partner in self.partners for lane in LANES]
+        self._exporters = {place: self._exporters.get(place) or Exporter(self.station, *place) for place in places}
+        self._importers = {place: self._importers.get(place) or Importer(self.station, *place) for place in places}
+        self._wakes_due = True
 
     # --- a failing disk -----------------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class Received(NamedTuple):
     """A record that came from a partner, durably held: its verified origin, its bytes, and what they say.
 
     record is None when the type is not known here: kept as verified bytes, neither shown nor used nor released.
+    row: the inbox row it stands in, rising in order of arrival over all partners; see `Exchange.handed`.
     """
 
     exporter: str
@@ -52,6 +53,7 @@ class Received(NamedTuple):
     sequence: int
     record: Record | None
     raw: bytes
+    row: int = 0
 
 
 class Request(NamedTuple):
@@ -88,8 +90,10 @@ class Importer:
         self.trouble = ""
         self.heard_ns: int | None = None
         self.level_ns: int | None = None
-        self.taken: list[tuple[int, list[Received]]] = []
-        self._assembled: list[bytes] = []
+        self.taken: list[Received] = []
+        # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
+        self._whole: list[bytes] = []
+        self._assembled: list[tuple[int, bytes]] = []
 
     # --- pulls --------------------------------------------------------------------------------------------------------
 
@@ -294,7 +298,8 @@ class Importer:
         self.station.note(
             "inbox", self.exporter, self.lane, now_ns, (header.epoch, header.number, header.count, header.head, digest)
         )
-        self.taken.append((row, received))
+        self.taken += [item._replace(row=row) for item in received]
+        self._note_whole(row)
 
     def _check_base(self, header: BatchHeader) -> None:
         """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
@@ -408,14 +413,14 @@ class Importer:
         whole = b"".join(pieces)
         if sealing.leaf_hash(whole) != chunk.of:
             raise Rejected("record-invalid", "pieces do not make the record they name")
-        self._assembled.append(chunk.of)
+        self._whole.append(chunk.of)
         return whole
 
-    def drop_assembled(self) -> None:
-        """Forget the pieces of records that were handed on whole."""
-        for of in self._assembled:
+    def drop_assembled(self, row: int) -> None:
+        """Forget the pieces of records that were handed on whole, up to a row."""
+        for _, of in (done := [item for item in self._assembled if item[0] <= row]):
             self._inbox.drop_chunks(self.exporter, self.lane, of)
-        self._assembled.clear()
+        self._assembled = self._assembled[len(done) :]
 
     def again(self, batch: SealedBatch) -> list[Received]:
         """Return a held batch's records once more, because a stop came before they were known to be taken."""
@@ -424,8 +429,13 @@ class Importer:
             if offset not in batch.skip:
                 raw = entry[sealing.SALT_BYTES :]
                 whole = self.whole(batch.epoch, batch.first + offset, raw, sealing.parse_plain(raw)["type"])
-                received += [] if whole is None else [whole]
+                received += [] if whole is None else [whole._replace(row=batch.row)]
+        self._note_whole(batch.row)
         return received
+
+    def _note_whole(self, row: int) -> None:
+        self._assembled += [(row, of) for of in self._whole]
+        self._whole.clear()
 
     @property
     def early(self) -> int:
