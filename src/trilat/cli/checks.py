@@ -55,11 +55,13 @@ def ok(check: str, says: str) -> Finding:
     return Finding(check=check, state="ok", says=says)
 
 
-def fault(check: str, state: State, detail: str) -> Finding:
-    """Return a finding with the code and remedy of "doctor-CHECK" in errors.toml."""
-    code = errors.code_of(f"doctor-{check}")
+def fault(name: str, state: State, detail: str) -> Finding:
+    """Return a finding with the code and remedy of its name ("doctor-disk") in errors.toml."""
+    code = errors.code_of(name)
     entry = errors.codes()[code]
-    return Finding(check=check, state=state, says=f"{entry['says']} {detail}", code=code, remedy=entry["remedy"])
+    return Finding(
+        check=name.removeprefix("doctor-"), state=state, says=f"{entry['says']} {detail}", code=code, remedy=entry["remedy"]
+    )
 
 
 def examine(path: Path | None) -> Iterator[Finding]:
@@ -86,7 +88,7 @@ def configuration(path: Path | None) -> tuple[NodeConfig | None, Finding]:
     try:
         config = load(path, os.environ)
     except errors.ConfigError as error:
-        return None, fault("config", "bad", f"{error.code} {error.detail}")
+        return None, fault("doctor-config", "bad", f"{error.code} {error.detail}")
     return config, ok("config", f"{path}: {config.nation}, mode {config.mode}, {len(config.feed)} feeds")
 
 
@@ -116,7 +118,7 @@ def one_port(what: str, host: str, port: int, kind: socket.SocketKind) -> Findin
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind(address)
     except OSError as error:
-        return fault("port", "bad", f"{what}: {host}:{port}: {error.strerror or error}.")
+        return fault("doctor-port", "bad", f"{what}: {host}:{port}: {error.strerror or error}.")
     return ok("port", f"{what}: {host}:{port} is free")
 
 
@@ -131,25 +133,25 @@ def keys(config: NodeConfig) -> Iterator[Finding]:
         held = keyfiles.load(Path(config.keys), now_ns(), mode_of(config), passphrase_from(os.environ))
         days = keyfiles.check_certificates(held, now_ns())
     except errors.ExchangeError as error:
-        yield fault("keys", "bad", f"{error.code} {error.detail}")
+        yield fault("doctor-keys", "bad", f"{error.code} {error.detail}")
     else:
         who = held.identity
         says = f"{who.nation}, {who.use}, {len(who.signing)} signing keys, certificates {days:.0f} days"
         yield (
             ok("keys", says)
             if days > CERTIFICATE_DAYS_MIN
-            else fault("keys", "warn", f"{says}: `trilat keys rotate` renews them.")
+            else fault("doctor-keys", "warn", f"{says}: `trilat keys rotate` renews them.")
         )
     for partner in config.partner:
         try:
             pin = keyfiles.load_partner(Path(partner.file))
         except errors.ExchangeError as error:
-            yield fault("keys", "bad", f"partner {partner.nation}: {error.code} {error.detail}")
+            yield fault("doctor-keys", "bad", f"partner {partner.nation}: {error.code} {error.detail}")
             continue
         if pin.nation != partner.nation:
-            yield fault("keys", "bad", f"{partner.file} pins {pin.nation}, the configuration says {partner.nation}.")
+            yield fault("doctor-keys", "bad", f"{partner.file} pins {pin.nation}, the configuration says {partner.nation}.")
         elif pin.revoked_ns is not None:
-            yield fault("keys", "warn", f"partner {partner.nation} is revoked: only a new invite of theirs undoes it.")
+            yield fault("doctor-keys", "warn", f"partner {partner.nation} is revoked: only a new invite of theirs undoes it.")
         else:
             yield ok("keys", f"partner {partner.nation}: pinned")
 
@@ -160,15 +162,15 @@ def clock() -> Finding:
     buffer = ctypes.create_string_buffer(size)
     adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
     if adjtimex is None:
-        return fault("clock", "warn", "This system does not tell.")
+        return fault("doctor-clock", "warn", "This system does not tell.")
     adjtimex(buffer)
     # struct timex: modes (padded to a long), offset, freq, maxerror, esterror, status (man adjtimex)
     long = struct.calcsize("l")
     maximum_us, _estimated_us, status = struct.unpack_from("lli", buffer, 3 * long)
     if status & STA_UNSYNC:
-        return fault("clock", "warn", "The kernel says: unsynchronised.")
+        return fault("doctor-clock", "warn", "The kernel says: unsynchronised.")
     if maximum_us / 1000 > CLOCK_ERROR_MS_MAX:
-        return fault("clock", "warn", f"It may be wrong by {maximum_us / 1000:.0f} ms.")
+        return fault("doctor-clock", "warn", f"It may be wrong by {maximum_us / 1000:.0f} ms.")
     return ok("clock", f"held to a time source, wrong by at most {maximum_us / 1000:.1f} ms")
 
 
@@ -179,11 +181,11 @@ def disk(directory: Path) -> Finding:
         free = shutil.disk_usage(folder).free
         p50_ms, p99_ms = sync_times_ms(folder)
     except OSError as error:
-        return fault("disk", "bad", f"{folder}: {error.strerror}.")
+        return fault("doctor-disk", "bad", f"{folder}: {error.strerror}.")
     says = f"{folder}: {free / 2**30:.1f} GiB free, fsync p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if free < FREE_BYTES_MIN:
-        return fault("disk", "bad", f"{says}.")
-    return fault("disk", "warn", f"{says}.") if p99_ms > SYNC_P99_MS_MAX else ok("disk", says)
+        return fault("doctor-disk", "bad", f"{says}.")
+    return fault("doctor-disk", "warn", f"{says}.") if p99_ms > SYNC_P99_MS_MAX else ok("disk", says)
 
 
 def sync_times_ms(folder: Path) -> tuple[float, float]:
@@ -208,11 +210,11 @@ def server(path: str | None) -> Finding:
     try:
         program = find_program(path)
     except errors.ExchangeError as error:
-        return fault("server", "bad", f"{error.code} {error.detail}")
+        return fault("doctor-server", "bad", f"{error.code} {error.detail}")
     says = f"nats-server {program.version}, sha256 {program.sha256}"
     recorded = recorded_sha256()
     if path is None and recorded is not None and recorded != program.sha256:
-        return fault("server", "bad", f"{says}, its package recorded {recorded}.")
+        return fault("doctor-server", "bad", f"{says}, its package recorded {recorded}.")
     return ok("server", says)
 
 
@@ -231,7 +233,7 @@ def kernels() -> Finding:
     places = [Path(folder)] if folder else [PACKAGE / "kernels" / "__pycache__"]
     count = sum(1 for place in places for _ in place.rglob("*.nbi"))
     if count == 0:
-        return fault("kernels", "warn", f"Looked in {places[0]}.")
+        return fault("doctor-kernels", "warn", f"Looked in {places[0]}.")
     return ok("kernels", f"{count} compiled kernels in numba's cache")
 
 
@@ -239,7 +241,7 @@ def page() -> Finding:
     """Look whether the page was built, and name its digest."""
     index = PACKAGE / "picture" / "static" / "index.html"
     if not index.exists():
-        return fault("page", "bad", f"{index} is missing.")
+        return fault("doctor-page", "bad", f"{index} is missing.")
     return ok("page", f"built, sha256 {hashlib.sha256(index.read_bytes()).hexdigest()[:16]}")
 
 
@@ -251,5 +253,5 @@ def open_files() -> Finding:
         return ok("files", "no limit known")
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < FILES_MIN:
-        return fault("files", "warn", f"{soft}, at least {FILES_MIN}.")
+        return fault("doctor-files", "warn", f"{soft}, at least {FILES_MIN}.")
     return ok("files", f"may open {soft}")
