@@ -90,10 +90,10 @@ class SimulatedReceiver:
             )
         for t in due(self._phase[row], SHIP_STATIC_PERIOD_S, from_s, to_s):
             number = int(movers.identity[row]) % 10_000
-            fields = {"type": 5, "mmsi": mmsi, "shipname": f"TRILAT {number:04d}", "callsign": f"T{number:04d}", "ship_type": 70}
-            out.append((t, _nmea(fields)))
+            who = {"shipname": f"TRILAT {number:04d}", "callsign": f"T{number:04d}"}
+            out.append((t, _nmea({"type": 5, "mmsi": mmsi, "ship_type": 70, **who})))
         return out
 
 
-def _nmea(fields: dict[str, object]) -> bytes:
+def _nmea(fields: dict[str, str | int | float | bytes | bool]) -> bytes:
     return "".join(f"{line}\r\n" for line in encode_dict(fields, talker_id="AI")).encode("ascii")

@@ -15,6 +15,7 @@ from trilat.records.columns import FLAG_SIMULATED, KIND_RADAR, empty_reports
 # Radio horizon on a 4/3 Earth: 4,120 m for each root metre of height (Skolnik, Radar Handbook, 2008, section 26).
 HORIZON_M_PER_ROOT_M = 4_120.0
 CLUTTER_PER_SCAN = 3.0
+SECTORS = 32
 FLIGHT_LEVEL_M = 30.48 / 4.0  # Mode C is encoded in quarters of a flight level
 TWO_PI = 2.0 * np.pi
 NS = 1_000_000_000
@@ -41,6 +42,15 @@ class SimulatedRadar:
     def azimuth_rad(self, t_s: float) -> float:
         """Return where the beam points, unwrapped, at t_s seconds after the start."""
         return self._phase + TWO_PI * t_s / self.sensor.period_s
+
+    def marks(self, from_s: float, to_s: float) -> tuple[list[float], list[float]]:
+        """Return times (s) and azimuths (rad) of the sector borders that the beam crossed in (from_s, to_s]; north is one."""
+        sector = TWO_PI / SECTORS
+        first = int(np.floor(self.azimuth_rad(from_s) / sector)) + 1
+        last = int(np.floor(self.azimuth_rad(to_s) / sector))
+        crossed = range(first, last + 1)
+        times = [(k * sector - self._phase) / TWO_PI * self.sensor.period_s for k in crossed]
+        return times, [k % SECTORS * sector for k in crossed]
 
     def sweep(self, movers: Movers, from_s: float, to_s: float, start_ns: int) -> NDArray[Any]:
         """Return the plots (REPORT_DTYPE) of targets and clutter that the beam passed in (from_s, to_s]."""

@@ -114,7 +114,8 @@ class NodeConfig(_Settings, frozen=True, kw_only=True):
     directory: Path  # where the store lives
     keys: Path  # the key directory that `trilat keys` made
     policy: Name = "TRILAT"  # the security policy its labels are of
-    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties
+    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties (signatures beside it in FILE.sig)
+    policy_keys: dict[Trigraph, str] = {}  # each party's public policy key ("ed25519:..."), pinned
     partner: tuple[PartnerSettings, ...] = ()  # the partners
     sensor: tuple[SensorSettings, ...] = ()  # the nation's sensors
     feed: tuple[FeedSettings, ...] = ()  # where reports come in

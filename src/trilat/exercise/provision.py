@@ -1,0 +1,134 @@
+"""Everything three nodes of an exercise need on disk, from a scenario: keys, pins, signed agreements, configurations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+import trilat
+from trilat.exchange import keyfiles
+from trilat.exercise.scenario import Scenario, ScenarioSensor, nations
+from trilat.policy import signing
+from trilat.records.label import Mode
+from trilat.records.sensor import SensorSite
+
+AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
+FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais"}
+SAMPLES = Path(trilat.__file__).parents[2] / "agreements"
+SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp"}
+CENTRE = {"JPN": (31.8, 130.2), "KOR": (34.6, 128.2), "USA": (29.2, 127.6)}
+
+
+class Prepared(NamedTuple):
+    """A nation's node, ready to start: its configuration file and the directory where it will write `ports.json`."""
+
+    nation: str
+    config: Path
+    directory: Path
+
+
+def prepare(
+    scenario: Scenario,
+    directory: Path,
+    mode: Mode,
+    now_ns: int,
+    random_bytes: Callable[[int], bytes],
+    page_ports: tuple[int, ...] = (),
+) -> dict[str, Prepared]:
+    """Write what every nation's node of a scenario needs below `directory`; return them by nation.
+
+    random_bytes draws the policy keys that sign the sample agreements. Exercise and replay only: live refuses by itself.
+    """
+    who = nations(scenario)
+    keys = keyfiles.provision(directory, who, mode, now_ns)
+    policy_keys = {nation: signing.PolicyKey(nation=nation, seed=random_bytes(32)) for nation in who}
+    values = {f"{nation}.policy-key": policy_keys[nation].public for nation in who}
+    for nation in who:
+        held = keyfiles.load(keys[nation].keys, now_ns, mode)
+        values |= _published(nation, held)
+    agreements = directory / "agreements"
+    agreements.mkdir(mode=0o700)
+    for name in AGREEMENTS:
+        _sign(agreements, name, values, policy_keys)
+    ports = page_ports or (0,) * len(who)
+    pinned = {nation: key.public for nation, key in policy_keys.items()}
+    return {
+        nation: _write(scenario, directory, nation, mode, keys[nation], pinned, port)
+        for nation, port in zip(who, ports, strict=True)
+    }
+
+
+def _published(nation: str, held: keyfiles.NodeKeys) -> dict[str, str]:
+    signing_key = held.identity.signing[0]
+    digest = hashlib.sha256(held.identity.ca_certificate.encode()).hexdigest()
+    return {f"{nation}.exchange-key": f"ed25519:{signing_key.public.hex()}", f"{nation}.ca-sha256": digest}
+
+
+def _sign(directory: Path, name: str, values: dict[str, str], keys: dict[str, signing.PolicyKey]) -> None:
+    template = (SAMPLES / f"{name}.toml").read_bytes()
+    wanted = {nation for nation in keys if f"@{nation}.".encode() in template}
+    body = signing.fill(template, values)
+    (directory / f"{name}.toml").write_bytes(body)
+    signatures = {nation: signing.sign(body, keys[nation]) for nation in sorted(wanted)}
+    (directory / f"{name}.sig.json").write_bytes(signing.write_signatures(signatures))
+
+
+def _agreements_of(directory: Path, nation: str) -> list[str]:
+    return [
+        str(directory / "agreements" / f"{name}.toml")
+        for name in AGREEMENTS
+        if f'nation = "{nation}"' in (directory / "agreements" / f"{name}.toml").read_text("utf-8")
+    ]
+
+
+def _write(
+    scenario: Scenario,
+    directory: Path,
+    nation: str,
+    mode: Mode,
+    keys: keyfiles.Provisioned,
+    pinned: dict[str, str],
+    page_port: int,
+) -> Prepared:
+    mine = [sensor for sensor in scenario.sensor if sensor.nation == nation]
+    lat_deg, lon_deg = CENTRE.get(nation, (33.0, 129.0))
+    config: dict[str, Any] = {
+        "nation": nation,
+        "mode": f"{mode.kind}:{mode.id}",
+        "name": f"{nation.lower()}-1",
+        "directory": "run",
+        "keys": str(keys.keys),
+        "agreements": _agreements_of(directory, nation),
+        "policy_keys": pinned,
+        "page": {"port": page_port},
+        "exchange": {"listen_host": keys.host, "listen_port": keys.port},
+        "view": {"lat_deg": lat_deg, "lon_deg": lon_deg, "zoom": 5.6},
+        "partner": [{"nation": partner, "file": str(path)} for partner, path in sorted(keys.partners.items())],
+        "sensor": [_sensor(sensor) for sensor in mine],
+        "feed": [_feed(sensor) for sensor in mine],
+    }
+    path = directory / nation / "node.toml"
+    path.write_bytes(msgspec.toml.encode(config))
+    return Prepared(nation, path, directory / nation / "run")
+
+
+def _sensor(sensor: ScenarioSensor) -> dict[str, Any]:
+    site = {name: getattr(sensor, name) for name in SensorSite.__struct_fields__}
+    topic = "sea" if sensor.surface or sensor.link == "ais" else "air"
+    label = {"level": sensor.level, "rel_to": list(sensor.rel_to), "topics": [topic]}
+    return {name: value for name, value in site.items() if value is not None} | {"label": label}
+
+
+def _feed(sensor: ScenarioSensor) -> dict[str, Any]:
+    form = FORMATS[sensor.link]
+    name = sensor.id.lower().replace("/", "-")
+    return {"name": name, "format": form, "url": f"{SCHEMES[form]}://127.0.0.1:0", "sensors": [sensor.id]}
+
+
+def feed_of(sensor: str) -> str:
+    """Return the name of the feed that carries a sensor of a scenario."""
+    return sensor.lower().replace("/", "-")

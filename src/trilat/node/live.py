@@ -1,0 +1,316 @@
+"""A node at work: feeds in, step after step on a fixed tick, log and outboxes on disk, partners over NATS, pages served.
+
+Does I/O. The pipeline it drives is pure; everything that goes into a step is journalled before what came of it is offered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from trilat.errors import ConfigError, ExchangeError, TrilatError
+from trilat.exchange import keyfiles
+from trilat.exchange.drive import Drive
+from trilat.exchange.exchange import Exchange
+from trilat.exchange.importer import Received
+from trilat.exchange.keystore import Passphrase
+from trilat.exchange.messages import ExchangeSettings
+from trilat.exchange.nats import NatsTransport
+from trilat.exchange.server import NatsServer
+from trilat.exchange.sign import KeyRing
+from trilat.feeds.sockets import FeedSockets
+from trilat.node import clock, setup, show
+from trilat.node.config import mode_of
+from trilat.node.health import Health
+from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
+from trilat.node.pipeline import Output, Pipeline
+from trilat.node.record import Recorder
+from trilat.node.settings import NodeConfig
+from trilat.picture.acts import OfficerAct
+from trilat.picture.inputs import CopInput
+from trilat.picture.web import Hub, WebSettings, make_app, serving
+from trilat.policy.audience import DecisionLog
+from trilat.store.sqlite import StoreSettings, open_store
+
+MS = 1_000_000
+ACTS_MAX = 1_000
+PIN_WATCH_S = 0.5
+STATUS_NS = 1_000 * MS
+INPUTS_PER_STEP_MAX = 10_000
+log = structlog.get_logger()
+
+
+class LiveNode:
+    """One running node. `run` works until `stop` is set or the process is told to end."""
+
+    def __init__(self, config: NodeConfig, passphrase: Passphrase | None = None) -> None:
+        self.config = config
+        self.health = Health()
+        self.ports: dict[str, Any] = {}
+        self._passphrase = passphrase
+        self._acts: deque[OfficerAct] = deque()
+        self._received: deque[Received] = deque()
+        self._last_ns = 0
+        self._next_status_ns = 0
+
+    async def run(self, stop: asyncio.Event, started: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Start every part, step until `stop` is set, end every part. Raises TrilatError when a part cannot start."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            setup.write_ports(Path(self.config.directory), self.ports)
+            log.info("node started", nation=self.config.nation, mode=self.config.mode, **self.ports)
+            if started is not None:
+                started(self.ports)
+            await self._loop(stop)
+            log.info("node stopping", nation=self.config.nation)
+
+    # Starting -------------------------------------------------------------------------------------------------------
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        config, now_ns = self.config, clock.now_ns()
+        mode, directory = mode_of(config), Path(config.directory)
+        setup.make_directory(directory)
+        self.identity = setup.read_identity(config, now_ns, self._passphrase)
+        keyfiles.check_certificates(self.identity.keys, now_ns)
+        settings = StoreSettings(retention_days=config.store.retention_days)
+        self.store = open_store(directory / "store", config.nation, mode, settings)
+        stack.callback(self.store.close)
+        self.recorder = Recorder(self.store, config)
+        agreements = setup.read_agreements(config, self.recorder.agreements_seen())
+        self.decisions = DecisionLog()
+        secret = setup.coarsening_secret(self.identity.ring, now_ns)
+        policies = setup.policies(config, agreements, secret, self.decisions)
+        self.pipeline = Pipeline(setup.pipeline_settings(config), policies, now_ns)
+        self.recorder.begin(now_ns, agreements)
+        self.cop = show.make_cop(config, self.pipeline, now_ns)
+        for warning in self.recorder.restore_warnings(self.pipeline):
+            self.cop.step(now_ns, CopInput(warnings=(warning,)))
+        await self._start_exchange(stack)
+        await self._start_feeds(stack)
+        await self._start_page(stack)
+
+    async def _start_exchange(self, stack: contextlib.AsyncExitStack) -> None:
+        config, mode = self.config, mode_of(self.config)
+        held, pins, ring = self.identity
+        server = None
+        if not config.exchange.nats_urls:
+            directory = Path(config.directory) / "nats"
+            server = NatsServer(held, mode, directory, config.exchange.listen_host, config.exchange.listen_port)
+            await server.start(pins.values(), config.exchange.nats_server_path)
+            stack.push_async_callback(server.stop)
+            self.ports["nats"] = server.port
+        self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
+        stack.push_async_callback(self.transport.close)
+        self.exchange = Exchange(ExchangeSettings(), config.nation, mode, ring, self.store, tuple(pins))
+        self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._received.extend)
+        self.transport.on_served = lambda _: self.drive.post(lambda _: self.exchange.wake_partners(), flash=True)
+        running = asyncio.create_task(self.drive.run(), name="exchange")
+        stack.push_async_callback(_cancelled, running)
+        await self.transport.set_partners(pins.values())
+        watching = asyncio.create_task(self._watch_pins(), name="pins")
+        stack.push_async_callback(_cancelled, watching)
+        self._tasks = (running, watching)
+
+    async def _start_feeds(self, stack: contextlib.AsyncExitStack) -> None:
+        config = self.config
+        jitter = random.Random(config.name)
+        self.feeds = FeedSockets(clock.now_ns, jitter, queue_max=config.step.queue_max)
+        stack.push_async_callback(self.feeds.close)
+        ports = {feed.name: await self.feeds.open(feed.name, feed.url, feed.format) for feed in config.feed}
+        self.ports["feeds"] = {name: port for name, port in ports.items() if port}
+
+    async def _start_page(self, stack: contextlib.AsyncExitStack) -> None:
+        page = self.config.page
+        self.hub = Hub(self.cop, self._on_act, WebSettings(origins=page.origins))
+        app = make_app(
+            self.hub,
+            live=lambda: self.health.live(clock.now_ns()),
+            ready=lambda: self.health.readiness(clock.now_ns()),
+            metrics=self.health.metrics,
+        )
+        try:
+            self.ports["page"] = await stack.enter_async_context(serving(app, page.host, page.port))
+        except OSError as error:
+            raise ConfigError("port-in-use", f"[page] {page.host}:{page.port}: {error.strerror or error}.") from error
+
+    # Working --------------------------------------------------------------------------------------------------------
+
+    async def _on_act(self, act: OfficerAct) -> None:
+        if len(self._acts) >= ACTS_MAX:
+            raise ConfigError("acts-full", f"{ACTS_MAX} acts are waiting.")
+        self._acts.append(act)
+
+    def _gather(self) -> list[Input]:
+        """Take what waits: acts first, then partners' records, then feeds, in the order in which each came."""
+        inputs: list[Input] = [ActInput(act=act) for act in _drain(self._acts)]
+        inputs += [
+            ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
+            for one in _drain(self._received)
+        ]
+        inputs += [
+            FeedInput(source=one.source, received_t_ns=one.received_t_ns, data=one.data)
+            for one in self.feeds.take(INPUTS_PER_STEP_MAX)
+        ]
+        return inputs
+
+    async def _loop(self, stop: asyncio.Event) -> None:
+        tick_ns = self.config.step.tick_ms * MS
+        next_ns = clock.now_ns()
+        while not stop.is_set():
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            now_ns = max(clock.now_ns(), self._last_ns + 1)
+            self._last_ns = now_ns
+            began_ns = clock.monotonic_ns()
+            self._step(now_ns)
+            self.health.put("trilat_step_seconds", (clock.monotonic_ns() - began_ns) / 1e9)
+            next_ns = max(next_ns + tick_ns, clock.now_ns() - 10 * tick_ns)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max((next_ns - clock.now_ns()) / 1e9, 0.0))
+
+    def _step(self, now_ns: int) -> None:
+        inputs = self._gather()
+        out = self.pipeline.step(now_ns, inputs)
+        entry = self.recorder.entry(inputs, out)
+        self.drive.post(lambda at_ns: self._record(now_ns, at_ns, entry))
+        try:
+            self.drive.offer(out.released)
+        except ExchangeError as error:
+            log.warning("not offered", code=error.code, detail=error.detail)
+        self._show(now_ns, out)
+        self.health.last_step_ns = now_ns
+        self.health.add("trilat_steps_total", 1)
+
+    def _record(self, now_ns: int, at_ns: int, entry: tuple[str, bytes]) -> None:
+        """Append a step to the journal; runs in the exchange's worker, in the transaction of what is offered after it."""
+        self.recorder.append(now_ns, entry)
+        self.exchange.station.soon(at_ns)
+
+    def _show(self, now_ns: int, out: Output) -> None:
+        due = now_ns >= self._next_status_ns
+        show.count(self.health, out)
+        lights: dict[str, Any] = {}
+        if due:
+            self._next_status_ns = now_ns + STATUS_NS
+            links = self.drive.links()
+            lights = {
+                "feeds": show.feed_lights(now_ns, self.config, self.feeds, self.health),
+                "links": show.link_lights(now_ns, links),
+                "counters": show.counters(self.pipeline, self.health),
+            }
+            show.measure(self.health, self.feeds, links, len(self.hub.pages), self.drive.waiting)
+            self._check(links)
+        given = CopInput(
+            own=out.national,
+            partners=out.partners,
+            warnings=out.warnings,
+            answers=out.answers,
+            notices=out.notices,
+            **lights,
+        )
+        if self.cop.step(now_ns, given) or out.warnings or out.answers or due:
+            self.hub.publish()
+
+    def _check(self, links: list[Any]) -> None:
+        """Say what keeps the node from doing its whole job."""
+        trouble = self.exchange.trouble
+        faults = {} if trouble is None else {"store": str(trouble)}
+        if faults != self.health.faults:
+            log.warning("faults changed", **(faults or {"store": "takes writes again"}))
+        self.health.faults = faults
+        self.health.put("trilat_store_degraded", float(trouble is not None))
+        self.health.put("trilat_journal_entries_total", float(self.store.journal.length))
+        self.health.ready = {"exchange": bool(links) or not self.config.partner}
+
+    async def _watch_pins(self) -> None:
+        """Take over what `trilat partner` and `trilat keys` change on disk while the node runs."""
+        paths = {partner.nation: Path(partner.file) for partner in self.config.partner}
+        watch = keyfiles.PinWatch(paths, Path(self.config.keys))
+        while True:
+            await asyncio.sleep(PIN_WATCH_S)
+            pins = watch.changed()
+            if pins is None:
+                continue
+            try:
+                await self._take_over(pins, renewed=watch.renewed)
+            except TrilatError as error:
+                log.warning("pins not taken over", code=error.code, detail=error.detail)
+
+    async def _take_over(self, pins: dict[str, Any], *, renewed: bool) -> None:
+        valid = {nation: pin for nation, pin in pins.items() if pin.revoked_ns is None}
+        for nation in sorted(set(self.identity.pins) - set(valid)):
+            log.warning("partner revoked", partner=nation)
+            self.drive.post(lambda _, nation=nation: self.exchange.stop_serving(nation), flash=True)  # type: ignore[misc]
+        keys = self.identity.keys
+        if renewed:
+            keys = keyfiles.load(Path(self.config.keys), clock.now_ns(), mode_of(self.config), self._passphrase)
+        ring = keys.key_ring(mode_of(self.config), valid.values())
+        self.identity = setup.Identity(keys, valid, ring)
+        self.drive.post(lambda _: self._take_ring(ring), flash=True)
+        await self.transport.set_partners(valid.values())
+
+    def _take_ring(self, ring: KeyRing) -> None:
+        self.exchange.station.ring = ring
+
+
+def _drain(queue: deque[Any]) -> list[Any]:
+    taken = list(queue)
+    queue.clear()
+    return taken
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.asynccontextmanager
+async def running(config: NodeConfig, passphrase: Passphrase | None = None) -> AsyncIterator[LiveNode]:
+    """Run a node while the block runs (tests and the demo in one process)."""
+    node, stop, ready = LiveNode(config, passphrase), asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(node.run(stop, lambda _: ready.set()))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        if task.done():
+            task.result()
+        yield node
+    finally:
+        stop.set()
+        await task
+
+
+async def run_until_told(node: LiveNode) -> None:
+    """Run a node until SIGINT or SIGTERM; a second one ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told)
+    await node.run(stop)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux), so that a demo leaves nothing behind."""
+    if os.name == "posix":
+        import ctypes  # noqa: PLC0415 - one call, at start only
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, 15)

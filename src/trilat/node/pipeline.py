@@ -1,0 +1,288 @@
+"""The whole road of one node as one pure step: feed -> report -> track -> label and policy -> release, and the picture.
+
+`step(now_ns, inputs) -> Output`. Nothing here reads a clock, a file or a socket; the same step runs live, in replay and in
+simulation, and a journal replayed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from trilat.errors import PolicyError
+from trilat.feeds.registry import open_decoder
+from trilat.feeds.source import Source
+from trilat.node.audience import AudiencePipeline, label_joiner, with_sensor
+from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
+from trilat.node.partners import PartnerInputs, PartnerTracker
+from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning
+from trilat.picture.inputs import ActAnswer, Notice, PartnerRecord, WarningRecord
+from trilat.policy.audience import AudiencePolicy
+from trilat.policy.labels import make
+from trilat.records.columns import Reports, Tracks
+from trilat.records.label import Label, Mode
+from trilat.records.released import Released
+from trilat.records.report import Refused
+from trilat.records.sensor import Sensor
+from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.track import Tracker, TrackerSettings
+from trilat.warn.lifecycle import Draft, WarningDesk
+
+WARNING_TOPIC = "missile-warning"
+
+
+class PipelineSettings(NamedTuple):
+    """What a pipeline is made of: whose it is, its sensors and sources, the trackers' settings, the state lane's tick."""
+
+    nation: str
+    mode: Mode
+    policy: str
+    sensors: tuple[Sensor, ...]
+    sources: tuple[Source, ...]
+    tracker: TrackerSettings
+    state_tick_ns: int
+
+
+class Output(NamedTuple):
+    """What one step gave. `released` is what leaves, per audience in order; the rest is for the own picture and counters."""
+
+    national: Tracks
+    released: tuple[Released, ...]
+    partners: tuple[PartnerRecord, ...]
+    warnings: tuple[WarningRecord, ...]
+    answers: tuple[ActAnswer, ...]
+    notices: tuple[Notice, ...]
+    refused: tuple[Refused, ...]
+    reports: dict[str, int]
+
+    def digest(self) -> bytes:
+        """Return SHA-256 over everything a replay must give again: what leaves, and the national tracks."""
+        told = hashlib.sha256(self.national.columns.tobytes())
+        for one in self.released:
+            told.update(msgspec.msgpack.encode(one))
+        for part in (self.partners, self.warnings, self.answers, self.notices, self.refused):
+            told.update(msgspec.msgpack.encode(part))
+        return told.digest()
+
+
+class Pipeline:
+    """One node's stages, composed. One audience pipeline per partner (and PUBLIC where an agreement speaks of it)."""
+
+    def __init__(self, settings: PipelineSettings, policies: Iterable[AudiencePolicy], now_ns: int) -> None:
+        self.settings = settings
+        self._decoders = {source.name: open_decoder(source) for source in settings.sources}
+        self._index = {sensor.id: k for k, sensor in enumerate(settings.sensors)}
+        self.national = Tracker(settings.tracker, settings.sensors, f"{settings.nation}/national")
+        self.label_of = label_joiner(settings.sensors)
+        self.audiences = {
+            policy.recipient: AudiencePipeline(policy, settings.sensors, settings.tracker, settings.state_tick_ns, now_ns)
+            for policy in policies
+        }
+        self.desk = WarningDesk(settings.nation)
+        self._partners: dict[str, PartnerTracker] = {}
+        self.rejected: Counter[str] = Counter()
+
+    def step(self, now_ns: int, inputs: Sequence[Input]) -> Output:
+        """Take what came in since the last step, in its order, and return what comes of it."""
+        batches, refused = self._decode([one for one in inputs if isinstance(one, FeedInput)])
+        received = PartnerInputs()
+        for one in inputs:
+            if isinstance(one, ReceivedInput):
+                received.take(one)
+        self.rejected.update(received.refused)
+        mine = [
+            msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[batch.source]))
+            for batch in batches
+            if batch.source in self._index
+        ]
+        national = self.national.step(now_ns, mine)
+        released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]
+        desk = _Desk(self, now_ns)
+        for warning in received.warnings:
+            desk.receive(warning)
+        for one in inputs:
+            if isinstance(one, ActInput):
+                desk.act(one.act)
+        return Output(
+            national=national,
+            released=(*desk.released, *released),
+            partners=(*received.tracks, *self._partner_tracks(now_ns, received)),
+            warnings=tuple(desk.shown),
+            answers=tuple(desk.answers),
+            notices=tuple(desk.notices),
+            refused=tuple(refused),
+            reports=dict(_counts(batches)),
+        )
+
+    def restore(self, now_ns: int, inputs: Sequence[Input]) -> list[WarningRecord]:
+        """Do people's acts and partners' flash of an earlier run again, so that a restart knows its warnings; nothing leaves.
+
+        The released editions are made too, so that every audience's ids go on where they were; they were sent before.
+        """
+        received = PartnerInputs()
+        desk = _Desk(self, now_ns)
+        for one in inputs:
+            if isinstance(one, ReceivedInput):
+                received.take(one)
+        for warning in received.warnings:
+            desk.receive(warning)
+        for one in inputs:
+            if isinstance(one, ActInput):
+                desk.act(one.act)
+        return desk.shown
+
+    def _decode(self, inputs: Sequence[FeedInput]) -> tuple[list[Reports], list[Refused]]:
+        batches: list[Reports] = []
+        refused: list[Refused] = []
+        for one in inputs:
+            decoder = self._decoders.get(one.source)
+            if decoder is not None:
+                decoded = decoder.decode(one.data, one.received_t_ns)
+                batches.extend(decoded.batches)
+                refused.extend(decoded.refused)
+        return batches, refused
+
+    def _partner_tracks(self, now_ns: int, received: PartnerInputs) -> list[PartnerRecord]:
+        shown: list[PartnerRecord] = []
+        for exporter, records in sorted(received.reports.items()):
+            if exporter not in self._partners:
+                self._partners[exporter] = PartnerTracker(exporter, self.settings.tracker)
+            shown.extend(self._partners[exporter].step(now_ns, records))
+        return shown
+
+
+def _counts(batches: Iterable[Reports]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for batch in batches:
+        counts[batch.pedigree.feed or batch.source] += len(batch.columns)
+    return counts
+
+
+class _Desk:
+    """One step's doings with warnings: what people did here, what partners sent, and what goes out because of it."""
+
+    def __init__(self, pipeline: Pipeline, now_ns: int) -> None:
+        self._p = pipeline
+        self._now_ns = now_ns
+        self.released: list[Released] = []
+        self.shown: list[WarningRecord] = []
+        self.answers: list[ActAnswer] = []
+        self.notices: list[Notice] = []
+
+    def act(self, given: OfficerAct) -> None:
+        """Do one officer's act, and answer it."""
+        act = given.act
+        try:
+            match act:
+                case RaiseWarning():
+                    fault = self._raise(given, act)
+                case AcknowledgeWarning():
+                    fault = self._acknowledge(given, act)
+                case RetractWarning():
+                    fault = self._retract(given, act)
+        except PolicyError as error:
+            fault = error.name
+        self.answers.append(ActAnswer(act_id=act.act_id, ok=not fault, reason=fault))
+
+    def _raise(self, given: OfficerAct, act: RaiseWarning) -> str:
+        draft = Draft(
+            kind=act.kind,
+            headline=act.headline,
+            text=act.text,
+            areas=act.areas,
+            minutes=act.minutes,
+            confidence=act.confidence,
+        )
+        label = self._label(act.rel_to, act.level)
+        warning = self._p.desk.raise_by_hand(self._now_ns, draft, label, given.session.user)
+        self._show(self._p.settings.nation, warning)
+        self._note("caution", f"{given.session.user} raised {warning.id}: {warning.headline}"[:200])
+        for name, audience in self._p.audiences.items():
+            sent = audience.warn(self._now_ns, warning)
+            self.released.extend(sent)
+            if name in act.rel_to and not sent:
+                decision = audience.policy.record_decision(warning, self._now_ns)
+                self._note("alarm", f"{warning.id} is withheld from {name}: {decision.reason} ({decision.rule})"[:200])
+        return ""
+
+    def _acknowledge(self, given: OfficerAct, act: AcknowledgeWarning) -> str:
+        own = act.originator == self._p.settings.nation
+        warning = self._p.desk.own(act.warning_id) if own else None
+        label = warning.label if warning is not None else self._label((act.originator,), 0)
+        made = self._p.desk.acknowledge(
+            self._now_ns,
+            act.originator,
+            act.warning_id,
+            act.version,
+            act.kind,
+            given.session.user,
+            given.session.station,
+            label,
+        )
+        if made is None:
+            return "warning-unknown"
+        self._show(self._p.settings.nation, made)
+        for audience in self._p.audiences.values():
+            self.released.extend(audience.acknowledge(self._now_ns, made))
+        return ""
+
+    def _retract(self, given: OfficerAct, act: RetractWarning) -> str:
+        user = given.session.user
+        made = self._p.desk.retract(self._now_ns, act.warning_id, act.version, act.reason, act.text, user)
+        if made is None:
+            return "warning-unknown"
+        self._show(self._p.settings.nation, made)
+        self._note("alarm", f"{user} retracted {act.warning_id}: {act.reason}"[:200])
+        for audience in self._p.audiences.values():
+            self.released.extend(audience.retract(self._now_ns, made))
+        return ""
+
+    def receive(self, given: WarningRecord) -> None:
+        """Take a partner's warning, acknowledgement or retraction; what answers a warning of ours gets our own id back."""
+        record = given.record
+        match record:
+            case Warning():
+                if self._p.desk.receive(given.origin, record):
+                    self.shown.append(given)
+                    self._note("caution", f"Warning of {given.origin}: {record.headline}"[:200])
+            case Retraction():
+                if self._p.desk.receive_retraction(given.origin, record):
+                    self.shown.append(given)
+                    self._note("alarm", f"{given.origin} retracted {record.warning_id}: {record.reason}"[:200])
+            case Acknowledgement():
+                self._receive_acknowledgement(given.origin, record)
+
+    def _receive_acknowledgement(self, origin: str, record: Acknowledgement) -> None:
+        if record.nation != origin:
+            self._p.rejected["origin-mismatch"] += 1
+            return
+        if record.warning_originator == self._p.settings.nation:
+            audience = self._p.audiences.get(origin)
+            national = None if audience is None else audience.national_id(record.warning_id)
+            if national is None:
+                self._p.rejected["warning-unknown"] += 1
+                return
+            record = msgspec.structs.replace(record, warning_id=national)
+        self._show(origin, record)
+
+    def _label(self, rel_to: Iterable[str], level: int) -> Label:
+        settings = self._p.settings
+        return make(
+            policy=settings.policy,
+            originator=settings.nation,
+            mode=settings.mode,
+            level=level,
+            rel_to=tuple(sorted(set(rel_to) - {settings.nation})),
+            topics=(WARNING_TOPIC,),
+            sources=(settings.nation,),
+        )
+
+    def _show(self, origin: str, record: Warning | Acknowledgement | Retraction) -> None:
+        self.shown.append(WarningRecord(origin=origin, record=record))
+
+    def _note(self, severity: str, text: str) -> None:
+        self.notices.append(Notice(t_ns=self._now_ns, severity=severity, text=text))  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""The node's journal: one entry a step with everything that went in and the hash of everything that came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from trilat.node import setup
+from trilat.node.inputs import ActInput, Input, ReceivedInput
+from trilat.node.pipeline import Output, Pipeline
+from trilat.node.settings import NodeConfig
+from trilat.picture.inputs import WarningRecord
+from trilat.policy.agreement import Agreements, Seen
+from trilat.store.journal import Journal
+from trilat.store.sqlite import Store
+
+STEP, START = "step", "start"
+# A step into which people or partners' flash went: what a restart reads to know the warnings again.
+PEOPLE = "step-people"
+
+
+class Step(NamedTuple):
+    """One recorded step: when, what went in, and SHA-256 over what came out."""
+
+    now_ns: int
+    inputs: tuple[Input, ...]
+    digest: bytes
+
+
+class _Recorded(msgspec.Struct, frozen=True, array_like=True):
+    inputs: tuple[Input, ...]
+    digest: bytes
+
+
+_decoder = msgspec.msgpack.Decoder(_Recorded)
+
+
+class Recorder:
+    """Writes and reads the steps of one node. With `journal_inputs` off only people's acts and partners' flash are kept."""
+
+    def __init__(self, store: Store, config: NodeConfig) -> None:
+        self._journal = store.journal
+        self._config = config
+
+    def begin(self, now_ns: int, agreements: Agreements) -> None:
+        """Note what this run is made of."""
+        self._journal.append(START, self._config.nation, now_ns, setup.fingerprint(self._config, agreements))
+
+    def agreements_seen(self) -> dict[str, Seen]:
+        """Return the highest version of each agreement that any run of this store had in force."""
+        seen: dict[str, Seen] = {}
+        for entry in self._journal.read(kinds=frozenset({START})):
+            held = msgspec.msgpack.decode(entry.data)["agreements"]
+            for name, (version, sha256) in held.items():
+                if name not in seen or version > seen[name].version:
+                    seen[name] = Seen(version, sha256)
+        return seen
+
+    def entry(self, inputs: Sequence[Input], out: Output) -> tuple[str, bytes]:
+        """Return the kind and the bytes of one step's entry."""
+        people = [one for one in inputs if by_people(one)]
+        kept = inputs if self._config.store.journal_inputs else people
+        return PEOPLE if people else STEP, msgspec.msgpack.encode(_Recorded(tuple(kept), out.digest()))
+
+    def append(self, now_ns: int, entry: tuple[str, bytes]) -> None:
+        """Append a step's entry; durable with the store's next commit."""
+        kind, data = entry
+        self._journal.append(kind, self._config.nation, now_ns, data)
+
+    def restore_warnings(self, pipeline: Pipeline) -> list[WarningRecord]:
+        """Bring a new pipeline to the warnings that were known before the stop; return what the page has to show."""
+        shown: list[WarningRecord] = []
+        for step in steps(self._journal, kinds=(PEOPLE,)):
+            shown.extend(pipeline.restore(step.now_ns, [one for one in step.inputs if by_people(one)]))
+        return shown
+
+
+def by_people(one: Input) -> bool:
+    """Tell whether an input is an officer's act or a partner's flash record."""
+    return isinstance(one, ActInput) or (isinstance(one, ReceivedInput) and one.lane == "flash")
+
+
+def steps(journal: Journal, start: int = 1, kinds: tuple[str, ...] = (STEP, PEOPLE)) -> Iterator[Step]:
+    """Yield the recorded steps of a journal from entry `start` on."""
+    for entry in journal.read(start, frozenset(kinds)):
+        recorded = _decoder.decode(entry.data)
+        yield Step(entry.t_ns, recorded.inputs, recorded.digest)
+
+
+def replay(pipeline: Pipeline, recorded: Iterator[Step]) -> Iterator[tuple[Step, Output]]:
+    """Run recorded steps through a pipeline made of the same configuration; whoever asks compares the digests."""
+    for step in recorded:
+        yield step, pipeline.step(step.now_ns, step.inputs)

@@ -1,0 +1,128 @@
+"""What a node reads before it starts: keys, pins, agreements. Reads files; everything it finds wrong is a named error."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from trilat.errors import ConfigError
+from trilat.exchange import keyfiles
+from trilat.exchange.keys import PartnerFile
+from trilat.exchange.keystore import Passphrase
+from trilat.exchange.sign import KeyRing
+from trilat.node.config import mode_of, sensors_of
+from trilat.node.pipeline import PipelineSettings
+from trilat.node.settings import NodeConfig
+from trilat.node.sources import sources_of
+from trilat.policy import agreement
+from trilat.policy.agreement import Agreements, Document, Seen
+from trilat.policy.audience import AudiencePolicy, DecisionLog
+from trilat.track import TrackerSettings
+
+AGREEMENT_BYTES_MAX = 1 << 20
+MS = 1_000_000
+# What the foundation tracks; missiles come with the warning stage and its models.
+TRACKED: tuple[Literal["air", "sea", "missile"], ...] = ("air", "sea")
+
+
+class Identity(NamedTuple):
+    """Who the node is to its partners: its keys, the partners' pins, and the ring of both."""
+
+    keys: keyfiles.NodeKeys
+    pins: dict[str, PartnerFile]
+    ring: KeyRing
+
+
+def read_identity(config: NodeConfig, now_ns: int, passphrase: Passphrase | None) -> Identity:
+    """Return the node's keys and pins.
+
+    Raises ExchangeError: keys missing, exposed, damaged or of another mode, certificates out of their time, pins missing.
+    """
+    mode = mode_of(config)
+    held = keyfiles.load(Path(config.keys), now_ns, mode, passphrase)
+    if held.identity.nation != config.nation:
+        raise ConfigError("config-value", f"keys of {held.identity.nation} in {config.keys}, but the node is {config.nation}.")
+    pins = {partner.nation: keyfiles.load_partner(Path(partner.file)) for partner in config.partner}
+    for nation, pin in pins.items():
+        if pin.nation != nation:
+            raise ConfigError("config-value", f"partner {nation!r} names a pin of {pin.nation!r}.")
+    return Identity(held, pins, held.key_ring(mode, pins.values()))
+
+
+def read_agreements(config: NodeConfig, seen: Mapping[str, Seen] | None = None) -> Agreements:
+    """Return the verified agreements; none configured = nothing leaves. Raises PolicyError, ConfigError (config-unreadable)."""
+    documents = []
+    for name in config.agreements:
+        path = Path(name)
+        documents.append(Document(path.name, _read(path), _read(path.with_suffix(".sig.json"))))
+    return agreement.load(documents, config.policy_keys, seen)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(AGREEMENT_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError("config-unreadable", f"{path}: {error.strerror}.") from error
+
+
+def pipeline_settings(config: NodeConfig) -> PipelineSettings:
+    """Return what the node's pipeline is made of."""
+    mode, sensors = mode_of(config), sensors_of(config)
+    return PipelineSettings(
+        nation=config.nation,
+        mode=mode,
+        policy=config.policy,
+        sensors=sensors,
+        sources=sources_of(config, sensors, mode),
+        tracker=TrackerSettings(tracks_max=config.step.tracks_max, domains=TRACKED),
+        state_tick_ns=config.step.state_tick_ms * MS,
+    )
+
+
+def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: DecisionLog) -> list[AudiencePolicy]:
+    """Return one policy per partner. `secret` keys the offsets of coarsened places; it never leaves the node."""
+    settings = pipeline_settings(config)
+    return [
+        AudiencePolicy(
+            partner.nation,
+            agreements,
+            settings.mode,
+            config.nation,
+            sensors=settings.sensors,
+            log=log,
+            secret=secret,
+        )
+        for partner in sorted(config.partner, key=lambda one: one.nation)
+    ]
+
+
+def coarsening_secret(ring: KeyRing, now_ns: int) -> bytes:
+    """Return the node's own secret for coarsening, drawn from its signing key so that a restart keeps the offsets."""
+    salt = ring.current(now_ns).salt_key
+    return hashlib.blake2b(b"coarsening", key=salt, digest_size=32, person=b"trilat.coarse/1").digest()
+
+
+def fingerprint(config: NodeConfig, agreements: Agreements) -> bytes:
+    """Return the journal's note of what a run was made of: configuration and agreement hashes, for whoever replays it."""
+    told = {name: (one.version, one.sha256) for name, one in sorted(agreements.seen.items())}
+    return msgspec.msgpack.encode({"config": msgspec.to_builtins(config), "agreements": told})
+
+
+def make_directory(directory: Path) -> None:
+    """Make the node's own directory, for its owner only; raises ConfigError (directory-unusable)."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError("directory-unusable", f"{directory}: {error.strerror}.") from error
+
+
+def write_ports(directory: Path, ports: Mapping[str, object]) -> None:
+    """Say in `ports.json` where the node listens, for those who start it with port 0; whole or not at all."""
+    unfinished = directory / "ports.json.new"
+    unfinished.write_bytes(msgspec.json.encode(ports))
+    unfinished.replace(directory / "ports.json")

@@ -1,0 +1,163 @@
+"""What a node tells its page and its metrics of itself: lights, counters, the picture's set-up. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from trilat.errors import ConfigError
+from trilat.exchange.exchange import LinkState
+from trilat.feeds.sockets import FeedSockets
+from trilat.node.config import mode_of
+from trilat.node.health import Health
+from trilat.node.pipeline import Output, Pipeline
+from trilat.node.settings import NodeConfig
+from trilat.picture.cop import Cop
+from trilat.picture.inputs import (
+    AudienceView,
+    CopSettings,
+    FeedLight,
+    LightState,
+    LinkLight,
+    NodeIdentity,
+    Place,
+)
+from trilat.records.label import Label
+
+NS = 1_000_000_000
+# A feed that said nothing for this long is late; three times that and it is down.
+FEED_LATE_S = 15.0
+PLACES_BYTES_MAX = 4 << 20
+LINK_STATES: dict[str, LightState] = {"up": "up", "late": "late", "down": "down", "never": "off", "refused": "down"}
+
+
+def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> Cop:
+    """Return the picture of a node, knowing whom it belongs to and who may have what."""
+    identity = NodeIdentity(
+        nation=config.nation,
+        node=config.name,
+        mode=mode_of(config),
+        started_ns=now_ns,
+        partners=tuple(sorted(partner.nation for partner in config.partner)),
+        policy=config.policy,
+        lat_deg=config.view.lat_deg,
+        lon_deg=config.view.lon_deg,
+        zoom=config.view.zoom,
+        places=_places(config.page.places),
+    )
+
+    def audiences_of(label: Label) -> Sequence[AudienceView]:
+        if label.originator != config.nation:
+            return ()
+        made = []
+        for name, audience in pipeline.audiences.items():
+            explained = audience.policy.rulebook.decide(label, audience.policy.context(cop.now_ns))
+            tier = explained.tier if explained.permit else ""
+            made.append(AudienceView(audience=name, permit=explained.permit, tier=tier, reason=explained.reason))
+        return made
+
+    settings = CopSettings(frame_ms=config.page.frame_ms, tracks_max=config.step.tracks_max)
+    cop = Cop(identity, pipeline.settings.sensors, pipeline.label_of, audiences_of, settings)
+    return cop
+
+
+def _places(path: str | None) -> tuple[Place, ...]:
+    if path is None:
+        return ()
+    try:
+        return msgspec.json.decode(Path(path).read_bytes()[:PLACES_BYTES_MAX], type=tuple[Place, ...])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError("config-unreadable", f"[page] places {path}: {error}.") from error
+
+
+def feed_lights(now_ns: int, config: NodeConfig, feeds: FeedSockets, health: Health) -> list[FeedLight]:
+    """Return one light per configured feed."""
+    reports = health.values["trilat_reports_total"]
+    refused = health.values["trilat_refused_total"]
+    lights = []
+    for feed in config.feed:
+        state = feeds.states[feed.name]
+        age_s = (now_ns - state.last_t_ns) / NS if state.last_t_ns else None
+        light: LightState = (
+            "off" if age_s is None else "up" if age_s < FEED_LATE_S else "late" if age_s < 3 * FEED_LATE_S else "down"
+        )
+        lights.append(
+            FeedLight(
+                name=feed.name,
+                format=feed.format,
+                state=light,
+                last_report_ns=state.last_t_ns or None,
+                reports=int(reports.get((feed.name,), 0)),
+                refused={labels[1]: int(n) for labels, n in sorted(refused.items()) if labels[0] == feed.name},
+                note=state.problem[:200],
+            )
+        )
+    return lights
+
+
+def link_lights(now_ns: int, links: Sequence[LinkState]) -> list[LinkLight]:
+    """Return one light per partner and lane, of both ways together: the worse state, the outbound lag."""
+    by_place: dict[tuple[str, str], dict[str, LinkState]] = {}
+    for link in links:
+        by_place.setdefault((link.partner, link.lane), {})[link.direction] = link
+    lights = []
+    for both in by_place.values():
+        out, inward = both["out"], both["in"]
+        ages = [link.age_ns for link in (out, inward) if link.age_ns is not None]
+        order = ("up", "late", "refused", "down", "never")
+        worse = max(out.health, inward.health, key=order.index)
+        lights.append(
+            LinkLight(
+                nation=out.partner,
+                lane=out.lane,
+                state=LINK_STATES[worse],
+                last_heard_ns=now_ns - max(min(ages), 0) if ages else None,
+                last_receipt_ns=out.receipt_t_ns or None,
+                lag=out.lag_records,
+                epoch=out.cursor.epoch,
+                received=inward.cursor.sequence,
+                sent=out.cursor.sequence,
+                rejected=out.rejected,
+                note=(out.trouble or inward.trouble)[:200],
+            )
+        )
+    return lights
+
+
+def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
+    """Return what the page counts: refused reports, released and received records, rejected by reason."""
+    totals = {name: sum(health.values[name].values()) for name in ("trilat_refused_total", "trilat_released_total")}
+    told = {"refused": int(totals["trilat_refused_total"]), "released": int(totals["trilat_released_total"])}
+    told |= {f"partner:{reason}": n for reason, n in sorted(pipeline.rejected.items())}
+    told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
+    return told
+
+
+def count(health: Health, out: Output) -> None:
+    """Count what one step did."""
+    for source, n in out.reports.items():
+        health.add("trilat_reports_total", n, source)
+    for one in out.refused:
+        health.add("trilat_refused_total", one.count, one.source, one.reason)
+    for released in out.released:
+        health.add("trilat_released_total", 1, released.audience, released.lane)
+    for record in out.partners:
+        health.add("trilat_received_total", 1, record.origin, record.lane)
+    health.put("trilat_tracks", len(out.national.columns), "national")
+
+
+def measure(health: Health, feeds: FeedSockets, links: Sequence[LinkState], pages: int, waiting: int) -> None:
+    """Set the figures that are looked up rather than counted."""
+    health.put("trilat_pages", pages)
+    health.put("trilat_queue_inputs", waiting)
+    for name, state in feeds.states.items():
+        health.put("trilat_queue_dropped_total", state.dropped, name)
+    for link in links:
+        if link.direction == "in":
+            health.put("trilat_link_up", float(link.health == "up"), link.partner, link.lane)
+        else:
+            health.put("trilat_link_lag_records", link.lag_records, link.partner, link.lane)
+        for reason, n in link.rejected.items():
+            health.put("trilat_rejected_total", n, link.partner, reason)
