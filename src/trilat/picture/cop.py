@@ -36,6 +36,8 @@ NS_PER_S = 1_000_000_000
 # What records may look back before the node's start and still keep their own times.
 LOOK_BACK_MS = 3_600_000
 PROTOCOL = 1
+# The kinds of sensor that stand at a place.
+SITED = ("radar3d", "radar2d", "bearing")
 WATCH = View()
 
 
@@ -221,6 +223,7 @@ class Cop:
             "level_names": me.level_names,
             "center": {"lat_deg": me.lat_deg, "lon_deg": me.lon_deg, "zoom": me.zoom},
             "places": me.places,
+            "sites": [_site(sensor) for sensor in self.sensors if sensor.kind in SITED],
             "stale_s": self.settings.stale_s,
             "frame_ms": self.settings.frame_ms,
             "domains": DOMAINS,
@@ -314,6 +317,12 @@ class Cop:
     def events(self, view: str, since: int) -> list[tuple[int, bytes]] | None:
         """Return the numbered JSON events after `since`; None when the page needs the whole state instead."""
         return self._shown[view].board.since(since)
+
+
+def _site(sensor: Sensor) -> dict[str, Any]:
+    """Return what the map shows of one of the own nation's sensors: where it stands and how far it reaches."""
+    place = {"lat_deg": sensor.lat_deg, "lon_deg": sensor.lon_deg}
+    return {"id": sensor.id, "kind": sensor.kind, "range_m": sensor.range_max_m, **place}
 
 
 def _below(block: Block, level_max: int) -> Block:

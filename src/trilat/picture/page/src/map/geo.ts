@@ -1,0 +1,35 @@
+// Small geometry on the WGS-84 sphere of equal volume: good for drawing, not for measuring.
+export const EARTH_M = 6_371_000;
+const DEG = Math.PI / 180;
+
+/** The point reached from (lon, lat) along a bearing (degrees from north) after a distance. */
+export function along(lon: number, lat: number, bearingDeg: number, distanceM: number): [number, number] {
+  const d = distanceM / EARTH_M;
+  const b = bearingDeg * DEG;
+  const y = Math.asin(Math.sin(lat * DEG) * Math.cos(d) + Math.cos(lat * DEG) * Math.sin(d) * Math.cos(b));
+  const x = Math.atan2(Math.sin(b) * Math.sin(d) * Math.cos(lat * DEG), Math.cos(d) - Math.sin(lat * DEG) * Math.sin(y));
+  return [lon + x / DEG, y / DEG];
+}
+
+/** A closed ring: an ellipse by semi-axes and the bearing of the larger one. */
+export function ellipse(lon: number, lat: number, majorM: number, minorM: number, bearingDeg: number): [number, number][] {
+  const ring: [number, number][] = [];
+  for (let i = 0; i <= 72; i++) {
+    const a = (i / 72) * 2 * Math.PI;
+    const [x, y] = [majorM * Math.cos(a), minorM * Math.sin(a)];
+    ring.push(along(lon, lat, bearingDeg + Math.atan2(y, x) / DEG, Math.hypot(x, y)));
+  }
+  return ring;
+}
+
+/** Degrees and minutes, as on a chart: 33°12.4'N 129°45.0'E. */
+export function place(lat: number, lon: number): string {
+  return `${part(lat, 2, "N", "S")} ${part(lon, 3, "E", "W")}`;
+}
+
+function part(value: number, width: number, positive: string, negative: string): string {
+  const tenths = Math.round(Math.abs(value) * 600);
+  const degrees = String(Math.floor(tenths / 600)).padStart(width, "0");
+  const minutes = ((tenths % 600) / 10).toFixed(1).padStart(4, "0");
+  return `${degrees}°${minutes}'${value < 0 ? negative : positive}`;
+}

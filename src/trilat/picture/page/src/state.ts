@@ -1,0 +1,43 @@
+// What the panels read: small signals. Tracks live in `tracks`, outside the framework; `frameTick` says that they moved.
+import { computed, signal } from "@preact/signals";
+import type { Answer, Details, Hello, LogLine, Status, Warning } from "./protocol";
+import { Tracks } from "./tracks";
+
+export const LOG_LINES_MAX = 500;
+
+export const tracks = new Tracks();
+export const frameTick = signal(0);
+export const hello = signal<Hello | null>(null);
+export const status = signal<Status | null>(null);
+export const connected = signal(false);
+/** When (page clock, ms) anything last came from the node. */
+export const heardAt = signal(0);
+/** Node time minus page clock, ms: the page shows the node's time, live or replayed. */
+export const offsetMs = signal(0);
+/** The node's time now, ticking twice a second. */
+export const nowMs = signal(0);
+export const warnings = signal<Map<string, Warning>>(new Map());
+export const log = signal<LogLine[]>([]);
+export const answers = signal<Map<string, Answer>>(new Map());
+export const selectedId = signal(0);
+export const details = signal<Details | null>(null);
+export const dialog = signal<"" | "raise" | `retract:${string}`>("");
+export const toast = signal("");
+export const soundOn = signal(false);
+export const cursor = signal<[number, number] | null>(null);
+export const mapCentre = signal<[number, number]>([129.5, 33.5]);
+export const flyTo = signal<{ lon: number; lat: number; zoom?: number } | null>(null);
+
+export const openWarnings = computed(() =>
+  [...warnings.value.values()].filter((w) => w.open).sort((a, b) => a.first_t_ms - b.first_t_ms),
+);
+export const exercising = computed(() => (hello.value?.mode.kind ?? "live") !== "live");
+
+/** Whether this nation has acknowledged the newest version of a warning. */
+export function acknowledgedHere(warning: Warning): boolean {
+  const nation = hello.value?.nation;
+  return warning.acknowledgements.some((a) => a.nation === nation && a.kind !== "seen" && a.version >= warning.version);
+}
+
+export const STALE_AFTER_MS = 4000;
+export const disconnected = signal(false);

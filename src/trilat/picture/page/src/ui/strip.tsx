@@ -1,0 +1,132 @@
+// The warning strip: one row per open warning, under the banner. Filters do not reach it and nothing dismisses it but its end.
+import { useEffect, useRef } from "preact/hooks";
+import * as s from "../state";
+import type { Warning } from "../protocol";
+import { perform } from "../wire";
+import { t } from "./strings";
+import { span, utc } from "./words";
+
+const BEEP_EVERY_MS = 4000;
+
+/** One column per nation that has the warning: who acknowledged what, how long after it came. */
+function Acks({ warning }: { warning: Warning }) {
+  return (
+    <div class="acks">
+      {warning.audience.map((nation) => {
+        const best = warning.acknowledgements
+          .filter((ack) => ack.nation === nation)
+          .sort((a, b) => b.version - a.version || (a.kind < b.kind ? -1 : 1))[0];
+        const current = best !== undefined && best.version >= warning.version;
+        const title = best ? `${best.kind} v${best.version} ${utc(best.t_ms)} ${best.by} (${best.station})` : t("notYet");
+        return (
+          <span key={nation} class={`ack ${best ? (current ? "yes" : "older") : "no"}`} title={title} data-nation={nation}>
+            <b>{nation}</b> {best ? `✓ ${span(best.t_ms - warning.first_t_ms)}${current ? "" : ` v${best.version}`}` : "–"}
+          </span>
+        );
+      })}
+    </div>
+  );
+}
+
+function Row({ warning }: { warning: Warning }) {
+  const now = s.nowMs.value;
+  const seen = s.acknowledgedHere(warning);
+  const area = warning.areas[0];
+  const acknowledge = () =>
+    perform({
+      act: "acknowledge",
+      originator: warning.originator,
+      warning_id: warning.id,
+      version: warning.version,
+      kind: "acknowledged",
+    });
+  return (
+    <li class={`warning ${seen ? "seen" : "new"}`} data-testid="warning" data-key={warning.key}>
+      <span class="state">{warning.state}</span>
+      <span class="from">{warning.nations.join("+")}</span>
+      <div class="what">
+        <b>
+          {warning.exercise.startsWith("LIVE") ? "" : <em>EXERCISE</em>} {warning.headline.replace(/^EXERCISE\s+/, "")}
+        </b>
+        <small>
+          {warning.kind} · v{warning.version} · {warning.label}
+          {warning.areas.length > 0 && ` · ${warning.areas.map((a) => a.name).join(", ")}`}
+        </small>
+      </div>
+      <div class="times">
+        <b>T+{span(now - (warning.event_t_ms ?? warning.first_t_ms))}</b>
+        <small>
+          {t("ends")} {span(warning.expires_ms - now)}
+        </small>
+      </div>
+      <div class="sure">
+        <b>{warning.confidence === null ? "—" : `${Math.round(warning.confidence * 100)} %`}</b>
+        <small>{t("confidence")}</small>
+      </div>
+      <Acks warning={warning} />
+      <div class="acts">
+        {area && (
+          <button type="button" class="quiet" onClick={() => (s.flyTo.value = { lon: area.lon_deg, lat: area.lat_deg })}>
+            {t("locate")}
+          </button>
+        )}
+        {warning.mine && (
+          <button type="button" class="quiet" data-testid="retract" onClick={() => (s.dialog.value = `retract:${warning.key}`)}>
+            {t("retract")}
+          </button>
+        )}
+        <button type="button" class="ackbutton" data-testid="ack" disabled={seen} onClick={acknowledge}>
+          {seen ? t("acknowledged") : t("acknowledge")}
+        </button>
+      </div>
+    </li>
+  );
+}
+
+function beep(context: AudioContext): void {
+  for (const [start, pitch] of [[0, 880], [0.22, 660]] as const) {
+    const tone = context.createOscillator();
+    const volume = context.createGain();
+    tone.frequency.value = pitch;
+    volume.gain.value = 0.12;
+    tone.connect(volume).connect(context.destination);
+    tone.start(context.currentTime + start);
+    tone.stop(context.currentTime + start + 0.18);
+  }
+}
+
+/** Sounds while a warning is not acknowledged here, and says new ones to screen readers. */
+function Announcer() {
+  const context = useRef<AudioContext | null>(null);
+  const waiting = s.openWarnings.value.filter((warning) => !s.acknowledgedHere(warning));
+  const ringing = s.soundOn.value && waiting.length > 0;
+  useEffect(() => {
+    if (!ringing) return;
+    context.current ??= new AudioContext();
+    const sound = context.current;
+    beep(sound);
+    const timer = setInterval(() => beep(sound), BEEP_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [ringing]);
+  return (
+    <div class="said" aria-live="assertive" role="alert">
+      {waiting.map((warning) => `${warning.exercise}. ${warning.state}. ${warning.headline}`).join(". ")}
+    </div>
+  );
+}
+
+export function Strip() {
+  const open = s.openWarnings.value;
+  return (
+    <section class={`strip ${open.length ? "some" : "none"}`} aria-label={t("warningsWord")}>
+      <Announcer />
+      {open.length > 0 && (
+        <ul>
+          {open.map((warning) => (
+            <Row key={warning.key} warning={warning} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
