@@ -148,7 +148,7 @@ def fault_of(label: Label) -> str:
         return "a list of the label holds what can not stand in a label"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32_768)
 def _fault_of(label: Label) -> str:
     fault = (
         _fault_of_scalars(label)
