@@ -21,7 +21,6 @@ Array = np.ndarray[Any, Any]
 TODS_PER_DAY = 86_400 * 128
 # A radar's instrumented range is configured roundly; a plot this much beyond it is not its own.
 RANGE_SLACK = 1.25
-BLOCK_OCTETS_MAX = 65_535
 KINDS: dict[int, tuple[str, ...]] = {
     21: ("fixes",),
     34: ("radar2d", "radar3d"),
@@ -110,9 +109,9 @@ class AsterixDecoder(Decoder):
         return Decoded((), self._refusals.take(received_t_ns))
 
     def _joined(self, data: bytes) -> bytes:
-        """Return data with the kept beginning of a block before it, unless data is whole by itself."""
+        """Return data with the kept beginning of a block before it, unless data is whole blocks by itself."""
         rest, self._rest = self._rest, b""
-        if _is_whole(data):
+        if data and _is_whole(data):
             self._rest = rest
             self._drop_rest()
             return data
@@ -153,7 +152,7 @@ class AsterixDecoder(Decoder):
         t_ns, offset_ns = absolute_t_ns(made.tods, received)
         made.columns["t_ns"] = t_ns
         if made.dropped:
-            self._refusals.add("value-implausible", count=made.dropped, detail="heights left out of reports that were kept")
+            self._refusals.add("height-implausible", count=made.dropped)
         refuse = self._refuse(items, made, index, offset_ns)
         index[refuse] = -1
         batches = []

@@ -47,6 +47,8 @@ def encode_cat048(
     """
     table = layout(48, edition)
     n = len(columns)
+    if n == 0:
+        return []
     flags = columns["flags"]
     everyone = np.ones(n, np.bool_)
     squawks = columns["mode_3a"] >= 0
@@ -93,6 +95,8 @@ def encode_cat034_marks(
     Source: EUROCONTROL-SPEC-0149-2b.
     """
     table = layout(34, edition)
+    if not len(t_ns):
+        return []
     times = np.asarray(t_ns, np.int64)
     sector = np.round(np.asarray(azimuth_rad, np.float64) / (2 * np.pi) * 256).astype(np.int64) & 0xFF
     north = sector == 0
@@ -190,7 +194,7 @@ def _blocks(table: Layout, pieces: list[_Piece], n: int) -> list[bytes]:
     sizes = np.array([here * octets.shape[1] for here, octets in parts]).sum(axis=0)
     ends = np.cumsum(sizes)
     at = ends - sizes
-    out = np.empty(int(ends[-1]) if n else 0, np.uint8)
+    out = np.empty(int(ends[-1]), np.uint8)
     for here, octets in parts:
         width = octets.shape[1]
         out[at[here][:, None] + np.arange(width)] = octets[here]
