@@ -28,10 +28,12 @@ STARRED = {
     "trilat.picture.web": "the page's server",
     "trilat.store.sqlite": "the database",
 }
-# These read files that an operator names, once, at the start; they touch nothing else of the outside.
+# These read (or make) files that an operator names, once, at the start; they touch nothing else of the outside.
 FILE_READERS = {
     "trilat.node.config": "the configuration",
     "trilat.node.setup": "agreements",
+    "trilat.node.show": "places to draw",
+    "trilat.exercise.provision": "makes the folders, keys and configurations of an exercise's nodes",
     "trilat.exercise.scenario": "scenarios",
 }
 FILE_CALLS = {

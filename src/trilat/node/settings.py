@@ -77,7 +77,7 @@ class PageSettings(_Settings, frozen=True, kw_only=True):
     host: Host = "127.0.0.1"  # where the page is served
     port: Port = 8080  # 0 = one that is free
     frame_ms: Milliseconds = 200  # how often the picture moves
-    places: Path | None = None  # GeoJSON of places to draw beside the shipped map
+    places: Path | None = None  # a JSON file of places to draw on the map
     origins: tuple[str, ...] = ()  # other addresses under which the page may be opened
 
 
