@@ -15,6 +15,7 @@ from trilat.exchange import keyfiles, keys
 from trilat.exchange.nats import NatsTransport
 from trilat.exchange.natsconf import Subjects
 from trilat.exchange.server import NatsServer
+from trilat.exchange.transport import LinkDown
 from trilat.node.clock import now_ns
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
@@ -48,6 +49,15 @@ class TestNode:
         """Answer with the question's own payload."""
         self.asked.append(envelope)
         return question(envelope.audience, envelope.sender, envelope.lane, envelope.sequence, envelope.payload)
+
+    async def ask(self, envelope: Envelope) -> Envelope:
+        """Ask until there is an answer, as the exchange does: a link may fall once while a server takes over a configuration."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    return await self.transport.request(envelope, 5)
+                except LinkDown:
+                    await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
         """Stop the transport, then the server."""

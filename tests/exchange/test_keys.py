@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -121,6 +121,7 @@ def test_invite_survives_mail() -> None:
 
 
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
+@example(place=4320, bit=1)
 def test_any_flipped_bit_of_an_invite_is_noticed(place: int, bit: int) -> None:
     """No bit of an invite can be changed: it is damaged, or its fingerprint is another."""
     raw = bytearray(k.seal_invite(invite(), SEED))

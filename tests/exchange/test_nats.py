@@ -16,7 +16,7 @@ async def test_request_gets_its_reply_on_every_lane(tmp_path: Path) -> None:
     async with running(tmp_path) as nodes:
         for number, lane in enumerate(("flash", "state", "history")):
             sent = question("JPN", "USA", lane, number, payload=bytes(200_000))
-            reply = await nodes["JPN"].transport.request(sent, 20)
+            reply = await nodes["JPN"].ask(sent)
             assert reply == question("USA", "JPN", lane, number, payload=bytes(200_000))
         assert [each.lane for each in nodes["USA"].asked] == ["flash", "state", "history"]
 
@@ -24,7 +24,7 @@ async def test_request_gets_its_reply_on_every_lane(tmp_path: Path) -> None:
 async def test_wake_reaches_the_partner(tmp_path: Path) -> None:
     """A wake published by the exporter is heard by its audience, from its own server only."""
     async with running(tmp_path) as nodes:
-        await nodes["JPN"].transport.request(question("JPN", "USA"), 20)
+        await nodes["JPN"].ask(question("JPN", "USA"))
         sent = question("USA", "JPN")
 
         async def woken() -> bool:
@@ -40,7 +40,7 @@ async def test_killed_server_comes_back_on_its_port_and_serves(tmp_path: Path) -
     """When the server process is killed it is started again on the same port and both ends go on by themselves."""
     async with running(tmp_path) as nodes:
         usa, jpn = nodes["USA"], nodes["JPN"]
-        await jpn.transport.request(question("JPN", "USA"), 20)
+        await jpn.ask(question("JPN", "USA"))
         port, killed = usa.server.port, usa.server.pid
         assert killed is not None
         os.kill(killed, signal.SIGKILL)

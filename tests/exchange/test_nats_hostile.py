@@ -32,7 +32,7 @@ async def overheard(spy: TestNode, at: TestNode, victim: TestNode) -> tuple[int,
             await client.subscribe(subject, cb=hear)
         await client.flush()
         for number in range(3):
-            await victim.transport.request(question("KOR", "USA", "state", number), 20)
+            await victim.ask(question("KOR", "USA", "state", number))
         await client.flush()
     return len(heard), errors
 
@@ -44,7 +44,7 @@ async def test_spy_hears_nothing(tmp_path: Path) -> None:
         assert heard == 0
         assert sum("permissions violation" in error.lower() for error in errors) == len(FORBIDDEN)
         await until(lambda: nodes["USA"].server.refusals().get("nats-permission", 0) >= len(FORBIDDEN), "refusals are counted")
-        reply = await nodes["JPN"].transport.request(question("JPN", "USA"), 20)
+        reply = await nodes["JPN"].ask(question("JPN", "USA"))
         assert reply.sender == "USA"
 
 
@@ -91,7 +91,7 @@ async def test_what_is_no_envelope_or_not_the_askers_own_is_counted(tmp_path: Pa
     """On its own subject, a partner's garbage, its questions in another's name and foreign reply places are refused by name."""
     async with running(tmp_path, NATIONS) as nodes:
         usa, errors = nodes["USA"], []
-        await nodes["JPN"].transport.request(question("JPN", "USA"), 20)
+        await nodes["JPN"].ask(question("JPN", "USA"))
         usa.asked.clear()
         at = Subjects(MODE, "JPN").pull_on("flash")
         async with raw_client(nodes["JPN"], usa, errors) as client:
@@ -122,7 +122,7 @@ async def test_parked_requests_are_bounded(tmp_path: Path) -> None:
         async def park(_: object) -> None:
             await asyncio.Event().wait()
 
-        await nodes["JPN"].transport.request(question("JPN", "USA"), 20)
+        await nodes["JPN"].ask(question("JPN", "USA"))
         await usa.transport.serve(park)  # type: ignore[arg-type]
         async with raw_client(nodes["JPN"], usa, []) as client:
             for number in range(PARKED_MAX + more):
@@ -143,14 +143,14 @@ async def test_oversized_payload_is_cut(tmp_path: Path) -> None:
             await until(lambda: client.is_closed, "the server closes it")
         await until(lambda: usa.server.refusals().get("nats-oversize") == 1, "it is counted")
         assert usa.asked == []
-        await nodes["JPN"].transport.request(question("JPN", "USA"), 20)
+        await nodes["JPN"].ask(question("JPN", "USA"))
 
 
 async def test_floods_harm_nobody_else(tmp_path: Path) -> None:
     """Silent connections, and more signed-in ones than an account may have, leave another partner's exchange as it was."""
     async with running(tmp_path, NATIONS) as nodes:
         usa = nodes["USA"]
-        await nodes["KOR"].transport.request(question("KOR", "USA"), 20)
+        await nodes["KOR"].ask(question("KOR", "USA"))
         silent = [await asyncio.open_connection("127.0.0.1", usa.server.port) for _ in range(100)]
         spies = [raw_client(nodes["JPN"], usa, []) for _ in range(ACCOUNT_CONNECTIONS_MAX)]
         opened, refused = 0, 0
@@ -160,7 +160,7 @@ async def test_floods_harm_nobody_else(tmp_path: Path) -> None:
                 opened += 1
             except (nats.errors.Error, OSError):
                 refused += 1
-        reply = await nodes["KOR"].transport.request(question("KOR", "USA", sequence=2), 20)
+        reply = await nodes["KOR"].ask(question("KOR", "USA", sequence=2))
         assert reply.sequence == 2
         assert refused > 0
         await until(lambda: usa.server.refusals().get("nats-limit", 0) >= refused, "refusals are counted")

@@ -71,7 +71,7 @@ async def test_revoking_cuts_a_client_that_does_not_read(tmp_path: Path) -> None
     """A partner's client that stopped reading, with megabytes waiting for it, is gone like any other."""
     async with running(tmp_path, NATIONS) as nodes:
         usa = nodes["USA"]
-        await nodes["KOR"].transport.request(question("KOR", "USA"), 20)
+        await nodes["KOR"].ask(question("KOR", "USA"))
         async with raw_client(nodes["KOR"], usa, []) as client:
 
             async def nothing(_: object) -> None:
@@ -96,13 +96,13 @@ async def test_revoked_partner_comes_back_only_by_a_new_pin(tmp_path: Path) -> N
     """After a revocation the partner is refused; when it is pinned again its exchange goes on without a restart."""
     async with running(tmp_path) as nodes:
         usa, jpn = nodes["USA"], nodes["JPN"]
-        await jpn.transport.request(question("JPN", "USA"), 20)
+        await jpn.ask(question("JPN", "USA"))
         await usa.transport.revoke("JPN")
         with pytest.raises(LinkDown) as caught:
             await jpn.transport.request(question("JPN", "USA"), 1.5)
         assert caught.value.name == "link-refused"
         await usa.transport.set_partners(usa.pins.values())
-        reply = await jpn.transport.request(question("JPN", "USA", sequence=3), 20)
+        reply = await jpn.ask(question("JPN", "USA", sequence=3))
         assert reply.sequence == 3
 
 
@@ -114,12 +114,12 @@ async def test_rotated_nkey_is_taken_without_a_gap_in_trust(tmp_path: Path) -> N
         pins = list(jpn.pins.values())
         await jpn.transport.set_partners([])
         await jpn.transport.set_partners(pins)
-        assert (await jpn.transport.request(question("JPN", "USA"), 20)).sender == "USA"
+        assert (await jpn.ask(question("JPN", "USA"))).sender == "USA"
         raw = keyfiles.make_invite(jpn.made.keys, "USA", ["127.0.0.1:1"], now_ns())
         _, pin = keyfiles.accept_invite(usa.made.keys, raw, None, now_ns())
         assert len(pin.nats_users) == 2
         await usa.transport.set_partners([pin])
-        assert (await jpn.transport.request(question("JPN", "USA", sequence=2), 20)).sequence == 2
+        assert (await jpn.ask(question("JPN", "USA", sequence=2))).sequence == 2
 
 
 async def test_revoked_pin_file_is_seen(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -176,7 +176,7 @@ def ca_certificate(seed: bytes, nation: str, use: str, now_ns: int) -> str:
 
 def leaf_certificate(ca_pem: str, ca_seed: bytes, public: bytes, name: str, role: Role, now_ns: int) -> str:
     """Return the PEM of a server ("node") or client certificate for one DNS name, signed by the nation's root."""
-    ca = x509.load_pem_x509_certificate(ca_pem.encode())
+    ca = read_certificate(ca_pem)
     key = Ed25519PrivateKey.from_private_bytes(ca_seed)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if role == "node" else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -195,10 +195,7 @@ def check_certificate(pem: str, ca_pem: str, name: str, now_ns: int) -> None:
     Raises ExchangeError: certificate-damaged, certificate-untrusted, certificate-name, certificate-expired,
     certificate-not-yet-valid.
     """
-    try:
-        leaf, ca = (x509.load_pem_x509_certificate(text.encode()) for text in (pem, ca_pem))
-    except ValueError as error:
-        raise ExchangeError("certificate-damaged", f"{error}.") from error
+    leaf, ca = read_certificate(pem), read_certificate(ca_pem)
     try:
         leaf.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature) as error:
@@ -208,6 +205,23 @@ def check_certificate(pem: str, ca_pem: str, name: str, now_ns: int) -> None:
         raise ExchangeError("certificate-name", f"It says {', '.join(names)}, expected {name}.")
     for certificate in (leaf, ca):
         check_dates(certificate, now_ns)
+
+
+def read_certificate(pem: str) -> x509.Certificate:
+    """Return the certificate in PEM; raises ExchangeError certificate-damaged, whatever is wrong with it."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        # These are read lazily by the library; what cannot be read is found here, not later.
+        _ = certificate.subject, certificate.extensions, certificate.public_key()
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise ExchangeError("certificate-damaged", f"{error}.") from error
+    return certificate
 
 
 def check_dates(certificate: x509.Certificate, now_ns: int) -> None:
@@ -227,7 +241,7 @@ def check_dates(certificate: x509.Certificate, now_ns: int) -> None:
 
 def days_left(pem: str, now_ns: int) -> float:
     """Return for how many days a certificate is still valid (negative: since when it is not)."""
-    return (x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc - _utc(now_ns)) / timedelta(days=1)
+    return (read_certificate(pem).not_valid_after_utc - _utc(now_ns)) / timedelta(days=1)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, public: Ed25519PublicKey, now_ns: int, days: int) -> x509.CertificateBuilder:
@@ -262,7 +276,8 @@ def _name(nation: str, common: str) -> x509.Name:
 
 
 def _common_name(certificate: x509.Certificate) -> str:
-    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else "a certificate without a name"
 
 
 def _pem(certificate: x509.Certificate) -> str:
@@ -317,15 +332,16 @@ def open_invite(raw: bytes) -> Invite:
     """
     try:
         invite = msgspec.msgpack.decode(raw[64:], type=Invite)
-        ca = x509.load_pem_x509_certificate(invite.ca_certificate.encode())
+        ca = read_certificate(invite.ca_certificate)
         public = ca.public_key()
         if not isinstance(public, Ed25519PublicKey):
             raise TypeError(f"a key of type {type(public).__name__}")  # noqa: TRY301 - joins the library's own refusals
         public.verify(raw[:64], _CONTEXT + raw[64:])
         ca.verify_directly_issued_by(ca)
-    except (msgspec.DecodeError, ValueError, TypeError, InvalidSignature) as error:
-        raise ExchangeError("invite-damaged", f"{error}." if str(error) else "Its signature does not fit.") from error
-    if ca.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value != invite.nation:
+    except (msgspec.DecodeError, ValueError, TypeError, InvalidSignature, ExchangeError) as error:
+        why = getattr(error, "detail", str(error)) or "Its signature does not fit."
+        raise ExchangeError("invite-damaged", why) from error
+    if [each.value for each in ca.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] != [invite.nation]:
         raise ExchangeError("invite-damaged", f"The root belongs to another nation than {invite.nation}.")
     return invite
 
@@ -341,7 +357,7 @@ def accept(invite: Invite, raw: bytes, own: Identity, pinned: PartnerFile | None
         raise ExchangeError("invite-for-another", f"It is from {invite.nation} for {invite.audience}; this node is {own.nation}.")
     if invite.use != own.use:
         raise ExchangeError("mode-mismatch", f"The invite is for {invite.use} use, these keys for {own.use} use.")
-    check_dates(x509.load_pem_x509_certificate(invite.ca_certificate.encode()), now_ns)
+    check_dates(read_certificate(invite.ca_certificate), now_ns)
     if said is not None and not same_fingerprint(said, fingerprint(raw)):
         raise ExchangeError("invite-fingerprint", f"Heard {said!r}, the file has {fingerprint(raw)!r}.")
     if said is None and (pinned is None or pinned.revoked_ns is not None or pinned.ca_certificate != invite.ca_certificate):

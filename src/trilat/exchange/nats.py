@@ -96,16 +96,17 @@ class _Line:
                 self.client, self.fault = client, None
                 self.up.set()
                 await self.down.wait()
-                self.fault = ExchangeError("link-closed", f"{self.name[0]} {self.name[1]}.")
+                self.fault = ExchangeError("link-down", f"{self.name[0]} {self.name[1]}.")
             except ExchangeError as error:
                 self.fault = error
-            except (nats.errors.Error, OSError, TimeoutError) as error:
+            except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
                 self.fault = explain(error, self.name[0], self.urls[self.dials % len(self.urls)])
             finally:
                 self.up.clear()
                 self.down.set()
                 self.client = None
-                with suppress(nats.errors.Error, OSError):
+                # nats-py asserts that a client which is closed was connected.
+                with suppress(nats.errors.Error, OSError, AssertionError):
                     await client.close()
             self.dials += 1
             with suppress(TimeoutError):
@@ -224,11 +225,11 @@ class NatsTransport:
         """Carry a request to the node of `envelope.audience` and return its reply.
 
         Waits out a line that is down and a server without listener, within timeout_s. Raises LinkDown link-timeout,
-        link-refused or link-closed; Rejected when the reply is no envelope.
+        link-refused or link-down; Rejected when the reply is no envelope.
         """
         line = self._lines.get((envelope.audience, envelope.lane, "import"))
         if line is None:
-            raise LinkDown("link-closed", f"{envelope.audience} is not a partner.")
+            raise LinkDown("link-down", f"{envelope.audience} is not a partner.")
         subject = Subjects(self.mode, self.nation).pull_on(envelope.lane)
         data = pack(envelope)
         try:
@@ -261,7 +262,6 @@ class NatsTransport:
         """Stop serving and close every connection; the server is its owner's to stop."""
         await asyncio.gather(*(self._hang_up(nation) for nation in {name[0] for name in self._lines}))
         self._pins = {}
-        logging.getLogger("asyncio").removeFilter(_no_eof_note)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -269,16 +269,16 @@ class NatsTransport:
         """Return the reply's bytes, or raise LinkDown as soon as the line goes down."""
         client = line.client
         if client is None:
-            raise LinkDown("link-closed", f"{line.name[0]} {line.name[1]}.")
+            raise LinkDown("link-down", f"{line.name[0]} {line.name[1]}.")
         asking = asyncio.ensure_future(client.request(subject, data, timeout=timeout_s))
         falling = asyncio.ensure_future(line.down.wait())
         try:
             await asyncio.wait({asking, falling}, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 return asking.result().data
-            raise LinkDown("link-closed", f"{line.name[0]} {line.name[1]}.")
+            raise LinkDown("link-down", f"{line.name[0]} {line.name[1]}.")
         except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
-            raise LinkDown("link-closed", f"{line.name[0]} {line.name[1]}: {error}.") from None
+            raise LinkDown("link-down", f"{line.name[0]} {line.name[1]}: {error}.") from None
         except nats.errors.TimeoutError:
             raise TimeoutError from None
         finally:

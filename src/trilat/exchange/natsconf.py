@@ -139,7 +139,7 @@ def explain(error: BaseException, partner: str, url: str) -> ExchangeError:
         return ExchangeError("link-refused", f"{where}: {text}.")
     if isinstance(error, TimeoutError):
         return ExchangeError("link-timeout", f"{where}.")
-    return ExchangeError("link-closed", f"{where}: {text}.")
+    return ExchangeError("link-down", f"{where}: {text}.")
 
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).
