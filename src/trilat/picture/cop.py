@@ -36,6 +36,7 @@ NS_PER_S = 1_000_000_000
 # What records may look back before the node's start and still keep their own times.
 LOOK_BACK_MS = 3_600_000
 PROTOCOL = 1
+RATE_OVER_NS = 5 * NS_PER_S
 # The kinds of sensor that stand at a place.
 SITED = ("radar3d", "radar2d", "bearing")
 WATCH = View()
@@ -84,6 +85,7 @@ class Cop:
         self._feeds: tuple[FeedLight, ...] = ()
         self._links: tuple[LinkLight, ...] = ()
         self._counters: Mapping[str, int] = {}
+        self._rates: dict[str, tuple[int, int, float]] = {}
         self._next_frame_ns = 0
 
     def _new_board(self) -> Board:
@@ -130,7 +132,7 @@ class Cop:
             before = {light.name: light.state for light in self._feeds}
             for feed in given.feeds:
                 self._note_light(now_ns, f"Feed {feed.name}", before.get(feed.name), feed.state)
-            self._feeds = tuple(given.feeds)
+            self._feeds = tuple(self._with_rate(now_ns, feed) for feed in given.feeds)
         if given.links is not None:
             was = {(light.nation, light.lane): light.state for light in self._links}
             for link in given.links:
@@ -138,6 +140,14 @@ class Cop:
             self._links = tuple(given.links)
         if given.counters is not None:
             self._counters = dict(given.counters)
+
+    def _with_rate(self, now_ns: int, feed: FeedLight) -> FeedLight:
+        """Give a feed without a rate the one of its count over the last seconds."""
+        t_ns, reports, rate = self._rates.get(feed.name, (now_ns, feed.reports, 0.0))
+        if feed.name not in self._rates or now_ns - t_ns >= RATE_OVER_NS:
+            rate = max(feed.reports - reports, 0) * NS_PER_S / max(now_ns - t_ns, RATE_OVER_NS)
+            self._rates[feed.name] = (now_ns, feed.reports, rate)
+        return feed if feed.reports_per_s else msgspec.structs.replace(feed, reports_per_s=rate)
 
     def _note_light(self, now_ns: int, what: str, before: str | None, state: str) -> None:
         if before is not None and before != state:

@@ -249,14 +249,15 @@ class Hub:
             await self._text(page, msgspec.json.encode(told or gone))
 
     async def _text(self, page: _Page, raw: bytes) -> None:
-        async with asyncio.timeout(self.settings.send_timeout_s):
-            await page.socket.send_text(raw.decode())
-        self.counts["bytes_sent"] += len(raw)
+        await self._deliver(page.socket.send_text(raw.decode()), len(raw))
 
     async def _bytes(self, page: _Page, raw: bytes) -> None:
+        await self._deliver(page.socket.send_bytes(raw), len(raw))
+
+    async def _deliver(self, sending: Awaitable[None], size: int) -> None:
         async with asyncio.timeout(self.settings.send_timeout_s):
-            await page.socket.send_bytes(raw)
-        self.counts["bytes_sent"] += len(raw)
+            await sending
+        self.counts["bytes_sent"] += size
 
 
 def _refused(act: acts.Act, reason: str, text: str) -> dict[str, Any]:
@@ -400,10 +401,3 @@ async def serving(app: ASGIApp, host: str, port: int, settings: WebSettings | No
     finally:
         server.should_exit = True
         await task
-
-
-async def serve(app: ASGIApp, host: str, port: int, on_bound: Callable[[int], None], settings: WebSettings | None = None) -> None:
-    """Serve the application until cancelled; `on_bound` is told the port. OSError when it is taken."""
-    async with serving(app, host, port, settings) as bound:
-        on_bound(bound)
-        await asyncio.Event().wait()
