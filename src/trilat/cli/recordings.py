@@ -127,7 +127,7 @@ def format_of(path: Path, name: str) -> str:
 
 
 def preset_of(head: bytes) -> str:
-    """Return the preset whose time column stands in a table's head, "" for none (an object of columns shows no more in its head)."""
+    """Return the preset whose time column stands in a table's head, "" for none (an object of columns shows no more)."""
     from trilat.feeds.fix_table import PRESETS
 
     for name, table in PRESETS.items():

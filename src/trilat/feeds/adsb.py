@@ -33,7 +33,6 @@ GEOMETRY_NS = 120 * SECOND_NS
 RELAYED = ("ADSB_ES_NT", "ADSB_ES_NT_ALT", "TISB_ADSB_RELAY")
 # Addresses that are not ICAO's get a key beyond 24 bits and are not reported as `address`.
 ANONYMOUS_KEY = 1 << 24
-_LENGTHS = (14, 28)  # hexadecimal digits of short and long frames
 
 _PARITY = [0] * 256
 for _byte in range(256):
@@ -59,6 +58,11 @@ def squawk_of(identity: int) -> int:
     c = bit[4] << 2 | bit[2] << 1 | bit[0]
     d = bit[12] << 2 | bit[10] << 1 | bit[8]
     return a << 9 | b << 6 | c << 3 | d
+
+
+def is_squitter(frame: bytes) -> bool:
+    """Tell whether a frame is an extended squitter: downlink format 17 or 18, 112 bits."""
+    return len(frame) == 14 and frame[0] >> 3 in (17, 18)
 
 
 def read_frames(frames: list[str]) -> list[dict[str, Any] | None]:
@@ -98,21 +102,19 @@ class AdsbReader:
 
     def read(self, timed: Sequence[tuple[int, bytes]], rows: FixRows, refusals: Refusals) -> None:
         """Read (t_ns, frame) pairs in order; the fixes go to `rows`, what gives none is counted."""
-        squitters: list[tuple[int, bytes]] = []
+        squitters = [frame.hex() for _, frame in timed if is_squitter(frame)]
+        fields = iter(read_frames(squitters) if squitters else ())
         for t_ns, frame in timed:
+            if is_squitter(frame):
+                self._squitter(t_ns, frame, next(fields), rows, refusals)
+                continue
             kind = frame[0] >> 3 if frame else -1
-            if kind in (17, 18) and len(frame) == 14:
-                squitters.append((t_ns, frame))
-            elif kind in (5, 21) and len(frame) == (7 if kind == 5 else 14):
+            if kind in (5, 21) and len(frame) == (7 if kind == 5 else 14):
                 self._identity(frame, refusals)
             elif kind in (0, 4, 11, 16, 20, 24) or kind > 24:
                 refusals.add("type-unsupported", length=len(frame), detail=f"Mode S downlink format {kind}")
             else:
                 refusals.add("syntax-bad", length=len(frame), detail=f"Mode S downlink format {kind} of {len(frame)} bytes")
-        if not squitters:
-            return
-        for (t_ns, frame), fields in zip(squitters, read_frames([f.hex() for _, f in squitters]), strict=True):
-            self._squitter(t_ns, frame, fields, rows, refusals)
         if self._aircraft.evicted:
             refusals.add("memory-full", count=self._aircraft.evicted)
             self._aircraft.evicted = 0
@@ -134,6 +136,8 @@ class AdsbReader:
         if reader is None:
             refusals.add("type-unsupported", length=len(frame), detail=f"extended squitter {fields['bds']}")
             return
+        if fields["bds"] == "09" and frame[10] & 0x7F == 1:
+            fields["geo_minus_baro"] = 0  # rs1090 0.7 reads "no difference" (1) as "not known" (0), DO-260B 2.2.3.2.6.1.15
         reader(t_ns, key, self._aircraft.hear(key), fields, rows, refusals)
 
     def _airborne(

@@ -1,7 +1,8 @@
 """AIS: pyais reads the payloads, we check what goes in, repair what it gets wrong, and make fixes. ITU-R M.1371-5 (2014).
 
 Repaired (measured against gpsd's expected output): type 17 positions are minutes, not degrees; the name extension of type 21 is
-not joined; the two parts of type 24 are left apart; empty and short payloads raise or give messages without values.
+not joined; the two parts of type 24 are left apart; texts go on behind their end; codes it does not know become 0; empty and
+short payloads raise or give messages without values.
 AIS has no bit that marks simulated traffic: the mode of the source stands for all of it.
 """
 
@@ -19,6 +20,13 @@ VESSELS_MAX = 20_000
 # Types that give a position, static data, or both, and the shortest payload in bits (ITU-R M.1371-5 annex 8; type 5 is
 # sent with its last bits missing by real equipment, type 24 part A with 160).
 BITS_MIN = {1: 168, 2: 168, 3: 168, 5: 420, 18: 168, 19: 312, 21: 272, 24: 160, 27: 96}
+# Codes that pyais makes 0 when it does not know them: first bit and width (ITU-R M.1371-5, tables 52, 67, 74, 78).
+CODES = {
+    5: (("ship_type", 232, 8), ("epfd", 270, 4)),
+    19: (("ship_type", 263, 8), ("epfd", 301, 4)),
+    21: (("aid_type", 38, 5), ("epfd", 249, 4)),
+    24: (("ship_type", 40, 8),),
+}
 # 95 % radius of a position said to be better than 10 m, and of one said to be worse: an autonomous GNSS receiver (IMO
 # resolution A.1046(27) asks for 100 m at sea; receivers since 2000 keep within 30 m).
 ACCURATE_95_M = 10.0
@@ -47,10 +55,20 @@ def read_message(parts: Parts) -> dict[str, Any] | None:
     kind = fields["msg_type"]
     if parts.bits < BITS_MIN.get(kind, 0) or fields.get("mmsi") is None:
         return None
+    for name, value in fields.items():
+        if isinstance(value, str) and "@" in value:
+            fields[name] = value.partition("@")[
+                0
+            ].rstrip()  # "@" ends a text (ITU-R M.1371-5, table 47); pyais keeps what follows
+    for name, first, width in CODES.get(kind, ()):
+        if name in fields:
+            fields[name] = _bits(parts, first, width)
     if kind == 17:
         fields["lon"], fields["lat"] = fields["lon"] / 60, fields["lat"] / 60
     elif kind == 21:
-        fields["name"] = (fields.get("name") or "") + (fields.pop("name_ext", "") or "")
+        # The extension goes on only where the name is full: a name's last character is "@" (0) when it ends before.
+        extension = fields.pop("name_ext", None) or ""
+        fields["name"] = (fields.get("name") or "") + (extension if _bits(parts, 157, 6) else "")
     return fields
 
 
@@ -176,6 +194,15 @@ def report_time(heard_t_ns: int, second: int | None) -> int:
         return heard_t_ns
     offset_ns = (second * SECOND_NS - heard_t_ns % MINUTE_NS + MINUTE_NS // 2) % MINUTE_NS - MINUTE_NS // 2
     return heard_t_ns + offset_ns if abs(offset_ns) <= SECOND_AGE_NS_MAX else heard_t_ns
+
+
+def _bits(parts: Parts, first: int, width: int) -> int:
+    """Return some bits of a message's payload as an unsigned number; bits beyond its end are 0."""
+    payload = b"".join(each.payload for each in parts.sentences)
+    value = 0
+    for character in payload[first // 6 : (first + width + 5) // 6]:
+        value = value << 6 | _six_bits(character)
+    return value >> (-(first + width) % 6) & ((1 << width) - 1)
 
 
 def _six_bits(character: int) -> int:
