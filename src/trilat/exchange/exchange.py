@@ -104,15 +104,14 @@ class Exchange:
         self._retry_ns = 0
         self._exporters: dict[tuple[str, str], Exporter] = {}
         self._importers: dict[tuple[str, str], Importer] = {}
-        self._load(again=True)
+        self._load()
 
-    def _load(self, *, again: bool) -> None:
-        """Read the books from disk; `again` also takes up what was not handed on before a stop."""
+    def _load(self) -> None:
+        """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
         places = [(partner, lane) for partner in self.partners for lane in LANES]
         self._exporters = {place: Exporter(self.station, *place) for place in places}
         self._importers = {place: Importer(self.station, *place) for place in places}
-        if not again:
-            return
+        self._received = []
         for batch in self.station.store.inbox.unhanded():
             importer = self._importers.get((batch.partner, batch.lane))
             if importer is not None:
@@ -345,7 +344,7 @@ class Exchange:
 
         They are given again after a crash until `handed` was told and committed.
         """
-        received, self._received = self._received, []
+        received, self._received = sorted(self._received, key=lambda item: item.row), []
         return received
 
     def handed(self, row: int) -> None:
@@ -392,7 +391,7 @@ class Exchange:
         self.health = "flash-only" if error.name == "store-full" and self.station.store.give_reserve() else "down"
         try:
             self.station.store.rollback()
-            self._load(again=False)
+            self._load()
         except StoreError as again:
             self.trouble, self.health = again, "down"
         if self.health == "flash-only":
@@ -416,7 +415,7 @@ class Exchange:
         try:
             if self.health == "down":
                 store.rollback()
-                self._load(again=False)
+                self._load()
             facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
             store.note("recovered", self.station.nation, now_ns, _encode(facts))
             store.commit()

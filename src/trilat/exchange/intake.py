@@ -1,0 +1,299 @@
+"""What an importer does with a batch: fit it to the chain, open it, check every record, keep it with its cursor. Sans-IO.
+
+Each batch is verified whole before anything of it is taken; batch and cursor stand in one transaction. What does not fit is
+refused and changes nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import structs
+
+from trilat.exchange import envelope as sealing
+from trilat.exchange.messages import CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
+from trilat.exchange.sign import Rejected
+from trilat.exchange.station import Station
+from trilat.records.codec import RECORDS, Record
+from trilat.records.envelope import Envelope
+from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
+from trilat.records.released import Lane
+from trilat.records.warning import Recall
+
+CHUNK_MARK = CHUNK_TYPE.encode()
+_KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
+_record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
+
+
+class Received(NamedTuple):
+    """A record that came from a partner, durably held: its verified origin, its bytes, and what they say.
+
+    record is None when the type is not known here: kept as verified bytes, neither shown nor used nor released.
+    row: the inbox row it stands in, rising in order of arrival over all partners; see `Exchange.handed`.
+    """
+
+    exporter: str
+    lane: Lane
+    epoch: int
+    sequence: int
+    record: Record | None
+    raw: bytes
+    row: int = 0
+
+
+class Intake:
+    """One inbox: what it holds, and what it takes."""
+
+    def __init__(self, station: Station, exporter: str, lane: Lane) -> None:
+        self.station = station
+        self.exporter = exporter
+        self.lane: Lane = lane
+        self._inbox = station.store.inbox
+        self.state: InboxState = self._inbox.state(exporter, lane)
+        self._orphans = self._inbox.orphans(exporter, lane)
+        # Asks, with a resync of this reason, for another base than the one offered.
+        self._resync = ""
+        self.trouble = ""
+        self.taken: list[Received] = []
+        # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
+        self._whole: list[bytes] = []
+        self._assembled: list[tuple[int, bytes]] = []
+
+    def _put(self, **changes: object) -> None:
+        self.state = structs.replace(self.state, **changes)
+        self._inbox.put_state(self.exporter, self.lane, self.state)
+
+    # --- what is held -------------------------------------------------------------------------------------------------
+
+    def _check_known(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+        """Compare a batch that we hold already with what we hold; keep a fork as evidence."""
+        final = min(header.number + header.count - 1, self.state.cursor.sequence)
+        opened = sealing.open_batch(header, envelope.payload)
+        theirs = sealing.chain(header.prev_head, opened.leaves[: final - header.number + 1])
+        ours = self._head_at(header.epoch, final)
+        if ours is None or ours == theirs:
+            return
+        fork = Fork(
+            partner=self.exporter,
+            lane=self.lane,
+            epoch=header.epoch,
+            sequence=final,
+            t_ns=now_ns,
+            ours=ours,
+            theirs=theirs,
+            evidence=sealing.pack(envelope),
+        )
+        self._inbox.put_fork(fork)
+        self.station.note("fork", self.exporter, self.lane, now_ns, {"epoch": header.epoch, "sequence": final})
+        self.station.tally.count(now_ns, self.exporter, "fork-seen", f"{self.lane} {header.epoch}.{final}")
+
+    def _head_at(self, epoch: int, sequence: int) -> bytes | None:
+        """Return the head we hold after a number; None when it is not kept."""
+        if (self.state.cursor.epoch, self.state.cursor.sequence) == (epoch, sequence):
+            return self.state.cursor.head
+        batch = self._inbox.batch_with(self.exporter, self.lane, epoch, sequence)
+        if batch is None:
+            following = self._inbox.batch_with(self.exporter, self.lane, epoch, sequence + 1)
+            return None if following is None or following.first != sequence + 1 else following.prev_head
+        if batch.final == sequence:
+            return batch.head
+        return sealing.chain(batch.prev_head, leaves_of(batch)[: sequence - batch.first + 1])
+
+    # --- taking a batch -----------------------------------------------------------------------------------------------
+
+    def _take(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+        cursor = self.state.cursor
+        begins = header.epoch > cursor.epoch
+        if begins:
+            self._check_base(header)
+        elif header.prev_head != cursor.head:
+            raise Rejected("head-wrong", f"{header.epoch}.{header.number}")
+        opened = sealing.open_batch(header, envelope.payload)
+        parsed = [None if entry is None else self._parse(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
+        # From here on nothing is refused any more.
+        if begins:
+            self._begin_epoch(now_ns, header)
+        self._resync, self.trouble = "", ""
+        received, skip = self._sort_out(now_ns, header, parsed)
+        row = self._inbox.put_batch(
+            SealedBatch(
+                partner=self.exporter,
+                lane=self.lane,
+                epoch=header.epoch,
+                first=header.number,
+                count=header.count,
+                prev_head=header.prev_head,
+                head=header.head,
+                t_ns=now_ns,
+                kind=envelope.kind,
+                body=envelope.body,
+                key_id=envelope.key_id,
+                signature=envelope.signature,
+                payload=envelope.payload,
+                skip=tuple(skip),
+            )
+        )
+        self._put(cursor=Cursor(header.epoch, header.number + header.count - 1, header.head), received_t_ns=now_ns)
+        digest = sealing.leaf_hash(envelope.body)
+        self.station.note(
+            "inbox", self.exporter, self.lane, now_ns, (header.epoch, header.number, header.count, header.head, digest)
+        )
+        self.taken += [item._replace(row=row) for item in received]
+        self._note_whole(row)
+
+    def _check_base(self, header: BatchHeader) -> None:
+        """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
+        base = header.base
+        start = sealing.epoch_head(self.exporter, self.station.nation, self.lane, header.epoch, base)
+        if header.prev_head != start:
+            raise Rejected("head-wrong", f"epoch {header.epoch} does not begin at its base")
+        if base.epoch == 0:
+            return
+        cursor = self.state.cursor
+        beyond = (base.epoch, base.sequence) > (cursor.epoch, cursor.sequence)
+        if beyond or (base.sequence > 0 and self._head_at(base.epoch, base.sequence) != base.head):
+            self._resync = "base-unknown"
+            raise Rejected("head-wrong", f"epoch {header.epoch} goes on from {base.epoch}.{base.sequence}, which is not ours")
+
+    def _begin_epoch(self, now_ns: int, header: BatchHeader) -> None:
+        """Go over to a new epoch: what we hold beyond its base may come again and is then known by its content."""
+        orphans: list[bytes] = []
+        for batch in self._inbox.batches(self.exporter, self.lane, header.base):
+            entries = sealing.split_payload(batch.payload)
+            first = header.base.sequence + 1 if batch.epoch == header.base.epoch else batch.first
+            for entry in entries[max(first - batch.first, 0) :]:
+                raw = entry[sealing.SALT_BYTES :]
+                orphans.append(sealing.leaf_hash(raw))
+                if CHUNK_MARK in raw[:64] and (of := made_whole(raw)) is not None:
+                    orphans.append(of)
+        self._inbox.put_orphans(self.exporter, self.lane, orphans)
+        self._orphans.update(orphans)
+        self._put(lost=self.state.lost + header.lost)
+        facts = {"epoch": header.epoch, "base": header.base, "cursor": self.state.cursor, "lost": header.lost}
+        self.station.note("epoch", self.exporter, self.lane, now_ns, facts)
+
+    def _parse(self, raw: bytes) -> tuple[bytes, Any]:
+        """Return a record's bytes and plain content when it may be here at all; raises Rejected for the whole batch."""
+        plain = sealing.parse_plain(raw)
+        kind = plain.get("type") if isinstance(plain, dict) else None
+        if kind == CHUNK_TYPE:
+            return raw, plain
+        label = plain.get("label") if isinstance(plain, dict) else None
+        if not isinstance(kind, str) or not isinstance(label, dict):
+            raise Rejected("audience-mixed", "a record without type or label is its originator's alone")
+        if self.lane not in LANES_OF_TYPE.get(kind, {self.lane}):
+            raise Rejected("lane-mixed", f"{kind} in {self.lane}")
+        if label.get("originator") != self.exporter:
+            raise Rejected("originator-wrong", f"{str(label.get('originator'))[:8]} from {self.exporter}")
+        mode = label.get("mode")
+        if not isinstance(mode, dict) or (mode.get("kind"), mode.get("id", "")) != (self.station.mode.kind, self.station.mode.id):
+            raise Rejected("mode-wrong", f"a record of {str(mode)[:64]}")
+        rel_to = label.get("rel_to")
+        if not isinstance(rel_to, list) or (self.station.nation not in rel_to and "PUBLIC" not in rel_to):
+            raise Rejected("audience-mixed", f"{kind} is not releasable to {self.station.nation}")
+        return raw, plain
+
+    def _sort_out(
+        self, now_ns: int, header: BatchHeader, parsed: Iterable[tuple[bytes, Any] | None]
+    ) -> tuple[list[Received], list[int]]:
+        """Return what is handed on, and the offsets of what is not: withheld, held already, kept aside."""
+        received: list[Received] = []
+        skip: list[int] = []
+        for offset, item in enumerate(parsed):
+            sequence = header.number + offset
+            if item is None:
+                self._put(recalled=self.state.recalled + 1)
+                skip.append(offset)
+                continue
+            if self._orphans and self._known(item[0]):
+                skip.append(offset)
+                continue
+            try:
+                whole = self.whole(header.epoch, sequence, item[0], item[1].get("type"))
+            except (msgspec.MsgspecError, Rejected) as error:
+                self._put(kept_aside=self.state.kept_aside + 1)
+                self.station.tally.count(now_ns, self.exporter, "record-invalid", f"{header.epoch}.{sequence}: {error}")
+                skip.append(offset)
+                continue
+            if whole is not None:
+                received.append(whole)
+                if isinstance(whole.record, Recall):
+                    self._inbox.recall(self.exporter, whole.record.lane, whole.record.epoch, whole.record.sequences)
+        return received, skip
+
+    def _known(self, raw: bytes) -> bool:
+        digest = sealing.leaf_hash(raw)
+        if digest not in self._orphans:
+            return False
+        self._orphans.discard(digest)
+        self._inbox.drop_orphan(self.exporter, self.lane, digest)
+        self._put(duplicates=self.state.duplicates + 1)
+        return True
+
+    def whole(self, epoch: int, sequence: int, raw: bytes, kind: Any) -> Received | None:
+        """Return a record to be handed on; None for a piece of one that is not whole yet.
+
+        Raises msgspec.ValidationError for a record of a known type that is out of range, and Rejected for pieces that do not
+        make a record.
+        """
+        if kind == CHUNK_TYPE:
+            assembled = self._assemble(raw)
+            if assembled is None or (self._orphans and self._known(assembled)):
+                return None
+            raw, plain = self._parse(assembled)
+            kind = plain["type"]
+        record = _record.decode(raw) if kind in _KNOWN_TYPES else None
+        return Received(self.exporter, self.lane, epoch, sequence, record, raw)
+
+    def _assemble(self, raw: bytes) -> bytes | None:
+        chunk = decode_chunk(raw)
+        if chunk.index >= chunk.total or chunk.total * len(chunk.data) > 2 * self.station.settings.record_bytes_max:
+            raise Rejected("record-invalid", f"piece {chunk.index} of {chunk.total}")
+        if chunk.index == 0:  # pieces of an earlier, different cut are worthless
+            self._inbox.drop_chunks(self.exporter, self.lane, chunk.of)
+        self._inbox.put_chunk(self.exporter, self.lane, chunk.of, chunk.index, chunk.total, chunk.data)
+        if chunk.index < chunk.total - 1:
+            return None
+        pieces = self._inbox.chunks(self.exporter, self.lane, chunk.of)
+        whole = b"".join(pieces)
+        if sealing.leaf_hash(whole) != chunk.of:
+            raise Rejected("record-invalid", "pieces do not make the record they name")
+        self._whole.append(chunk.of)
+        return whole
+
+    def drop_assembled(self, row: int) -> None:
+        """Forget the pieces of records that were handed on whole, up to a row."""
+        for _, of in (done := [item for item in self._assembled if item[0] <= row]):
+            self._inbox.drop_chunks(self.exporter, self.lane, of)
+        self._assembled = self._assembled[len(done) :]
+
+    def again(self, batch: SealedBatch) -> list[Received]:
+        """Return a held batch's records once more, because a stop came before they were known to be taken."""
+        received: list[Received] = []
+        for offset, entry in enumerate(sealing.split_payload(batch.payload)):
+            if offset not in batch.skip:
+                raw = entry[sealing.SALT_BYTES :]
+                whole = self.whole(batch.epoch, batch.first + offset, raw, sealing.parse_plain(raw)["type"])
+                received += [] if whole is None else [whole._replace(row=batch.row)]
+        self._note_whole(batch.row)
+        return received
+
+    def _note_whole(self, row: int) -> None:
+        self._assembled += [(row, of) for of in self._whole]
+        self._whole.clear()
+
+
+def made_whole(raw: bytes) -> bytes | None:
+    """Return the hash of the record that this last piece completed; None for anything else."""
+    try:
+        chunk = decode_chunk(raw)
+    except msgspec.DecodeError:
+        return None
+    return chunk.of if chunk.index == chunk.total - 1 else None
+
+
+def leaves_of(batch: SealedBatch) -> list[bytes]:
+    """Return the leaf hashes of a stored batch (a withheld entry is its own leaf hash)."""
+    header = msgspec.msgpack.decode(batch.body, type=BatchHeader)
+    entries = sealing.split_payload(batch.payload)
+    return [entry if i in header.withheld else sealing.leaf_hash(entry) for i, entry in enumerate(entries)]
