@@ -8,7 +8,6 @@ nothing is kept. Connections are dialled again for ever, every 0.2 to 0.4 s.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import ssl
 from collections import Counter
@@ -26,7 +25,7 @@ from trilat.exchange.envelope import pack, unpack
 from trilat.exchange.keyfiles import NodeKeys, check_certificates, client_context
 from trilat.exchange.messages import LANES
 from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain
-from trilat.exchange.server import NatsServer
+from trilat.exchange.server import NatsServer, quiet_tls
 from trilat.exchange.sign import Rejected
 from trilat.exchange.transport import Handler, LinkDown, WakeListener
 from trilat.records.envelope import Envelope
@@ -175,7 +174,7 @@ class NatsTransport:
         self._parked: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
         self._handler: Handler | None = None
         self._listener: WakeListener | None = None
-        logging.getLogger("asyncio").addFilter(_no_eof_note)
+        quiet_tls()
 
     # --- partners ---------------------------------------------------------------------------------------------------
 
@@ -312,7 +311,6 @@ class NatsTransport:
                 self._take(nation, lane, client, message)
 
             await client.subscribe(Subjects(self.mode, nation).pull_on(lane), cb=take)
-            await client.flush(CONNECT_S)
             if lane == "flash" and self.on_served is not None:
                 self.on_served(nation)
 
@@ -322,7 +320,6 @@ class NatsTransport:
 
             if lane == "flash":
                 await client.subscribe(Subjects(self.mode, self.nation).wake, cb=hear)
-                await client.flush(CONNECT_S)
 
         line.start(serve_here if direction == "export" else hear_wakes, self._check, self._rng)
 
@@ -382,8 +379,3 @@ def _forget(done: asyncio.Future[Msg]) -> None:
     """Take the outcome of a request that nobody waits for any more, so that it is not reported as lost."""
     if not done.cancelled():
         done.exception()
-
-
-def _no_eof_note(record: logging.LogRecord) -> bool:
-    """Drop asyncio's remark on every closed TLS stream that nats-py opened without saying that it is one."""
-    return "returning true from eof_received()" not in record.getMessage()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -129,6 +130,7 @@ class NatsServer:
         self._watch: asyncio.Task[None] | None = None
         self._key = -1
         self._log = _LogCounter(directory / "nats-server.log")
+        quiet_tls()
 
     @property
     def url(self) -> str:
@@ -323,6 +325,15 @@ class NatsServer:
             raise ExchangeError("server-start", f"It does not answer: {error!r}.") from error
         finally:
             await client.close()
+
+
+def quiet_tls() -> None:
+    """Drop asyncio's remark on every closed TLS stream that nats-py opened without saying that it is one."""
+    logging.getLogger("asyncio").addFilter(_no_eof_note)
+
+
+def _no_eof_note(record: logging.LogRecord) -> bool:
+    return "returning true from eof_received()" not in record.getMessage()
 
 
 async def _connections(ask: Any, server: str) -> list[Connection]:
