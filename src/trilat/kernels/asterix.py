@@ -31,17 +31,17 @@ def _octet(data: Array, at: int) -> Any:
 
 
 @njit(cache=True)
-def split_blocks(data: Array, starts: Array, ends: Array, blocks: Array, errors: Array) -> tuple[int, int]:
+def split_blocks(data: Array, frames: Array, blocks: Array, errors: Array) -> tuple[int, int]:
     """Cut frames into data blocks (CAT, LEN over two octets, records).
 
-    data uint8 (n,); starts, ends int64 (f,): frames, each a datagram or a whole file. Fills blocks int64 (b, 4) = category,
+    data uint8 (n,); frames int64 (f, 2) = begin, end: each a datagram or a whole file. Fills blocks int64 (b, 4) = category,
     first octet of the records, end, frame; and errors int64 (f, 3) = offset, octets left unread, frame. Returns both counts.
     """
     n_blocks = 0
     n_errors = 0
-    for frame in range(len(starts)):
-        at = starts[frame]
-        end = ends[frame]
+    for frame in range(len(frames)):
+        at = frames[frame, 0]
+        end = frames[frame, 1]
         while at < end:
             length = 0
             if end - at >= 3:
@@ -240,10 +240,10 @@ def _read_bits(data: Array, offset: int, bit: int, bits: int) -> np.uint64:
 
 
 @njit(cache=True)
-def gather_raw(data: Array, offsets: Array, bit: int, bits: int, out: Array) -> None:
-    """Read one field at every offset (int32 or int64, -1 = absent) into `out` uint64; 0 where absent."""
-    for r in range(len(offsets)):
-        out[r] = _read_bits(data, offsets[r], bit, bits) if offsets[r] >= 0 else np.uint64(0)
+def gather_raw(data: Array, rows: Array, slot: int, bit: int, bits: int, out: Array) -> None:
+    """Read one field of every record (its offset in `rows`, -1 = absent) into `out` uint64; 0 where absent."""
+    for r in range(len(rows)):
+        out[r] = _read_bits(data, rows[r, slot], bit, bits) if rows[r, slot] >= 0 else np.uint64(0)
 
 
 @njit(cache=True)
@@ -277,7 +277,7 @@ def gather_values(
 
 @njit(cache=True)
 def expand_repeats(rows: Array, slot: int, size: int, offsets: Array, owner: Array) -> int:
-    """List every element of a repetitive item: its offset and the record it belongs to.
+    """List every element of a repetitive item: its offset, int32 (m, 1), and the record it belongs to, int64 (m,).
 
     Counts only when `offsets` is empty. Returns how many there are.
     """
@@ -288,26 +288,26 @@ def expand_repeats(rows: Array, slot: int, size: int, offsets: Array, owner: Arr
             continue
         for k in range(rows[r, slot + 1]):
             if len(offsets) > 0:
-                offsets[n] = first + k * size
+                offsets[n, 0] = first + k * size
                 owner[n] = r
             n += 1
     return n
 
 
 @njit(cache=True)
-def gather_six_bit(data: Array, offsets: Array, bit: int, clean: bool, out: Array, good: Array) -> None:  # noqa: FBT001 - numba takes no keyword-only arguments
-    """Read 6-bit characters (ICAO Annex 10 vol. IV, 3.1.2.9.1.2) at every offset as ASCII: out uint8 (n, characters).
+def gather_six_bit(data: Array, rows: Array, slot: int, bit: int, clean: bool, out: Array, good: Array) -> None:  # noqa: FBT001 - numba takes no keyword-only arguments
+    """Read 6-bit characters (ICAO Annex 10 vol. IV, 3.1.2.9.1.2) of every record as ASCII: out uint8 (n, characters).
 
     Codes without a character become NUL and make `good` (bool) False; so do absent texts (offset -1). With `clean`, spaces at
     the end become NUL, and a text with a bad code is NUL throughout.
     """
     characters = out.shape[1]
-    for r in range(len(offsets)):
+    for r in range(len(rows)):
         out[r, :] = 0
-        good[r] = offsets[r] >= 0
+        good[r] = rows[r, slot] >= 0
         if not good[r]:
             continue
-        raw = _read_bits(data, offsets[r], bit, 6 * characters)
+        raw = _read_bits(data, rows[r, slot], bit, 6 * characters)
         ends = clean
         for c in range(characters - 1, -1, -1):
             code = np.int64(raw >> np.uint64(6 * (characters - 1 - c))) & 63

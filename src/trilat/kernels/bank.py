@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 STATES = 9  # widest mode: position, velocity, thrust acceleration
-MODES = 4  # most modes in one set
+MODES = 3  # most modes in one set
+SETS = 3
 SENSORS = 64  # the sensor bit set's width
 COMPONENTS = 6  # most scalar measurements in one plot: three of position, three of velocity
+# Columns of Model.life and Model.options.
+L_CONFIRM, L_DROP, L_COAST, L_SURVIVE_S, L_COAST_MAX_S, L_TENTATIVE_MAX_S, L_HITS, L_CAP = 0, 1, 2, 3, 4, 5, 6, 7
+LIFE_COLUMNS = 8
+O_WHOLE_SCANS, O_JPDA, O_MOFN, O_DOMAINS = 0, 1, 2, 3
 # Track states; 1.. follow records.columns.STATUSES plus one, 0 is a free row.
 FREE, TENTATIVE, CONFIRMED, COASTING = 0, 1, 2, 3
 # Identity columns.
@@ -40,132 +41,114 @@ I_T, I_SENSOR, I_KIND, I_DOMAIN, I_KEY, I_ID = 0, 1, 2, 3, 4, 5  # I_ID .. I_ID+
 PLOT_INTS = 10
 
 
+# One track. Rows are free, tentative, confirmed or coasting.
+ROW_DTYPE = np.dtype(
+    [
+        ("status", "i8"),
+        ("model_set", "i8"),
+        ("t_ns", "i8"),  # time of the state
+        ("updated_ns", "i8"),
+        ("mean", "f8", 6),  # of the mixture
+        ("spread", "f8", 3),  # sigmas of position, velocity, acceleration: all axes, all modes
+        ("existence", "f8"),
+        ("last_frame", "i8"),  # number of the frame that last updated it
+        ("born_ns", "i8"),
+        ("checked_ns", "i8"),  # time up to which survival has been applied
+        ("key", "i8"),  # hash of the plot that began the track: its name, whatever the order of arrival
+        ("hits", "i8"),
+        ("flags", "i8"),
+        ("flagged_ns", "i8", 2),
+        ("sensors", "i8"),  # bit set
+        ("identity", "i8", 5),
+        ("identity_count", "i8", 5),
+        ("domain", "f8", 5),
+        ("nis", "f8"),  # running normalised innovation squared per component
+        ("mu", "f8", MODES),
+        ("x", "f8", (MODES, STATES)),
+        ("P", "f8", (MODES, STATES, STATES)),
+        ("chance_ns", "i8", SENSORS),  # last time each sensor saw it or ought to have
+    ]
+)
+SPARE_ROWS = 2  # rows at the end of every bank that are scratch memory, never tracks
+
+# What a bank knows beside its rows: how many are in use, frames so far, what was shed, and when each sensor looked.
+HEAD_DTYPE = np.dtype(
+    [
+        ("rows", "i8"),
+        ("frames", "i8"),
+        ("full", "i8"),  # plots that could not begin a track
+        ("pairs", "i8"),  # gated pairs that found no room
+        ("looks_ns", "i8", (SENSORS, 2)),  # first and last frame of each sensor since it was last silent
+    ]
+)
+
+# Rules that do not change during a run: the Earth, the model sets, the rules of life.
+MODEL_DTYPE = np.dtype(
+    [
+        ("earth", "f8", 10),
+        ("modes", "i8", SETS),  # how many modes a set has
+        ("kind", "i8", (SETS, MODES)),
+        ("noise", "f8", (SETS, MODES, 4)),
+        ("stay_s", "f8", (SETS, MODES)),  # mean sojourn
+        ("share", "f8", (SETS, MODES, MODES)),  # where a leaving mode goes; rows sum to one
+        ("start", "f8", (SETS, MODES)),  # mode probabilities of a new track
+        ("birth", "f8", (SETS, 4)),  # sigmas: velocity m/s, thrust m/s2, turn rate rad/s, log ballistic coefficient
+        ("life", "f8", (SETS, LIFE_COLUMNS)),
+        ("gate", "f8", COMPONENTS + 1),  # chi-square bound by number of components
+        ("evidence", "f8", (5, 2)),  # log likelihood ratio of an identity that agrees, and of one that does not
+        ("options", "i8", 8),  # see O_ names
+    ]
+)
+
+# Scratch memory of the compiled engine: holds nothing between calls.
+WORK_DTYPE = np.dtype(
+    [
+        ("scratch", "f8", (5, 10, 9)),
+        ("x", "f8", (MODES, STATES)),
+        ("P", "f8", (MODES, STATES, STATES)),
+        ("weights", "f8", (MODES, MODES)),
+        ("fresh", "f8", MODES),
+        ("logs", "f8", MODES),
+        ("H", "f8", (6, 6)),
+        ("S", "f8", (6, 6)),
+        ("PH", "f8", (6, 6)),
+        ("nu", "f8", 6),
+        ("R", "f8", 6),
+        ("D", "f8", 6),
+        ("y", "f8", 6),
+        ("x0", "f8", 6),
+        ("gain", "f8", STATES),
+        ("point", "f8", 3),
+    ]
+)
+
+
 class Bank(NamedTuple):
-    """Tracks by row. Rows are free, tentative, confirmed or coasting; `head[0]` is one past the highest row in use."""
+    """Every track of one tracker: rows, and the head beside them."""
 
-    head: Ints  # (8,) see H_ names
-    looks_ns: Ints  # (SENSORS, 2) first and last frame of each sensor since it was last silent
-    status: Ints  # (T,)
-    model_set: Ints  # (T,)
-    key: Ints  # (T,) hash of the plot that began the track: its name, whatever the order of arrival
-    t_ns: Ints  # (T,) time of the state
-    updated_ns: Ints  # (T,)
-    born_ns: Ints  # (T,)
-    checked_ns: Ints  # (T,) time up to which survival has been applied
-    hits: Ints  # (T,)
-    flags: Ints  # (T,)
-    flagged_ns: Ints  # (T, 2)
-    sensors: Ints  # (T,) bit set
-    last_frame: Ints  # (T,) number of the frame that last updated it
-    identity: Ints  # (T, 5)
-    identity_count: Ints  # (T, 5)
-    chance_ns: Ints  # (T, sensors) last time each sensor saw it or ought to have
-    existence: Floats  # (T,)
-    domain: Floats  # (T, 5)
-    nis: Floats  # (T,) running normalised innovation squared per component
-    mean: Floats  # (T, 6) of the mixture
-    spread: Floats  # (T, 3) sigmas of position, velocity, acceleration, all axes, all modes
-    mu: Floats  # (T, MODES)
-    x: Floats  # (T, MODES, STATES)
-    P: Floats  # (T, MODES, STATES, STATES)
+    head: Any  # one HEAD_DTYPE record
+    rows: Any  # (tracks_max + SPARE_ROWS,) of ROW_DTYPE
 
 
-class Model(NamedTuple):
-    """What does not change during a run: the Earth, the model sets, the rules of life."""
-
-    earth: Floats
-    modes: Ints  # (sets,) how many
-    kind: Ints  # (sets, MODES)
-    noise: Floats  # (sets, MODES, 4)
-    stay_s: Floats  # (sets, MODES) mean sojourn
-    share: Floats  # (sets, MODES, MODES) where a leaving mode goes; rows sum to one
-    start: Floats  # (sets, MODES) mode probabilities of a new track
-    birth: Floats  # (sets, 4) sigmas: velocity m/s, acceleration m/s2, turn rate rad/s, log ballistic coefficient
-    life: Floats  # (sets, LIFE_COLUMNS)
-    gate: Floats  # (COMPONENTS + 1,) chi-square bound by number of components
-    evidence: Floats  # (5, 2) log likelihood ratio of an identity that agrees, and of one that does not
-    options: Ints  # (8,) see O_ names
+def record(dtype: np.dtype[Any]) -> Any:
+    """Return one zeroed record of a dtype, as the kernels take it."""
+    return np.zeros(1, dtype)[0]
 
 
-# Columns of Model.life.
-L_CONFIRM, L_DROP, L_COAST, L_SURVIVE_S, L_COAST_MAX_S, L_TENTATIVE_MAX_S, L_HITS, L_CAP = 0, 1, 2, 3, 4, 5, 6, 7
-LIFE_COLUMNS = 8
-# Columns of Model.options.
-O_WHOLE_SCANS, O_JPDA, O_MOFN, O_DOMAINS = 0, 1, 2, 3
-
-
-# Columns of Bank.head: rows in use, frames so far, then counts of what was shed.
-H_ROWS, H_FRAMES, H_FULL, H_PAIRS, H_MERGED = 0, 1, 2, 3, 4
-NOT_ROWS = ("head", "looks_ns")  # columns of the bank that are not by row
-
-
-class Work(NamedTuple):
-    """Scratch memory of the compiled engine: allocated once, holds nothing between calls."""
-
-    scratch: Floats  # (5, 10, 9)
-    x: Floats  # (MODES, STATES)
-    P: Floats  # (MODES, STATES, STATES)
-    bx: Floats  # (3, MODES, STATES)
-    bP: Floats  # (3, MODES, STATES, STATES)
-    weights: Floats  # (MODES, MODES)
-    fresh: Floats  # (MODES,)
-    logs: Floats  # (MODES,)
-    H: Floats  # (6, 6)
-    S: Floats  # (6, 6)
-    PH: Floats  # (6, 6)
-    nu: Floats  # (6,)
-    R: Floats  # (6,)
-    D: Floats  # (6,)
-    y: Floats  # (6,)
-    x0: Floats  # (6,)
-    gain: Floats  # (STATES,)
-    point: Floats  # (3,)
-
-
-def new_work() -> Work:
-    """Return scratch memory."""
-    m, n = MODES, STATES
-    shapes: list[tuple[int, ...]] = [(5, 10, 9), (m, n), (m, n, n), (3, m, n), (3, m, n, n), (m, m), (m,), (m,)]
-    shapes += [(6, 6), (6, 6), (6, 6), (6,), (6,), (6,), (6,), (6,), (n,), (3,)]
-    return Work(*(np.zeros(shape) for shape in shapes))
-
-
-def new_bank(tracks_max: int, sensors: int = SENSORS, modes: int = MODES, states: int = STATES) -> Bank:
-    """Return an empty bank of `tracks_max` rows for that many sensors, modes and states; all memory is allocated here."""
-    t = tracks_max
-    shapes: dict[str, tuple[int, ...]] = {
-        "head": (8,),
-        "looks_ns": (SENSORS, 2),
-        "flagged_ns": (t, 2),
-        "identity": (t, 5),
-        "identity_count": (t, 5),
-        "chance_ns": (t, max(sensors, 1)),
-        "existence": (t,),
-        "domain": (t, 5),
-        "nis": (t,),
-        "mean": (t, 6),
-        "spread": (t, 3),
-        "mu": (t, modes),
-        "x": (t, modes, states),
-        "P": (t, modes, states, states),
-    }
-    reals = ("existence", "domain", "nis", "mean", "spread", "mu", "x", "P")
-    return Bank(*(np.zeros(shapes.get(name, (t,)), np.float64 if name in reals else np.int64) for name in Bank._fields))
+def new_bank(tracks_max: int) -> Bank:
+    """Return an empty bank of `tracks_max` rows; all memory, about 3 kB a row, is allocated here."""
+    return Bank(record(HEAD_DTYPE), np.zeros(tracks_max + SPARE_ROWS, ROW_DTYPE))
 
 
 def copy_rows(source: Bank) -> Bank:
-    """Return a copy of the rows in use (a snapshot), with what is not by row."""
-    rows = int(source.head[H_ROWS])
-    pairs = zip(Bank._fields, source, strict=True)
-    return Bank(*((column if name in NOT_ROWS else column[:rows]).copy() for name, column in pairs))
+    """Return a copy of the rows in use and the head: a snapshot."""
+    return Bank(source.head.copy(), source.rows[: int(source.head["rows"])].copy())
 
 
 def restore_rows(target: Bank, snapshot: Bank) -> None:
     """Put a snapshot back: its rows, and every row above them free."""
-    rows = int(snapshot.head[H_ROWS])
-    target.status[rows:] = FREE
-    for name, column, kept in zip(Bank._fields, target, snapshot, strict=True):
-        if name in NOT_ROWS:
-            column[:] = kept
-        else:
-            column[:rows] = kept
+    rows = len(snapshot.rows)
+    target.rows["status"][rows:] = FREE
+    target.rows[:rows] = snapshot.rows
+    for name in HEAD_DTYPE.names or ():
+        target.head[name] = snapshot.head[name]

@@ -7,8 +7,6 @@ import numpy as np
 from trilat.kernels.assign import assign
 from trilat.kernels.bank import (
     FREE,
-    H_FRAMES,
-    H_ROWS,
     I_DOMAIN,
     I_ID,
     I_KIND,
@@ -45,26 +43,26 @@ def take(model, bank, sensor, s, z, plots, j, i, log_ratio, frame, work):  # typ
 
 
 @entry
-def step_frame(model, bank, sensors, s, z, plots, work):  # type: ignore[no-untyped-def]
+def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-untyped-def]
     """Take in one sensor's frame. sensors (n, SENSOR_COLUMNS); z (plots, PLOT_COLUMNS) sorted by key; plots (plots, PLOT_INTS).
 
     Within a frame a track takes at most one plot and a plot belongs to at most one track.
     """
     n = len(z)
     sensor = sensors[s]
-    bank.head[H_FRAMES] += 1
-    frame = bank.head[H_FRAMES]
+    head.frames += 1
+    frame = head.frames
     room = PAIRS_MIN + PAIRS_PER_PLOT * n
-    rows, start = np.empty(bank.head[H_ROWS] + 1, np.int64), np.zeros(bank.head[H_ROWS] + 2, np.int64)
+    rows, start = np.empty(head.rows + 1, np.int64), np.zeros(head.rows + 2, np.int64)
     column, cost, ratio, distance = np.empty(room, np.int64), np.empty(room), np.empty(room), np.empty(room)
-    count, edges = pairs(model, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance)
+    count, edges = pairs(model, head, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance)
     start = start[: count + 1]
     chosen, owner = np.empty(count, np.int64), np.empty(n, np.int64)
     assign(start, column, cost, n, chosen, owner)
     taken = np.zeros(n)
     soft = np.zeros(count, np.uint8)
     if model.options[O_JPDA] == 1:
-        soften(model, bank, sensor, s, z, plots, rows, start, column, cost, ratio, chosen, n, frame, work, taken, soft)
+        soften(model, head, bank, sensor, s, z, plots, rows, start, column, cost, ratio, chosen, n, frame, work, taken, soft)
     latest = plots[0, I_T]
     for j in range(n):
         latest = max(latest, plots[j, I_T])
@@ -73,48 +71,48 @@ def step_frame(model, bank, sensors, s, z, plots, work):  # type: ignore[no-unty
             j = column[chosen[c]]
             take(model, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
             taken[j] = 1.0
-    misses(model, bank, sensor, s, latest, frame)
-    settle(model, bank, latest)
-    _births(model, bank, sensor, s, z, plots, taken, frame, work)
+    misses(model, head, bank, sensor, s, latest, frame)
+    settle(model, head, bank, latest)
+    _births(model, head, bank, sensor, s, z, plots, taken, frame, work)
 
 
 @kernel
-def _births(model, bank, sensor, s, z, plots, taken, frame, work):  # type: ignore[no-untyped-def]
+def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type: ignore[no-untyped-def]
     """Begin a track from every plot that no track took."""
     first = 0
     for j in range(len(z)):
         if taken[j] > TAKEN:
             continue
-        i = initiate(model, bank, sensor, s, z, plots, j, 1.0 - taken[j], first, frame, work)
+        i = initiate(model, head, bank, sensor, s, z, plots, j, 1.0 - taken[j], first, frame, work)
         if i >= 0:
             first = i + 1
         if plots[j, I_ID + ID_ADDRESS] >= 0 or plots[j, I_ID + ID_MMSI] >= 0:
-            contested(bank, s, plots, j, i)
+            contested(head, bank, s, plots, j, i)
 
 
 @entry
-def look_empty(model, bank, sensors, s, t_ns):  # type: ignore[no-untyped-def]
+def look_empty(model, head, bank, sensors, s, t_ns):  # type: ignore[no-untyped-def]
     """Take in one sensor's frame that held no plot at all: only misses and ageing."""
-    bank.head[H_FRAMES] += 1
-    misses(model, bank, sensors[s], s, t_ns, bank.head[H_FRAMES])
-    settle(model, bank, t_ns)
+    head.frames += 1
+    misses(model, head, bank, sensors[s], s, t_ns, head.frames)
+    settle(model, head, bank, t_ns)
 
 
 @entry
-def show(model, bank, t_ns, row, mean, covariance, work):  # type: ignore[no-untyped-def]
+def show(model, head, bank, t_ns, row, mean, covariance, work):  # type: ignore[no-untyped-def]
     """Write every live track's row, mean (6,) and covariance (6, 6) at a time; returns how many. The bank is left as it is.
 
     Tracks that would be deleted for being unseen by that time are left out.
     """
     count = 0
-    for i in range(bank.head[H_ROWS]):
-        if bank.status[i] == FREE:
+    for i in range(head.rows):
+        if bank[i].status == FREE:
             continue
-        rule = model.life[bank.model_set[i]]
-        limit = rule[L_TENTATIVE_MAX_S] if bank.status[i] == TENTATIVE else rule[L_COAST_MAX_S]
-        if (t_ns - bank.updated_ns[i]) * 1e-9 > limit:
+        rule = model.life[bank[i].model_set]
+        limit = rule[L_TENTATIVE_MAX_S] if bank[i].status == TENTATIVE else rule[L_COAST_MAX_S]
+        if (t_ns - bank[i].updated_ns) * 1e-9 > limit:
             continue
-        mixture(model, bank, i, (t_ns - bank.t_ns[i]) * 1e-9, mean[count], covariance[count], work)
+        mixture(model, bank, i, (t_ns - bank[i].t_ns) * 1e-9, mean[count], covariance[count], work)
         row[count] = i
         count += 1
     return count

@@ -10,8 +10,6 @@ import numpy as np
 
 from trilat.kernels.bank import (
     FREE,
-    H_PAIRS,
-    H_ROWS,
     I_DOMAIN,
     I_ID,
     I_KIND,
@@ -46,7 +44,7 @@ COST_KEPT = 6.0  # pairs this much worse than a miss are no choice at all
 @kernel
 def detection_probability(model, bank, i, sensor):  # type: ignore[no-untyped-def]
     """Return the probability that a sensor sees row i where it stands: 0 outside its range, elevation and height limits."""
-    x, y, z = bank.mean[i, 0], bank.mean[i, 1], bank.mean[i, 2]
+    x, y, z = bank[i].mean[0], bank[i].mean[1], bank[i].mean[2]
     dx, dy, dz = x - sensor[0], y - sensor[1], z - sensor[2]
     r = np.sqrt(dx * dx + dy * dy + dz * dz)
     if r < sensor[S_RANGE_MIN] or r > sensor[S_RANGE_MAX]:
@@ -55,7 +53,7 @@ def detection_probability(model, bank, i, sensor):  # type: ignore[no-untyped-de
     if sine < np.sin(sensor[S_EL_MIN]) or sine > np.sin(sensor[S_EL_MAX]):
         return 0.0
     _, _, _, height = vertical(model.earth, x, y, z)
-    doubt = bank.spread[i, 0]
+    doubt = bank[i].spread[0]
     if height + doubt < sensor[S_ALT_MIN] or height - doubt > sensor[S_ALT_MAX]:
         return 0.0
     return sensor[S_PD]
@@ -66,14 +64,14 @@ def identity_evidence(model, bank, i, plots, j):  # type: ignore[no-untyped-def]
     """Return the log likelihood ratio of the identities a plot claims: agreement speaks for, contradiction against; bounded."""
     total = 0.0
     for c in range(5):
-        claim, own = plots[j, I_ID + c], bank.identity[i, c]
-        if claim >= 0 and own >= 0 and bank.identity_count[i, c] > 0:
+        claim, own = plots[j, I_ID + c], bank[i].identity[c]
+        if claim >= 0 and own >= 0 and bank[i].identity_count[c] > 0:
             total += model.evidence[c, 0] if claim == own else model.evidence[c, 1]
     domain = plots[j, I_DOMAIN]
-    if domain == 2 and bank.model_set[i] != SET_SEA:  # a vessel's report and a track that is known to fly
-        total += np.log(max(bank.domain[i, 2] + bank.domain[i, 0], 0.01))
-    elif domain == 1 and bank.model_set[i] == SET_SEA:
-        total += np.log(max(bank.domain[i, 1] + bank.domain[i, 0], 0.01))
+    if domain == 2 and bank[i].model_set != SET_SEA:  # a vessel's report and a track that is known to fly
+        total += np.log(max(bank[i].domain[2] + bank[i].domain[0], 0.01))
+    elif domain == 1 and bank[i].model_set == SET_SEA:
+        total += np.log(max(bank[i].domain[1] + bank[i].domain[0], 0.01))
     return total
 
 
@@ -108,10 +106,10 @@ def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
 def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-untyped-def]
     """Write where row i is looked for into at (8,): key low, key high, azimuth, its half width, elevation, its half width, y, z."""
     half = abs(dt)
-    sd = bank.spread[i, 0] + half * bank.spread[i, 1] + 0.5 * half * half * bank.spread[i, 2]
-    vx, vy, vz = bank.mean[i, 3], bank.mean[i, 4], bank.mean[i, 5]
-    slip = slack_s * (np.sqrt(vx * vx + vy * vy + vz * vz) + bank.spread[i, 1])
-    x, y, z = bank.mean[i, 0] + dt * vx, bank.mean[i, 1] + dt * vy, bank.mean[i, 2] + dt * vz
+    sd = bank[i].spread[0] + half * bank[i].spread[1] + 0.5 * half * half * bank[i].spread[2]
+    vx, vy, vz = bank[i].mean[3], bank[i].mean[4], bank[i].mean[5]
+    slip = slack_s * (np.sqrt(vx * vx + vy * vy + vz * vz) + bank[i].spread[1])
+    x, y, z = bank[i].mean[0] + dt * vx, bank[i].mean[1] + dt * vy, bank[i].mean[2] + dt * vz
     at[6], at[7] = y, z
     if kind in (KIND_FIX, KIND_TRACK):
         reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
@@ -151,7 +149,7 @@ def _near(z, j, kind, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pairs(model, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance):  # type: ignore[no-untyped-def]
+def pairs(model, head, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance):  # type: ignore[no-untyped-def]
     """Gate every track against one frame; returns (tracks with pairs or in sight, pairs).
 
     Writes the tracks considered into rows, their pairs as start / column, and for each pair its cost (minus the log odds of
@@ -171,16 +169,16 @@ def pairs(model, bank, sensor, s, z, plots, work, rows, start, column, cost, rat
     key = Z_RANGE  # a fix's first column is its x
     edges, count, room = 0, 0, len(column)
     start[0] = 0
-    for i in range(bank.head[H_ROWS]):
-        if bank.status[i] == FREE:
+    for i in range(head.rows):
+        if bank[i].status == FREE:
             continue
-        _window(bank, i, sensor, kind, (middle - bank.t_ns[i]) * 1e-9, slack_s, wide, at)
+        _window(bank, i, sensor, kind, (middle - bank[i].t_ns) * 1e-9, slack_s, wide, at)
         j = 0 if kind == KIND_BEARING else _lower(z, key, at[0], n)
         moved = False
         while j < n and (kind == KIND_BEARING or z[j, key] <= at[1]):
             if _near(z, j, kind, at):
                 if edges >= room:
-                    bank.head[H_PAIRS] += 1
+                    head.pairs += 1
                     break
                 if not moved:
                     predict(model, bank, i, plots[j, I_T], work)
@@ -205,7 +203,7 @@ def _weigh_pair(model, bank, i, sensor, z, plots, j, pd, e, work, column, cost, 
     pd = max(pd, PD_UNEXPECTED)
     false, new = clutter_density(sensor, z[j], kind)
     log_ratio = np.log(pd) + log - np.log(false + new)
-    r = bank.existence[i]
+    r = bank[i].existence
     missed = np.log(max(1.0 - r * pd, 1e-9))
     c = missed - np.log(max(r, 1e-12)) - log_ratio - identity_evidence(model, bank, i, plots, j)
     if c > COST_KEPT:

@@ -1,12 +1,13 @@
-"""The one way kernels are compiled: numba, cached on disk, one stamp for all kernel sources, no fastmath, no threads.
+"""The one way the engine's kernels are compiled: numba, cached on disk, no fastmath, no threads.
 
 numba stamps a cached function by its own file only, so a change in a function it calls from another file would go
-unseen and stale machine code would run. Here every cached kernel carries the hash of all kernel sources instead.
+unseen and stale machine code would run. Here every cached kernel carries the hash of its file and of all it imports.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,22 +15,32 @@ from typing import Any
 
 import numba
 
+_IMPORT = re.compile(r"^from trilat\.kernels\.(\w+) import|^from trilat\.kernels import (\w+)", re.MULTILINE)
+
 
 @cache
-def sources_stamp() -> tuple[str, int]:
-    """Return a digest of the engine's files and their number: the stamp of all its cached kernels.
+def _needs(name: str) -> frozenset[str]:
+    """Return the kernel modules that a module imports, directly."""
+    source = Path(__file__).with_name(f"{name}.py").read_text("utf-8")
+    return frozenset(a or b for a, b in _IMPORT.findall(source))
 
-    The ASTERIX walker calls nothing here and nothing here calls it, so its files are left out.
-    """
+
+@cache
+def sources_stamp(name: str) -> tuple[str, int]:
+    """Return a digest of a kernel module and of every kernel module it reaches, and their number: its cache stamp."""
+    reached, ahead = {name}, [name]
+    while ahead:
+        new = _needs(ahead.pop()) - reached
+        reached |= new
+        ahead.extend(new)
     digest = hashlib.sha256()
-    files = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("asterix"))
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest(), len(files)
+    for module in sorted(reached):
+        digest.update(module.encode() + b"\0" + Path(__file__).with_name(f"{module}.py").read_bytes())
+    return digest.hexdigest(), len(reached)
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that only other kernels call: no Python wrapper is made, which halves the time to compile."""
+    """Compile a function that only other kernels call: no Python wrapper is made, which saves much of the time to compile."""
     return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
@@ -39,10 +50,10 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compiled(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
-    """Compile lazily with the engine's own stamp on the cache file."""
+    """Compile lazily, with the engine's own stamp on the cache file."""
     compiled: Any = numba.njit(cache=True, error_model="numpy", **options)(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache_file is not None:
-        cache_file._source_stamp = sources_stamp()  # noqa: SLF001 - numba offers no public way to widen its stamp
+        cache_file._source_stamp = sources_stamp(function.__module__.rpartition(".")[2])  # noqa: SLF001 - numba has no public way
     typed: Callable[..., Any] = compiled
     return typed

@@ -12,8 +12,6 @@ from trilat.kernels.bank import (
     COASTING,
     CONFIRMED,
     FREE,
-    H_FULL,
-    H_ROWS,
     I_DOMAIN,
     I_ID,
     I_KEY,
@@ -29,9 +27,13 @@ from trilat.kernels.bank import (
     L_HITS,
     L_SURVIVE_S,
     L_TENTATIVE_MAX_S,
+    MODES,
     O_DOMAINS,
     O_MOFN,
     O_WHOLE_SCANS,
+    SENSORS,
+    SPARE_ROWS,
+    STATES,
     S_LOOKS,
     S_PERIOD,
     S_SET,
@@ -60,111 +62,111 @@ DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wide
 @kernel
 def age(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
     """Let the probability of existence of row i decay to a time by the survival of its kind."""
-    dt = (t_ns - bank.checked_ns[i]) * 1e-9
+    dt = (t_ns - bank[i].checked_ns) * 1e-9
     if dt > 0.0:
-        bank.existence[i] *= np.exp(-dt / model.life[bank.model_set[i], L_SURVIVE_S])
-        bank.checked_ns[i] = t_ns
+        bank[i].existence *= np.exp(-dt / model.life[bank[i].model_set, L_SURVIVE_S])
+        bank[i].checked_ns = t_ns
 
 
 @kernel
 def detected(model, bank, i, log_ratio, pd):  # type: ignore[no-untyped-def]
     """Raise existence by a plot's likelihood ratio (the log of Pd L / clutter)."""
-    r = bank.existence[i]
+    r = bank[i].existence
     gain = 1.0 - pd + np.exp(min(log_ratio, 60.0))
     r = r * gain / max(1.0 - r + r * gain, 1e-300)
-    bank.existence[i] = min(r, model.life[bank.model_set[i], L_CAP])
+    bank[i].existence = min(r, model.life[bank[i].model_set, L_CAP])
 
 
 @kernel
 def missed(bank, i, pd):  # type: ignore[no-untyped-def]
     """Lower existence by a look that showed nothing."""
-    r = bank.existence[i]
-    bank.existence[i] = r * (1.0 - pd) / max(1.0 - r * pd, 1e-300)
+    r = bank[i].existence
+    bank[i].existence = r * (1.0 - pd) / max(1.0 - r * pd, 1e-300)
 
 
 @kernel
-def misses(model, bank, sensor, s, t_ns, frame):  # type: ignore[no-untyped-def]
+def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untyped-def]
     """Count a miss for every track that this sensor ought to have seen by now and has not."""
     if sensor[S_LOOKS] < 1.0:
         return
     period_ns = np.int64(sensor[S_PERIOD] * 1e9)
-    if bank.looks_ns[s, 1] == 0 or t_ns - bank.looks_ns[s, 1] > 2 * period_ns:
-        bank.looks_ns[s, 0] = t_ns
-    bank.looks_ns[s, 1] = max(bank.looks_ns[s, 1], t_ns)
+    if head.looks_ns[s, 1] == 0 or t_ns - head.looks_ns[s, 1] > 2 * period_ns:
+        head.looks_ns[s, 0] = t_ns
+    head.looks_ns[s, 1] = max(head.looks_ns[s, 1], t_ns)
     whole = model.options[O_WHOLE_SCANS] == 1
     late_ns = np.int64(sensor[S_PERIOD] * 1e9 * LATE_LOOK)
-    for i in range(bank.head[H_ROWS]):
-        if bank.status[i] == FREE or bank.last_frame[i] == frame:
+    for i in range(head.rows):
+        if bank[i].status == FREE or bank[i].last_frame == frame:
             continue
-        last = max(bank.chance_ns[i, s], bank.born_ns[i], bank.looks_ns[s, 0])
+        last = max(bank[i].chance_ns[s], bank[i].born_ns, head.looks_ns[s, 0])
         if not whole and t_ns - last < late_ns:
             continue
         pd = detection_probability(model, bank, i, sensor)
-        bank.chance_ns[i, s] = max(t_ns - (late_ns - period_ns), bank.chance_ns[i, s])
+        bank[i].chance_ns[s] = max(t_ns - (late_ns - period_ns), bank[i].chance_ns[s])
         if pd > 0.0:
             age(model, bank, i, t_ns)
             missed(bank, i, pd)
 
 
 @kernel
-def settle(model, bank, t_ns):  # type: ignore[no-untyped-def]
+def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
     """Confirm, set coasting, and delete, by existence (or by M of N where that is chosen) and by time unseen."""
     mofn = model.options[O_MOFN] == 1
     top = 0
-    for i in range(bank.head[H_ROWS]):
-        if bank.status[i] == FREE:
+    for i in range(head.rows):
+        if bank[i].status == FREE:
             continue
-        rule = model.life[bank.model_set[i]]
-        unseen_s = (t_ns - bank.updated_ns[i]) * 1e-9
-        r = bank.existence[i]
-        if bank.status[i] == TENTATIVE:
-            if bank.hits[i] >= rule[L_HITS] and (mofn or r >= rule[L_CONFIRM]):
-                bank.status[i] = CONFIRMED
-            elif unseen_s > rule[L_TENTATIVE_MAX_S] or (r < rule[L_DROP] and not mofn and bank.hits[i] > 1):
-                bank.status[i] = FREE
+        rule = model.life[bank[i].model_set]
+        unseen_s = (t_ns - bank[i].updated_ns) * 1e-9
+        r = bank[i].existence
+        if bank[i].status == TENTATIVE:
+            if bank[i].hits >= rule[L_HITS] and (mofn or r >= rule[L_CONFIRM]):
+                bank[i].status = CONFIRMED
+            elif unseen_s > rule[L_TENTATIVE_MAX_S] or (r < rule[L_DROP] and not mofn and bank[i].hits > 1):
+                bank[i].status = FREE
         elif unseen_s > rule[L_COAST_MAX_S] or (r < rule[L_DROP] and not mofn):
-            bank.status[i] = FREE
+            bank[i].status = FREE
         elif not mofn:
-            bank.status[i] = CONFIRMED if r >= rule[L_COAST] else COASTING
+            bank[i].status = CONFIRMED if r >= rule[L_COAST] else COASTING
         for f in range(2):
-            if bank.flags[i] & (1 << f) and t_ns - bank.flagged_ns[i, f] > FLAG_HOLD_NS:
-                bank.flags[i] &= ~(1 << f)
-        if bank.status[i] != FREE:
+            if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS:
+                bank[i].flags &= ~(1 << f)
+        if bank[i].status != FREE:
             top = i + 1
-    bank.head[H_ROWS] = top
+    head.rows = top
 
 
 @kernel
 def flag(bank, i, bit, t_ns):  # type: ignore[no-untyped-def]
     """Raise flag 1 << bit on row i."""
-    bank.flags[i] |= 1 << bit
-    bank.flagged_ns[i, bit] = t_ns
+    bank[i].flags |= 1 << bit
+    bank[i].flagged_ns[bit] = t_ns
 
 
 @kernel
 def learn(bank, i, s, plots, j, nis, frame):  # type: ignore[no-untyped-def]
     """Enter a plot that updated row i into its record: times, sensors, identity, innovation test."""
     t_ns = plots[j, I_T]
-    bank.updated_ns[i] = max(bank.updated_ns[i], t_ns)
-    bank.hits[i] += 1
-    bank.last_frame[i] = frame
-    bank.chance_ns[i, s] = t_ns
+    bank[i].updated_ns = max(bank[i].updated_ns, t_ns)
+    bank[i].hits += 1
+    bank[i].last_frame = frame
+    bank[i].chance_ns[s] = t_ns
     if s < 63:
-        bank.sensors[i] |= 1 << s
-    bank.nis[i] = NIS_MEMORY * bank.nis[i] + (1.0 - NIS_MEMORY) * nis
-    if bank.nis[i] > NIS_FLAG:
+        bank[i].sensors |= 1 << s
+    bank[i].nis = NIS_MEMORY * bank[i].nis + (1.0 - NIS_MEMORY) * nis
+    if bank[i].nis > NIS_FLAG:
         flag(bank, i, 0, t_ns)
     for c in range(5):
         claim = plots[j, I_ID + c]
         if claim < 0:
             continue
-        if bank.identity[i, c] == claim:
-            bank.identity_count[i, c] = min(bank.identity_count[i, c] + 1, CLAIM_MAX)
-        elif bank.identity_count[i, c] <= 0:
-            bank.identity[i, c] = claim
-            bank.identity_count[i, c] = 1
+        if bank[i].identity[c] == claim:
+            bank[i].identity_count[c] = min(bank[i].identity_count[c] + 1, CLAIM_MAX)
+        elif bank[i].identity_count[c] <= 0:
+            bank[i].identity[c] = claim
+            bank[i].identity_count[c] = 1
         else:
-            bank.identity_count[i, c] -= 1
+            bank[i].identity_count[c] -= 1
             if c in (ID_ADDRESS, ID_MMSI):
                 flag(bank, i, 1, t_ns)
 
@@ -175,10 +177,10 @@ def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
 
     domain (of the plot): index into records.columns.DOMAINS, 0 when it says nothing.
     """
-    _, _, _, height = vertical(model.earth, bank.mean[i, 0], bank.mean[i, 1], bank.mean[i, 2])
-    v2 = bank.mean[i, 3] ** 2 + bank.mean[i, 4] ** 2 + bank.mean[i, 5] ** 2
-    speed, doubt = np.sqrt(v2), bank.spread[i, 1]
-    low, fast = height - bank.spread[i, 0], speed - 2.0 * doubt
+    _, _, _, height = vertical(model.earth, bank[i].mean[0], bank[i].mean[1], bank[i].mean[2])
+    v2 = bank[i].mean[3] ** 2 + bank[i].mean[4] ** 2 + bank[i].mean[5] ** 2
+    speed, doubt = np.sqrt(v2), bank[i].spread[1]
+    low, fast = height - bank[i].spread[0], speed - 2.0 * doubt
     air = _below(speed, 700.0 + doubt, 100.0) * _below(low, 22_000.0, 1_500.0)
     sea = _below(fast, 30.0, 8.0) * _below(low, 200.0, 100.0)
     missile = 0.05 + 0.95 * max(_below(-fast, -600.0, 100.0), _below(-low, -25_000.0, 2_000.0))
@@ -188,13 +190,13 @@ def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
     for d in range(5):
         p = likelihood[d] * (8.0 if domain == d and d > 0 else 1.0)
         # a little of the start comes back at every look, so that no domain is ever lost
-        bank.domain[i, d] = (0.98 * bank.domain[i, d] + 0.004) * p
-        total += bank.domain[i, d]
+        bank[i].domain[d] = (0.98 * bank[i].domain[d] + 0.004) * p
+        total += bank[i].domain[d]
     for d in range(5):
-        bank.domain[i, d] /= total
-    allowed, now = model.options[O_DOMAINS], bank.model_set[i]
+        bank[i].domain[d] /= total
+    allowed, now = model.options[O_DOMAINS], bank[i].model_set
     for target, d in ((SET_AIR, 1), (SET_SEA, 2), (SET_MISSILE, 3)):
-        p = bank.domain[i, d] + (bank.domain[i, 4] if target == SET_MISSILE else 0.0)
+        p = bank[i].domain[d] + (bank[i].domain[4] if target == SET_MISSILE else 0.0)
         if target != now and allowed & (1 << target) and p > 0.95:
             _change_set(model, bank, i, target)
             return
@@ -209,16 +211,16 @@ def _below(value, limit, width):  # type: ignore[no-untyped-def]
 @kernel
 def _change_set(model, bank, i, target):  # type: ignore[no-untyped-def]
     """Give row i another model set: every new mode starts from the mixture's likeliest mode."""
-    old = bank.model_set[i]
+    old = bank[i].model_set
     best = 0
     for m in range(model.modes[old]):
-        if bank.mu[i, m] > bank.mu[i, best]:
+        if bank[i].mu[m] > bank[i].mu[best]:
             best = m
     for a in range(6):
-        bank.x[i, 0, a] = bank.x[i, best, a]
+        bank[i].x[0, a] = bank[i].x[best, a]
         for b in range(6):
-            bank.P[i, 0, a, b] = bank.P[i, best, a, b]
-    bank.model_set[i] = target
+            bank[i].P[0, a, b] = bank[i].P[best, a, b]
+    bank[i].model_set = target
     _fill_modes(model, bank, i, target)
     moments(model, bank, i)
 
@@ -228,30 +230,30 @@ def _fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
     """Start every mode of row i from mode 0's position and velocity and its own extra states' prior."""
     for m in range(model.modes[k]):
         kind = model.kind[k, m]
-        bank.mu[i, m] = model.start[k, m]
+        bank[i].mu[m] = model.start[k, m]
         mean0, var0 = 0.0, 0.0
         if states_of(kind) > 6:
             mean0, var0 = extra_prior(kind, model.birth[k])
-        for a in range(bank.x.shape[2]):
-            bank.x[i, m, a] = bank.x[i, 0, a] if a < 6 else mean0
-            for b in range(bank.x.shape[2]):
+        for a in range(STATES):
+            bank[i].x[m, a] = bank[i].x[0, a] if a < 6 else mean0
+            for b in range(STATES):
                 if a < 6 and b < 6:
-                    bank.P[i, m, a, b] = bank.P[i, 0, a, b]
+                    bank[i].P[m, a, b] = bank[i].P[0, a, b]
                 else:
-                    bank.P[i, m, a, b] = var0 if a == b else 0.0
+                    bank[i].P[m, a, b] = var0 if a == b else 0.0
 
 
 @kernel
 def _free_row(bank, first):  # type: ignore[no-untyped-def]
     """Return the lowest free row at or above `first`, or -1 when the bank is full."""
-    for i in range(first, len(bank.status)):
-        if bank.status[i] == FREE:
+    for i in range(first, len(bank) - SPARE_ROWS):
+        if bank[i].status == FREE:
             return i
     return -1
 
 
 @kernel
-def initiate(model, bank, sensor, s, z, plots, j, weight, first, frame, work):  # type: ignore[no-untyped-def]
+def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, work):  # type: ignore[no-untyped-def]
     """Begin a track from a plot no track took; returns its row, or -1 (no room, or a plot without a place).
 
     The row starts with a wide prior at the plot's own place, which the plot then narrows: one rule for every kind of sensor.
@@ -262,38 +264,38 @@ def initiate(model, bank, sensor, s, z, plots, j, weight, first, frame, work):  
         return -1
     i = _free_row(bank, first)
     if i < 0:
-        bank.head[H_FULL] += 1
+        head.full += 1
         return -1
     k = _first_set(model, sensor, plots[j, I_DOMAIN], work.point, assumed)
     _empty_row(bank, i)
-    bank.model_set[i] = k
+    bank[i].model_set = k
     sigma_v = model.birth[k, 0]
     for a in range(6):
         for b in range(6):
-            bank.P[i, 0, a, b] = 0.0
-        bank.P[i, 0, a, a] = DOUBT_M * DOUBT_M if a < 3 else sigma_v * sigma_v
-        bank.x[i, 0, a] = work.point[a] if a < 3 else 0.0
+            bank[i].P[0, a, b] = 0.0
+        bank[i].P[0, a, a] = DOUBT_M * DOUBT_M if a < 3 else sigma_v * sigma_v
+        bank[i].x[0, a] = work.point[a] if a < 3 else 0.0
     if assumed > 0.0:
         _squeeze_height(model, bank, i, assumed)
-    update_mode(model.earth, bank.x, bank.P, i, 0, 6, sensor, z[j], kind, work)
+    update_mode(model.earth, bank, i, 0, 6, sensor, z[j], kind, work)
     _fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
-    bank.t_ns[i], bank.updated_ns[i], bank.born_ns[i], bank.checked_ns[i] = t_ns, t_ns, t_ns, t_ns
-    bank.key[i] = plots[j, I_KEY]
-    bank.status[i] = TENTATIVE
+    bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
+    bank[i].key = plots[j, I_KEY]
+    bank[i].status = TENTATIVE
     false, new = clutter_density(sensor, z[j], kind)
     fix = kind in (KIND_FIX, KIND_TRACK)
-    bank.existence[i] = EXISTENCE_START_FIX if fix else weight * new / (false + new)
+    bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
     domain = plots[j, I_DOMAIN]
     start = (0.2, 0.4, 0.3, 0.09, 0.01) if k == SET_AIR else ((0.1, 0.05, 0.84, 0.005, 0.005) if k == SET_SEA else (0.1, 0.1, 0.0, 0.7, 0.1))
     for d in range(5):
-        bank.domain[i, d] = start[d]
-    bank.nis[i] = 1.0
+        bank[i].domain[d] = start[d]
+    bank[i].nis = 1.0
     moments(model, bank, i)
     learn(bank, i, s, plots, j, 1.0, frame)
-    bank.head[H_ROWS] = max(bank.head[H_ROWS], i + 1)
+    head.rows = max(head.rows, i + 1)
     if domain > 0:
-        bank.domain[i, domain] += 1.0
+        bank[i].domain[domain] += 1.0
     return i
 
 
@@ -323,37 +325,37 @@ def _first_set(model, sensor, domain, point, assumed):  # type: ignore[no-untype
 @kernel
 def _empty_row(bank, i):  # type: ignore[no-untyped-def]
     """Clear the record of a row that is taken into use."""
-    bank.hits[i], bank.flags[i], bank.sensors[i] = 0, 0, 0
-    bank.flagged_ns[i, 0], bank.flagged_ns[i, 1] = 0, 0
+    bank[i].hits, bank[i].flags, bank[i].sensors = 0, 0, 0
+    bank[i].flagged_ns[0], bank[i].flagged_ns[1] = 0, 0
     for c in range(5):
-        bank.identity[i, c] = -1
-        bank.identity_count[i, c] = 0
-    for c in range(bank.chance_ns.shape[1]):
-        bank.chance_ns[i, c] = 0
-    for m in range(bank.mu.shape[1]):
-        bank.mu[i, m] = 0.0
+        bank[i].identity[c] = -1
+        bank[i].identity_count[c] = 0
+    for c in range(SENSORS):
+        bank[i].chance_ns[c] = 0
+    for m in range(MODES):
+        bank[i].mu[m] = 0.0
 
 
 @kernel
 def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
     """Narrow a new row's position along the vertical to the assumed height's sigma."""
-    ux, uy, uz, _ = vertical(model.earth, bank.x[i, 0, 0], bank.x[i, 0, 1], bank.x[i, 0, 2])
+    ux, uy, uz, _ = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
     up = (ux, uy, uz)
     for a in range(3):
         for b in range(3):
-            bank.P[i, 0, a, b] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
+            bank[i].P[0, a, b] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
 
 
 @kernel
-def contested(bank, s, plots, j, born):  # type: ignore[no-untyped-def]
+def contested(head, bank, s, plots, j, born):  # type: ignore[no-untyped-def]
     """A plot that no track took claims an identity: flag the track that holds it elsewhere (it jumped), and the new one."""
     t_ns = plots[j, I_T]
-    for i in range(bank.head[H_ROWS]):
-        if bank.status[i] == FREE or i == born:
+    for i in range(head.rows):
+        if bank[i].status == FREE or i == born:
             continue
         for c in (ID_ADDRESS, ID_MMSI):
             claim = plots[j, I_ID + c]
-            if claim >= 0 and bank.identity[i, c] == claim and bank.identity_count[i, c] > 0 and t_ns - bank.updated_ns[i] < JUMP_NS:
+            if claim >= 0 and bank[i].identity[c] == claim and bank[i].identity_count[c] > 0 and t_ns - bank[i].updated_ns < JUMP_NS:
                 flag(bank, i, 0, t_ns)
                 if born >= 0:
                     flag(bank, born, 0, t_ns)

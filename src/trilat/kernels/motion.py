@@ -17,41 +17,41 @@ STEP_MAX_S = 2.0  # longest Runge-Kutta step: below 0.1 m a step at missile acce
 
 
 @kernel
-def move(earth, kind, noise, x, P, i, m, dt, scratch):  # type: ignore[no-untyped-def]
-    """Predict row i, mode m by dt seconds (a little negative is allowed). noise (4,); scratch (4, 9, 9)."""
+def move(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
+    """Predict row i, mode m by dt seconds (a little negative is allowed). noise (4,); bank: rows; work: scratch memory."""
     if dt == 0.0:
         return
     if kind == CV:
-        ux, uy, uz, _ = vertical(earth, x[i, m, 0], x[i, m, 1], x[i, m, 2])
+        ux, uy, uz, _ = vertical(earth, bank[i].x[m, 0], bank[i].x[m, 1], bank[i].x[m, 2])
         for a in range(3):
-            x[i, m, a] += dt * x[i, m, a + 3]
-        _carry_cv(P, i, m, dt)
-        _add_noise(P, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
+            bank[i].x[m, a] += dt * bank[i].x[m, a + 3]
+        _carry_cv(bank, i, m, dt)
+        _add_noise(bank, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
     elif kind == TURN:
-        _turn(earth, noise, x, P, i, m, dt, scratch)
+        _turn(earth, noise, bank, i, m, dt, work)
     else:
         steps = int(np.ceil(abs(dt) / STEP_MAX_S))
         for _ in range(steps):
-            _ballistic(earth, kind, noise, x, P, i, m, dt / steps, scratch)
+            _ballistic(earth, kind, noise, bank, i, m, dt / steps, work)
 
 
 @kernel
-def _carry_cv(P, i, m, dt):  # type: ignore[no-untyped-def]
+def _carry_cv(bank, i, m, dt):  # type: ignore[no-untyped-def]
     """Covariance of constant velocity: P becomes F P F' with F = [I, dt I; 0, I], in place."""
     for a in range(3):
         for b in range(a, 3):
-            p = P[i, m, a, b] + dt * (P[i, m, a, b + 3] + P[i, m, b, a + 3] + dt * P[i, m, a + 3, b + 3])
-            P[i, m, a, b] = p
-            P[i, m, b, a] = p
+            p = bank[i].P[m, a, b] + dt * (bank[i].P[m, a, b + 3] + bank[i].P[m, b, a + 3] + dt * bank[i].P[m, a + 3, b + 3])
+            bank[i].P[m, a, b] = p
+            bank[i].P[m, b, a] = p
     for a in range(3):
         for b in range(3):
-            p = P[i, m, a, b + 3] + dt * P[i, m, a + 3, b + 3]
-            P[i, m, a, b + 3] = p
-            P[i, m, b + 3, a] = p
+            p = bank[i].P[m, a, b + 3] + dt * bank[i].P[m, a + 3, b + 3]
+            bank[i].P[m, a, b + 3] = p
+            bank[i].P[m, b + 3, a] = p
 
 
 @kernel
-def _add_noise(P, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[no-untyped-def]
+def _add_noise(bank, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[no-untyped-def]
     """Add white acceleration noise: density `flat` m2/s3 across the vertical (ux, uy, uz), `steep` along it."""
     up = (ux, uy, uz)
     d2, d3 = sign * dt * dt / 2.0, dt * dt * dt / 3.0
@@ -60,36 +60,36 @@ def _add_noise(P, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[no-u
             q = (steep - flat) * up[a] * up[b]
             if a == b:
                 q += flat
-            P[i, m, a, b] += q * d3
-            P[i, m, a, b + 3] += q * d2
-            P[i, m, a + 3, b] += q * d2
-            P[i, m, a + 3, b + 3] += q * dt
+            bank[i].P[m, a, b] += q * d3
+            bank[i].P[m, a, b + 3] += q * d2
+            bank[i].P[m, a + 3, b] += q * d2
+            bank[i].P[m, a + 3, b + 3] += q * dt
 
 
 @kernel
-def _sandwich(P, i, m, n, F, W):  # type: ignore[no-untyped-def]
+def _sandwich(bank, i, m, n, F, W):  # type: ignore[no-untyped-def]
     """P becomes F P F' for the first n states, kept symmetric."""
     for a in range(n):
         for b in range(n):
             s = 0.0
             for c in range(n):
-                s += F[a, c] * P[i, m, c, b]
+                s += F[a, c] * bank[i].P[m, c, b]
             W[a, b] = s
     for a in range(n):
         for b in range(a, n):
             s = 0.0
             for c in range(n):
                 s += W[a, c] * F[b, c]
-            P[i, m, a, b] = s
-            P[i, m, b, a] = s
+            bank[i].P[m, a, b] = s
+            bank[i].P[m, b, a] = s
 
 
 @kernel
-def _turn(earth, noise, x, P, i, m, dt, scratch):  # type: ignore[no-untyped-def]
+def _turn(earth, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
     """Turn at the state's own rate (7th element, rad/s) about the local vertical; the vertical speed stays."""
-    F, W = scratch[0], scratch[1]
-    ux, uy, uz, _ = vertical(earth, x[i, m, 0], x[i, m, 1], x[i, m, 2])
-    w = x[i, m, 6]
+    F, W = work.scratch[0], work.scratch[1]
+    ux, uy, uz, _ = vertical(earth, bank[i].x[m, 0], bank[i].x[m, 1], bank[i].x[m, 2])
+    w = bank[i].x[m, 6]
     a = w * dt
     if abs(a) > 1e-3:
         s, c = np.sin(a) / w, (1.0 - np.cos(a)) / w
@@ -104,7 +104,7 @@ def _turn(earth, noise, x, P, i, m, dt, scratch):  # type: ignore[no-untyped-def
     for r in range(7):
         for q in range(7):
             F[r, q] = 1.0 if r == q else 0.0
-    climb = ux * x[i, m, 3] + uy * x[i, m, 4] + uz * x[i, m, 5]
+    climb = ux * bank[i].x[m, 3] + uy * bank[i].x[m, 4] + uz * bank[i].x[m, 5]
     for r in range(3):
         side = 0.0
         for q in range(3):
@@ -112,23 +112,23 @@ def _turn(earth, noise, x, P, i, m, dt, scratch):  # type: ignore[no-untyped-def
             flat = (1.0 if r == q else 0.0) - uu
             F[r, q + 3] = s * flat + c * cross[r][q] + dt * uu
             F[r + 3, q + 3] = cos_a * flat + sin_a * cross[r][q] + uu
-            side += cross[r][q] * x[i, m, q + 3]
-        ahead = x[i, m, r + 3] - up[r] * climb
+            side += cross[r][q] * bank[i].x[m, q + 3]
+        ahead = bank[i].x[m, r + 3] - up[r] * climb
         F[r, 6] = k1 * side - k2 * ahead
         F[r + 3, 6] = dt * (cos_a * side - sin_a * ahead)
     for r in range(3):
-        p, v = x[i, m, r], 0.0
+        p, v = bank[i].x[m, r], 0.0
         for q in range(3):
-            p += F[r, q + 3] * x[i, m, q + 3]
-            v += F[r + 3, q + 3] * x[i, m, q + 3]
+            p += F[r, q + 3] * bank[i].x[m, q + 3]
+            v += F[r + 3, q + 3] * bank[i].x[m, q + 3]
         W[0, r] = p
         W[1, r] = v
     for r in range(3):
-        x[i, m, r] = W[0, r]
-        x[i, m, r + 3] = W[1, r]
-    _sandwich(P, i, m, 7, F, W)
-    _add_noise(P, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
-    P[i, m, 6, 6] += noise[2] * abs(dt)
+        bank[i].x[m, r] = W[0, r]
+        bank[i].x[m, r + 3] = W[1, r]
+    _sandwich(bank, i, m, 7, F, W)
+    _add_noise(bank, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
+    bank[i].P[m, 6, 6] += noise[2] * abs(dt)
 
 
 @kernel
@@ -196,13 +196,13 @@ def _slopes(earth, kind, p, v, extra, G, C, D):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _ballistic(earth, kind, noise, x, P, i, m, dt, scratch):  # type: ignore[no-untyped-def]
+def _ballistic(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
     """One step of a boost (9 states), coast (6) or re-entry (7) mode."""
-    F, W, J, K = scratch[0], scratch[1], scratch[2], scratch[3]
+    F, W, J, K = work.scratch[0], work.scratch[1], work.scratch[2], work.scratch[3]
     G, C, D = J[:3, :3], J[3:6, :3], J[6:9, :3]
     p, v, extra = K[0], K[1], K[2]
     for a in range(3):
-        p[a], v[a], extra[a] = x[i, m, a], x[i, m, a + 3], x[i, m, a + 6]
+        p[a], v[a], extra[a] = bank[i].x[m, a], bank[i].x[m, a + 3], bank[i].x[m, a + 6]
     n = 6 if kind == COAST else (9 if kind == BOOST else 7)
     _slopes(earth, kind, p, v, extra, G, C, D)
     for r in range(n):
@@ -224,31 +224,31 @@ def _ballistic(earth, kind, noise, x, P, i, m, dt, scratch):  # type: ignore[no-
             if q + 6 < n:
                 F[r, q + 6] = half * D[r, q]
                 F[r + 3, q + 6] = dt * D[r, q] + half * cd
-    _sandwich(P, i, m, n, F, W)
-    runge_kutta(earth, kind, p, v, extra, dt, scratch[4])
+    _sandwich(bank, i, m, n, F, W)
+    runge_kutta(earth, kind, p, v, extra, dt, work.scratch[4])
     for a in range(3):
-        x[i, m, a], x[i, m, a + 3] = p[a], v[a]
-    _ballistic_noise(kind, noise, P, i, m, dt)
+        bank[i].x[m, a], bank[i].x[m, a + 3] = p[a], v[a]
+    _ballistic_noise(kind, noise, bank, i, m, dt)
 
 
 @kernel
-def _ballistic_noise(kind, noise, P, i, m, dt):  # type: ignore[no-untyped-def]
+def _ballistic_noise(kind, noise, bank, i, m, dt):  # type: ignore[no-untyped-def]
     """Thrust wanders (boost), or the acceleration is noisy (coast, re-entry) and the log ballistic coefficient wanders."""
     t, s = abs(dt), np.sign(dt)
     q = noise[0]
     for a in range(3):
         b, c = a + 3, a + 6
         if kind == BOOST:
-            P[i, m, a, a] += q * t**5 / 20.0
-            P[i, m, b, b] += q * t**3 / 3.0
-            P[i, m, c, c] += q * t
+            bank[i].P[m, a, a] += q * t**5 / 20.0
+            bank[i].P[m, b, b] += q * t**3 / 3.0
+            bank[i].P[m, c, c] += q * t
             for r, k, value in ((a, b, s * q * t**4 / 8.0), (a, c, q * t**3 / 6.0), (b, c, s * q * t * t / 2.0)):
-                P[i, m, r, k] += value
-                P[i, m, k, r] += value
+                bank[i].P[m, r, k] += value
+                bank[i].P[m, k, r] += value
         q1 = noise[1] if kind == BOOST else q
-        P[i, m, a, a] += q1 * t**3 / 3.0
-        P[i, m, a, b] += s * q1 * t * t / 2.0
-        P[i, m, b, a] += s * q1 * t * t / 2.0
-        P[i, m, b, b] += q1 * t
+        bank[i].P[m, a, a] += q1 * t**3 / 3.0
+        bank[i].P[m, a, b] += s * q1 * t * t / 2.0
+        bank[i].P[m, b, a] += s * q1 * t * t / 2.0
+        bank[i].P[m, b, b] += q1 * t
     if kind == REENTRY:
-        P[i, m, 6, 6] += noise[2] * t
+        bank[i].P[m, 6, 6] += noise[2] * t

@@ -16,7 +16,7 @@ CLUSTER_MAX = 64  # tracks in a cluster beyond which the firm assignment stands 
 
 
 @kernel
-def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, ratio, chosen, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]
+def soften(model, head, bank, sensor, s, z, plots, rows, start, column, cost, ratio, chosen, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]
     """Find ambiguous clusters and update their tracks softly; marks those rows in soft and adds plots' shares to taken."""
     count = len(start) - 1
     if count == 0:
@@ -40,11 +40,11 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, ratio, c
             soft[c] = 1
             for e in range(start[c], start[c + 1]):
                 taken[column[e]] += beta[e]
-            _take_softly(model, bank, sensor, s, z, plots, rows[c], start[c], start[c + 1], column, beta, frame, work)
+            _take_softly(model, head, bank, sensor, s, z, plots, rows[c], start[c], start[c + 1], column, beta, frame, work)
 
 
 @kernel
-def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]
+def _take_softly(model, head, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]
     """Update row i by the plots of edges first..last, each by its probability, mode by mode, keeping two moments."""
     best, all_ = first, 0.0
     for e in range(first, last):
@@ -55,24 +55,24 @@ def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta,
     t_ns = plots[j, I_T]
     predict(model, bank, i, t_ns, work)
     pd = max(detection_probability(model, bank, i, sensor), PD_UNEXPECTED)
-    k = bank.model_set[i]
+    k = bank[i].model_set
     modes = model.modes[k]
     for m in range(modes):
         n = states_of(model.kind[k, m])
-        work.fresh[m] = (1.0 - all_) * bank.mu[i, m]
+        work.fresh[m] = (1.0 - all_) * bank[i].mu[m]
         for a in range(n):
             work.x[m, a] = 0.0
             for b in range(n):
-                work.P[m, a, b] = work.fresh[m] * bank.P[i, m, a, b]
+                work.P[m, a, b] = work.fresh[m] * bank[i].P[m, a, b]
     nis = 0.0
     for e in range(first, last):
         if beta[e] > 1e-4:
             nis += _hypothesis(model, bank, sensor, z[column[e]], plots[column[e], I_KIND], i, k, modes, beta[e], work)
     _close(model, bank, i, k, modes, work)
     age(model, bank, i, t_ns)
-    r = bank.existence[i]
+    r = bank[i].existence
     quiet = r * (1.0 - pd) / max(1.0 - r * pd, 1e-300)
-    bank.existence[i] = min(all_ + max(1.0 - all_, 0.0) * quiet, model.life[k, L_CAP])
+    bank[i].existence = min(all_ + max(1.0 - all_, 0.0) * quiet, model.life[k, L_CAP])
     moments(model, bank, i)
     if all_ > 0.5:
         learn(bank, i, s, plots, j, nis / all_, frame)
@@ -82,18 +82,18 @@ def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta,
 @kernel
 def _hypothesis(model, bank, sensor, z, kind, i, k, modes, share, work):  # type: ignore[no-untyped-def]
     """Add one plot's posterior of every mode, by its share, to the sums; returns its share of the innovation square."""
-    bx, bP = work.bx, work.bP
+    spare = len(bank) - 2
     top, nis = -1e300, 0.0
     for m in range(modes):
         n = states_of(model.kind[k, m])
         for a in range(n):
-            bx[1, m, a] = bank.x[i, m, a]
+            bank[spare].x[m, a] = bank[i].x[m, a]
             for b in range(n):
-                bP[1, m, a, b] = bank.P[i, m, a, b]
-        log, c, d2 = update_mode(model.earth, bx, bP, 1, m, n, sensor, z, kind, work)
-        work.logs[m] = log + np.log(max(bank.mu[i, m], 1e-300))
+                bank[spare].P[m, a, b] = bank[i].P[m, a, b]
+        log, c, d2 = update_mode(model.earth, bank, spare, m, n, sensor, z, kind, work)
+        work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
         top = max(top, work.logs[m])
-        nis += bank.mu[i, m] * d2 / max(c, 1)
+        nis += bank[i].mu[m] * d2 / max(c, 1)
     total = 0.0
     for m in range(modes):
         total += np.exp(work.logs[m] - top)
@@ -102,10 +102,10 @@ def _hypothesis(model, bank, sensor, z, kind, i, k, modes, share, work):  # type
         n = states_of(model.kind[k, m])
         work.fresh[m] += w
         for a in range(n):
-            da = bx[1, m, a] - bank.x[i, m, a]
+            da = bank[spare].x[m, a] - bank[i].x[m, a]
             work.x[m, a] += w * da
             for b in range(n):
-                work.P[m, a, b] += w * (bP[1, m, a, b] + da * (bx[1, m, b] - bank.x[i, m, b]))
+                work.P[m, a, b] += w * (bank[spare].P[m, a, b] + da * (bank[spare].x[m, b] - bank[i].x[m, b]))
     return share * nis
 
 
@@ -120,10 +120,10 @@ def _close(model, bank, i, k, modes, work):  # type: ignore[no-untyped-def]
             work.x[m, a] /= w
         for a in range(n):
             for b in range(n):
-                bank.P[i, m, a, b] = work.P[m, a, b] / w - work.x[m, a] * work.x[m, b]
+                bank[i].P[m, a, b] = work.P[m, a, b] / w - work.x[m, a] * work.x[m, b]
         for a in range(n):
-            bank.x[i, m, a] += work.x[m, a]
-        bank.mu[i, m] = max(work.fresh[m], MODE_FLOOR)
-        total += bank.mu[i, m]
+            bank[i].x[m, a] += work.x[m, a]
+        bank[i].mu[m] = max(work.fresh[m], MODE_FLOOR)
+        total += bank[i].mu[m]
     for m in range(modes):
-        bank.mu[i, m] /= total
+        bank[i].mu[m] /= total

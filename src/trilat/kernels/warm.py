@@ -12,29 +12,18 @@ def warm_tracker() -> None:
     from trilat.kernels import bank, engine  # noqa: PLC0415 - numba loads here
     from trilat.kernels.frames import earth  # noqa: PLC0415 - same
 
-    sets, modes = 3, bank.MODES
-    model = bank.Model(
-        earth=earth("wgs84"),
-        modes=np.ones(sets, np.int64),
-        kind=np.zeros((sets, modes), np.int64),
-        noise=np.ones((sets, modes, 4)),
-        stay_s=np.ones((sets, modes)),
-        share=np.ones((sets, modes, modes)),
-        start=np.ones((sets, modes)),
-        birth=np.ones((sets, 4)),
-        life=np.ones((sets, bank.LIFE_COLUMNS)),
-        gate=np.full(bank.COMPONENTS + 1, 20.0),
-        evidence=np.ones((5, 2)),
-        options=np.zeros(8, np.int64),
-    )
-    tracks, work = bank.new_bank(4, 1), bank.new_work()
+    model, work = bank.record(bank.MODEL_DTYPE), bank.record(bank.WORK_DTYPE)
+    model["earth"], model["gate"], model["modes"] = earth("wgs84"), 20.0, 1
+    for name in ("noise", "stay_s", "share", "start", "birth", "life"):
+        model[name] = 1.0
+    tracks = bank.new_bank(4)
     sensors = np.ones((1, bank.SENSOR_COLUMNS))
     sensors[0, bank.S_POSITION] = 6_378_137.0
     z = np.ones((1, bank.PLOT_COLUMNS))
     plots = np.zeros((1, bank.PLOT_INTS), np.int64)
-    engine.step_frame(model, tracks, sensors, 0, z, plots, work)
-    engine.look_empty(model, tracks, sensors, 0, 1)
-    engine.show(model, tracks, 1, np.empty(4, np.int64), np.empty((4, 6)), np.empty((4, 6, 6)), work)
+    engine.step_frame(model, *tracks, sensors, 0, z, plots, work)
+    engine.look_empty(model, *tracks, sensors, 0, 1)
+    engine.show(model, *tracks, 1, np.empty(4, np.int64), np.empty((4, 6)), np.empty((4, 6, 6)), work)
 
 
 def main() -> None:

@@ -128,7 +128,6 @@ def build_model(settings: TrackerSettings) -> Any:
     sets, modes = len(SETS), b.MODES
     kind, noise = np.zeros((sets, modes), np.int64), np.zeros((sets, modes, 4))
     stay, share, start = np.ones((sets, modes)), np.zeros((sets, modes, modes)), np.zeros((sets, modes))
-    birth = np.array([MODELS[name][0] for name in SETS])
     for k, name in enumerate(SETS):
         for m, mode in enumerate(MODELS[name][1]):
             kind[k, m], stay[k, m], start[k, m] = kinds[mode.model], mode.stay_s, mode.start
@@ -139,26 +138,10 @@ def build_model(settings: TrackerSettings) -> Any:
     options[b.O_JPDA] = settings.association == "jpda"
     options[b.O_MOFN] = settings.confirm == "m-of-n"
     options[b.O_DOMAINS] = sum(1 << SETS.index(name) for name in set(settings.domains))
-    return b.Model(
-        earth=earth(settings.earth, settings.earth_centre_m, settings.earth_spin_rad_s, settings.earth_radius_m),
-        modes=np.array([len(MODELS[name][1]) for name in SETS]),
-        kind=kind,
-        noise=noise,
-        stay_s=stay,
-        share=share,
-        start=start,
-        birth=birth,
-        life=np.array([tuple(LIVES[name]) for name in SETS]),
-        gate=np.array(GATE),
-        evidence=np.array(EVIDENCE),
-        options=options,
-    )
-
-
-def widths(settings: TrackerSettings) -> tuple[int, int]:
-    """Return (most modes, most states) of the model sets that the settings allow: what the bank must hold."""
-    states = {"cv": 6, "turn": 7, "boost": 9, "coast": 6, "reentry": 7}
-    chosen = [MODELS[name][1] for name in settings.domains]
-    return max(len(c) for c in chosen), max(states[mode.model] for c in chosen for mode in c)
-
-
+    model = b.record(b.MODEL_DTYPE)
+    model["earth"] = earth(settings.earth, settings.earth_centre_m, settings.earth_spin_rad_s, settings.earth_radius_m)
+    model["modes"] = [len(MODELS[name][1]) for name in SETS]
+    model["kind"], model["noise"], model["stay_s"], model["share"], model["start"] = kind, noise, stay, share, start
+    model["birth"], model["life"] = [MODELS[name][0] for name in SETS], [tuple(LIVES[name]) for name in SETS]
+    model["gate"], model["evidence"], model["options"] = GATE, EVIDENCE, options
+    return model

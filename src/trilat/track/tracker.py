@@ -17,7 +17,7 @@ import numpy as np
 from trilat.records.columns import REPORT_DTYPE, Reports, Tracks, empty_tracks
 from trilat.records.sensor import Sensor
 from trilat.track.intake import FrameKey, canonical, frame_keys, refuse, sensor_table, to_frame
-from trilat.track.settings import TrackerSettings, build_model, widths
+from trilat.track.settings import TrackerSettings, build_model
 
 SNAPSHOT_DENSE_NS = 4_000_000_000  # snapshots this young are all kept; older ones one in SNAPSHOT_SPARSE_NS
 SNAPSHOT_SPARSE_NS = 10_000_000_000
@@ -53,8 +53,8 @@ class Tracker:
         self._k, self._engine = bank, engine
         self._model = build_model(settings)
         self._table = sensor_table(sensors, settings) if table is None else np.ascontiguousarray(table, np.float64)
-        self._bank = bank.new_bank(settings.tracks_max, len(sensors), *widths(settings))
-        self._work = bank.new_work()
+        self._bank = bank.new_bank(settings.tracks_max)
+        self._work = bank.record(bank.WORK_DTYPE)
         self._frame_ns = np.array([self._slot_ns(s) for s in sensors] or [1], np.int64)
         self.refused: Counter[str] = Counter()
         self.shed: Counter[str] = Counter()
@@ -94,16 +94,16 @@ class Tracker:
         In time order only: a look is not a report, is not stored, and a late one is ignored.
         """
         if self._done is None or t_ns >= self._done[0]:
-            self._engine.look_empty(self._model, self._bank, self._table, sensor, t_ns)
+            self._engine.look_empty(self._model, *self._bank, self._table, sensor, t_ns)
 
     def checkpoint(self) -> bytes:
         """Return everything a tracker made of the same settings and sensors needs to go on as if it were this one."""
         state = {
             "format": CHECKPOINT_FORMAT,
             "stream": self.stream,
-            "bank": [_pack(column) for column in self._k.copy_rows(self._bank)],
-            "snapshots": [(key, [_pack(column) for column in bank]) for key, bank in self._snapshots],
-            "frames": [(key, _pack(self._frames[key])) for key in self._keys],
+            "bank": _pack_bank(self._k.copy_rows(self._bank)),
+            "snapshots": [(key, _pack_bank(bank)) for key, bank in self._snapshots],
+            "frames": [(key, self._frames[key].tobytes()) for key in self._keys],
             "done": self._done,
             "newest_ns": self._newest_ns,
             "next_number": self._next_number,
@@ -121,9 +121,9 @@ class Tracker:
         if state["format"] != CHECKPOINT_FORMAT or state["stream"] != self.stream:
             msg = f"checkpoint of stream {state['stream']!r}, format {state['format']}: not of {self.stream!r}, {CHECKPOINT_FORMAT}"
             raise ValueError(msg)
-        self._k.restore_rows(self._bank, self._k.Bank(*map(_unpack, state["bank"])))
-        self._snapshots = [(tuple(key), self._k.Bank(*map(_unpack, bank))) for key, bank in state["snapshots"]]
-        self._frames = {tuple(key): _unpack(frame) for key, frame in state["frames"]}
+        self._k.restore_rows(self._bank, self._unpack_bank(state["bank"]))
+        self._snapshots = [(tuple(key), self._unpack_bank(packed)) for key, packed in state["snapshots"]]
+        self._frames = {tuple(key): np.frombuffer(raw, REPORT_DTYPE).copy() for key, raw in state["frames"]}
         self._keys, self._ready = list(self._frames), {}
         self._done = tuple(state["done"]) if state["done"] is not None else None
         self._newest_ns, self._next_number = state["newest_ns"], state["next_number"]
@@ -131,6 +131,11 @@ class Tracker:
         self._callsigns = dict(map(tuple, state["callsigns"]))
         self.refused, self.shed = Counter(dict(state["refused"])), Counter(dict(state["shed"]))
         self.events = [Event(*event) for event in state["events"]]
+
+    def _unpack_bank(self, packed: tuple[bytes, bytes]) -> Any:
+        """Return the bank behind `_pack_bank`'s bytes; ValueError when it was made by another build's rows."""
+        head = np.frombuffer(packed[0], self._k.HEAD_DTYPE).copy()[0]
+        return self._k.Bank(head, np.frombuffer(packed[1], self._k.ROW_DTYPE).copy())
 
     def _accept(self, now_ns: int, batches: Sequence[Reports]) -> Any:
         """Return the usable reports of the batches in canonical order, or None; count the others."""
@@ -204,7 +209,7 @@ class Tracker:
             if frame is None:
                 frame = self._ready[key] = to_frame(self._frames[key], self.sensors[key[1]])
                 self._note_callsigns(self._frames[key], frame)
-            self._engine.step_frame(self._model, self._bank, self._table, key[1], frame.z, frame.plots, self._work)
+            self._engine.step_frame(self._model, *self._bank, self._table, key[1], frame.z, frame.plots, self._work)
             self._done = key
 
     def _note_callsigns(self, columns: Any, frame: Any) -> None:
@@ -235,28 +240,26 @@ class Tracker:
             self._ready.pop(key, None)
         del self._keys[:cut]
         if len(self._callsigns) > 4 * self.settings.tracks_max:
-            live = set(self._bank.identity[: int(self._bank.head[0]), self._k.ID_CALLSIGN].tolist())
+            live = set(self._bank.rows["identity"][: int(self._bank.head["rows"]), self._k.ID_CALLSIGN].tolist())
             self._callsigns = {h: text for h, text in self._callsigns.items() if h in live}
 
     def _show(self, now_ns: int) -> Tracks:
         """Return the live tracks moved to now_ns, and the numbers of those that went."""
-        b, rows = self._bank, int(self._bank.head[0])
+        rows = int(self._bank.head["rows"])
         row, mean, covariance = np.empty(rows, np.int64), np.empty((rows, 6)), np.empty((rows, 6, 6))
-        n = self._engine.show(self._model, b, now_ns, row, mean, covariance, self._work)
-        row, mean, covariance = row[:n], mean[:n], covariance[:n]
-        number, deleted = self._number(now_ns, b.key[row].tolist(), b.born_ns[row].tolist())
+        n = self._engine.show(self._model, *self._bank, now_ns, row, mean, covariance, self._work)
+        b = self._bank.rows[row[:n]]
+        number, deleted = self._number(now_ns, b["key"].tolist(), b["born_ns"].tolist())
         order = np.argsort(number, kind="stable")
-        row, out = row[order], empty_tracks(n)
+        b, mean, covariance, out = b[order], mean[:n][order], covariance[:n][order], empty_tracks(n)
         out["number"], out["t_ns"] = number[order], now_ns
-        out["updated_t_ns"], out["born_t_ns"] = b.updated_ns[row], b.born_ns[row]
-        out["status"], out["domain"] = _SHOWN_STATUS[b.status[row]], _domains(b.domain[row])
-        out["flags"], out["existence"] = b.flags[row], b.existence[row]
-        out["position_m"], out["velocity_m_s"] = mean[order, :3], mean[order, 3:]
-        out["covariance"], out["sensors"] = covariance[order], b.sensors[row].astype(np.uint64)
-        known = np.where(b.identity_count[row] > 0, b.identity[row], -1)
+        out["updated_t_ns"], out["born_t_ns"] = b["updated_ns"], b["born_ns"]
+        out["status"], out["domain"] = _SHOWN_STATUS[b["status"]], _domains(b["domain"])
+        out["flags"], out["existence"], out["sensors"] = b["flags"], b["existence"], b["sensors"]
+        out["position_m"], out["velocity_m_s"], out["covariance"] = mean[:, :3], mean[:, 3:], covariance
+        known = np.where(b["identity_count"] > 0, b["identity"], -1)
         out["mode_3a"], out["address"], out["mmsi"] = known[:, 0], known[:, 1], known[:, 2]
-        named = np.flatnonzero(known[:, 3] >= 0)
-        for k in named.tolist():
+        for k in np.flatnonzero(known[:, 3] >= 0).tolist():
             out["callsign"][k] = self._callsigns.get(int(known[k, 3]), b"")
         return Tracks(stream=self.stream, t_ns=now_ns, columns=out, deleted=deleted)
 
@@ -281,12 +284,6 @@ def _domains(probability: Any) -> Any:
     return np.where(share >= 0.6, best, 0)
 
 
-def _pack(array: Any) -> tuple[Any, tuple[int, ...], bytes]:
-    """Return an array as plain values."""
-    return (array.dtype.str if array.dtype.names is None else "reports", array.shape, array.tobytes())
-
-
-def _unpack(packed: Any) -> Any:
-    """Return the array behind plain values."""
-    kind, shape, raw = packed
-    return np.frombuffer(raw, REPORT_DTYPE if kind == "reports" else np.dtype(kind)).reshape(shape).copy()
+def _pack_bank(bank: Any) -> tuple[bytes, bytes]:
+    """Return a bank's head and rows as bytes."""
+    return bank.head.tobytes(), bank.rows.tobytes()
