@@ -4,39 +4,29 @@ Whatever is offered, received or acknowledged is on disk before `flush` returns 
 one transaction. When the disk fails, the step is forgotten whole, the books are read anew, and the link states say so.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import msgspec
-from msgspec import Struct
-
-from trilat.errors import ExchangeError, StoreError
+from trilat.errors import ExchangeError
 from trilat.exchange import envelope as sealing
 from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received, Request
+from trilat.exchange.keeping import CHECKPOINT_TYPE, Keeping
+from trilat.exchange.links import LinkState, link_in, link_out
 from trilat.exchange.messages import LANES, ExchangeSettings, Pull, PullId, Wake
 from trilat.exchange.sign import KeyRing, Rejected
-from trilat.exchange.station import Station, Store
-from trilat.records import codec
+from trilat.exchange.station import Store
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Cursor, Fork, Queued
+from trilat.records.exchange import Queued
 from trilat.records.label import Mode
 from trilat.records.released import Lane, Released
-from trilat.records.warning import Recall
 
 MS = 1_000_000
 HOUSEKEEPING_NS = 1_000 * MS
-# Records per round of expiring or shedding, so that a step stays short.
-SWEEP_ROWS = 2_000
-# Flash that could not be written is kept in memory up to this many records.
-UNSAVED_MAX = 10_000
 UNKNOWN = "unknown"
-RECALL_TYPE = "trilat.recall/1"
-_encode = msgspec.msgpack.Encoder().encode
 
-Health = Literal["ok", "flash-only", "down"]
-LinkHealth = Literal["up", "late", "down", "never", "refused"]
+
+__all__ = ["CHECKPOINT_TYPE", "Exchange", "LinkState", "Outgoing"]
 
 
 class Outgoing(NamedTuple):
@@ -47,40 +37,7 @@ class Outgoing(NamedTuple):
     wakes: tuple[Envelope, ...]
 
 
-class LinkState(Struct, frozen=True, kw_only=True):
-    """One lane with one partner, one way. age_ns: since the last verified message; None = never heard.
-
-    Outbound: lag_records wait or are not receipted, the oldest for lag_ns; receipt is the partner's last signed one.
-    Inbound: lag_ns since the lane was last known to be level; cursor is what we hold. rejected: by reason, both lanes' sum.
-    trouble: the reason why the importer refuses what comes next, until it is recalled or mended.
-    """
-
-    partner: str
-    lane: Lane
-    direction: Literal["out", "in"]
-    health: LinkHealth
-    age_ns: int | None
-    lag_records: int
-    lag_ns: int
-    cursor: Cursor
-    receipt: Cursor
-    receipt_t_ns: int
-    rejected: dict[str, int]
-    forks: int
-    lost: int
-    superseded: int = 0
-    expired: int = 0
-    shed: int = 0
-    withdrawn: int = 0
-    recalled: int = 0
-    duplicates: int = 0
-    kept_aside: int = 0
-    trouble: str = ""
-    credit_bytes: int = 0
-    window: int = 0
-
-
-class Exchange:
+class Exchange(Keeping):
     """Everything one node exchanges. Not thread-safe: one caller at a time (see `drive`).
 
     partners: the nations that are pulled from and may pull, by the agreement; pinned keys stand in `ring`.
@@ -89,33 +46,11 @@ class Exchange:
     def __init__(
         self, settings: ExchangeSettings, nation: str, mode: Mode, ring: KeyRing, store: Store, partners: Sequence[str]
     ) -> None:
-        self.station = Station(settings, nation, mode, ring, store)
-        self.partners = tuple(sorted(set(partners) - {nation}))
-        self.health: Health = "ok"
-        self.trouble: StoreError | None = None
-        self.unsaved_shed = 0
-        self._answers: list[Answer] = []
-        self._offered: list[Released] = []
-        self._unsaved: list[Released] = []
-        self._received: list[Received] = []
+        super().__init__(settings, nation, mode, ring, store, partners)
         self._wakes_due = True
         self._tick_ns: int | None = None
         self._housekeeping_ns = 0
-        self._retry_ns = 0
-        self._exporters: dict[tuple[str, str], Exporter] = {}
-        self._importers: dict[tuple[str, str], Importer] = {}
         self._load()
-
-    def _load(self) -> None:
-        """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
-        places = [(partner, lane) for partner in self.partners for lane in LANES]
-        self._exporters = {place: Exporter(self.station, *place) for place in places}
-        self._importers = {place: Importer(self.station, *place) for place in places}
-        self._received = []
-        for batch in self.station.store.inbox.unhanded():
-            importer = self._importers.get((batch.partner, batch.lane))
-            if importer is not None:
-                self._received += importer.again(batch)
 
     # --- inputs -------------------------------------------------------------------------------------------------------
 
@@ -143,33 +78,6 @@ class Exchange:
             raise ExchangeError("released-mode", f"{item.mode.kind}:{item.mode.id}")
         if len(item.record) > self.station.settings.record_bytes_max:
             raise ExchangeError("record-size", f"{item.record_type}: {len(item.record)} bytes")
-
-    def _offer(self, now_ns: int, released: Sequence[Released]) -> None:
-        by_place: dict[tuple[str, str], list[Queued]] = {}
-        for item in released:
-            row = Queued(
-                record=item.record,
-                t_ns=item.t_ns,
-                priority=item.priority,
-                key=item.supersede_key if item.lane == "state" else None,
-                expires_ns=item.expires_ns,
-                about=_encode((item.record_type, item.decision, item.reason)),
-            )
-            by_place.setdefault((item.audience, item.lane), []).append(row)
-            if item.record_type == RECALL_TYPE:
-                self._recall(now_ns, item)
-        for place, rows in sorted(by_place.items()):
-            exporter = self._exporters[place]
-            exporter.offer(rows)
-            if not self.station.settings.lane(place[1]).tick_budget_bytes:
-                self._answers += exporter.serve(now_ns)
-        for audience in sorted({audience for audience, _ in by_place}):
-            self._shed(now_ns, audience)
-
-    def _recall(self, now_ns: int, item: Released) -> None:
-        recall = codec.decode(item.record)
-        if isinstance(recall, Recall):
-            self._exporters[(item.audience, recall.lane)].recall(recall.epoch, recall.sequences, now_ns)
 
     def withdraw(self, now_ns: int, audience: str, lane: Lane, key: str) -> int:
         """Take back the unsent record of a key; return how many there were (0: none, or it was sent: recall it)."""
@@ -266,23 +174,6 @@ class Exchange:
                 self._housekeeping_ns = now_ns + HOUSEKEEPING_NS
                 self._keep_house(now_ns)
 
-    def _keep_house(self, now_ns: int) -> None:
-        for audience, lane, row in self.station.store.outbox.expired(now_ns, SWEEP_ROWS):
-            if (audience, lane) in self._exporters:
-                self._exporters[(audience, lane)].drop([row], "expired", now_ns)
-        for source, data in self.station.tally.notes(now_ns):
-            self.station.store.note("rejected", source, now_ns, data)
-            self.station.soon(now_ns)
-
-    def _shed(self, now_ns: int, audience: str) -> None:
-        """Keep an audience's queue within its bound: history goes first, then state, flash never."""
-        outbox = self.station.store.outbox
-        over = sum(outbox.queue_size(audience, lane)[1] for lane in LANES) - self.station.settings.outbox_bytes_max
-        for lane in ("history", "state"):
-            while over > 0 and (rows := outbox.least(audience, lane, over, SWEEP_ROWS)):
-                self._exporters[(audience, lane)].drop(rows, "shed", now_ns)
-                over -= sum(len(row.record) for row in rows)
-
     # --- outputs ------------------------------------------------------------------------------------------------------
 
     def flush(self, now_ns: int, *, force: bool = False) -> Outgoing:
@@ -291,6 +182,7 @@ class Exchange:
         wakes: list[Envelope] = []
         if self.health != "down":
             with self._guarded(now_ns):
+                self._note_keys(now_ns)
                 wakes = self._wakes(now_ns)
                 for (_, lane), importer in self._importers.items():
                     if lane == "flash" or self.health == "ok":
@@ -359,6 +251,7 @@ class Exchange:
     def take_ring(self, ring: KeyRing, partners: Sequence[str] | None = None) -> None:
         """Take other keys (a rotation, a new agreement) and, when given, other partners; nothing that is under way is lost."""
         self.station.ring = ring
+        self._keys_due = True
         if partners is None:
             return
         kept = set(partners) - {self.station.nation}
@@ -370,136 +263,9 @@ class Exchange:
         self._importers = {place: self._importers.get(place) or Importer(self.station, *place) for place in places}
         self._wakes_due = True
 
-    # --- a failing disk -----------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _guarded(self, now_ns: int) -> Iterator[None]:
-        try:
-            yield
-        except StoreError as error:
-            self._fail(now_ns, error)
-
-    def _fail(self, now_ns: int, error: StoreError) -> None:
-        """Forget the step: its answers, what it received; flash that was offered is kept in memory and tried again."""
-        self.trouble = error
-        parked = [answer for exporter in self._exporters.values() for answer in exporter.release_all()]
-        self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked)]
-        self._keep_unsaved(self._offered)
-        self._offered = []
-        self.station.must, self.station.lazy_ns = False, None
-        self._retry_ns = now_ns + self.station.settings.retry_ms_max * MS
-        self.health = "flash-only" if error.name == "store-full" and self.station.store.give_reserve() else "down"
-        try:
-            self.station.store.rollback()
-            self._load()
-        except StoreError as again:
-            self.trouble, self.health = again, "down"
-        if self.health == "flash-only":
-            self._save(now_ns)
-
-    def _keep_unsaved(self, released: Sequence[Released]) -> None:
-        flash = [item for item in released if item.lane == "flash"]
-        room = max(UNSAVED_MAX - len(self._unsaved), 0)
-        self._unsaved += flash[:room]
-        self.unsaved_shed += len(released) - len(flash[:room])
-
-    def _save(self, now_ns: int) -> None:
-        unsaved, self._unsaved = self._unsaved, []
-        self._offered += unsaved
-        self._offer(now_ns, unsaved)
-
-    def _recover(self, now_ns: int) -> None:
-        """Try the disk again: open the file anew, write, sync; bulk lanes go on when the reserve is back too."""
-        self._retry_ns = now_ns + self.station.settings.retry_ms_max * MS
-        store = self.station.store
-        try:
-            if self.health == "down":
-                store.rollback()
-                self._load()
-            facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
-            store.note("recovered", self.station.nation, now_ns, _encode(facts))
-            store.commit()
-        except StoreError as error:
-            self.trouble, self.health = error, "down"
-            return
-        self.health = "ok" if store.take_reserve() else "flash-only"
-        if self.health == "ok":
-            self.trouble = None
-        self._wakes_due = True
-        with self._guarded(now_ns):
-            self._save(now_ns)
-
-    # --- states -------------------------------------------------------------------------------------------------------
-
     def links(self, now_ns: int) -> list[LinkState]:
         """Return the state of every lane with every partner, both ways, sorted by partner, lane and direction."""
-        states = [self._link_out(now_ns, exporter) for exporter in self._exporters.values()]
-        states += [self._link_in(now_ns, importer) for importer in self._importers.values()]
+        readable = self.health != "down"
+        states = [link_out(now_ns, exporter, readable=readable) for exporter in self._exporters.values()]
+        states += [link_in(now_ns, importer, readable=readable) for importer in self._importers.values()]
         return sorted(states, key=lambda state: (state.partner, LANES.index(state.lane), state.direction))
-
-    def _health(self, now_ns: int, heard_ns: int | None, trouble: str) -> LinkHealth:
-        if heard_ns is None:
-            return "never"
-        settings, age_ms = self.station.settings, (now_ns - heard_ns) // MS
-        if age_ms >= settings.down_ms:
-            return "down"
-        if trouble:
-            return "refused"
-        return "late" if age_ms >= settings.late_ms else "up"
-
-    def _link_out(self, now_ns: int, exporter: Exporter) -> LinkState:
-        state, outbox = exporter.state, self.station.store.outbox
-        waiting, _ = outbox.queue_size(exporter.audience, exporter.lane) if self.health != "down" else (0, 0)
-        oldest_ns = outbox.queue_oldest_ns(exporter.audience, exporter.lane) if waiting else None
-        unreceipted = state.last.sequence - (state.receipt.sequence if state.receipt.epoch == state.last.epoch else 0)
-        return LinkState(
-            partner=exporter.audience,
-            lane=exporter.lane,
-            direction="out",
-            health=self._health(now_ns, exporter.heard_ns, exporter.trouble),
-            age_ns=None if exporter.heard_ns is None else now_ns - exporter.heard_ns,
-            lag_records=waiting + unreceipted,
-            lag_ns=max(now_ns - oldest_ns, 0) if oldest_ns is not None else 0,
-            cursor=state.last,
-            receipt=state.receipt,
-            receipt_t_ns=state.receipt_t_ns,
-            rejected=self.station.tally.by_reason(exporter.audience),
-            forks=len(self._forks_out(exporter)),
-            lost=state.lost,
-            superseded=state.superseded,
-            expired=state.expired,
-            shed=state.shed,
-            withdrawn=state.withdrawn,
-            recalled=state.recalled,
-            trouble=exporter.trouble,
-        )
-
-    def _link_in(self, now_ns: int, importer: Importer) -> LinkState:
-        state = importer.state
-        return LinkState(
-            partner=importer.exporter,
-            lane=importer.lane,
-            direction="in",
-            health=self._health(now_ns, importer.heard_ns, importer.trouble),
-            age_ns=None if importer.heard_ns is None else now_ns - importer.heard_ns,
-            lag_records=importer.early,
-            lag_ns=0 if importer.level_ns is None else now_ns - importer.level_ns,
-            cursor=state.cursor,
-            receipt=state.cursor,
-            receipt_t_ns=state.received_t_ns,
-            rejected=self.station.tally.by_reason(importer.exporter),
-            forks=len(self._forks_in(importer)),
-            lost=state.lost,
-            recalled=state.recalled,
-            duplicates=state.duplicates,
-            kept_aside=state.kept_aside,
-            trouble=importer.trouble,
-            credit_bytes=importer.pace.credit_bytes,
-            window=importer.pace.window,
-        )
-
-    def _forks_out(self, exporter: Exporter) -> tuple[Fork, ...]:
-        return () if self.health == "down" else self.station.store.outbox.forks(exporter.audience, exporter.lane)
-
-    def _forks_in(self, importer: Importer) -> tuple[Fork, ...]:
-        return () if self.health == "down" else self.station.store.inbox.forks(importer.exporter, importer.lane)

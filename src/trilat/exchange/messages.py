@@ -126,6 +126,17 @@ class Chunk(Struct, frozen=True, kw_only=True, tag_field="type", tag=CHUNK_TYPE)
     data: bytes
 
 
+class Checkpoint(Struct, frozen=True, kw_only=True, tag_field="type", tag="trilat.checkpoint/1"):
+    """Signed when the log's beginning is removed: the head after entry `n` of this nation's log. Never travels."""
+
+    nation: Trigraph
+    mode: Mode
+    n: Count
+    head: Sha256
+    t_ns: TimeNs
+    key_id: KeyId
+
+
 class LaneSettings(Struct, frozen=True, kw_only=True):
     """How one lane is pulled. Waits are short because a lost pull costs wait + slack (notes: 1.2 s against 5.2 s)."""
 

@@ -151,6 +151,10 @@ class KeyRing:
         """Return the pinned keys, all or one nation's, ordered by key id."""
         return tuple(key for at, key in sorted(self._pinned.items()) if nation in {None, at[0]})
 
+    def own(self) -> tuple[VerifyKey, ...]:
+        """Return the public halves of the own keys, ordered by key id."""
+        return tuple(sorted((mine.verify_key for mine in self._own), key=lambda key: key.key_id))
+
     def current(self, now_ns: int) -> SigningKey:
         """Return the own key to sign with: the valid one whose validity began last. Raises ExchangeError "key-none-valid"."""
         valid = [key for key in self._own if key.verify_key.not_before_ns <= now_ns <= key.verify_key.not_after_ns]

@@ -183,6 +183,14 @@ class Store(Protocol):
         """Append an entry to the log."""
         ...
 
+    def log_before(self, t_ns: int) -> tuple[int, bytes]:
+        """Return number and head of the log's last entry older than a time; 0 when there is none."""
+        ...
+
+    def prune_log(self, n: int, t_ns: int, body: bytes, key_id: str, signature: bytes) -> int:
+        """Remove the log up to n behind a signed checkpoint."""
+        ...
+
     def commit(self) -> None:
         """On return everything is on disk."""
         ...

@@ -217,6 +217,15 @@ class Store:
         """Append an entry of the exchange's own doings to the log."""
         self.journal.append(kind, source, t_ns, data)
 
+    def log_before(self, t_ns: int) -> tuple[int, bytes]:
+        """Return number and head of the last of the log's entries that are older than a time; 0 when none is left of them."""
+        n = self.journal.number_before(t_ns)
+        return (n, self.journal.head_at(n)) if n >= self.journal.oldest() else (0, bytes(32))
+
+    def prune_log(self, n: int, t_ns: int, body: bytes, key_id: str, signature: bytes) -> int:
+        """Remove the log's entries up to n behind a signed checkpoint; return how many went."""
+        return self.journal.prune(n, t_ns, body, key_id, signature)
+
     def commit(self) -> None:
         """Commit the step: on return everything is on disk. Raises StoreError; then call `rollback`."""
         self.database.commit()
@@ -330,6 +339,24 @@ def open_store(directory: Path, nation: str, mode: Mode, settings: StoreSettings
         raise
     store.take_reserve()
     return store
+
+
+def open_reader(directory: Path) -> Database:
+    """Open the store in a directory for reading alone (audit); raises StoreError as `open_store`, "store-missing" if none."""
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise StoreError("store-missing", str(directory))
+
+    def reader(path: Path) -> Connection:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+    database = Database(path, reader, StoreSettings())
+    try:
+        read_meta(database)
+    except StoreError:
+        database.close()
+        raise
+    return database
 
 
 def open_database(

@@ -1,0 +1,101 @@
+"""`trilat audit verify DIR`: checks a node's store offline, and names the first bad record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trilat.records.exchange import SealedBatch
+    from trilat.store.sqlite import Database
+
+FINDINGS_SHOWN = 20
+
+
+@click.group()
+def command() -> None:
+    """Check what a node has kept."""
+
+
+@command.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+def verify(directory: Path) -> None:
+    """Check the store in DIRECTORY: the log's chain, every batch's signature and records, outbox, inbox and cursors.
+
+    The node must be stopped. Ends with 0 when all is well; else names the first bad record and ends with 1.
+    """
+    from trilat.errors import codes
+    from trilat.store.audit import Audit
+    from trilat.store.sqlite import open_reader, read_meta
+
+    database = open_reader(directory)
+    try:
+        meta = read_meta(database)
+        audit = Audit(database)
+        checks = BatchChecks(database, meta["nation"])
+        audit.run(checks.batch, checks.checkpoint)
+    finally:
+        database.close()
+    looked = ", ".join(f"{count} {what}" for what, count in audit.counts.items())
+    if not audit.findings:
+        mode = meta["mode"]
+        click.echo(f"sound: {meta['nation']} {mode['kind']}{':' + mode['id'] if mode.get('id') else ''}: {looked}")
+        return
+    says = {entry["name"]: (code, entry) for code, entry in codes().items()}
+    for finding in audit.findings[:FINDINGS_SHOWN]:
+        code, entry = says[finding.name]
+        click.echo(f"{code} {finding.where}: {entry['says']} {finding.detail}", err=True)
+    click.echo(f"What to do: {says[audit.findings[0].name][1]['remedy']}", err=True)
+    click.echo(f"not sound: {len(audit.findings)} findings in {looked}; the first: {audit.findings[0].where}")
+    click.get_current_context().exit(1)
+
+
+class BatchChecks:
+    """Judges batches and checkpoints with the public keys that the store's own log holds."""
+
+    def __init__(self, database: Database, nation: str) -> None:
+        import msgspec
+
+        self._nation = nation
+        self._keys: dict[tuple[str, str], bytes] = {}
+        for (data,) in database.rows("SELECT data FROM log WHERE kind='keys'"):
+            for owner, key_id, public in msgspec.msgpack.decode(data):
+                self._keys[(owner, key_id)] = public
+
+    def batch(self, batch: SealedBatch, ours: bool) -> str:  # noqa: FBT001 - the audit's callback
+        """Return what is wrong with a stored batch: signature, place, records; "" when nothing is."""
+        import msgspec
+
+        from trilat.exchange.envelope import open_batch
+        from trilat.exchange.messages import BatchHeader, decode_message
+        from trilat.exchange.sign import Rejected, signature_holds
+
+        sender = self._nation if ours else batch.partner
+        public = self._keys.get((sender, batch.key_id))
+        if public is None:
+            return f"signed with {sender}'s key {batch.key_id}, which the log does not hold"
+        if not signature_holds(public, batch.kind, batch.body, batch.signature):
+            return f"the signature of {sender} does not hold"
+        try:
+            header = decode_message(batch.body)
+            if not isinstance(header, BatchHeader):
+                return "no batch"
+            open_batch(header, batch.payload)
+        except (msgspec.DecodeError, Rejected) as error:
+            return str(error)
+        audience = batch.partner if ours else self._nation
+        stands = (header.sender, header.audience, header.lane, header.epoch, header.number, header.count, header.head)
+        kept = (sender, audience, batch.lane, batch.epoch, batch.first, batch.count, batch.head)
+        return (
+            "" if stands == kept and header.prev_head == batch.prev_head else "the row says something else than the signed header"
+        )
+
+    def checkpoint(self, body: bytes, key_id: str, signature: bytes) -> bool:
+        """Tell whether a checkpoint is signed with a key of this nation's."""
+        from trilat.exchange.exchange import CHECKPOINT_TYPE
+        from trilat.exchange.sign import signature_holds
+
+        public = self._keys.get((self._nation, key_id))
+        return public is not None and signature_holds(public, CHECKPOINT_TYPE, body, signature)

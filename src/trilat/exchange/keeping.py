@@ -1,0 +1,197 @@
+"""What the exchange keeps in order: its books, its store and its bounds; and what it does while the disk fails. Sans-IO."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import msgspec
+
+from trilat.errors import StoreError
+from trilat.exchange.exporter import Answer, Exporter
+from trilat.exchange.importer import Importer, Received
+from trilat.exchange.messages import LANES, Checkpoint, ExchangeSettings
+from trilat.exchange.sign import KeyRing
+from trilat.exchange.station import Station, Store
+from trilat.records import codec
+from trilat.records.exchange import Queued
+from trilat.records.label import Mode
+from trilat.records.released import Released
+from trilat.records.warning import Recall
+
+MS = 1_000_000
+# Records per round of expiring or shedding, so that a step stays short.
+SWEEP_ROWS = 2_000
+# Flash that could not be written is kept in memory up to this many records.
+UNSAVED_MAX = 10_000
+RECALL_TYPE = "trilat.recall/1"
+CHECKPOINT_TYPE = "trilat.checkpoint/1"
+_encode = msgspec.msgpack.Encoder().encode
+
+Health = Literal["ok", "flash-only", "down"]
+
+
+class Keeping:
+    """The books of one node's exchange, and the store under them."""
+
+    def __init__(
+        self, settings: ExchangeSettings, nation: str, mode: Mode, ring: KeyRing, store: Store, partners: Sequence[str]
+    ) -> None:
+        self.station = Station(settings, nation, mode, ring, store)
+        self.partners = tuple(sorted(set(partners) - {nation}))
+        self.health: Health = "ok"
+        self.trouble: StoreError | None = None
+        self.unsaved_shed = 0
+        self._answers: list[Answer] = []
+        self._offered: list[Released] = []
+        self._unsaved: list[Released] = []
+        self._received: list[Received] = []
+        self._keys_due = True
+        self._retry_ns = 0
+        self._exporters: dict[tuple[str, str], Exporter] = {}
+        self._importers: dict[tuple[str, str], Importer] = {}
+
+    def _load(self) -> None:
+        """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
+        places = [(partner, lane) for partner in self.partners for lane in LANES]
+        self._exporters = {place: Exporter(self.station, *place) for place in places}
+        self._importers = {place: Importer(self.station, *place) for place in places}
+        self._received = []
+        for batch in self.station.store.inbox.unhanded():
+            importer = self._importers.get((batch.partner, batch.lane))
+            if importer is not None:
+                self._received += importer.again(batch)
+
+    def _offer(self, now_ns: int, released: Sequence[Released]) -> None:
+        by_place: dict[tuple[str, str], list[Queued]] = {}
+        for item in released:
+            row = Queued(
+                record=item.record,
+                t_ns=item.t_ns,
+                priority=item.priority,
+                key=item.supersede_key if item.lane == "state" else None,
+                expires_ns=item.expires_ns,
+                about=_encode((item.record_type, item.decision, item.reason)),
+            )
+            by_place.setdefault((item.audience, item.lane), []).append(row)
+            if item.record_type == RECALL_TYPE:
+                self._recall(now_ns, item)
+        for place, rows in sorted(by_place.items()):
+            exporter = self._exporters[place]
+            exporter.offer(rows)
+            if not self.station.settings.lane(place[1]).tick_budget_bytes:
+                self._answers += exporter.serve(now_ns)
+        for audience in sorted({audience for audience, _ in by_place}):
+            self._shed(now_ns, audience)
+
+    def _recall(self, now_ns: int, item: Released) -> None:
+        recall = codec.decode(item.record)
+        if isinstance(recall, Recall):
+            self._exporters[(item.audience, recall.lane)].recall(recall.epoch, recall.sequences, now_ns)
+
+    def _keep_house(self, now_ns: int) -> None:
+        for audience, lane, row in self.station.store.outbox.expired(now_ns, SWEEP_ROWS):
+            if (audience, lane) in self._exporters:
+                self._exporters[(audience, lane)].drop([row], "expired", now_ns)
+        for source, data in self.station.tally.notes(now_ns):
+            self.station.store.note("rejected", source, now_ns, data)
+            self.station.soon(now_ns)
+
+    def retain(self, now_ns: int, before_ns: int) -> int:
+        """Remove what is settled and older than a time: receipted and handed-on batches, and the log behind a signed checkpoint.
+
+        What a partner has not receipted stays, and so does what was not handed on. Returns how many entries and batches went.
+        """
+        removed = 0
+        store, station = self.station.store, self.station
+        with self._guarded(now_ns):
+            for (partner, lane), exporter in self._exporters.items():
+                removed += store.outbox.forget(partner, lane, exporter.state.receipt, before_ns)
+                removed += store.inbox.forget(partner, lane, self._importers[(partner, lane)].state.cursor, before_ns)
+            n, head = store.log_before(before_ns)
+            if n:
+                key = station.ring.current(now_ns)
+                mark = Checkpoint(nation=station.nation, mode=station.mode, n=n, head=head, t_ns=now_ns, key_id=key.key_id)
+                body = codec.encode(mark)
+                removed += store.prune_log(n, now_ns, body, key.key_id, key.sign(CHECKPOINT_TYPE, body))
+                self._keys_due = True
+            self._note_keys(now_ns)
+            store.note("retained", station.nation, now_ns, _encode({"removed": removed, "log": n, "before_ns": before_ns}))
+            station.must = True
+        return removed
+
+    def _note_keys(self, now_ns: int) -> None:
+        """Keep the public keys in the log, so that an audit needs nothing but the store."""
+        if self._keys_due:
+            ring = self.station.ring
+            keys = [*ring.own(), *ring.pinned()]
+            self.station.store.note("keys", self.station.nation, now_ns, _encode([(k.nation, k.key_id, k.public) for k in keys]))
+            self._keys_due = False
+            self.station.must = True
+
+    def _shed(self, now_ns: int, audience: str) -> None:
+        """Keep an audience's queue within its bound: history goes first, then state, flash never."""
+        outbox = self.station.store.outbox
+        over = sum(outbox.queue_size(audience, lane)[1] for lane in LANES) - self.station.settings.outbox_bytes_max
+        for lane in ("history", "state"):
+            while over > 0 and (rows := outbox.least(audience, lane, over, SWEEP_ROWS)):
+                self._exporters[(audience, lane)].drop(rows, "shed", now_ns)
+                over -= sum(len(row.record) for row in rows)
+
+    # --- a failing disk -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _guarded(self, now_ns: int) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self._fail(now_ns, error)
+
+    def _fail(self, now_ns: int, error: StoreError) -> None:
+        """Forget the step: its answers, what it received; flash that was offered is kept in memory and tried again."""
+        self.trouble = error
+        parked = [answer for exporter in self._exporters.values() for answer in exporter.release_all()]
+        self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked)]
+        self._keep_unsaved(self._offered)
+        self._offered = []
+        self.station.must, self.station.lazy_ns = False, None
+        self._retry_ns = now_ns + self.station.settings.retry_ms_max * MS
+        self.health = "flash-only" if error.name == "store-full" and self.station.store.give_reserve() else "down"
+        try:
+            self.station.store.rollback()
+            self._load()
+        except StoreError as again:
+            self.trouble, self.health = again, "down"
+        if self.health == "flash-only":
+            self._save(now_ns)
+
+    def _keep_unsaved(self, released: Sequence[Released]) -> None:
+        flash = [item for item in released if item.lane == "flash"]
+        room = max(UNSAVED_MAX - len(self._unsaved), 0)
+        self._unsaved += flash[:room]
+        self.unsaved_shed += len(released) - len(flash[:room])
+
+    def _save(self, now_ns: int) -> None:
+        unsaved, self._unsaved = self._unsaved, []
+        self._offered += unsaved
+        self._offer(now_ns, unsaved)
+
+    def _recover(self, now_ns: int) -> None:
+        """Try the disk again: open the file anew, write, sync; bulk lanes go on when the reserve is back too."""
+        self._retry_ns = now_ns + self.station.settings.retry_ms_max * MS
+        store = self.station.store
+        try:
+            if self.health == "down":
+                store.rollback()
+                self._load()
+            facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
+            store.note("recovered", self.station.nation, now_ns, _encode(facts))
+            store.commit()
+        except StoreError as error:
+            self.trouble, self.health = error, "down"
+            return
+        self.health = "ok" if store.take_reserve() else "flash-only"
+        if self.health == "ok":
+            self.trouble = None
+        self._wakes_due = True
+        with self._guarded(now_ns):
+            self._save(now_ns)

@@ -1,0 +1,159 @@
+"""Checking a store offline: the log's chain, and outbox, inbox and cursors against the log. Read-only.
+
+What stands inside a batch (signature, Merkle root, chain of records) is judged by a function that the caller passes in, since
+the store does not know how batches are sealed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from trilat.records.exchange import Cursor, InboxState, OutboxState, SealedBatch
+from trilat.store.journal import NO_HEAD, entry_head
+from trilat.store.outbox import BATCH_COLUMNS, row_batch
+
+if TYPE_CHECKING:
+    from trilat.store.sqlite import Database
+
+READ_ROWS = 5_000
+BATCH_ROWS = 50
+# Judges one stored batch: ours or a partner's; returns what is wrong, or "".
+Judge = Callable[[SealedBatch, bool], str]
+# Checks a checkpoint's signature: body, key id, signature.
+CheckpointJudge = Callable[[bytes, str, bytes], bool]
+_decode = msgspec.msgpack.decode
+_outbox = msgspec.msgpack.Decoder(OutboxState)
+_inbox = msgspec.msgpack.Decoder(InboxState)
+
+
+class Finding(NamedTuple):
+    """Something wrong: a name of errors.toml, which record, and what."""
+
+    name: str
+    where: str
+    detail: str
+
+
+class Place(NamedTuple):
+    """What the log says of one batch."""
+
+    records: int
+    head: bytes
+    digest: bytes
+
+
+class Audit:
+    """One run over one store. `findings` is empty when all is well; `counts` says what was looked at."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+        self.findings: list[Finding] = []
+        self.counts = {"entries": 0, "batches sent": 0, "batches received": 0, "records": 0}
+        self._logged: dict[tuple[str, str, int, int], Place] = {}
+        self._pruned = 0
+
+    def run(self, judge: Judge, checkpoint: CheckpointJudge) -> None:
+        """Check everything; findings are in order of the store, the log first."""
+        self._log(checkpoint)
+        for side, table in (("out", "sent"), ("in", "received")):
+            rows = self._database.rows("SELECT stream, partner, lane, state FROM streams WHERE side=? ORDER BY stream", (side,))
+            for stream, partner, lane, state in rows:
+                self._stream(side, table, stream, partner, lane, state, judge)
+
+    def _found(self, name: str, where: str, detail: str) -> None:
+        self.findings.append(Finding(name, where, detail))
+
+    def _log(self, checkpoint: CheckpointJudge) -> None:
+        """Check the chain from the newest checkpoint (or the beginning) to the end, and remember what it says of batches."""
+        head, n = NO_HEAD, 0
+        for at, t_ns, marked, body, key_id, signature in self._database.rows(
+            "SELECT n, t_ns, head, body, key_id, signature FROM checkpoints ORDER BY n"
+        ):
+            del t_ns
+            if not checkpoint(body, key_id, signature) or marked not in body:
+                self._found("audit-checkpoint", f"checkpoint at entry {at}", "signature or head")
+            head, n = marked, at
+        self._pruned = n
+        for row in self._entries():
+            if row[0] != n + 1:
+                self._found("audit-chain", f"log entry {n + 1}", f"missing; the next is {row[0]}")
+                return
+            n, t_ns, kind, source, data, stored = row
+            head = entry_head(head, n, t_ns, kind, source, data)
+            if head != stored:
+                self._found("audit-chain", f"log entry {n}", f"{kind} {source}: the chain breaks here")
+                return
+            self.counts["entries"] += 1
+            if kind in {"sent", "inbox"}:
+                epoch, first, count, after, digest = _decode(data)
+                self._logged[("out" if kind == "sent" else "in", source, epoch, first)] = Place(count, after, digest)
+
+    def _entries(self) -> Iterator[tuple[Any, ...]]:
+        start = 0
+        query = "SELECT n, t_ns, kind, source, data, head FROM log WHERE n>? ORDER BY n LIMIT ?"
+        while rows := self._database.rows(query, (start, READ_ROWS)):
+            yield from rows
+            start = rows[-1][0]
+
+    def _stream(self, side: str, table: str, stream: int, partner: str, lane: str, state: bytes, judge: Judge) -> None:
+        name = "audit-outbox" if side == "out" else "audit-inbox"
+        source, last = f"{partner}/{lane}", Cursor()
+        kept: set[tuple[int, int]] = set()
+        for batch in self._batches(table, stream, partner, lane):
+            where = f"{source} {table} {batch.epoch}.{batch.first}"
+            kept.add((batch.epoch, batch.first))
+            self.counts["batches sent" if side == "out" else "batches received"] += 1
+            self.counts["records"] += batch.count
+            if batch.epoch == last.epoch and (batch.first != last.sequence + 1 or batch.prev_head != last.head):
+                self._found(name, where, f"does not follow {last.epoch}.{last.sequence}")
+            wrong = judge(batch, side == "out")
+            if wrong:
+                self._found("audit-signature", where, wrong)
+            self._against_log(name, where, (side, source, batch.epoch, batch.first), batch)
+            last = Cursor(batch.epoch, batch.final, batch.head)
+        self._missing(name, source, side, kept)
+        self._cursor(source, side, state, last)
+
+    def _batches(self, table: str, stream: int, partner: str, lane: str) -> Iterator[SealedBatch]:
+        columns = f"SELECT row, {BATCH_COLUMNS} FROM {table}"  # noqa: S608 - constants only
+        query = columns + " WHERE stream=? AND (epoch>? OR (epoch=? AND first>?)) ORDER BY epoch, first LIMIT ?"
+        epoch, first = 0, 0
+        while rows := self._database.rows(query, (stream, epoch, epoch, first, BATCH_ROWS)):
+            for row in rows:
+                yield row_batch(partner, lane, row)
+            epoch, first = rows[-1][2], rows[-1][3]
+
+    def _against_log(self, name: str, where: str, place: tuple[str, str, int, int], batch: SealedBatch) -> None:
+        logged = self._logged.get(place)
+        if logged is None:
+            if not self._pruned:
+                self._found(name, where, "the log does not know it")
+        elif (logged.records, logged.head) != (batch.count, batch.head):
+            self._found(name, where, "the log has another count or head")
+        elif logged.digest != hashlib.sha256(b"\x00" + batch.body).digest():
+            self._found(name, where, "the log has another header")
+
+    def _missing(self, name: str, source: str, side: str, kept: set[tuple[int, int]]) -> None:
+        """Every batch of the log from the oldest kept one on must be there."""
+        oldest = min(kept, default=None)
+        if oldest is None:
+            return
+        for at_side, at_source, epoch, first in sorted(self._logged):
+            if (at_side, at_source) == (side, source) and (epoch, first) > oldest and (epoch, first) not in kept:
+                self._found(name, f"{source} {epoch}.{first}", "stands in the log but is not kept")
+                return
+
+    def _cursor(self, source: str, side: str, state: bytes, last: Cursor) -> None:
+        try:
+            books: OutboxState | InboxState = _outbox.decode(state) if side == "out" else _inbox.decode(state)
+        except msgspec.MsgspecError as error:
+            self._found("audit-cursor", source, f"unreadable books: {error}")
+            return
+        stands = books.last if isinstance(books, OutboxState) else books.cursor
+        if last.epoch and stands != last and not (stands.epoch > last.epoch and stands.sequence == 0):
+            what = f"books say {stands.epoch}.{stands.sequence}, the last batch is {last.epoch}.{last.sequence}"
+            self._found("audit-cursor", source, what)
+        if isinstance(books, OutboxState) and books.receipt.epoch == stands.epoch and books.receipt.sequence > stands.sequence:
+            self._found("audit-cursor", source, f"receipted up to {books.receipt.sequence}, sent up to {stands.sequence}")
