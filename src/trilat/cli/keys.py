@@ -64,7 +64,7 @@ def new(directory: Path, nation: str, use: str, *, sealed: bool) -> None:
     _show(
         keyfiles.create(directory, nation, cast("Literal['live', 'exercise']", use), now_ns(), Seal(secret) if secret else None)
     )
-    click.echo("Keep ca.key elsewhere if you can: the node runs without it; invites and rotations need it.")
+    click.echo("Keep ca.key elsewhere if you can: the node runs without it; invites and new certificates need it.")
 
 
 @command.command()
