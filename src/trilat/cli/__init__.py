@@ -13,8 +13,12 @@ from trilat.cli.frame import Command, LazyGroup
 
 # The order is the one in which a newcomer meets them; each line is written as in the list of `trilat --help`.
 COMMANDS: dict[str, Command] = {
+    "demo": Command("trilat.cli.demo:command", "Run three nodes on this machine, fed by an invented world."),
+    "node": Command("trilat.cli.node:command", "Run one nation's node."),
     "keys": Command("trilat.cli.keys:command", "Make, show, rotate and revoke the keys of this node."),
     "partner": Command("trilat.cli.partner:command", "Invite partners, accept their invites, show and revoke them."),
+    "agreement": Command("trilat.cli.agreement:command", "Write, sign, check, compare and explain agreements."),
+    "release": Command("trilat.cli.release:command", "Explain what may be released to whom, and why."),
     "doctor": Command("trilat.cli.doctor:command", "Look at this machine and a node's set-up; say how to mend it."),
     "decode": Command("trilat.cli.decode:command", "Print what a recording holds, one record a line."),
     "track": Command("trilat.cli.track:command", "Track what recordings hold, at full speed."),

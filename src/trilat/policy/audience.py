@@ -14,7 +14,7 @@ from trilat.policy.canonical import fault_of, is_audience
 from trilat.policy.coarsen import Coarsener
 from trilat.policy.decide import Rulebook, labels_interned_max
 from trilat.policy.labels import digest
-from trilat.policy.release import release
+from trilat.policy.release import delay_ns, release
 from trilat.policy.rules import Context, Decision, Explanation, SensorClass
 from trilat.records import codec
 from trilat.records.declassification import Declassification
@@ -226,6 +226,10 @@ class AudiencePolicy:
         """
         made = decision if decision is not None else self.record_decision(record, now_ns)
         if not made.permit:
+            return None
+        if (wait_ns := delay_ns(made)) > now_ns - record.t_ns:
+            held = msgspec.structs.replace(made, permit=False, reason="delayed", expires_ns=record.t_ns + wait_ns)
+            self.log.keep(now_ns, labels_interned_max, held)
             return None
         return release(record, lane, made, self.recipient, now_ns, priority=priority, coarsener=self.coarsener)
 

@@ -257,7 +257,8 @@ def _refuse(record: Any, lane: Lane, decision: Decision, recipient: str, now_ns:
         raise PolicyError("release-denied", f"For {recipient}: the decision was made on another label.")
 
 
-def _delay_ns(decision: Decision) -> int:
+def delay_ns(decision: Decision) -> int:
+    """Return how old a record must be before it leaves."""
     return max((int(one.amount * 1e9) for one in decision.operations if one.operation == "delay"), default=0)
 
 
@@ -297,7 +298,7 @@ def release(
         PolicyError: release-denied, release-tier, release-operation, release-record. Nothing has left then.
     """
     _refuse(record, lane, decision, recipient, now_ns)
-    if now_ns - record.t_ns < _delay_ns(decision):
+    if now_ns - record.t_ns < delay_ns(decision):
         return None
     shaped = _shaped(record, decision, coarsener)
     if shaped is None:

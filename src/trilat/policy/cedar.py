@@ -1,0 +1,264 @@
+"""The second judge: the same policy as Cedar text, evaluated by cedarpy (Apache-2.0), asked on every cache miss.
+
+It must agree with the compiled rules or the record is withheld and an alarm raised. It shares no code with them: which
+agreements govern is worked out here again, plainly, from the agreements themselves; every condition is in the text below,
+which a release officer can read and which is checked against its schema before first use.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from trilat.errors import PolicyError
+from trilat.policy.agreement import Agreement, Agreements, Flow
+from trilat.policy.rules import Context
+from trilat.records.label import Label
+
+SCHEMA = """
+entity Audience;
+entity Record;
+type Label = {
+  originator: String, mode: String, rel_to: Set<String>, level: Long, level_own: Long, topics: Set<String>,
+  communities: Set<String>, caveats: Set<String>, purposes: Set<String>, not_before: Long, expires: Long,
+  third_parties: Set<String>
+};
+type Agreement = {
+  suspended: Bool, modes: Set<String>, topics: Set<String>, ceiling: Long, communities: Set<String>, caveats: Set<String>,
+  not_before: Long, expires: Long, consents: Set<String>
+};
+type Event = {
+  kind: String, nation: String, audience: String, mode: String, topics: Set<String>, level_max: Long, begins: Long,
+  ends: Long, same_content: Bool, approvers: Long, duty: Set<String>, duty_everywhere: Bool
+};
+action release appliesTo {
+  principal: Audience, resource: Record,
+  context: {
+    audience: String, nation: String, mode: String, mode_kind: String, now: Long, topic: String, label: Label,
+    agreement: Agreement, purposes: Set<String>, hubs_needed: Set<String>, hubs_needed_count: Long, hubs: Set<String>,
+    event?: Event
+  }
+};
+"""
+
+POLICY = """
+@id("flow")
+permit (principal, action == Action::"release", resource)
+when { context.label.topics.contains(context.topic) && context.agreement.topics.contains(context.topic) };
+
+@id("originator")
+forbid (principal, action, resource) unless { context.label.originator == context.nation };
+
+@id("mode")
+forbid (principal, action, resource) unless { context.label.mode == context.mode };
+
+@id("label-dates")
+forbid (principal, action, resource)
+unless { context.label.not_before <= context.now && context.now < context.label.expires };
+
+@id("agreement-dates")
+forbid (principal, action, resource)
+unless { context.agreement.not_before <= context.now && context.now < context.agreement.expires };
+
+@id("agreement-in-use")
+forbid (principal, action, resource)
+unless { !context.agreement.suspended && context.agreement.modes.contains(context.mode_kind) };
+
+@id("policy")
+forbid (principal, action, resource) unless { context.label.level >= 0 };
+
+@id("third-parties")
+forbid (principal, action, resource) unless { context.agreement.consents.containsAll(context.label.third_parties) };
+
+@id("purposes")
+forbid (principal, action, resource)
+unless {
+  (context.label.purposes.isEmpty() && !context.purposes.isEmpty()) || context.label.purposes.containsAny(context.purposes)
+};
+
+@id("route")
+forbid (principal, action, resource)
+unless { context.hubs_needed_count <= 1 && context.hubs.containsAll(context.hubs_needed) };
+
+// Readers, ceiling, communities and caveats hold, or a signed event has opened this door for this record.
+@id("readers-or-event")
+forbid (principal, action, resource)
+unless {
+  (context.label.rel_to.contains(context.audience) &&
+   context.label.level <= context.agreement.ceiling &&
+   context.agreement.communities.containsAll(context.label.communities) &&
+   context.agreement.caveats.containsAll(context.label.caveats))
+  ||
+  (context has event &&
+   context.event.nation == context.nation &&
+   context.event.audience == context.audience &&
+   context.event.mode == context.mode &&
+   context.event.begins <= context.now && context.now < context.event.ends &&
+   context.event.topics.containsAll(context.label.topics) &&
+   context.label.level_own <= context.event.level_max &&
+   ((context.event.kind == "life-safety" &&
+     context.event.duty.containsAll(context.label.topics) && context.event.duty_everywhere) ||
+    ((context.event.kind == "approved-release" || context.event.kind == "officer-act") &&
+     context.event.same_content && context.event.approvers >= 2)))
+};
+"""
+
+_FAR = 2**63 - 1
+
+
+@cache
+def _parsed() -> tuple[Any, Any]:
+    """Return the parsed policies and schema, validated against one another; raises PolicyError (agreement-value)."""
+    import cedarpy  # noqa: PLC0415 - `trilat --help` need not load it
+
+    result = cedarpy.validate_policies(POLICY, SCHEMA)
+    if not result.validation_passed:
+        raise PolicyError("agreement-value", f"The Cedar text does not fit its schema: {result.errors}")
+    return cedarpy.PolicySet.from_str(POLICY), cedarpy.Schema.from_str(SCHEMA)
+
+
+def _mode_text(mode: Any) -> str:
+    return f"{mode.kind}:{mode.id}"
+
+
+def _covering(label: Label, recipient: str, topic: str, agreements: Agreements, now_ns: int) -> list[tuple[Agreement, Flow]]:
+    """Return the agreements in force with a flow on a topic, without those that yield to another of them."""
+    found = [
+        (agreement, flow)
+        for agreement in agreements.agreements
+        for flow in agreement.flow
+        if (flow.origin, flow.to) == (label.originator, recipient)
+        and topic in flow.topics
+        and agreement.not_before_ns <= now_ns < agreement.expires_ns
+    ]
+    return [
+        (agreement, flow)
+        for agreement, flow in found
+        if not any(other.id in agreement.yields_to for other, _ in found if other is not agreement)
+    ]
+
+
+def _level_in(agreement: Agreement, label: Label) -> int:
+    if label.policy == agreement.policy:
+        return label.level
+    told = [
+        one.level_here
+        for one in agreement.equivalence
+        if (one.policy, one.level, one.policy_here) == (label.policy, label.level, agreement.policy)
+    ]
+    return max(told, default=-1)
+
+
+def _label_facts(label: Label, agreement: Agreement, recipient: str) -> dict[str, Any]:
+    return {
+        "originator": label.originator,
+        "mode": _mode_text(label.mode),
+        "rel_to": list(label.rel_to),
+        "level": _level_in(agreement, label),
+        "level_own": label.level,
+        "topics": list(label.topics),
+        "communities": list(label.communities),
+        "caveats": list(label.caveats),
+        "purposes": list(label.purposes),
+        "not_before": 0 if label.not_before_ns is None else label.not_before_ns,
+        "expires": _FAR if label.expires_ns is None else label.expires_ns,
+        "third_parties": sorted(set(label.sources) - {label.originator, recipient}),
+    }
+
+
+def _agreement_facts(agreement: Agreement, label: Label, flow: Flow, agreements: Agreements) -> dict[str, Any]:
+    ceiling = agreement.ceiling_of(flow.to)
+    consents = {one.source for one in label.consents if one.recipient == flow.to}
+    for source in label.sources:
+        told = {topic for one in agreement.consent if (one.source, one.recipient) == (source, flow.to) for topic in one.topics}
+        if told.issuperset(label.topics):
+            consents.add(source)
+    return {
+        "suspended": agreement.id in agreements.suspended,
+        "modes": list(agreement.modes),
+        "topics": list(flow.topics),
+        "ceiling": -1 if ceiling is None else ceiling,
+        "communities": list(agreement.communities_of(flow.to)),
+        "caveats": list(agreement.caveats),
+        "not_before": agreement.not_before_ns,
+        "expires": agreement.expires_ns,
+        "consents": sorted(consents),
+    }
+
+
+def _event_facts(context: Context, governing: list[tuple[Agreement, Flow]], label: Label) -> dict[str, Any]:
+    event = context.declassification
+    if event is None:
+        return {}
+    named = (event.agreement, event.agreement_version)
+    duties = [set(one.duty_to_warn.topics) if one.duty_to_warn else set() for one, _ in governing]
+    called = any((one.id, one.version) == named for one, _ in governing)
+    same = event.content_sha256 is not None and event.content_sha256 == context.content_sha256
+    return {
+        "event": {
+            "kind": event.kind,
+            "nation": event.nation,
+            "audience": event.audience,
+            "mode": _mode_text(event.mode),
+            "topics": list(event.topics),
+            "level_max": event.level_max,
+            "begins": event.t_ns,
+            "ends": event.expires_ns,
+            "same_content": same,
+            "approvers": len(set(event.approved_by)),
+            "duty": sorted(set.intersection(*duties)),
+            "duty_everywhere": called and bool(label.topics),
+        }
+    }
+
+
+def _requests(label: Label, recipient: str, context: Context, agreements: Agreements) -> Iterator[dict[str, Any]]:
+    """Yield one Cedar request for every topic and agreement that governs it; an ungoverned topic yields None's place: nothing."""
+    pairs = {topic: _covering(label, recipient, topic, agreements, context.now_ns) for topic in label.topics}
+    if not pairs or not all(pairs.values()):
+        return
+    governing = [pair for several in pairs.values() for pair in several]
+    purposes = set.intersection(*(set(agreement.purposes) for agreement, _ in governing))
+    hubs = {flow.via for _, flow in governing if flow.via is not None}
+    shared = {
+        "audience": recipient,
+        "nation": context.nation,
+        "mode": _mode_text(context.mode),
+        "mode_kind": context.mode.kind,
+        "now": context.now_ns,
+        "purposes": sorted(purposes),
+        "hubs_needed": sorted(hubs),
+        "hubs_needed_count": len(hubs),
+        "hubs": list(context.hubs),
+        **_event_facts(context, governing, label),
+    }
+    for topic, several in pairs.items():
+        for agreement, flow in several:
+            yield {
+                "principal": {"type": "Audience", "id": recipient},
+                "action": {"type": "Action", "id": "release"},
+                "resource": {"type": "Record", "id": "record"},
+                "context": {
+                    **shared,
+                    "topic": topic,
+                    "label": _label_facts(label, agreement, recipient),
+                    "agreement": _agreement_facts(agreement, label, flow, agreements),
+                },
+            }
+
+
+class CedarJudge:
+    """The second judge as `AudiencePolicy` asks it: does the Cedar text permit this label to this recipient?"""
+
+    def permits(self, label: Label, recipient: str, context: Context, agreements: Agreements) -> bool:
+        """Return whether every request that governs is allowed; an error of the engine counts as a denial.
+
+        The label must be canonical, which both judges take from `canonical.fault_of`.
+        """
+        import cedarpy  # noqa: PLC0415 - as above
+
+        policies, schema = _parsed()
+        requests = list(_requests(label, recipient, context, agreements))
+        if not requests:
+            return False
+        results = cedarpy.is_authorized_batch(requests, policies, [], schema)
+        return all(one.decision == cedarpy.Decision.Allow and not one.diagnostics.errors for one in results)

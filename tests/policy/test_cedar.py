@@ -1,0 +1,94 @@
+"""The second judge: the same policy as Cedar text agrees with the compiled rules, and its text is worth having."""
+
+import random
+
+import cedarpy
+import pytest
+from policy_cases import AUDIENCES, EXERCISE, NOW_NS, random_agreements
+from test_decide import pool, random_context
+
+from trilat.policy import cedar
+from trilat.policy.agreement import Agreements
+from trilat.policy.audience import AudiencePolicy
+from trilat.policy.canonical import fault_of
+from trilat.policy.decide import Rulebook
+from trilat.policy.labels import make
+
+
+def disagreements(seed: int, cases: int, *, stop: bool = False) -> tuple[int, int]:
+    """Count disagreements and permits of the two judges over random cases."""
+    rng = random.Random(seed)
+    judge = cedar.CedarJudge()
+    wrong = permits = 0
+    for i in range(cases // 20):
+        to = rng.choice([one for one in AUDIENCES if one != "JPN"])
+        agreements = random_agreements(rng, to)
+        rulebook = Rulebook(agreements, "JPN", to)
+        context = random_context(rng, to, agreements, eager=i % 4 == 0)
+        for _ in range(20):
+            label = rng.choice(pool(seed % 10))
+            if fault_of(label):
+                continue
+            first = rulebook.decide(label, context).permit
+            permits += first
+            wrong += first != judge.permits(label, to, context, agreements)
+            if wrong and stop:
+                return wrong, permits
+    return wrong, permits
+
+
+def test_the_two_judges_agree() -> None:
+    """Over random cases the compiled rules and the Cedar text never differ."""
+    wrong, permits = disagreements(1, 3_000)
+    assert wrong == 0
+    assert permits > 100
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(10, 15))
+def test_the_two_judges_agree_over_fifty_thousand(seed: int) -> None:
+    """Over 5*10^4 random cases the compiled rules and the Cedar text never differ."""
+    assert disagreements(seed, 10_000)[0] == 0
+
+
+RULES = [
+    "originator",
+    "mode",
+    "label-dates",
+    "agreement-in-use",
+    "policy",
+    "third-parties",
+    "purposes",
+    "route",
+    "readers-or-event",
+]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_of_the_text_is_missed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text without one of its rules disagrees with the compiled rules: each of them says something."""
+    start = cedar.POLICY.index(f'@id("{name}")')
+    end = cedar.POLICY.find("\n@id", start)
+    monkeypatch.setattr(cedar, "POLICY", cedar.POLICY[:start] + (cedar.POLICY[end:] if end > 0 else ""))
+    cedar._parsed.cache_clear()
+    try:
+        assert disagreements(1, 20_000, stop=True)[0] > 0
+    finally:
+        cedar._parsed.cache_clear()
+
+
+def test_the_text_fits_its_schema() -> None:
+    """The Cedar text is valid against its schema, and an attribute that is misspelt is found."""
+    assert cedarpy.validate_policies(cedar.POLICY, cedar.SCHEMA).validation_passed
+    assert not cedarpy.validate_policies(cedar.POLICY.replace("ceiling", "celing"), cedar.SCHEMA).validation_passed
+
+
+def test_both_judges_behind_one_audience(samples: Agreements) -> None:
+    """With the second judge an audience's policy gives the same decisions, and raises no alarm."""
+    one = AudiencePolicy("KOR", samples, EXERCISE, "JPN", judge=cedar.CedarJudge())
+    for topic in ("air", "missile", "space"):
+        for level in range(5):
+            label = make(policy="TRILAT", originator="JPN", mode=EXERCISE, level=level, rel_to=("KOR",), topics=(topic,))
+            assert one.batch_decision(label, NOW_NS).permit == (topic == "air" and level <= 2)
+    assert one.log.alarms_total == 0
