@@ -108,7 +108,7 @@ class FixesJsonDecoder(_FixesDecoder):
         """Return where to go on behind a document that cannot be read; None when more bytes may still complete it."""
         columnar = _COLUMNAR.match(self._text, place) is not None
         bound = DOCUMENT_BYTES_MAX if columnar else ROW_BYTES_MAX
-        following = None if columnar else _NEXT_ROW.search(self._text, place)
+        following = _NEXT_ROW.search(self._text, place)
         if following is not None:
             return self._skip(place, following.end() - 1)
         if len(self._text) - place < bound:

@@ -28,6 +28,7 @@ _TAG_TIME = re.compile(rb"^\\[^\\]{0,300}\bc:(\d{1,13})")
 _AIS = re.compile(rb"![A-Z]{2}VD[MO],1,1,[^,]?,[^,]?,([0-W`-w]{28})")
 _AVR_TICKS = re.compile(rb"@([0-9A-Fa-f]{12})")
 GZIP = b"\x1f\x8b"
+HEAD_BYTES = 4  # what tells a capture
 
 
 class Piece(NamedTuple):
@@ -61,10 +62,15 @@ class Inflater:
         self._refusals = refusals
         self._gzip: Any = None
         self._begun = False
+        self._head = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the inflated bytes in pieces of at most `INFLATED_BYTES_MAX`; a damaged rest is counted as `syntax-bad`."""
-        if not self._begun and data:
+        if not self._begun:
+            data, self._head = self._head + data, b""
+            if len(data) < len(GZIP) and GZIP.startswith(data):
+                self._head = data
+                return []
             self._begun = True
             self._gzip = zlib.decompressobj(wbits=31) if data[:2] == GZIP else None
         if self._gzip is None:
@@ -260,24 +266,31 @@ class RecordingReader:
         self._refusals = Refusals(source.name)
         self._inflater = Inflater(self._refusals)
         self._pieces: LinePieces | FramePieces | CapturePieces | _Whole | None = None
+        self._head = b""
 
     def feed(self, data: bytes) -> list[Piece]:
         """Return the pieces that became complete, in the order of the file."""
         pieces: list[Piece] = []
-        for inflated in self._inflater.feed(data):
+        for each in self._inflater.feed(data):
+            inflated = each
             if self._pieces is None:
-                self._pieces = self._open(inflated)
+                self._head += inflated
+                if len(self._head) < HEAD_BYTES:
+                    continue
+                self._pieces, inflated = self._open(self._head), self._head
             pieces.extend(self._pieces.feed(inflated, self._refusals))
         return pieces
 
     def finish(self) -> list[Piece]:
         """Return what was left when the file ended."""
+        pieces: list[Piece] = []
         if self._pieces is None:
-            return []
+            self._pieces = self._open(self._head)
+            pieces = self._pieces.feed(self._head, self._refusals)
         if isinstance(self._pieces, CapturePieces):
             self._pieces.end(self._refusals)
-            return []
-        return self._pieces.finish()
+            return pieces
+        return [*pieces, *self._pieces.finish()]
 
     def refused(self) -> tuple[Refused, ...]:
         """Return what could not be read of the file itself since the last call."""
