@@ -6,18 +6,21 @@ or not anything came, so that hidden load moves nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from trilat.errors import PolicyError
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import join
 from trilat.records.columns import STATUSES, Reports, Tracks
 from trilat.records.convert import to_records as reports_to_records
 from trilat.records.label import Label
 from trilat.records.released import Released
+from trilat.records.report import Fix, Plot
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
@@ -29,6 +32,11 @@ SHOWN = ("confirmed", "coasting")
 PRIORITY_TRACK = 2
 PRIORITY_PLOT = 3
 _SHOWN_CODES = [STATUSES.index(word) for word in SHOWN]
+
+
+def sensor_of(batch: Reports) -> str:
+    """Return the id of the one sensor whose reports a batch holds."""
+    return batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source
 
 
 def with_sensor(batch: Reports, index: int) -> Any:
@@ -75,30 +83,29 @@ class AudiencePipeline:
         self._tracker = Tracker(settings, self._sensors, f"{self.nation}/track") if self._sensors else None
         self._label_of = label_joiner(self._sensors)
         self._sent: dict[int, Track] = {}
+        self.withheld: Counter[str] = Counter()
         self._warnings = AudienceWarnings(self.nation, policy.recipient)
 
     def step(self, now_ns: int, batches: Sequence[Reports]) -> list[Released]:
         """Take every batch of the node, look only at the permitted ones, and return what leaves now."""
         mine = [batch for batch in batches if self._may_have(batch, now_ns)]
-        released = [one for batch in mine if self._tier[batch.source] == "plot" for one in self._plots(now_ns, batch)]
+        released = [one for batch in mine if self._tier[sensor_of(batch)] == "plot" for one in self._plots(now_ns, batch)]
         if self._tracker is not None:
-            tracks = self._tracker.step(now_ns, [self._indexed(batch) for batch in mine if batch.source in self._index])
+            tracks = self._tracker.step(now_ns, [self._indexed(batch) for batch in mine if sensor_of(batch) in self._index])
             if now_ns >= self._next_state_ns:
                 self._next_state_ns = now_ns + self._state_tick_ns
                 released.extend(self._tracks(now_ns, tracks))
         return released
 
     def _may_have(self, batch: Reports, now_ns: int) -> bool:
-        return batch.source in self._tier and self.policy.batch_decision(batch.label, now_ns, (batch.source,)).permit
+        return sensor_of(batch) in self._tier and self.policy.batch_decision(batch.label, now_ns, (sensor_of(batch),)).permit
 
     def _indexed(self, batch: Reports) -> Reports:
-        return msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[batch.source]))
+        return msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[sensor_of(batch)]))
 
     def _plots(self, now_ns: int, batch: Reports) -> Iterable[Released]:
         for record in reports_to_records(batch):
-            one = self.policy.release(record, "state", now_ns, priority=PRIORITY_PLOT)
-            if one is not None:
-                yield one
+            yield from self._release(record, now_ns, PRIORITY_PLOT)
 
     def _tracks(self, now_ns: int, tracks: Tracks) -> Iterable[Released]:
         """Release every shown track that was updated since it was last sent, and the last word on those that ended."""
@@ -119,8 +126,13 @@ class AudiencePipeline:
             last = self._sent.pop(number)
             yield from self._release(msgspec.structs.replace(last, t_ns=now_ns, status="deleted"), now_ns)
 
-    def _release(self, record: Track, now_ns: int) -> Iterable[Released]:
-        one = self.policy.release(record, "state", now_ns, priority=PRIORITY_TRACK)
+    def _release(self, record: Track | Plot | Fix, now_ns: int, priority: int = PRIORITY_TRACK) -> Iterable[Released]:
+        """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other."""
+        try:
+            one = self.policy.release(record, "state", now_ns, priority=priority)
+        except PolicyError as error:
+            self.withheld[error.name] += 1
+            return
         if one is not None:
             yield one
 

@@ -18,7 +18,9 @@ from trilat.records.sensor import Sensor
 CONFIG_BYTES_MAX = 4 * 1024 * 1024
 _PREFIX = "TRILAT_"
 # Variables of the same prefix that are no settings: the build's, and those that name files before any is read.
-_NOT_SETTINGS = frozenset({"TRILAT_SKIP_WEB", "TRILAT_CONFIG", "TRILAT_PASSPHRASE", "TRILAT_PASSPHRASE_FILE"})
+_NOT_SETTINGS = frozenset(
+    {"TRILAT_SKIP_WEB", "TRILAT_DIE_WITH_PARENT", "TRILAT_CONFIG", "TRILAT_PASSPHRASE", "TRILAT_PASSPHRASE_FILE"}
+)
 
 
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConfig:

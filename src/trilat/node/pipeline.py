@@ -16,7 +16,7 @@ import msgspec
 from trilat.errors import PolicyError
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
-from trilat.node.audience import AudiencePipeline, label_joiner, with_sensor
+from trilat.node.audience import AudiencePipeline, label_joiner, sensor_of, with_sensor
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerTracker
 from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning
@@ -95,9 +95,9 @@ class Pipeline:
                 received.take(one)
         self.rejected.update(received.refused)
         mine = [
-            msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[batch.source]))
+            msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[sensor_of(batch)]))
             for batch in batches
-            if batch.source in self._index
+            if sensor_of(batch) in self._index
         ]
         national = self.national.step(now_ns, mine)
         released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]

@@ -131,6 +131,8 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     totals = {name: sum(health.values[name].values()) for name in ("trilat_refused_total", "trilat_released_total")}
     told = {"refused": int(totals["trilat_refused_total"]), "released": int(totals["trilat_released_total"])}
     told |= {f"partner:{reason}": n for reason, n in sorted(pipeline.rejected.items())}
+    for name, audience in pipeline.audiences.items():
+        told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
     told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
     return told
 

@@ -62,7 +62,7 @@ def _record(row: Any, batch: Reports) -> Plot | Fix:
     callsign = bytes(row["callsign"]).decode("ascii", "replace").strip()
     if callsign:
         values["callsign"] = callsign
-    values |= {"t_ns": int(row["t_ns"]), "sensor": batch.source}
+    values |= {"t_ns": int(row["t_ns"]), "sensor": batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source}
     values["simulated"] = bool(int(row["flags"]) & (FLAG_SIMULATED | FLAG_TEST))
     if radar:
         made: Plot | Fix = Plot(label=batch.label, pedigree=batch.pedigree, **values)

@@ -1,0 +1,69 @@
+"""`trilat demo`: three nations' nodes on this machine, fed by an invented world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trilat.exercise.demo import Demo, Seen
+
+WHAT_TO_LOOK_FOR = """\
+What to look for:
+  - Symbols move on all three pages; the colour and mark of each say whose sensors see it.
+  - The pages differ: each nation withholds one radar from one partner (JPN/isle and USA/picket from KOR, KOR/isle from JPN).
+  - Select a symbol: who, where, how fast, how sure, which sensors, its label, who may see it, and by which rule.
+  - Raise a warning on one page (it says EXERCISE by itself) and acknowledge it on the others.
+Ctrl-C ends all of it."""
+
+
+@click.command()
+@click.option("--scenario", default="straits", show_default=True, help="A shipped scenario's name, or a scenario file.")
+@click.option("--seconds", type=click.FloatRange(1, 86_400), help="End by itself after this long.")
+@click.option("--headless", is_flag=True, help="Watch the pages without a person; exit 0 only if all three showed all nations.")
+@click.option(
+    "--directory", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, not in a temporary place."
+)
+@click.option("--port", type=click.IntRange(0, 65_533), default=0, help="The first page's port; the others follow. 0: any free.")
+def command(scenario: str, seconds: float | None, *, headless: bool, directory: Path | None, port: int) -> None:
+    """Run three nodes (JPN, KOR, USA) with keys, servers and stores of their own, fed by an invented world, in mode Exercise."""
+    import asyncio
+
+    from trilat.exercise.demo import run
+
+    ports = tuple(port + k for k in range(3)) if port else ()
+    seen = asyncio.run(
+        run(
+            scenario,
+            directory,
+            ports,
+            seconds if seconds is not None or not headless else 40.0,
+            headless=headless,
+            say=click.echo,
+            show=_show,
+        )
+    )
+    if headless:
+        _judge(seen)
+
+
+def _show(demo: Demo) -> None:
+    click.echo("")
+    for nation in sorted(demo.nodes):
+        click.echo(f"  {nation}  {demo.page(nation)}")
+    click.echo("")
+    click.echo(WHAT_TO_LOOK_FOR)
+
+
+def _judge(seen: list[Seen]) -> None:
+    nations = [one.nation for one in seen]
+    complete = [one for one in seen if one.complete_s is not None]
+    told = "; ".join(f"{one.nation} page: " + " ".join(f"{n} {one.tracks.get(n, 0)}" for n in nations) for one in seen)
+    word = "ok" if seen and len(complete) == len(seen) else "FAILED"
+    last = max((one.complete_s or 0.0 for one in seen), default=0.0)
+    when = f", all nations on all pages after {last:.1f} s" if word == "ok" else ""
+    click.echo(f"demo {word}: {told}{when}")
+    if word != "ok":
+        raise SystemExit(1)

@@ -1,0 +1,161 @@
+"""The demo: three nodes as three processes, the world that feeds them, and a watcher that judges by the pages. Does I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from trilat.errors import ExerciseError
+from trilat.exercise import provision, scenario, simulate
+from trilat.exercise.processes import NodeProcess
+from trilat.exercise.world import World
+from trilat.node import clock
+from trilat.records.label import Mode
+
+SCENARIO = "straits"
+WATCH_S = 0.5
+
+
+class Seen(NamedTuple):
+    """What one page delivered: the most tracks of each nation at once, frames, and when every nation had been seen."""
+
+    nation: str
+    tracks: dict[str, int]
+    frames: int
+    complete_s: float | None
+
+
+class Demo:
+    """A running demo: the nodes by nation, the world, and where the pages are."""
+
+    def __init__(self, directory: Path, nodes: dict[str, NodeProcess], world: World, lines: simulate.Lines) -> None:
+        self.directory = directory
+        self.nodes = nodes
+        self.world = world
+        self.lines = lines
+
+    def page(self, nation: str) -> str:
+        """Return the address of a nation's page."""
+        return f"http://127.0.0.1:{self.nodes[nation].ports['page']}/"
+
+
+@contextlib.asynccontextmanager
+async def running(
+    scenario_name: str = SCENARIO,
+    directory: Path | None = None,
+    page_ports: tuple[int, ...] = (),
+    say: Callable[[str], None] = lambda _: None,
+    speed: float = 1.0,
+) -> AsyncIterator[Demo]:
+    """Prepare, start and feed three nodes while the block runs; then end all of them and remove what was made for them."""
+    plan = scenario.load(scenario_name)
+    home = Path(tempfile.mkdtemp(prefix="trilat-demo-")) if directory is None else directory
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mode = Mode(kind="exercise", id="demo")
+    try:
+        say("Making keys, agreements and configurations ...")
+        prepared = provision.prepare(plan, home, mode, clock.now_ns(), os.urandom, page_ports)
+        async with contextlib.AsyncExitStack() as stack:
+            nodes = {nation: NodeProcess(one) for nation, one in prepared.items()}
+            say(f"Starting {len(nodes)} nodes ...")
+            for node in nodes.values():
+                await node.start()
+                stack.push_async_callback(node.stop)
+            for node in nodes.values():
+                await node.ready()
+            lines = simulate.Lines(_urls(plan, nodes))
+            await lines.open()
+            stack.push_async_callback(lines.close)
+            world = World(plan, clock.now_ns())
+            stop = asyncio.Event()
+            feeding = asyncio.create_task(simulate.run(world, lines, clock.now_ns, stop, speed))
+            try:
+                yield Demo(home, nodes, world, lines)
+            finally:
+                stop.set()
+                await feeding
+    finally:
+        if directory is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _urls(plan: scenario.Scenario, nodes: dict[str, NodeProcess]) -> dict[str, str]:
+    urls = {}
+    for sensor in plan.sensor:
+        port = nodes[sensor.nation].ports["feeds"][provision.feed_of(sensor.id)]
+        urls[sensor.id] = f"{'tcp' if sensor.link == 'adsb' else 'udp'}://127.0.0.1:{port}"
+    return urls
+
+
+async def watch(demo: Demo, seconds: float, say: Callable[[str], None] = lambda _: None) -> list[Seen]:
+    """Watch every page as a browser would for `seconds`; ends early only when a node ends or hangs up."""
+    from trilat.picture.client import PageClient  # noqa: PLC0415 - only the headless demo opens pages itself
+
+    nations = tuple(sorted(demo.nodes))
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as stack:
+        pages = {nation: await stack.enter_async_context(PageClient(demo.page(nation))) for nation in nations}
+        began_s = loop.time()
+        complete: dict[str, float] = {}
+        while loop.time() < began_s + seconds and all(node.alive for node in demo.nodes.values()):
+            await asyncio.sleep(WATCH_S)
+            for nation, page in pages.items():
+                if nation not in complete and all(page.ever_seen[one] for one in nations):
+                    complete[nation] = loop.time() - began_s
+                    say(f"{nation}: tracks of all {len(nations)} nations after {complete[nation]:.1f} s")
+        return [
+            Seen(nation, dict(sorted(page.ever_seen.items())), page.frames_in, complete.get(nation))
+            for nation, page in pages.items()
+        ]
+
+
+async def run(
+    scenario_name: str,
+    directory: Path | None,
+    page_ports: tuple[int, ...],
+    seconds: float | None,
+    *,
+    headless: bool,
+    say: Callable[[str], None],
+    show: Callable[[Demo], None],
+) -> list[Seen]:
+    """Run the demo until it is told to end or its time is up; headless returns what the pages delivered."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(scenario_name, directory, page_ports, say) as demo:
+        show(demo)
+        if headless:
+            watching = asyncio.create_task(watch(demo, seconds or 0.0, say))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not watching.done():
+                watching.cancel()
+                return []
+            return watching.result()
+        waiting = asyncio.create_task(stop.wait())
+        dying = asyncio.create_task(_first_death(demo))
+        await asyncio.wait({waiting, dying}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        dying.cancel()
+        if dying.done() and not dying.cancelled():
+            raise ExerciseError("node-not-started", dying.result())
+        say("Ending ...")
+    return []
+
+
+async def _first_death(demo: Demo) -> str:
+    while True:
+        for nation, node in demo.nodes.items():
+            if not node.alive:
+                return f"{nation} ended: {node.tail()}"
+        await asyncio.sleep(WATCH_S)

@@ -1,0 +1,98 @@
+"""Start the nodes of an exercise as processes of their own, and end them, and nothing else. Does I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trilat.errors import ExerciseError
+from trilat.exercise.provision import Prepared
+
+START_S_MAX = 60.0
+STOP_S_MAX = 10.0
+LOG_TAIL_CHARS = 2_000
+
+
+class NodeProcess:
+    """One node's process. Its log goes to `node.log` in its directory."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.ports: dict[str, Any] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._log = prepared.config.parent / "node.log"
+
+    async def start(self) -> None:
+        """Start the process; it is not ready yet. In a session of its own, so that Ctrl-C reaches it through us only."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("TRILAT_")}
+        environ["TRILAT_DIE_WITH_PARENT"] = "1"
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                "from trilat.cli import main; main()",
+                "node",
+                str(self.prepared.config),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environ,
+                start_new_session=True,
+            )
+
+    async def ready(self, seconds: float = START_S_MAX) -> Mapping[str, Any]:
+        """Wait until the node has written its ports; raises ExerciseError (node-not-started) with the end of its log."""
+        path = self.prepared.directory / "ports.json"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not path.exists() and self.alive:  # noqa: ASYNC110 - another process's file has no event
+                    await asyncio.sleep(0.05)
+        if not self.alive or not path.exists():
+            raise ExerciseError("node-not-started", f"{self.prepared.nation}: {self.tail()}")
+        self.ports = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return self.ports
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 before the start."""
+        return 0 if self._process is None else self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        if self._process is not None and self.alive:
+            self._process.send_signal(number)
+
+    async def stop(self) -> int:
+        """Ask the process to end, then make it; return its exit code."""
+        if self._process is None:
+            return 0
+        self.signal(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(self._process.wait(), STOP_S_MAX)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            return await self._process.wait()
+
+    def tail(self) -> str:
+        """Return the end of the node's log."""
+        return _tail(self._log)
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")[-LOG_TAIL_CHARS:].strip()
+    except OSError:
+        return "(no log)"
