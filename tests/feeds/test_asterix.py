@@ -176,6 +176,16 @@ def test_what_cannot_be_believed_is_refused_by_name(data: bytes, reason: str) ->
     assert {reason: 1} == reasons(found) | reasons(after)
 
 
+@pytest.mark.parametrize(("name", "category", "edition"), [("cat021ed2.1.bin", 21, "0.26"), ("cat062ed1.12.bin", 62, "1.12")])
+def test_a_wrong_edition_or_station_gives_no_report(name: str, category: int, edition: str) -> None:
+    """Real bytes read with the wrong edition, or from a station that is not configured, are counted and give nothing."""
+    data = recording("asterix-jasterix", name).read_bytes()
+    configured = source(sensor(77, 77, "fixes"), sensor(77, 77, "tracks"), editions={category: edition})
+    found = AsterixDecoder(configured).decode(data, MIDNIGHT_NS + 33_503 * 10**9)
+    assert () == found.batches
+    assert found.refused
+
+
 def test_a_record_without_a_time_or_position_says_so() -> None:
     """CAT048 records without I140 or I040 are refused as time-missing and position-missing."""
     without_time = bytes.fromhex("30000BB01901A00100 0100".replace(" ", ""))

@@ -109,13 +109,23 @@ class AsterixDecoder(Decoder):
         return Decoded((), self._refusals.take(received_t_ns))
 
     def _joined(self, data: bytes) -> bytes:
-        """Return data with the kept beginning of a block before it, unless data is whole blocks by itself."""
-        rest, self._rest = self._rest, b""
-        if data and _is_whole(data):
-            self._rest = rest
+        """Return data with the kept beginning of a block before it; without it where data is whole blocks and the two are not."""
+        joined = self._rest + data
+        if data and self._is_whole(data) and not self._is_whole(joined):
             self._drop_rest()
             return data
-        return rest + data
+        self._rest = b""
+        return joined
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Tell whether bytes are whole data blocks of configured categories, end to end."""
+        at = 0
+        while at + 3 < len(data):
+            length = int.from_bytes(data[at + 1 : at + 3], "big")
+            if length < 4 or data[at] not in self._source.editions:
+                return False
+            at += length
+        return at == len(data)
 
     def _drop_rest(self) -> None:
         if self._rest:
@@ -274,14 +284,3 @@ def absolute_t_ns(tods: Array, received_t_ns: Array) -> tuple[Array, Array]:
     offset_ns = np.empty(len(tods), np.int64)
     kernel.absolute_times(tods, received_t_ns, t_ns, offset_ns)
     return t_ns, offset_ns
-
-
-def _is_whole(data: bytes) -> bool:
-    """Tell whether bytes are whole data blocks, end to end."""
-    at = 0
-    while at + 3 < len(data):
-        length = int.from_bytes(data[at + 1 : at + 3], "big")
-        if length < 4:
-            return False
-        at += length
-    return at == len(data)

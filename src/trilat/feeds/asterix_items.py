@@ -67,9 +67,10 @@ class Items:
     def raw(self, name: str) -> Array:
         """Return the bits of a field as uint64, one a record (0 where absent), or one an element."""
         field = self.layout.fields[name]
-        offsets = self.rows[:, field.slot] if field.repeated < 0 else self._elements(field)[0]
-        out = np.empty(len(offsets), np.uint64)
-        kernel.gather_raw(self.data, offsets, field.bit, field.bits, out)
+        # Two-dimensional on purpose: a slice of one record would be contiguous, another type to numba, and compiled anew.
+        rows, slot = (self.rows, field.slot) if field.repeated < 0 else (self._elements(field)[0], 0)
+        out = np.empty(len(rows), np.uint64)
+        kernel.gather_raw(self.data, rows, slot, field.bit, field.bits, out)
         return out
 
     def value(self, name: str) -> Array:
@@ -100,12 +101,11 @@ class Items:
         clean (ia5 only): without the spaces at the end, and empty where a character is not valid.
         """
         field = self.layout.fields[name]
-        offsets = self.rows[:, field.slot]
         characters = field.bits // (6 if field.kind == "ia5" else 8)
-        out = np.empty((len(offsets), characters), np.uint8)
-        good = np.empty(len(offsets), np.bool_)
+        out = np.empty((len(self), characters), np.uint8)
+        good = np.empty(len(self), np.bool_)
         if field.kind == "ia5":
-            kernel.gather_six_bit(self.data, offsets, field.bit, clean, out, good)
+            kernel.gather_six_bit(self.data, self.rows, field.slot, field.bit, clean, out, good)
         else:
             shifts = np.arange(8 * (characters - 1), -1, -8, dtype=np.uint64)
             out[:] = self.raw(name)[:, None] >> shifts[None, :] & np.uint64(0xFF)
@@ -124,9 +124,9 @@ class Items:
     def _elements(self, field: Field) -> tuple[Array, Array]:
         """Return offsets and owners of every element of a field's repetition."""
         repetition = self.layout.repetitions[field.repeated]
-        none = np.empty(0, np.int64)
-        count = kernel.expand_repeats(self.rows, repetition.slot, repetition.size, none, none)
-        offsets = np.empty(count, np.int64)
+        none = np.empty((0, 1), np.int32)
+        count = kernel.expand_repeats(self.rows, repetition.slot, repetition.size, none, np.empty(0, np.int64))
+        offsets = np.empty((count, 1), np.int32)
         owner = np.empty(count, np.int64)
         if count:
             kernel.expand_repeats(self.rows, repetition.slot, repetition.size, offsets, owner)
@@ -163,10 +163,11 @@ def decode_items(
     Raises FeedError("edition-unknown") for an edition that is in no table. Source: EUROCONTROL-SPEC-0149, part 1.
     """
     octets = np.frombuffer(data, np.uint8)
+    octets.flags.writeable = False  # whatever kind of buffer it is: numba compiles for read-only octets, once
     edges = np.array([(0, len(data))] if frames is None else frames, np.int64).reshape(-1, 2)
     blocks = np.empty((len(data) // 3 + 1, 4), np.int64)
     errors = np.empty((len(edges), 3), np.int64)
-    count, wrong = kernel.split_blocks(octets, edges[:, 0], edges[:, 1], blocks, errors)
+    count, wrong = kernel.split_blocks(octets, edges, blocks, errors)
     blocks = blocks[:count]
     refused = [
         Refusal("truncated", f"block at octet {at}: LEN below 3 or beyond the end", at, length)
