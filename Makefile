@@ -5,7 +5,7 @@
 
 BIN := .venv/bin
 STAMPS := .venv/stamps
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -61,7 +61,8 @@ $(STAMPS)/python: tools/venv.sh
 
 $(STAMPS)/runtime: $(STAMPS)/python requirements/build.txt requirements/runtime.txt
 	@echo "install: what a node runs on (requirements/runtime.txt)"
-	@$(PIP) -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) -r requirements/build.txt
+	@$(PIP) -r requirements/runtime.txt
 	@touch $@
 
 $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml

@@ -1,11 +1,13 @@
 """Make a wheelhouse: everything a machine without network needs to run a node. Run by `make bundle`.
 
-The wheels are those of `requirements/runtime.txt`, checked against its hashes, and Trilat's own with the page built in. They fit
-machines of this machine's kind: same system, processor family and Python version.
+The packages are those of `requirements/runtime.txt`, checked against its hashes; one that is published as source only is built
+here. Trilat's own wheel has the page built in. `wheels.txt` holds the hash of every wheel, so that what was carried over is what
+left. They fit machines of this machine's kind: same system, processor family and Python version.
 """
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -18,8 +20,7 @@ INSTALL = """\
 Trilat {version} for {system} {machine}, Python {python}. On the machine without network, in this folder:
 
   python3 -m venv trilat-venv
-  trilat-venv/bin/pip install --no-index --find-links . --require-hashes -r runtime.txt
-  trilat-venv/bin/pip install --no-index --no-deps {wheel}
+  trilat-venv/bin/pip install --no-index --find-links . --require-hashes -r wheels.txt
   trilat-venv/bin/trilat doctor
 """
 
@@ -29,25 +30,30 @@ def pip(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], cwd=ROOT, check=True)
 
 
+def pinned(wheel: Path) -> str:
+    """Return a wheel as a line of a requirements file: name, version, hash."""
+    name, version, *_ = wheel.name.split("-")
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
 def bundle() -> str:
     """Fill the wheelhouse and return the instructions, which also stand in its INSTALL.txt."""
     shutil.rmtree(WHEELHOUSE, ignore_errors=True)
     WHEELHOUSE.mkdir()
     lock = ROOT / "requirements" / "runtime.txt"
-    pip("download", "--only-binary", ":all:", "--require-hashes", "-r", str(lock), "-d", str(WHEELHOUSE))
+    pip("wheel", "--no-build-isolation", "--require-hashes", "-r", str(lock), "-w", str(WHEELHOUSE))
     pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(WHEELHOUSE), ".")
-    shutil.copy(lock, WHEELHOUSE)
-    (wheel,) = WHEELHOUSE.glob("trilat-*.whl")
+    wheels = sorted(WHEELHOUSE.glob("*.whl"))
+    (WHEELHOUSE / "wheels.txt").write_text("".join(pinned(wheel) for wheel in wheels), "utf-8")
     text = INSTALL.format(
-        version=wheel.name.split("-")[1],
+        version=next(wheel.name.split("-")[1] for wheel in wheels if wheel.name.startswith("trilat-")),
         system=platform.system(),
         machine=platform.machine(),
         python=".".join(platform.python_version_tuple()[:2]),
-        wheel=wheel.name,
     )
     (WHEELHOUSE / "INSTALL.txt").write_text(text, "utf-8")
     size_mib = sum(path.stat().st_size for path in WHEELHOUSE.iterdir()) / 2**20
-    return f"{text}\n{len(list(WHEELHOUSE.glob('*.whl')))} wheels, {size_mib:.0f} MiB, in wheelhouse/; carry the folder over."
+    return f"{text}\n{len(wheels)} wheels, {size_mib:.0f} MiB, in wheelhouse/; carry the folder over."
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write `requirements/*.txt`: exact versions with the sha256 of every file the public index has for them, and no address.
 
-Run by `make lock`. Needs the network and pip-tools; nothing else in the project does. Whatever mirrors or local folders this
+Run by `make lock`; `tools/lock.py NAME` writes one. Needs the network and pip-tools; nothing else in the project does. Whatever mirrors or local folders this
 machine's pip is configured with are left aside, so that the locks are valid anywhere.
 """
 
@@ -71,4 +71,5 @@ def lock(name: str, what: str, requirements: list[str], agree_with: tuple[str, .
 
 if __name__ == "__main__":
     for name, (what, requirements, agree_with) in inputs().items():
-        lock(name, what, requirements, agree_with)
+        if name in sys.argv[1:] or not sys.argv[1:]:
+            lock(name, what, requirements, agree_with)
