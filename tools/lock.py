@@ -1,7 +1,7 @@
 """Write `requirements/*.txt`: exact versions with the sha256 of every file the public index has for them, and no address.
 
-Run by `make lock`; `tools/lock.py NAME` writes one. Needs the network and pip-tools; nothing else in the project does. Whatever mirrors or local folders this
-machine's pip is configured with are left aside, so that the locks are valid anywhere.
+Run by `make lock`; `tools/lock.py NAME` writes one. Needs the network and pip-tools; nothing else in the project does. Whatever
+mirrors or local folders this machine's pip is configured with are left aside, so that the locks are valid anywhere.
 """
 
 from __future__ import annotations
