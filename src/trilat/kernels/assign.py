@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.jit import kernel
+from trilat.kernels.jit import entry, kernel
 
 
 @kernel
@@ -141,3 +141,11 @@ def _row_of_edge(start, e):  # type: ignore[no-untyped-def]
         else:
             high = mid
     return low
+
+
+@entry
+def choose(start, column, cost, columns):  # type: ignore[no-untyped-def]
+    """Return the chosen edge of every row (-1: none); see `assign` for the arguments."""
+    edge_of_row, row_of_column = np.empty(len(start) - 1, np.int64), np.empty(columns, np.int64)
+    assign(start, column, cost, columns, edge_of_row, row_of_column)
+    return edge_of_row
