@@ -54,6 +54,9 @@ def _compiled(function: Callable[..., Any], **options: bool) -> Callable[..., An
     compiled: Any = numba.njit(cache=True, error_model="numpy", **options)(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache_file is not None:
-        cache_file._source_stamp = sources_stamp(function.__module__.rpartition(".")[2])  # noqa: SLF001 - numba has no public way
+        stamp = sources_stamp(function.__module__.rpartition(".")[2])
+        cache_file._source_stamp = stamp  # noqa: SLF001 - numba has no public way
+        # Compared before an index is unpickled: an old one may name a class that has gone, and would raise.
+        cache_file._version = f"{cache_file._version}+{stamp[0]}"  # noqa: SLF001 - as above
     typed: Callable[..., Any] = compiled
     return typed
