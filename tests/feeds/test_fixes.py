@@ -208,7 +208,7 @@ def test_json_cut_anywhere_is_the_same(places: list[int]) -> None:
     assert {} == reasons(*pieces)
 
 
-@pytest.mark.parametrize("bad", ['{"time": broken}\n', "garbage\n", '{"time":"2024', '{"a":{"b":\n', "[[[[\n", '{"time":1}\n'])
+@pytest.mark.parametrize("bad", ['{"time": broken}\n', "garbage\n", '{"time":"2024', '{"a":{"b":\n', "[[[[\n", '{"time":1}\n', '[{"x" 1},'])
 def test_bad_json_costs_itself_only(bad: str) -> None:
     """A row that cannot be read is counted, and the rows behind it are read."""
     raw = (bad + "\n" + GOOD % 33 + "\n" + GOOD % 34 + "\n").encode()

@@ -19,7 +19,8 @@ ROW_BYTES_MAX = 65_536
 DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
 _BETWEEN = re.compile(r"[\s,\[\]]*")
 _COLUMNAR = re.compile(r'\{\s*"[^"]{1,64}"\s*:\s*\{')
-_NEXT_ROW = re.compile(r"\n\s*\{")
+# Where the next row begins behind one that cannot be read.
+_NEXT_ROW = re.compile(r"(?:\n\s*|\}\s*,\s*)(?=\{)")
 
 
 class _FixesDecoder(Decoder):
@@ -110,11 +111,11 @@ class FixesJsonDecoder(_FixesDecoder):
         bound = DOCUMENT_BYTES_MAX if columnar else ROW_BYTES_MAX
         following = _NEXT_ROW.search(self._text, place)
         if following is not None:
-            return self._skip(place, following.end() - 1)
+            return self._skip(place, following.end())
         if len(self._text) - place < bound:
             self._retry_at = 2 * len(self._text) if columnar else 0
             return None
-        return self._skip(place, self._text.find("{", place + 1))
+        return self._skip(place, len(self._text))
 
     def _skip(self, place: int, to: int) -> int:
         """Count what cannot be read and return where to go on; `to` is -1 when nothing follows."""
