@@ -13,6 +13,7 @@ from random import Random
 import msgspec
 from exchange_records import EXERCISE, MS, SECOND, T0_NS, released, ring_of, track_of, warning_of
 
+from trilat.errors import StoreError
 from trilat.exchange import envelope as sealing
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.messages import ExchangeSettings, LaneSettings
@@ -244,7 +245,11 @@ class Simulation:
 
     def _do_start(self, node: SimNode, _at: int) -> None:
         if node.exchange is None:
-            node.start()
+            try:
+                node.start()
+            except StoreError:
+                self.counts["no start on a bad disk"] += 1
+                self._later("start", node, 0.5)
 
     def _do_rollback(self, node: SimNode, _at: int) -> None:
         if node.exchange is None or node.nation not in self.copies:

@@ -22,6 +22,8 @@ NS_PER_S = 1_000_000_000
 # A partner may have this many requests waiting here; more are dropped unanswered.
 REQUESTS_MAX = 512
 STOP_TIMEOUT_S = 5.0
+# Link states are read this often; they cost a few queries.
+LINKS_NS = 250_000_000
 
 
 class _Input(NamedTuple):
@@ -66,6 +68,7 @@ class Drive:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="trilat-exchange")
         self._tick_s = exchange.station.settings.tick_ms / 1000
         self._next_tick_ns = 0
+        self._next_links_ns = 0
         self._links: list[LinkState] = []
         self._failure: BaseException | None = None
 
@@ -89,7 +92,7 @@ class Drive:
         self._put(flash, weight, run)
 
     def links(self) -> list[LinkState]:
-        """Return the link states as of the last tick."""
+        """Return the link states as of at most LINKS_NS ago."""
         return self._links
 
     @property
@@ -176,7 +179,9 @@ class Drive:
             tick_ns = int(self._tick_s * NS_PER_S)
             self._next_tick_ns = (now_ns // tick_ns + 1) * tick_ns
             self._exchange.tick(now_ns)
-            self._links = self._exchange.links(now_ns)
+            if now_ns >= self._next_links_ns:
+                self._next_links_ns = now_ns + LINKS_NS
+                self._links = self._exchange.links(now_ns)
         outgoing = self._exchange.flush(now_ns)
         received = self._exchange.take_received()
         if received and self._hands_on:

@@ -50,6 +50,7 @@ class Exchange(Keeping):
         self._wakes_due = True
         self._tick_ns: int | None = None
         self._housekeeping_ns = 0
+        self._flush_ns = 0
         self._load()
 
     # --- inputs -------------------------------------------------------------------------------------------------------
@@ -178,6 +179,7 @@ class Exchange(Keeping):
 
     def flush(self, now_ns: int, *, force: bool = False) -> Outgoing:
         """End a step: commit when something changed, then let out what waited for it. Nothing leaves when the commit fails."""
+        self._flush_ns = now_ns
         requests: list[Request] = []
         wakes: list[Envelope] = []
         if self.health != "down":
@@ -245,6 +247,7 @@ class Exchange(Keeping):
         On disk with the next commit, in one transaction with whatever the caller journals before it: exactly once.
         """
         self.station.store.inbox.handed(row)
+        self.station.soon(self._flush_ns)
         for importer in self._importers.values():
             importer.drop_assembled(row)
 

@@ -62,8 +62,11 @@ def link_out(now_ns: int, exporter: Exporter, *, readable: bool) -> LinkState:
     """Return the state of one outbound lane; without a readable store the counts of what waits are 0."""
     station, state, outbox = exporter.station, exporter.state, exporter.station.store.outbox
     waiting, _ = outbox.queue_size(exporter.audience, exporter.lane) if readable else (0, 0)
+    receipted = state.receipt.sequence if state.receipt.epoch == state.last.epoch else 0
+    unreceipted = state.last.sequence - receipted
     oldest_ns = outbox.queue_oldest_ns(exporter.audience, exporter.lane) if waiting else None
-    unreceipted = state.last.sequence - (state.receipt.sequence if state.receipt.epoch == state.last.epoch else 0)
+    if unreceipted and readable:
+        oldest_ns = outbox.sent_ns(exporter.audience, exporter.lane, state.last.epoch, receipted + 1)
     return LinkState(
         partner=exporter.audience,
         lane=exporter.lane,

@@ -65,6 +65,10 @@ class OutboxStore(Protocol):
         """Yield the batches after a place."""
         ...
 
+    def sent_ns(self, audience: str, lane: str, epoch: int, sequence: int) -> int | None:
+        """Return when the batch that holds a number was sealed."""
+        ...
+
     def move(self, batch: SealedBatch, moved_from: int) -> None:
         """Mark records as put into a later epoch."""
         ...

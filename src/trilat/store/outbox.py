@@ -226,6 +226,14 @@ class Outbox:
         batch = None if row is None else row_batch(audience, lane, row)
         return batch if batch is not None and batch.final >= sequence else None
 
+    def sent_ns(self, audience: str, lane: str, epoch: int, sequence: int) -> int | None:
+        """Return when the batch that holds a number was sealed, or None when it is not kept."""
+        row = self._database.row(
+            "SELECT t_ns, first+count-1 FROM sent WHERE stream=? AND epoch=? AND first<=? ORDER BY first DESC LIMIT 1",
+            (self._stream(audience, lane), epoch, sequence),
+        )
+        return row[0] if row is not None and row[1] >= sequence else None
+
     def batches(self, audience: str, lane: str, after: Cursor) -> Iterator[SealedBatch]:
         """Yield the batches that hold a number after a place, in order of epoch and number."""
         stream, epoch, first = self._stream(audience, lane), after.epoch, after.sequence

@@ -1,0 +1,501 @@
+"""The pull protocol step by step: numbers, receipts, resync, epochs, superseding, expiry, recall, shedding, chunks."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from exchange_pair import SETTINGS, Joined
+from exchange_records import EXERCISE, LIVE, MS, SECOND, recall_of, released, track_of, warning_of
+
+from trilat.errors import ExchangeError
+from trilat.exchange import envelope as sealing
+from trilat.exchange.messages import BatchHeader, Empty, Pull, Resync, decode_message
+from trilat.records import codec
+from trilat.records.exchange import Cursor
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Joined]:
+    """JPN and KOR, started and level."""
+    joined = Joined(tmp_path).run()
+    yield joined
+    joined.close()
+
+
+def tracks(pair: Joined, count: int, first: int = 0, lane: str = "history", **changes: object) -> list:
+    """Return released tracks of JPN to KOR."""
+    return [released(track_of(first + n, t_ns=pair.now_ns), "KOR", lane, pair.now_ns, **changes) for n in range(count)]
+
+
+def test_what_is_offered_arrives_once_and_in_order(pair: Joined) -> None:
+    """Records of each lane reach the partner with their verified origin, in order, and are receipted."""
+    offered = tracks(pair, 30)
+    warning = released(warning_of("w1", t_ns=pair.now_ns), "KOR", "flash", pair.now_ns)
+    pair.exchanges["JPN"].offer(pair.now_ns, [*offered, warning])
+    pair.run(60)
+    assert [item.record for item in offered] == pair.raws("KOR", "history")
+    assert [warning.record] == pair.raws("KOR", "flash")
+    first = pair.received["KOR"][0]
+    assert ("JPN", "flash", 1, 1) == (first.exporter, first.lane, first.epoch, first.sequence)
+    assert codec.decode(warning.record) == first.record
+    out, into = pair.link("JPN", "KOR", "history", "out"), pair.link("KOR", "JPN", "history", "in")
+    assert (1, 30) == (out.receipt.epoch, out.receipt.sequence)
+    assert out.receipt == out.cursor == into.cursor
+    assert 0 == out.lag_records
+
+
+def test_a_flash_record_is_a_batch_of_one_and_does_not_wait_for_the_tick(pair: Joined) -> None:
+    """Three warnings leave as three batches of one record each, at once; a track waits for its lane's tick."""
+    pair.replies.clear()
+    warnings = [released(warning_of(f"w{n}", t_ns=pair.now_ns), "KOR", "flash", pair.now_ns) for n in range(3)]
+    pair.exchanges["JPN"].offer(pair.now_ns, [*warnings, *tracks(pair, 1)])
+    for _ in range(12):
+        pair.flush("JPN")
+        pair.flush("KOR")
+    headers = [decode_message(envelope.body) for _, _, envelope in pair.replies]
+    assert [("flash", 1)] * 3 == [(h.lane, h.count) for h in headers if isinstance(h, BatchHeader)]
+
+
+def test_numbers_are_given_only_in_answer_to_a_pull(tmp_path: Path) -> None:
+    """While no partner pulls, nothing has a number; what is superseded, expired or withdrawn meanwhile never gets one."""
+    pair = Joined(tmp_path)
+    pair.stop("KOR")
+    pair.run()
+    jpn = pair.exchanges["JPN"]
+    old = released(track_of(1, t_ns=1), "KOR", "state", 1, supersede_key="track/1")
+    new = released(track_of(1, t_ns=2), "KOR", "state", 2, supersede_key="track/1")
+    late = released(track_of(2), "KOR", "state", expires_ns=pair.now_ns + SECOND)
+    taken_back = released(track_of(3), "KOR", "state", supersede_key="track/3")
+    jpn.offer(pair.now_ns, [old, new, late, taken_back])
+    assert 1 == jpn.withdraw(pair.now_ns, "KOR", "state", "track/3")
+    pair.run(40)
+    assert Cursor() == pair.link("JPN", "KOR", "state", "out").cursor
+    pair.start("KOR")
+    pair.run(40)
+    assert [new.record] == pair.raws("KOR", "state")
+    state = pair.link("JPN", "KOR", "state", "out")
+    assert (1, 1, 1, 1) == (state.cursor.sequence, state.superseded, state.expired, state.withdrawn)
+    pair.close()
+
+
+def test_only_state_is_superseded(pair: Joined) -> None:
+    """A key on another lane than state replaces nothing: history and flash arrive whole."""
+    offered = tracks(pair, 3, supersede_key="same")
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(50)
+    assert [item.record for item in offered] == pair.raws("KOR", "history")
+
+
+def test_a_lost_reply_is_sent_again_unchanged(pair: Joined) -> None:
+    """When a reply is lost, the pull's time-out begins a new session, and the very same bytes come again."""
+    lost = []
+
+    def lose_one(_nation: str, _pull: object, envelope: object) -> object:
+        if envelope.kind == "trilat.batch/1" and not lost:
+            lost.append(envelope)
+            return None
+        return envelope
+
+    pair.tap = lose_one
+    offered = tracks(pair, 3)
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(120)
+    again = [e for _, _, e in pair.replies if e.kind == "trilat.batch/1"]
+    assert 2 == len(again)
+    assert lost[0] == again[1]
+    assert [item.record for item in offered] == pair.raws("KOR", "history")
+
+
+def test_a_resend_is_cut_smaller_for_a_slower_link(tmp_path: Path) -> None:
+    """What was sent as one batch fits a smaller credit later: same numbers, same records, same chain, other cut."""
+    pair = Joined(tmp_path).run()
+    lost: list = []
+
+    def lose_first(_nation: str, _pull: object, envelope: object) -> object:
+        if envelope.kind == "trilat.batch/1" and len(lost) < 2:
+            lost.append(decode_message(envelope.body))
+            return None
+        return envelope
+
+    pair.exchanges["KOR"]._importers[("JPN", "history")].pace.credit_bytes = 64 << 10
+    pair.run(45)
+    pair.tap = lose_first
+    offered = tracks(pair, 60)
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(300)
+    headers = [decode_message(e.body) for _, _, e in pair.replies if e.kind == "trilat.batch/1"]
+    assert 60 == headers[0].count
+    assert headers[-1].count < 60
+    assert headers[0].head == headers[-1].head
+    assert [item.record for item in offered] == pair.raws("KOR", "history")
+    pair.close()
+
+
+def test_an_exporter_that_crashed_goes_on_where_it_was(pair: Joined) -> None:
+    """After a restart of either side nothing is lost or doubled, and no new epoch is needed."""
+    offered = tracks(pair, 5)
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.exchanges["JPN"].flush(pair.now_ns)
+    pair.stop("JPN")
+    pair.run(20)
+    pair.start("JPN")
+    pair.run(30)
+    pair.stop("KOR")
+    pair.start("KOR")
+    more = tracks(pair, 5, first=5)
+    pair.exchanges["JPN"].offer(pair.now_ns, more)
+    pair.run(80)
+    assert [item.record for item in (*offered, *more)] == pair.raws("KOR", "history")
+    assert (1, 10) == (pair.link("KOR", "JPN", "history", "in").cursor.epoch, pair.link("KOR", "JPN", "history", "in").cursor.sequence)
+
+
+def test_a_wake_ends_the_pause_at_once(pair: Joined) -> None:
+    """A restarted exporter's wake makes the importer pull at once instead of after its pause."""
+    pair.stop("JPN")
+    pair.run(100)
+    pair.start("JPN")
+    before = len(pair.requests)
+    pair.flush("JPN")
+    pair.flush("KOR")
+    assert {"flash", "state", "history"} <= {request.lane for request in pair.requests[before:] if request.audience == "JPN"}
+
+
+def test_an_importer_that_was_rolled_back_resyncs_in_the_same_epoch(pair: Joined, tmp_path: Path) -> None:
+    """A lower cursor is refused as a plain pull and honoured as a signed resync; everything is held once, no new epoch."""
+    first = tracks(pair, 4)
+    pair.exchanges["JPN"].offer(pair.now_ns, first)
+    pair.run(40)
+    pair.stop("KOR")
+    shutil.copy(tmp_path / "KOR.sqlite", tmp_path / "copy")
+    pair.start("KOR")
+    more = tracks(pair, 4, first=4)
+    pair.exchanges["JPN"].offer(pair.now_ns, more)
+    pair.run(60)
+    pair.stop("KOR")
+    shutil.copy(tmp_path / "copy", tmp_path / "KOR.sqlite")
+    pair.received["KOR"].clear()
+    pair.start("KOR")
+    pair.run(80)
+    assert [item.record for item in more] == pair.raws("KOR", "history")
+    assert 1 == pair.link("JPN", "KOR", "history", "out").cursor.epoch
+    assert any(isinstance(decode_message(request.body), Resync) for request in pair.requests)
+    assert {"resync"} == {e.kind for e in pair.exchanges["JPN"].station.store.journal.read(kinds=frozenset({"resync"}))}
+
+
+def test_an_exporter_that_was_rolled_back_opens_a_new_epoch(pair: Joined, tmp_path: Path) -> None:
+    """A cursor ahead of the exporter's books opens a new epoch on the last common number; what is known is not taken twice."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 4))
+    pair.run(40)
+    pair.stop("JPN")
+    shutil.copy(tmp_path / "JPN.sqlite", tmp_path / "copy")
+    pair.start("JPN")
+    forgotten = tracks(pair, 3, first=4)
+    pair.exchanges["JPN"].offer(pair.now_ns, forgotten)
+    pair.run(60)
+    pair.stop("JPN")
+    shutil.copy(tmp_path / "copy", tmp_path / "JPN.sqlite")
+    pair.start("JPN")
+    more = [forgotten[1], *tracks(pair, 2, first=7)]  # one of them is offered again
+    pair.exchanges["JPN"].offer(pair.now_ns, more)
+    pair.run(80)
+    raws = pair.raws("KOR", "history")
+    assert 9 == len(raws) == len(set(raws))
+    assert [item.record for item in more[1:]] == raws[-2:]
+    into = pair.link("KOR", "JPN", "history", "in")
+    assert (2, 3, 1) == (into.cursor.epoch, into.cursor.sequence, into.duplicates)
+    assert 1 == pair.link("JPN", "KOR", "history", "out").rejected["rollback-seen"]
+
+
+@pytest.mark.parametrize("who", ["JPN", "KOR"])
+def test_a_rebuilt_store_resyncs_from_nothing(pair: Joined, tmp_path: Path, who: str) -> None:
+    """With the exporter's store gone, new records flow in a new epoch; with the importer's gone, all that is kept comes again."""
+    first = tracks(pair, 4)
+    pair.exchanges["JPN"].offer(pair.now_ns, first)
+    pair.run(40)
+    pair.stop(who)
+    for path in tmp_path.glob(f"{who}.sqlite*"):
+        path.unlink()
+    pair.received["KOR"].clear()
+    pair.start(who)
+    more = tracks(pair, 2, first=4)
+    pair.exchanges["JPN"].offer(pair.now_ns, more)
+    pair.run(120)
+    expected = more if who == "JPN" else [*first, *more]
+    assert [item.record for item in expected] == pair.raws("KOR", "history")
+
+
+def test_a_fork_is_kept_and_shown(pair: Joined) -> None:
+    """A partner whose signed head differs from ours for one number: both heads are kept, counted, and the lane goes on."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 3))
+    pair.run(60)
+    importer = pair.exchanges["KOR"]._importers[("JPN", "history")]
+    importer._put(cursor=Cursor(1, 3, bytes([7]) * 32))
+    importer._restart(pair.now_ns, failed=False)
+    pair.run(10)
+    out = pair.link("JPN", "KOR", "history", "out")
+    assert (1, 1) == (out.forks, out.rejected["fork-seen"])
+    fork = pair.exchanges["JPN"].station.store.outbox.forks("KOR", "history")[0]
+    assert (bytes([7]) * 32, 1, 3) == (fork.theirs, fork.epoch, fork.sequence)
+    assert 2 == out.cursor.epoch
+
+
+def test_two_signed_batches_for_one_number_are_a_fork(pair: Joined) -> None:
+    """A second, different batch for numbers that are held is refused, and its envelope kept as evidence."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 1))
+    pair.run(40)
+    jpn, kor = pair.exchanges["JPN"], pair.exchanges["KOR"]
+    exporter = jpn._exporters[("KOR", "history")]
+    entry = bytes(16) + codec.encode(track_of(99))
+    start = exporter.start_head(1, Cursor())
+    header = exporter._header(pair.now_ns, 1, start, [entry], 1, t_ns=pair.now_ns)
+    forged = sealing.seal(jpn.station.ring.current(pair.now_ns), header, sealing.join_payload([entry]))
+    pull = next(pull for nation, pull, _ in pair.replies if nation == "KOR")
+    kor.handle(pair.now_ns, forged, pull=pull._replace(lane="history"))
+    kor.flush(pair.now_ns)
+    into = pair.link("KOR", "JPN", "history", "in")
+    assert (1, 1) == (into.forks, into.cursor.sequence)
+    assert 1 == into.rejected["fork-seen"]
+
+
+def test_a_recalled_record_is_never_sent_again(tmp_path: Path) -> None:
+    """What was sent, not receipted and then recalled comes as a leaf hash only; its neighbours come whole, in the same chain."""
+    pair = Joined(tmp_path).run()
+    pair.tap = lambda _nation, _pull, envelope: None if envelope.kind == "trilat.batch/1" and envelope.lane == "history" else envelope
+    offered = tracks(pair, 3)
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(4)
+    recall = released(recall_of("history", 1, (2,)), "KOR", "flash", record_type="trilat.recall/1")
+    pair.exchanges["JPN"].offer(pair.now_ns, [recall])
+    pair.tap = lambda _nation, _pull, envelope: envelope
+    pair.run(120)
+    assert [offered[0].record, offered[2].record] == pair.raws("KOR", "history")
+    into = pair.link("KOR", "JPN", "history", "in")
+    assert (3, 1) == (into.cursor.sequence, into.recalled)
+    assert into.cursor == pair.link("JPN", "KOR", "history", "out").receipt
+    assert [recall.record] == pair.raws("KOR", "flash")
+    pair.close()
+
+
+def test_a_large_record_comes_in_pieces_and_whole(pair: Joined) -> None:
+    """A record above the credit is cut, survives a crash of the importer in between, and is handed over once and whole."""
+    large = released(warning_of("w1", text="x" * 4_000), "KOR", "flash")
+    big = msgspec.structs.replace(large, record=codec.encode(warning_of("w2", text="é" * 3_999)))
+    pair.exchanges["JPN"].station.settings = msgspec.structs.replace(SETTINGS, chunk_bytes=512, credit_bytes_max=1_400)
+    pair.run(45)
+    pair.exchanges["JPN"].offer(pair.now_ns, [large, big])
+    for _ in range(3):
+        pair.flush("JPN")
+        pair.flush("KOR")
+    assert [] == pair.raws("KOR", "flash")
+    pair.stop("KOR")
+    pair.start("KOR")
+    pair.run(60)
+    assert [large.record, big.record] == pair.raws("KOR", "flash")
+    assert pair.link("KOR", "JPN", "flash", "in").cursor.sequence > 4
+
+
+def test_shedding_takes_history_first_then_state_and_never_flash(tmp_path: Path) -> None:
+    """Above its bound an outbox drops the oldest history, then state, counts it, and keeps every warning."""
+    settings = msgspec.structs.replace(SETTINGS, outbox_bytes_max=65_536)
+    pair = Joined(tmp_path, settings=settings)
+    pair.stop("KOR")
+    jpn = pair.exchanges["JPN"]
+    warnings = [released(warning_of(f"w{n}", text="x" * 3_000), "KOR", "flash") for n in range(25)]
+    jpn.offer(pair.now_ns, tracks(pair, 100) + tracks(pair, 40, lane="state", supersede_key=None) + warnings)
+    pair.run(2)
+    lanes = {lane: pair.link("JPN", "KOR", lane, "out") for lane in ("flash", "state", "history")}
+    assert (0, 25) == (lanes["flash"].shed, lanes["flash"].lag_records)
+    assert (100, 0) == (lanes["history"].shed, lanes["history"].lag_records)
+    assert 0 < lanes["state"].shed
+    assert {"shed"} == {e.kind for e in jpn.station.store.journal.read(kinds=frozenset({"shed"}))}
+    pair.close()
+
+
+def test_a_week_late_is_not_refused(pair: Joined) -> None:
+    """What comes after a week is accepted: replay is refused by epoch and number, never by age."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 1))
+    pair.exchanges["JPN"].flush(pair.now_ns)
+    pair.now_ns += 7 * 86_400 * SECOND
+    pair.run(60)
+    assert 1 == len(pair.raws("KOR", "history"))
+
+
+def test_a_replayed_reply_changes_nothing(pair: Joined) -> None:
+    """A batch that is held already, or a pull recorded earlier, is refused as replayed and counted."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    _, pull, old = next(item for item in pair.replies if item[2].kind == "trilat.batch/1")
+    before = pair.link("KOR", "JPN", "history", "in")
+    pair.exchanges["KOR"].handle(pair.now_ns, old, pull=pull)
+    pair.exchanges["JPN"].handle(pair.now_ns, pair.requests[3], ticket=10_000)
+    assert 2 == len(pair.raws("KOR", "history"))
+    assert 1 == pair.link("KOR", "JPN", "history", "in").rejected["replayed"]
+    assert 1 == pair.link("JPN", "KOR", "history", "out").rejected["replayed"]
+    assert before.cursor == pair.link("KOR", "JPN", "history", "in").cursor
+
+
+BREACHES = [
+    ("not releasable to us", lambda: track_of(1, rel_to=("USA",)), "history", "audience-mixed"),
+    ("no label", lambda: codec.RECORDS[9](nation="JPN", exporter="JPN", lane="flash", epoch=1, sequence=1, head=bytes(32), t_ns=1), "history", "audience-mixed"),
+    ("another lane's record", lambda: warning_of("w"), "history", "lane-mixed"),
+    ("re-originated", lambda: track_of(1, originator="USA", rel_to=("JPN", "KOR")), "history", "originator-wrong"),
+    ("live data", lambda: track_of(1, mode=LIVE), "history", "mode-wrong"),
+]
+
+
+@pytest.mark.parametrize(("what", "make", "lane", "reason"), BREACHES, ids=[row[0] for row in BREACHES])
+def test_a_record_that_may_not_be_here_stops_its_lane_until_it_is_recalled(pair: Joined, what: str, make: object, lane: str, reason: str) -> None:
+    """A signed batch with a record that breaks a rule is refused whole, the exporter is told, and a recall mends it."""
+    del what
+    offered = [released(make(), "KOR", lane), *tracks(pair, 1, first=50)]
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(100)
+    assert [] == pair.raws("KOR", lane)
+    into, out = pair.link("KOR", "JPN", lane, "in"), pair.link("JPN", "KOR", lane, "out")
+    assert reason in into.rejected
+    assert (reason, reason, 0) == (into.trouble, out.trouble, into.cursor.sequence)
+    pair.exchanges["JPN"].offer(pair.now_ns, [released(recall_of(lane, 1, (1,)), "KOR", "flash", record_type="trilat.recall/1")])
+    pair.run(120)
+    assert [offered[1].record] == pair.raws("KOR", lane)
+    assert "" == pair.link("KOR", "JPN", lane, "in").trouble
+
+
+def test_an_invalid_record_is_kept_aside_and_the_lane_goes_on(pair: Joined) -> None:
+    """A record out of its ranges is not handed on, is counted, and its neighbours arrive."""
+    plain = msgspec.msgpack.decode(codec.encode(track_of(1)))
+    bad = msgspec.structs.replace(tracks(pair, 1)[0], record=msgspec.msgpack.encode(plain | {"lat_deg": 200.0}))
+    good = tracks(pair, 1, first=2)
+    pair.exchanges["JPN"].offer(pair.now_ns, [bad, *good])
+    pair.run(60)
+    assert [good[0].record] == pair.raws("KOR", "history")
+    into = pair.link("KOR", "JPN", "history", "in")
+    assert (2, 1, 1) == (into.cursor.sequence, into.kept_aside, into.rejected["record-invalid"])
+
+
+def test_a_record_of_an_unknown_type_is_kept_as_bytes(pair: Joined) -> None:
+    """A type of a later version is handed on without a record: neither shown nor used, its bytes verified."""
+    plain = msgspec.msgpack.decode(codec.encode(track_of(1)))
+    later = msgspec.structs.replace(tracks(pair, 1)[0], record=msgspec.msgpack.encode(plain | {"type": "trilat.later/3"}))
+    pair.exchanges["JPN"].offer(pair.now_ns, [later])
+    pair.run(60)
+    assert [(None, later.record)] == [(item.record, item.raw) for item in pair.received["KOR"]]
+
+
+@pytest.mark.parametrize("older", ["JPN", "KOR"])
+def test_the_previous_minor_version_is_understood(tmp_path: Path, older: str) -> None:
+    """A node that speaks the minor version before exchanges with this one, both ways, in the lower of both."""
+    pair = Joined(tmp_path)
+    pair.stop(older)
+    pair.settings[older] = msgspec.structs.replace(SETTINGS, minor=0)
+    pair.start(older)
+    pair.run()
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    assert 2 == len(pair.raws("KOR", "history"))
+    headers = [decode_message(e.body) for _, _, e in pair.replies]
+    assert {0} == {h.minor for h in headers if isinstance(h, BatchHeader | Empty)}
+    pair.close()
+
+
+def test_offers_of_the_wrong_mode_audience_or_size_are_errors(pair: Joined) -> None:
+    """What may never leave this node is refused when it is offered, by name, and nothing of the offer is taken."""
+    good = tracks(pair, 1)
+    for bad, name in (
+        (released(track_of(1), "PRK", "state"), "audience-unknown"),
+        (released(track_of(1, mode=LIVE), "KOR", "state", mode=LIVE), "released-mode"),
+        (msgspec.structs.replace(good[0], record=bytes(5 << 20)), "record-size"),
+    ):
+        with pytest.raises(ExchangeError) as refused:
+            pair.exchanges["JPN"].offer(pair.now_ns, [*good, bad])
+        assert name == refused.value.name
+    pair.run(40)
+    assert [] == pair.raws("KOR", "history")
+
+
+def test_the_third_nation_sees_nothing_of_what_is_for_the_second(tmp_path: Path) -> None:
+    """Of two runs that differ in what KOR gets, USA receives the very same bytes, numbers and signatures."""
+    seen = []
+    for extra in (0, 7):
+        directory = tmp_path / str(extra)
+        directory.mkdir()
+        trio = Joined(directory, ("JPN", "KOR", "USA")).run()
+        for n in range(4):
+            trio.exchanges["JPN"].offer(trio.now_ns, tracks(trio, extra, first=100))
+            trio.exchanges["JPN"].offer(trio.now_ns, [released(track_of(n, t_ns=trio.now_ns), "USA", "state", trio.now_ns)])
+            trio.run(10)
+        seen.append([envelope for nation, _, envelope in trio.replies if nation == "USA" and envelope.sender == "JPN"])
+        trio.close()
+    assert seen[0] == seen[1]
+
+
+def test_refusals_do_not_fill_memory_or_audit(pair: Joined) -> None:
+    """Ten thousand refused envelopes of made-up senders are one counter and a handful of audit entries."""
+    kor = pair.exchanges["KOR"]
+    forged = pair.requests[0]
+    for n in range(10_000):
+        sender = "".join(chr(65 + n // 26**k % 26) for k in range(3))
+        kor.handle(pair.now_ns, msgspec.structs.replace(forged, sender=sender, audience="KOR"))
+    pair.run(30)
+    assert len(kor.station.tally.refused) <= SETTINGS.tally_pairs_max
+    entries = list(kor.station.store.journal.read(kinds=frozenset({"rejected"})))
+    assert len(entries) < 20
+    assert 9_000 < sum(seen.times for (source, _), seen in kor.station.tally.refused.items() if source == "unknown")
+
+
+def test_stop_serving_ends_everything_for_one_partner(tmp_path: Path) -> None:
+    """After `stop_serving` nothing leaves for the partner and nothing of it is accepted; the other partner notices nothing."""
+    trio = Joined(tmp_path, ("JPN", "KOR", "USA")).run()
+    trio.exchanges["JPN"].stop_serving("KOR")
+    offers = [released(track_of(n), audience, "history") for n in range(3) for audience in ("KOR", "USA")]
+    trio.exchanges["JPN"].offer(trio.now_ns, offers)
+    trio.replies.clear()
+    trio.run(100)
+    assert [] == trio.raws("KOR", "history")
+    assert [] == [envelope for nation, _, envelope in trio.replies if nation == "KOR" and envelope.sender == "JPN"]
+    assert 3 == len(trio.raws("USA", "history"))
+    assert trio.link("JPN", "KOR", "flash", "out").rejected["sender-unknown"] > 0
+    trio.close()
+
+
+def test_a_minute_away_is_caught_up_without_loss_or_duplicate(pair: Joined) -> None:
+    """A node that was stopped for a minute while its partner went on gets everything once, in order."""
+    pair.stop("KOR")
+    offered = []
+    for n in range(60):
+        batch = tracks(pair, 5, first=5 * n)
+        offered += batch
+        pair.exchanges["JPN"].offer(pair.now_ns, batch)
+        pair.run(1)
+        pair.now_ns += SECOND - 50 * MS
+    pair.start("KOR")
+    pair.run(100)
+    assert [item.record for item in offered] == pair.raws("KOR", "history")
+
+
+def test_links_tell_age_lag_and_state(pair: Joined) -> None:
+    """A link is up while heard, late after some seconds of silence, down later; what waits is counted with its age."""
+    assert "up" == pair.link("JPN", "KOR", "flash", "out").health
+    pair.stop("KOR")
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 3))
+    ages = []
+    for seconds in (5, 6):
+        pair.now_ns += seconds * SECOND
+        pair.exchanges["JPN"].tick(pair.now_ns)
+        ages.append(pair.link("JPN", "KOR", "history", "out").health)
+    assert ["late", "down"] == ages
+    out = pair.link("JPN", "KOR", "history", "out")
+    assert 3 == out.lag_records
+    assert 6 * SECOND == out.lag_ns  # since they were sealed, with the first tick
+
+
+def test_a_pull_is_signed_receipt_and_kept_as_evidence(pair: Joined) -> None:
+    """The partner's own signed pull stands in our log for what it says it holds: nobody can deny it later."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    entries = list(pair.exchanges["JPN"].station.store.journal.read(kinds=frozenset({"receipt"})))
+    envelope = sealing.unpack(entries[-1].data, 1 << 20)
+    pull = sealing.verify(pair.exchanges["JPN"].station.ring, pair.now_ns, "JPN", EXERCISE, envelope)
+    assert isinstance(pull, Pull)
+    assert pair.link("JPN", "KOR", "history", "out").receipt == pull.cursor
