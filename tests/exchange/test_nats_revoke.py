@@ -1,6 +1,8 @@
 """Cutting a partner off: nothing flows after the order, its connections are gone, the others are not disturbed."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,22 @@ async def test_revoking_cuts_a_client_that_does_not_read(tmp_path: Path) -> None
             await until(stalled, "the server holds bytes for the stalled client")
             await usa.transport.revoke("KOR")
             assert "X_KOR" not in await accounts(usa)
+
+
+async def test_revoking_replaces_a_server_that_does_not_obey(tmp_path: Path) -> None:
+    """With the server process stopped in its tracks, a revocation kills it; it comes back without the partner, on its port."""
+    async with running(tmp_path, NATIONS) as nodes:
+        usa = nodes["USA"]
+        await nodes["KOR"].ask(question("KOR", "USA"))
+        port, stuck = usa.server.port, usa.server.pid
+        assert stuck is not None
+        os.kill(stuck, signal.SIGSTOP)
+        await usa.transport.revoke("KOR")
+        assert "X_KOR" not in await accounts(usa)
+        assert (usa.server.port, usa.server.restarts) == (port, 1)
+        assert (await nodes["JPN"].ask(question("JPN", "USA", sequence=4))).sequence == 4
+        with pytest.raises(LinkDown):
+            await nodes["KOR"].transport.request(question("KOR", "USA"), 1)
 
 
 async def test_revoked_partner_comes_back_only_by_a_new_pin(tmp_path: Path) -> None:

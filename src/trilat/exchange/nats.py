@@ -24,8 +24,8 @@ from trilat.exchange import keys as k
 from trilat.exchange.envelope import pack, unpack
 from trilat.exchange.keyfiles import NodeKeys, check_certificates, client_context
 from trilat.exchange.messages import LANES
-from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain
-from trilat.exchange.server import NatsServer, quiet_tls
+from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain, hang_up, quiet_tls
+from trilat.exchange.server import NatsServer
 from trilat.exchange.sign import Rejected
 from trilat.exchange.transport import Handler, LinkDown, WakeListener
 from trilat.records.envelope import Envelope
@@ -104,9 +104,7 @@ class _Line:
                 self.up.clear()
                 self.down.set()
                 self.client = None
-                # nats-py asserts that a client which is closed was connected.
-                with suppress(nats.errors.Error, OSError, AssertionError):
-                    await client.close()
+                await hang_up(client)
             self.dials += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._halt.wait(), REDIAL_S * (1 + rng.uniform(0, 1)))
@@ -336,6 +334,8 @@ class NatsTransport:
 
     def _take(self, nation: str, lane: str, client: Client, message: Msg) -> None:
         """Take one request from a partner's account: refuse what it may not ask, let the handler answer the rest."""
+        if (nation, lane, "export") not in self._lines:
+            return  # it was cut off a moment ago
         inbox = Subjects(self.mode, nation).inbox + "."
         if not message.reply.startswith(inbox):
             self.refused[nation, "nats-bad-reply"] += 1

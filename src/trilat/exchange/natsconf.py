@@ -1,4 +1,4 @@
-"""The configuration of a nats-server for the exchange: accounts, least permissions, limits, subjects. Text only, no I/O.
+"""What the exchange needs to know of NATS: a server's configuration (accounts, permissions, limits), subjects, faults, farewells.
 
 One account per partner (`X_JPN`) with two kinds of user: the partner's, who may ask and hear its answers, and our exporter's,
 who may hear its questions and answer. TLS 1.3 from the first byte, client certificates of pinned nations only, an NKey each,
@@ -7,12 +7,16 @@ no JetStream, no monitoring port. Subjects carry the mode, so that two exercises
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import nats.errors
 from msgspec import Struct
+from nats.aio.client import Client
 
 from trilat.errors import ExchangeError
 from trilat.exchange import keys as k
@@ -21,6 +25,8 @@ from trilat.records.label import Mode
 
 # The largest message; an envelope with its frame must fit (the exchange keeps batches below).
 PAYLOAD_BYTES_MAX = 1 << 20
+# How long a connection may take to close in order, before it is dropped.
+FAREWELL_S = 0.5
 # What the server keeps for one client that does not read, before it cuts it.
 PENDING_BYTES_MAX = 8 << 20
 WRITE_DEADLINE_S = 10
@@ -144,3 +150,46 @@ def explain(error: BaseException, partner: str, url: str) -> ExchangeError:
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).
 _VERIFY = {9: "certificate-not-yet-valid", 10: "certificate-expired", 62: "certificate-name"}
+
+
+# What the server writes in its log when it refuses something (nats-server 2.15), and our name for it.
+_LOG_SIGNS: tuple[tuple[bytes, str], ...] = (
+    (b"Publish Violation", "nats-permission"),
+    (b"Subscription Violation", "nats-permission"),
+    (b"authentication error", "nats-authentication"),
+    (b"authorization violation", "nats-authentication"),
+    (b"uthentication Timeout", "nats-authentication"),
+    (b"TLS handshake error", "nats-tls"),
+    (b"aximum Payload", "nats-oversize"),
+    (b"aximum payload", "nats-oversize"),
+    (b"Slow Consumer", "nats-slow-consumer"),
+    (b"aximum account active connections", "nats-limit"),
+    (b"aximum connections", "nats-limit"),
+    (b"aximum subscriptions", "nats-limit"),
+)
+
+
+def refusals_in(lines: Iterable[bytes]) -> list[str]:
+    """Return the names of `errors.toml` for the refusals in lines of the server's log, one for each."""
+    found = (next((name for sign, name in _LOG_SIGNS if sign in line), None) for line in lines)
+    return [name for name in found if name is not None]
+
+
+async def hang_up(client: Client) -> None:
+    """Close a client in bounded time: a TLS farewell to a peer that hangs would take asyncio half a minute."""
+    # nats-py asserts that a client which is closed was once connected.
+    with suppress(nats.errors.Error, OSError, AssertionError, TimeoutError):
+        async with asyncio.timeout(FAREWELL_S):
+            await client.close()
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - nats-py has no way to drop a connection
+    if writer is not None:
+        writer.transport.abort()
+
+
+def quiet_tls() -> None:
+    """Drop asyncio's remark on every closed TLS stream that nats-py opened without saying that it is one."""
+    logging.getLogger("asyncio").addFilter(_no_eof_note)
+
+
+def _no_eof_note(record: logging.LogRecord) -> bool:
+    return "returning true from eof_received()" not in record.getMessage()

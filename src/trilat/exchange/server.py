@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import os
 import re
 import shutil
@@ -29,7 +28,16 @@ from trilat.errors import ExchangeError
 from trilat.exchange import keys as k
 from trilat.exchange.keyfiles import NodeKeys, client_context
 from trilat.exchange.keystore import write_file
-from trilat.exchange.natsconf import CONNECTIONS_MAX, Account, accounts_config, accounts_for, server_config
+from trilat.exchange.natsconf import (
+    CONNECTIONS_MAX,
+    Account,
+    accounts_config,
+    accounts_for,
+    hang_up,
+    quiet_tls,
+    refusals_in,
+    server_config,
+)
 from trilat.records.label import Mode
 
 VERSION_MIN = (2, 14, 0)
@@ -129,6 +137,7 @@ class NatsServer:
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._key = -1
+        self._answers = False
         self._log = _LogCounter(directory / "nats-server.log")
         quiet_tls()
 
@@ -177,6 +186,13 @@ class NatsServer:
         """
         self._accounts = accounts_for(self.held, partners)
         self._write()
+        try:
+            await self._reload()
+        except ExchangeError:
+            # Cut off by all means: a server that does not obey is killed, and comes back with the new configuration.
+            await self._replace()
+
+    async def _reload(self) -> None:
         async with self._system() as ask:
             server = (await ask("PING", b""))["server"]["id"]
             answer = await ask(f"{server}.RELOAD", b"")
@@ -190,6 +206,18 @@ class NatsServer:
                     await ask(f"{server}.KICK", msgspec.json.encode({"cid": each.cid}))
                 await asyncio.sleep(CHECK_S)
         raise ExchangeError("server-reload", f"Still connected: {strangers}.")
+
+    async def _replace(self) -> None:
+        process, restarts = self._process, self.restarts
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        try:
+            async with asyncio.timeout(READY_S):
+                while self.restarts == restarts or not self._answers:  # noqa: ASYNC110 - of a process, not of a task
+                    await asyncio.sleep(CHECK_S)
+        except TimeoutError as error:
+            raise ExchangeError("server-reload", f"It is down: {self._tail()}") from error
 
     def renew(self, held: NodeKeys) -> None:
         """Take renewed TLS keys; the server shows them after the next `set_partners`."""
@@ -259,6 +287,7 @@ class NatsServer:
                     self.port = int(ports["nats"][0].rpartition(":")[2])
                 async with self._system() as ask:
                     await ask("PING", b"")
+                    self._answers = True
                     self._write()  # with the port that the system chose, so that a restart keeps it
                     return
             await asyncio.sleep(0.02)
@@ -268,6 +297,7 @@ class NatsServer:
         wait_s = BACKOFF_S
         while self._process is not None:
             await self._process.wait()
+            self._answers = False
             self.restarts += 1
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, BACKOFF_S_MAX)
@@ -324,16 +354,7 @@ class NatsServer:
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise ExchangeError("server-start", f"It does not answer: {error!r}.") from error
         finally:
-            await client.close()
-
-
-def quiet_tls() -> None:
-    """Drop asyncio's remark on every closed TLS stream that nats-py opened without saying that it is one."""
-    logging.getLogger("asyncio").addFilter(_no_eof_note)
-
-
-def _no_eof_note(record: logging.LogRecord) -> bool:
-    return "returning true from eof_received()" not in record.getMessage()
+            await hang_up(client)
 
 
 async def _connections(ask: Any, server: str) -> list[Connection]:
@@ -352,20 +373,6 @@ class _LogCounter:
     """Counts refusals in the server's log, reading only what is new."""
 
     READ_BYTES_MAX = 4 << 20
-    PATTERNS: tuple[tuple[bytes, str], ...] = (
-        (b"Publish Violation", "nats-permission"),
-        (b"Subscription Violation", "nats-permission"),
-        (b"authentication error", "nats-authentication"),
-        (b"authorization violation", "nats-authentication"),
-        (b"uthentication Timeout", "nats-authentication"),
-        (b"TLS handshake error", "nats-tls"),
-        (b"aximum Payload", "nats-oversize"),
-        (b"aximum payload", "nats-oversize"),
-        (b"Slow Consumer", "nats-slow-consumer"),
-        (b"aximum account active connections", "nats-limit"),
-        (b"aximum connections", "nats-limit"),
-        (b"aximum subscriptions", "nats-limit"),
-    )
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -379,8 +386,5 @@ class _LogCounter:
             file.seek(self._offset)
             lines = file.read(self.READ_BYTES_MAX).split(b"\n")
             self._offset += sum(len(line) + 1 for line in lines[:-1])
-            for line in lines[:-1]:
-                name = next((name for pattern, name in self.PATTERNS if pattern in line), None)
-                if name is not None:
-                    self.counts[name] += 1
+            self.counts.update(refusals_in(lines[:-1]))
         return dict(self.counts)
