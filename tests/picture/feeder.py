@@ -255,8 +255,11 @@ def acknowledgement(nation: str, originator: str, name: str, now_ns: int, **othe
 class Feeder:
     """Steps a picture with the world's inputs and answers acts the way a node would."""
 
-    def __init__(self, tracks: int = 300, nation: str = "JPN", settings: CopSettings | None = None, **web: Any) -> None:
+    def __init__(
+        self, tracks: int = 300, nation: str = "JPN", settings: CopSettings | None = None, *, alone: bool = False, **web: Any
+    ) -> None:
         self.world = World(tracks)
+        self.partners = () if alone else tuple(n for n in NATIONS if n != nation)
         self.nation = nation
         self.cop = make_cop(nation, settings)
         self.now_ns = START_NS
@@ -310,7 +313,7 @@ class Feeder:
     def step(self, dt_ns: int = NS // 5) -> None:
         """Advance by dt_ns, step the picture with everything, and tell the pages."""
         self.now_ns += dt_ns
-        records = [r for n in NATIONS if n != self.nation for r in self.world.partner(n, self.now_ns)]
+        records = [r for n in self.partners for r in self.world.partner(n, self.now_ns)]
         given = CopInput(
             own=self.world.own(self.nation, self.now_ns),
             partners=records,

@@ -13,8 +13,7 @@ import numpy as np
 
 from trilat.picture import details, frames, layers
 from trilat.picture.board import Board, mode_words
-from trilat.picture.frames import Array, Block, FrameStore
-from trilat.picture.history import Trails
+from trilat.picture.frames import Array, Block, FrameStore, Trails
 from trilat.picture.inputs import (
     AudienceView,
     CombinedTracks,
@@ -192,7 +191,7 @@ class Cop:
         return block
 
     def _bounded(self, columns: Array) -> Array:
-        columns = columns[columns["status"] != STATUSES.index("deleted")]
+        columns = _without_deleted(columns)
         if len(columns) > self.settings.tracks_max:
             self.refused["tracks-full"] += len(columns) - self.settings.tracks_max
         return columns[: self.settings.tracks_max]
@@ -333,6 +332,11 @@ def _site(sensor: Sensor) -> dict[str, Any]:
     """Return what the map shows of one of the own nation's sensors: where it stands and how far it reaches."""
     place = {"lat_deg": sensor.lat_deg, "lon_deg": sensor.lon_deg}
     return {"id": sensor.id, "kind": sensor.kind, "range_m": sensor.range_max_m, **place}
+
+
+def _without_deleted(columns: Array) -> Array:
+    keep = columns["status"] != STATUSES.index("deleted")
+    return columns if keep.all() else columns[keep]
 
 
 def _below(block: Block, level_max: int) -> Block:

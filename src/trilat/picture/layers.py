@@ -86,14 +86,14 @@ class Names:
 
 
 def own_block(key: str, columns: Array, names: Names, nations: Array | int, layer: int, origin_ms: int) -> Block:
-    """Return the block of one tracker's columns (level 0; the caller knows the labels). Deleted tracks are left out."""
-    columns = columns[columns["status"] != STATUSES.index("deleted")]
-    place = ecef_to_geodetic(columns["position_m"])
+    """Return the block of one tracker's columns, deleted ones left out before. Level 0: the caller knows the labels."""
+    place = ecef_to_geodetic(np.ascontiguousarray(columns["position_m"]))
     axes = enu_basis(place[:, 0], place[:, 1])
     records = np.zeros(len(columns), RECORD_DTYPE)
     fill_place(records, place)
     velocity = np.einsum("nij,nj->ni", axes, columns["velocity_m_s"])
-    horizontal = axes[:, :2] @ columns["covariance"][:, :3, :3] @ axes[:, :2].transpose(0, 2, 1)
+    level = axes[:, :2]
+    horizontal = np.einsum("nij,njk,nlk->nil", level, columns["covariance"][:, :3, :3], level, optimize=True)
     fill_kinematics(records, velocity, horizontal)
     records["t_cs"] = centiseconds(columns["t_ns"], origin_ms)
     records["updated_cs"] = centiseconds(columns["updated_t_ns"], origin_ms)

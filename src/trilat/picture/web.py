@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import uvicorn
@@ -22,29 +21,19 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from trilat.errors import TrilatError, code_of
 from trilat.picture import acts
 from trilat.picture.cop import Cop
+from trilat.picture.guard import CLOSE_POLICY, Guard
 
 STATIC = Path(__file__).with_name("static")
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-# Everything the page needs comes from its node; MapLibre starts its worker from an own file; deck.gl draws to canvases.
-POLICY = (
-    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "geolocation=(), camera=(), microphone=()",
-}
-CLOSE_POLICY, CLOSE_TOO_MANY, CLOSE_SLOW, CLOSE_BAD = 1008, 1013, 4008, 4002
+CLOSE_TOO_MANY, CLOSE_SLOW, CLOSE_BAD = 1013, 4008, 4002
+# After a page that does not keep up was told so, its connection is ended whether it listens or not.
+LAST_WORD_S = 1.5
 
 OnAct = Callable[[acts.OfficerAct], Awaitable[None]]
 Health = Callable[[], tuple[bool, Mapping[str, Any]]]
@@ -60,6 +49,8 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     message_bytes_max: int = 65_536
     unconfirmed_max: int = 1_000
     send_timeout_s: float = 10.0
+    # What the system may hold for one page: small, because what waits there is old when it arrives.
+    send_buffer_bytes: int = 262_144
     status_ms: int = 1_000
     acts_per_minute_max: int = 60
     acts_kept_max: int = 1_000
@@ -93,7 +84,7 @@ class Hub:
         self.settings = settings or WebSettings()
         self.pages: set[_Page] = set()
         self.counts = {"sessions": 0, "refused": 0, "cut": 0, "acts": 0, "bytes_sent": 0}
-        self._acts_seen: OrderedDict[str, None] = OrderedDict()
+        self._acts_seen: OrderedDict[str, dict[str, Any] | None] = OrderedDict()  # act id -> its refusal, if it was refused
         self._frames: dict[tuple[str, int | None], bytes] = {}
 
     def publish(self) -> None:
@@ -134,13 +125,11 @@ class Hub:
         if any(isinstance(result, TimeoutError) for result in results):
             self.counts["cut"] += 1
             with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(LAST_WORD_S / 2):
                     await page.socket.close(CLOSE_SLOW, "the page does not keep up")
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, (TimeoutError, WebSocketDisconnect)):
                 raise result
-
-    # From the page --------------------------------------------------------------------------------------------------
 
     async def _receive(self, page: _Page) -> None:
         while True:
@@ -181,6 +170,8 @@ class Hub:
 
     async def _act(self, page: _Page, act: acts.Act) -> None:
         if act.act_id in self._acts_seen:
+            if (refusal := self._acts_seen[act.act_id]) is not None:
+                page.notes.append(refusal)
             return
         now_s = asyncio.get_running_loop().time()
         page.act_times_s = [t for t in page.act_times_s if now_s - t < 60.0]
@@ -195,9 +186,8 @@ class Hub:
         try:
             await self.on_act(acts.OfficerAct(session=page.session, act=act))
         except TrilatError as error:
+            self._acts_seen[act.act_id] = _refused(act, error.name, str(error))
             page.notes.append(_refused(act, error.name, str(error)))
-
-    # To the page ----------------------------------------------------------------------------------------------------
 
     async def _send(self, page: _Page) -> None:
         while True:
@@ -269,57 +259,6 @@ def one_watch_officer(_: HTTPConnection) -> acts.Session:
     return acts.Session()
 
 
-class Guard:
-    """Refuses calls under a foreign host name or, for the WebSocket, from a foreign page; adds the security headers."""
-
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
-        self.app = app
-        hosts = {urlsplit(origin).netloc.lower() for origin in settings.origins}
-        self.hosts = {*LOOPBACK, *(host.lower() for host in settings.hosts), *(_bare(host) for host in hosts)}
-        self.origins = {origin.lower().rstrip("/") for origin in settings.origins}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, or refuse it with 421 (host) or 403 (origin)."""
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if _bare(headers.get("host", "")) not in self.hosts:
-            await self._refuse(scope, receive, send, 421)
-        elif scope["type"] == "websocket" and not self._same_origin(headers):
-            await self._refuse(scope, receive, send, 403)
-        else:
-            await self.app(scope, receive, _with_headers(send))
-
-    def _same_origin(self, headers: Mapping[str, str]) -> bool:
-        origin = headers.get("origin", "").lower()
-        return origin in self.origins or urlsplit(origin).netloc == headers.get("host", "").lower() != ""
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": CLOSE_POLICY, "reason": "origin or host is not allowed"})
-            return
-        answer = PlainTextResponse(f"{code_of('page-host')} this host name is not the page's\n", status)
-        await answer(scope, receive, send)
-
-
-def _bare(host: str) -> str:
-    """Return a Host header without its port."""
-    name = host.lower()
-    return name if name.endswith("]") or ":" not in name else name.rsplit(":", 1)[0]
-
-
-def _with_headers(send: Send) -> Send:
-    async def wrapped(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-            message = {**message, "headers": [*message.get("headers", ()), *extra]}
-        await send(message)
-
-    return wrapped
-
-
 def make_app(
     hub: Hub,
     *,
@@ -353,11 +292,10 @@ def make_app(
         Route("/livez", _health(live)),
         Route("/readyz", _health(ready)),
         Route("/metrics", measured),
-        Mount("/assets", StaticFiles(directory=static / "assets", check_dir=False)),
-        Mount("/map", StaticFiles(directory=static / "map", check_dir=False)),
+        *(Mount(f"/{name}", StaticFiles(directory=static / name, check_dir=False)) for name in ("assets", "map")),
     ]
     app = Starlette(routes=routes)
-    app.add_middleware(Guard, settings=hub.settings)
+    app.add_middleware(Guard, hosts=hub.settings.hosts, origins=hub.settings.origins)
     return app
 
 
@@ -367,6 +305,30 @@ def _health(check: Health) -> Callable[[Request], Awaitable[Response]]:
         return Response(msgspec.json.encode(told), 200 if good else 503, media_type="application/json")
 
     return answer
+
+
+class _Connection(WebSocketsSansIOProtocol):
+    """A WebSocket that is ended when the other side takes nothing for `stall_s`: what is buffered for it is freed."""
+
+    stall_s = 10.0
+    _ending: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._ending = self.loop.call_later(self.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stay()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stay()
+
+    def _stay(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
 
 
 class _Server(uvicorn.Server):
@@ -383,12 +345,13 @@ async def serving(app: ASGIApp, host: str, port: int, settings: WebSettings | No
     settings = settings or WebSettings()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=128)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)  # accepted ones inherit it
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="off",
-        ws="websockets-sansio",
+        ws=type("Connection", (_Connection,), {"stall_s": settings.send_timeout_s + LAST_WORD_S}),
         ws_max_size=settings.message_bytes_max,
         ws_per_message_deflate=False,
         server_header=False,
