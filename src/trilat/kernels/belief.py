@@ -23,19 +23,35 @@ def marginals(start, column, weight, columns, beta):  # type: ignore[no-untyped-
     rows = len(start) - 1
     edges = start[rows]
     to_track = np.ones(edges)
-    total = np.empty(columns)
+    # "All but this one" as a difference would cancel when one weight is huge; so the largest is kept apart from the rest.
+    largest, rest, owner = np.empty(columns), np.empty(columns), np.empty(columns, np.int64)
     for _ in range(TURNS_MAX):
-        total[:] = 0.0
+        largest[:] = 0.0
+        rest[:] = 0.0
+        owner[:] = -1
         for r in range(rows):
-            s = 1.0
+            top, others, first = 0.0, 0.0, -1
             for e in range(start[r], start[r + 1]):
-                s += weight[e] * to_track[e]
+                w = weight[e] * to_track[e]
+                if w > top:
+                    others += top
+                    top, first = w, e
+                else:
+                    others += w
             for e in range(start[r], start[r + 1]):
-                beta[e] = weight[e] / max(s - weight[e] * to_track[e], 1e-300)
-                total[column[e]] += beta[e]
+                w = weight[e] * to_track[e]
+                without = 1.0 + (others if e == first else top + max(others - w, 0.0))
+                beta[e] = weight[e] / without
+                c = column[e]
+                if beta[e] > largest[c]:
+                    rest[c] += largest[c]
+                    largest[c], owner[c] = beta[e], e
+                else:
+                    rest[c] += beta[e]
         change = 0.0
         for e in range(edges):
-            new = 1.0 / (1.0 + max(total[column[e]] - beta[e], 0.0))
+            c = column[e]
+            new = 1.0 / (1.0 + (rest[c] if owner[c] == e else largest[c] + max(rest[c] - beta[e], 0.0)))
             change = max(change, abs(new - to_track[e]))
             to_track[e] = new
         if change < SETTLED:
