@@ -92,7 +92,7 @@ def question(sender: str, audience: str, lane: Any = "flash", sequence: int = 1,
     )
 
 
-async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], what: str) -> None:
+async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], what: str | Callable[[], str]) -> None:
     """Wait until a condition holds, with patience for a slow machine; fail with `what` otherwise."""
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -102,7 +102,7 @@ async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], wha
                     return
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"never: {what}") from None
+        raise AssertionError(f"never: {what if isinstance(what, str) else what()}") from None
 
 
 @asynccontextmanager

@@ -57,6 +57,24 @@ async def test_killed_server_comes_back_on_its_port_and_serves(tmp_path: Path) -
         assert (usa.server.port, usa.server.restarts) == (port, 1)
 
 
+async def test_server_that_hangs_is_given_up_and_found_again(tmp_path: Path) -> None:
+    """A partner's server that is stopped in its tracks is noticed by pings, not by the TLS farewell; when it goes on, so do we."""
+    async with running(tmp_path) as nodes:
+        usa, jpn = nodes["USA"], nodes["JPN"]
+        await jpn.ask(question("JPN", "USA"))
+        stuck = usa.server.pid
+        assert stuck is not None
+        os.kill(stuck, signal.SIGSTOP)
+        try:
+            with pytest.raises(LinkDown) as caught:
+                await jpn.transport.request(question("JPN", "USA", sequence=2), 20)
+        finally:
+            os.kill(stuck, signal.SIGCONT)
+        assert caught.value.name == "link-down"
+        assert (await jpn.ask(question("JPN", "USA", sequence=3))).sequence == 3
+        assert usa.server.restarts == 0
+
+
 async def test_no_answer_in_time_is_link_timeout(tmp_path: Path) -> None:
     """A handler that answers nothing leaves the importer with LinkDown link-timeout, never with a hang."""
     async with running(tmp_path) as nodes:

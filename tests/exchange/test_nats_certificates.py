@@ -87,8 +87,9 @@ async def test_partner_that_is_not_there_is_link_closed(tmp_path: Path) -> None:
         jpn, usa = nodes["JPN"], nodes["USA"]
         await usa.transport.close()
         await usa.server.stop()
-        await until(lambda: not any(s.up for s in jpn.transport.states() if s.direction == "import"), "the links are down")
-        await until(lambda: all("TRI-0473" in s.fault for s in jpn.transport.states() if s.direction == "import"), "link-down")
+        imports = lambda: [state for state in jpn.transport.states() if state.direction == "import"]  # noqa: E731 - for two lines
+        await until(lambda: not any(state.up for state in imports()), "the links are down")
+        await until(lambda: all("TRI-0473" in state.fault for state in imports()), lambda: f"link-down in {imports()}")
         await usa.start()
         assert (await jpn.ask(question("JPN", "USA"))).sender == "USA"
 

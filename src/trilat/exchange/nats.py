@@ -27,7 +27,7 @@ from trilat.exchange.messages import LANES
 from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain, hang_up, quiet_tls
 from trilat.exchange.server import NatsServer
 from trilat.exchange.sign import Rejected
-from trilat.exchange.transport import Handler, LinkDown, WakeListener
+from trilat.exchange.transport import Answerer, LinkDown, WakeListener
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
 
@@ -36,6 +36,7 @@ CONNECT_S = 5
 REDIAL_S = 0.2
 NO_RESPONDERS_S = 0.05
 CANCEL_S = 0.1
+WATCH_S = 0.2
 # Requests of one partner and lane that may wait for their answer at once: twice the widest window of pulls.
 PARKED_MAX = 64
 # What one connection may hold unsent before a publish waits.
@@ -94,7 +95,10 @@ class _Line:
                 await on_up(client)
                 self.client, self.fault = client, None
                 self.up.set()
-                await self.down.wait()
+                while client.is_connected and not self.down.is_set():
+                    # Looked at as well as waited for: nats-py tells of a loss only after a TLS farewell of half a minute.
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self.down.wait(), WATCH_S)
                 self.fault = ExchangeError("link-down", f"{self.name[0]} {self.name[1]}.")
             except ExchangeError as error:
                 self.fault = error
@@ -170,7 +174,7 @@ class NatsTransport:
         self._lines: dict[tuple[str, str, str], _Line] = {}
         self._pins: dict[str, k.PartnerFile] = {}
         self._parked: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
-        self._handler: Handler | None = None
+        self._handler: Answerer | None = None
         self._listener: WakeListener | None = None
         quiet_tls()
 
@@ -240,7 +244,7 @@ class NatsTransport:
             refused = line.fault is not None and line.fault.name == "link-refused"
             raise LinkDown("link-refused" if refused else "link-timeout", f"{envelope.audience} {envelope.lane}.") from None
 
-    async def serve(self, handler: Handler) -> None:
+    async def serve(self, handler: Answerer) -> None:
         """Begin to answer partners' requests with `handler`, up to PARKED_MAX of each partner and lane at a time."""
         self._handler = handler
 
