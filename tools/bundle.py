@@ -21,6 +21,7 @@ Trilat {version} for {system} {machine}, Python {python}. On the machine without
 
   python3 -m venv trilat-venv
   trilat-venv/bin/pip install --no-index --find-links . --require-hashes -r wheels.txt
+  trilat-venv/bin/python -m trilat.kernels.warm
   trilat-venv/bin/trilat doctor
 """
 

@@ -1,13 +1,15 @@
 """Write `requirements/*.txt`: exact versions with the sha256 of every file the public index has for them, and no address.
 
-Run by `make lock`; `tools/lock.py NAME` writes one. Needs the network and pip-tools; nothing else in the project does. Whatever
-mirrors or local folders this machine's pip is configured with are left aside, so that the locks are valid anywhere.
+Run by `make lock`; `tools/lock.py NAME` writes one; what is pinned stays so without `--upgrade`. Needs the network and pip-tools;
+nothing else in the project does. Whatever mirrors or local folders this machine's pip is configured with are left aside, so that
+the locks are valid anywhere.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,7 @@ OPTIONS = (
     "--strip-extras",
     "--quiet",
 )
+UPGRADE = "--upgrade" in sys.argv
 # What a lock may hold: `name==version` with an optional marker, and hashes.
 ADDRESS = re.compile(r"://|^--(?!hash)|\bfile:|@ ", re.MULTILINE)
 
@@ -58,6 +61,8 @@ def lock(name: str, what: str, requirements: list[str], agree_with: tuple[str, .
         constraints = [f"-c {LOCKS / other}.txt" for other in agree_with]
         source.write_text("\n".join([*requirements, *constraints]) + "\n", "utf-8")
         result = Path(folder) / f"{name}.txt"
+        if (LOCKS / result.name).exists() and not UPGRADE:
+            shutil.copy(LOCKS / result.name, result)  # pip-tools keeps what is pinned there
         command = [sys.executable, "-m", "piptools", "compile", *OPTIONS, "--output-file", str(result), str(source)]
         if subprocess.run(command, env=environment, check=False).returncode != 0:
             sys.exit(f"lock {name}: pip-tools failed (pip install pip-tools, and is the index reachable?)")
@@ -71,5 +76,5 @@ def lock(name: str, what: str, requirements: list[str], agree_with: tuple[str, .
 
 if __name__ == "__main__":
     for name, (what, requirements, agree_with) in inputs().items():
-        if name in sys.argv[1:] or not sys.argv[1:]:
+        if name in sys.argv or not set(sys.argv[1:]) - {"--upgrade"}:
             lock(name, what, requirements, agree_with)
