@@ -159,8 +159,10 @@ class Drive:
         if not self.waiting:
             self._more.clear()
             wait_s = max((self._next_tick_ns - self._clock_ns()) / NS_PER_S, 0.0)
+            # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), min(wait_s, self._tick_s))
+                async with asyncio.timeout(min(wait_s, self._tick_s)):
+                    await self._more.wait()
         if self._group_wait_s and not self._flash:
             await asyncio.sleep(self._group_wait_s)
         group: list[_Input] = []
@@ -214,5 +216,6 @@ class Drive:
             self._worker, lambda: self._exchange.flush(self._clock_ns(), force=True)
         )
         with suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(last), STOP_TIMEOUT_S)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await asyncio.shield(last)
         self._worker.shutdown(wait=True)

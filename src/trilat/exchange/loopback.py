@@ -2,7 +2,7 @@
 
 import asyncio
 
-from trilat.exchange.transport import Handler, LinkDown, WakeListener
+from trilat.exchange.transport import Answerer, LinkDown, WakeListener
 from trilat.records.envelope import Envelope
 
 
@@ -10,7 +10,7 @@ class LoopbackHub:
     """Where loopback transports of one process meet. `cut` holds (from, to) pairs between which nothing passes."""
 
     def __init__(self) -> None:
-        self.handlers: dict[str, Handler] = {}
+        self.handlers: dict[str, Answerer] = {}
         self.listeners: dict[str, WakeListener] = {}
         self.cut: set[tuple[str, str]] = set()
 
@@ -36,7 +36,7 @@ class LoopbackTransport:
             raise LinkDown("link-timeout", envelope.audience)
         return reply
 
-    async def serve(self, handler: Handler) -> None:
+    async def serve(self, handler: Answerer) -> None:
         """Begin to answer partners' requests."""
         self._hub.handlers[self._nation] = handler
 

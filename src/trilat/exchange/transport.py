@@ -12,7 +12,7 @@ from trilat.errors import ExchangeError
 from trilat.records.envelope import Envelope
 
 # Answers a partner's request; may wait (long poll). None = no answer is sent and the request times out at the other side.
-Handler = Callable[[Envelope], Awaitable[Envelope | None]]
+Answerer = Callable[[Envelope], Awaitable[Envelope | None]]
 # Told of each wake that arrives; must not wait.
 WakeListener = Callable[[Envelope], None]
 
@@ -31,7 +31,7 @@ class Transport(Protocol):
         """
         ...
 
-    async def serve(self, handler: Handler) -> None:
+    async def serve(self, handler: Answerer) -> None:
         """Begin to answer partners' requests with `handler`, many at a time; returns when serving has begun.
 
         Where the transport knows who asks (an account, a certificate), it drops requests whose `sender` is another.
