@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from exchange_records import EXERCISE, MS, T0_NS, ring_of
+from exchange_records import EXERCISE, MS, T0_NS, released, ring_of, track_of
 
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
 from trilat.exchange.messages import ExchangeSettings, LaneSettings, PullId
 from trilat.records.envelope import Envelope
+from trilat.records.label import Mode
 from trilat.store.sqlite import StoreSettings, open_database
 
 SETTINGS = ExchangeSettings(
@@ -24,7 +25,13 @@ Tap = Callable[[str, PullId, Envelope], Envelope | None]
 class Joined:
     """Exchanges of some nations; `run` lets time pass in ticks and carries everything at once."""
 
-    def __init__(self, directory: Path, nations: tuple[str, ...] = ("JPN", "KOR"), settings: ExchangeSettings = SETTINGS, mode=EXERCISE) -> None:  # noqa: ANN001
+    def __init__(
+        self,
+        directory: Path,
+        nations: tuple[str, ...] = ("JPN", "KOR"),
+        settings: ExchangeSettings = SETTINGS,
+        mode: Mode = EXERCISE,
+    ) -> None:
         self.directory = directory
         self.nations = nations
         self.settings = dict.fromkeys(nations, settings)
@@ -64,7 +71,8 @@ class Joined:
             for nation in list(self.exchanges):
                 self.exchanges[nation].tick(self.now_ns)
             for _ in range(20):
-                if not any([self.flush(nation) for nation in list(self.exchanges)]):
+                busy = [self.flush(nation) for nation in list(self.exchanges)]  # every nation, not the first busy one
+                if not any(busy):
                     break
         return self
 
@@ -103,3 +111,8 @@ class Joined:
     def raws(self, nation: str, lane: str) -> list[bytes]:
         """Return the bytes a nation received on a lane, in order."""
         return [item.raw for item in self.received[nation] if item.lane == lane]
+
+
+def tracks(pair: Joined, count: int, first: int = 0, lane: str = "history", **changes: object) -> list:
+    """Return released tracks of JPN to KOR."""
+    return [released(track_of(first + n, t_ns=pair.now_ns), "KOR", lane, pair.now_ns, **changes) for n in range(count)]

@@ -34,7 +34,9 @@ def label_of(originator: str, rel_to: tuple[str, ...], mode: Mode = EXERCISE) ->
     return Label(policy="TRILAT", originator=originator, mode=mode, level=1, rel_to=tuple(sorted(rel_to)))
 
 
-def track_of(number: int, originator: str = "JPN", rel_to: tuple[str, ...] = ("KOR", "USA"), t_ns: int = T0_NS, mode: Mode = EXERCISE) -> Track:
+def track_of(
+    number: int, originator: str = "JPN", rel_to: tuple[str, ...] = ("KOR", "USA"), t_ns: int = T0_NS, mode: Mode = EXERCISE
+) -> Track:
     """Return a track state."""
     return Track(
         stream=f"{originator}/air",
@@ -54,7 +56,14 @@ def track_of(number: int, originator: str = "JPN", rel_to: tuple[str, ...] = ("K
     )
 
 
-def warning_of(name: str, originator: str = "JPN", rel_to: tuple[str, ...] = ("KOR", "USA"), t_ns: int = T0_NS, mode: Mode = EXERCISE, text: str = "") -> Warning:
+def warning_of(
+    name: str,
+    originator: str = "JPN",
+    rel_to: tuple[str, ...] = ("KOR", "USA"),
+    t_ns: int = T0_NS,
+    mode: Mode = EXERCISE,
+    text: str = "",
+) -> Warning:
     """Return a warning."""
     return Warning(
         id=name,
@@ -71,9 +80,19 @@ def warning_of(name: str, originator: str = "JPN", rel_to: tuple[str, ...] = ("K
     )
 
 
-def recall_of(lane: str, epoch: int, sequences: tuple[int, ...], originator: str = "JPN", rel_to: tuple[str, ...] = ("KOR",)) -> Recall:
+def recall_of(
+    lane: str, epoch: int, sequences: tuple[int, ...], originator: str = "JPN", rel_to: tuple[str, ...] = ("KOR",)
+) -> Recall:
     """Return a recall of numbers of one lane."""
-    return Recall(lane=lane, epoch=epoch, sequences=sequences, reason="issued in error", by="officer", t_ns=T0_NS, label=label_of(originator, rel_to))
+    return Recall(
+        lane=lane,
+        epoch=epoch,
+        sequences=sequences,
+        reason="issued in error",
+        by="officer",
+        t_ns=T0_NS,
+        label=label_of(originator, rel_to),
+    )
 
 
 def released(record: object, audience: str, lane: str, t_ns: int = T0_NS, mode: Mode = EXERCISE, **changes: object) -> Released:

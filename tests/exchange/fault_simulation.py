@@ -44,6 +44,7 @@ class FlakyConnection:
         self.fail: int | None = None
 
     def execute(self, sql: str, parameters: tuple = (), /):  # noqa: ANN201
+        """Run a statement; fail the commit when told to."""
         if self.fail is not None and sql == "COMMIT":
             error = sqlite3.OperationalError("injected")
             error.sqlite_errorcode = self.fail
@@ -51,9 +52,11 @@ class FlakyConnection:
         return self.inner.execute(sql, parameters)
 
     def executemany(self, sql: str, rows, /):  # noqa: ANN001, ANN201
+        """Run a statement for many rows."""
         return self.inner.executemany(sql, rows)
 
     def close(self) -> None:
+        """Close it."""
         self.inner.close()
 
 
@@ -77,6 +80,8 @@ class SimNode:
         directory.mkdir()
 
     def start(self) -> None:
+        """Open the store and the exchange."""
+
         def opener(path: Path) -> FlakyConnection:
             connection = FlakyConnection(path)
             connection.fail = self.disk_fails
@@ -97,10 +102,12 @@ class SimNode:
         self.connections = []
 
     def copy_to(self, target: Path) -> None:
+        """Copy the store as it is on disk."""
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.directory, target)
 
     def fail_disk(self, code: int | None) -> None:
+        """Make every commit fail with a code of SQLite, or none."""
         self.disk_fails = code
         for connection in self.connections:
             connection.fail = code
@@ -148,6 +155,7 @@ class Simulation:
     # --- running ------------------------------------------------------------------------------------------------------
 
     def run(self) -> "Simulation":
+        """Run the schedule, heal everything, wait until level, judge."""
         for node in self.nodes.values():
             node.start()
         while self.now_ns < self.end_ns:

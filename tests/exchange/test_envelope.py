@@ -18,7 +18,10 @@ from trilat.records.exchange import Cursor
 
 # The inputs and roots of the reference Merkle tree of RFC 6962's authors (certificate-transparency, merkletree tests);
 # RFC 9162 keeps the same hashes.
-INPUTS = [bytes.fromhex(text) for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")]
+INPUTS = [
+    bytes.fromhex(text)
+    for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+]
 ROOTS = {
     0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -157,7 +160,6 @@ def resealed(envelope: Envelope, body: bytes) -> Envelope:
     return msgspec.structs.replace(envelope, body=body, signature=signing_key("JPN").sign(envelope.kind, body))
 
 
-
 TABLE = [
     ("unsigned", lambda: msgspec.structs.replace(batch(RECORDS), signature=b""), "signature-missing"),
     ("signature cut", lambda: msgspec.structs.replace(batch(RECORDS), signature=bytes(63)), "signature-wrong"),
@@ -174,7 +176,11 @@ TABLE = [
     ("a body of another kind", lambda: resealed(batch(RECORDS), codec.encode(track_of(1))), "envelope-mismatch"),
     ("one record less", lambda: msgspec.structs.replace(batch(RECORDS), payload=batch(RECORDS[:2]).payload), "root-wrong"),
     ("records swapped", lambda: msgspec.structs.replace(batch(RECORDS), payload=batch(RECORDS[::-1]).payload), "root-wrong"),
-    ("an odd leaf doubled", lambda: msgspec.structs.replace(batch(RECORDS), payload=batch([*RECORDS, RECORDS[2]]).payload), "root-wrong"),
+    (
+        "an odd leaf doubled",
+        lambda: msgspec.structs.replace(batch(RECORDS), payload=batch([*RECORDS, RECORDS[2]]).payload),
+        "root-wrong",
+    ),
     ("a head that does not follow", lambda: batch(RECORDS, head=bytes(32)), "head-wrong"),
     ("nested too deep", lambda: resealed(batch(RECORDS), deep_body()), "envelope-depth"),
     ("a value out of range", lambda: resealed(batch(RECORDS), odd_body()), "envelope-malformed"),
@@ -251,7 +257,19 @@ def test_salts_hide_equal_records() -> None:
 def test_a_pull_opens_at_its_exporter_alone() -> None:
     """A pull sealed for JPN opens there and nowhere else."""
     key = signing_key("KOR")
-    pull = Pull(minor=1, sender="KOR", audience="JPN", lane="state", mode=EXERCISE, key_id=key.key_id, number=5, cursor=Cursor(), session=5, credit_bytes=4096, wait_ms=1000)
+    pull = Pull(
+        minor=1,
+        sender="KOR",
+        audience="JPN",
+        lane="state",
+        mode=EXERCISE,
+        key_id=key.key_id,
+        number=5,
+        cursor=Cursor(),
+        session=5,
+        credit_bytes=4096,
+        wait_ms=1000,
+    )
     envelope = sealing.seal(key, pull)
     assert pull == sealing.verify(ring_of("JPN"), T0_NS, "JPN", EXERCISE, envelope)
     with pytest.raises(Rejected):

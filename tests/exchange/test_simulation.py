@@ -10,7 +10,16 @@ from trilat.exchange.exporter import Exporter
 
 # A few seeds in every test run, chosen so that together they reach every rare state below; many more by `make soak`.
 SEEDS = (0, 3, 5, 7, 9, 65, 73)
-RARE = ("crash", "rolled back", "resync", "second epoch", "duplicates by content", "superseded", "health down", "refused replayed")
+RARE = (
+    "crash",
+    "rolled back",
+    "resync",
+    "second epoch",
+    "duplicates by content",
+    "superseded",
+    "health down",
+    "refused replayed",
+)
 
 
 def run(seed: int, directory: Path, seconds: float = 6.0) -> Simulation:

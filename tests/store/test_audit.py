@@ -22,7 +22,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("stores")
     pair = Joined(directory).run()
     for n in range(6):
-        pair.exchanges["JPN"].offer(pair.now_ns, [released(track_of(10 * n + i, t_ns=pair.now_ns), "KOR", "history") for i in range(5)])
+        pair.exchanges["JPN"].offer(
+            pair.now_ns, [released(track_of(10 * n + i, t_ns=pair.now_ns), "KOR", "history") for i in range(5)]
+        )
         pair.exchanges["JPN"].offer(pair.now_ns, [released(warning_of(f"w{n}"), "KOR", "flash")])
         pair.run(10)
     pair.run(30)
@@ -84,13 +86,29 @@ DEEDS = [
     ("a bit in a signature", "KOR", altered("received", "signature", "row=2"), "TRI-0511", "JPN/"),
     ("a sent batch cut out", "JPN", done("DELETE FROM sent WHERE epoch=1 AND first=3"), "TRI-0512", "KOR/flash"),
     ("a received batch cut out", "KOR", done("DELETE FROM received WHERE epoch=1 AND first=3"), "TRI-0513", "JPN/flash"),
-    ("the last received batch cut out", "KOR", done("DELETE FROM received WHERE row=(SELECT max(row) FROM received)"), "TRI-0513", "JPN/"),
-    ("books rolled back", "KOR", done("UPDATE streams SET state=(SELECT state FROM streams WHERE side='in' AND lane='state') WHERE side='in' AND lane='flash'"), "TRI-0514", "JPN/flash"),
+    (
+        "the last received batch cut out",
+        "KOR",
+        done("DELETE FROM received WHERE row=(SELECT max(row) FROM received)"),
+        "TRI-0513",
+        "JPN/",
+    ),
+    (
+        "books rolled back",
+        "KOR",
+        done(
+            "UPDATE streams SET state=(SELECT state FROM streams WHERE side='in' AND lane='state') WHERE side='in' AND lane='flash'"
+        ),
+        "TRI-0514",
+        "JPN/flash",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("what", "nation", "deed", "code", "where"), DEEDS, ids=[deed[0] for deed in DEEDS])
-def test_what_was_altered_is_named(stores: Path, tmp_path: Path, what: str, nation: str, deed: Callable[[sqlite3.Connection], None], code: str, where: str) -> None:
+def test_what_was_altered_is_named(
+    stores: Path, tmp_path: Path, what: str, nation: str, deed: Callable[[sqlite3.Connection], None], code: str, where: str
+) -> None:
     """Each kind of tampering ends the audit with 1, its code, and the place of the first bad record."""
     del what
     directory = store_of(stores, nation, tmp_path)

@@ -20,7 +20,12 @@ def opened(path: Path | str = ":memory:") -> Store:
 
 
 ENTRIES = st.lists(
-    st.tuples(st.sampled_from(["feed", "received", "act", "tick", "output"]), st.text(max_size=8), st.integers(0, 2**62), st.binary(max_size=50)),
+    st.tuples(
+        st.sampled_from(["feed", "received", "act", "tick", "output"]),
+        st.text(max_size=8),
+        st.integers(0, 2**62),
+        st.binary(max_size=50),
+    ),
     max_size=30,
 )
 

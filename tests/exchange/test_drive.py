@@ -1,0 +1,130 @@
+"""The driver over the in-process transport: flash goes first, nothing is lost at a stop, cuts and refusals are waited out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from exchange_records import EXERCISE, T0_NS, released, ring_of, track_of, warning_of
+
+from trilat.errors import ExchangeError
+from trilat.exchange.drive import Drive
+from trilat.exchange.exchange import Exchange
+from trilat.exchange.importer import Received
+from trilat.exchange.loopback import LoopbackHub, LoopbackTransport
+from trilat.exchange.messages import ExchangeSettings
+from trilat.store.sqlite import StoreSettings, open_database
+
+
+class Node:
+    """One nation's exchange under a driver, with what it received."""
+
+    def __init__(self, hub: LoopbackHub, nation: str, path: Path) -> None:
+        self.nation = nation
+        self.store = open_database(path / f"{nation}.sqlite", nation, EXERCISE, StoreSettings(reserve_bytes=0))
+        partners = [other for other in ("JPN", "KOR") if other != nation]
+        exchange = Exchange(
+            ExchangeSettings(slack_ms=200, retry_ms_max=200), nation, EXERCISE, ring_of(nation), self.store, partners
+        )
+        self.received: list[Received] = []
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        clock = lambda: T0_NS + int((loop.time() - start) * 1e9)  # noqa: E731 - one line says it
+        self.drive = Drive(exchange, LoopbackTransport(hub, nation), clock, self.received.extend)
+        self.task = asyncio.create_task(self.drive.run())
+
+    async def stop(self) -> None:
+        """Cancel the driver and close the store."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.store.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    while not true():  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[tuple[LoopbackHub, Node, Node]]:
+    """A hub with JPN and KOR running."""
+    meeting = LoopbackHub()
+    nodes = [Node(meeting, nation, tmp_path) for nation in ("JPN", "KOR")]
+    yield meeting, nodes[0], nodes[1]
+    for node in nodes:
+        await node.stop()
+
+
+async def test_records_travel_and_are_receipted(hub: tuple[LoopbackHub, Node, Node]) -> None:
+    """What is offered arrives in order per lane, and the exporter sees the receipt."""
+    _, jpn, kor = hub
+    offered = [released(track_of(n), "KOR", "history") for n in range(700)] + [released(warning_of("w"), "KOR", "flash")]
+    jpn.drive.offer(offered)
+    await until(lambda: len(kor.received) == 701)
+    assert [item.record for item in offered[:700]] == [item.raw for item in kor.received if item.lane == "history"]
+
+    def receipted() -> bool:
+        links = {(s.lane, s.direction): s for s in jpn.drive.links()}
+        return ("history", "out") in links and 700 == links["history", "out"].receipt.sequence
+
+    await until(receipted)
+
+
+async def test_a_cut_link_is_waited_out(hub: tuple[LoopbackHub, Node, Node]) -> None:
+    """While the link is cut nothing arrives; after it heals everything does, once; the cut shows among the refusals."""
+    meeting, jpn, kor = hub
+    await until(lambda: any(state.health == "up" for state in kor.drive.links()))
+    meeting.cut |= {("JPN", "KOR"), ("KOR", "JPN")}
+    await asyncio.sleep(0)
+    jpn.drive.offer([released(warning_of(f"w{n}"), "KOR", "flash") for n in range(3)])
+    await until(lambda: any(state.rejected for state in kor.drive.links()))
+    meeting.cut.clear()
+    await until(lambda: len(kor.received) == 3)
+    assert ["w0", "w1", "w2"] == [item.record.id for item in kor.received]
+
+
+async def test_what_runs_with_the_store_is_in_one_transaction(hub: tuple[LoopbackHub, Node, Node]) -> None:
+    """Posted journal entries are on disk together with their neighbours, before what was offered after them leaves."""
+    _, jpn, kor = hub
+    jpn.drive.post(lambda now_ns: jpn.store.journal.append("tick", "node", now_ns, b"inputs") and None)
+    jpn.drive.offer([released(warning_of("w"), "KOR", "flash")])
+    await until(lambda: len(kor.received) == 1)
+    done = asyncio.Event()
+    kinds: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    def look(_now_ns: int) -> None:
+        kinds.extend(entry.kind for entry in jpn.store.journal.read(kinds=frozenset({"tick", "sent"})))
+        loop.call_soon_threadsafe(done.set)
+
+    jpn.drive.post(look)
+    await done.wait()
+    assert {"tick", "sent"} == set(kinds)
+
+
+async def test_wrong_offers_are_errors_at_once(hub: tuple[LoopbackHub, Node, Node]) -> None:
+    """What may not be offered is refused by the call itself, not somewhere later."""
+    _, jpn, _ = hub
+    with pytest.raises(ExchangeError):
+        jpn.drive.offer([released(track_of(1), "PRK", "state")])
+
+
+async def test_a_stop_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    """Nodes that are stopped and started again during a transfer end with everything, each record handed over at least once, in order."""
+    meeting = LoopbackHub()
+    offered = [released(track_of(n), "KOR", "history") for n in range(3_000)]
+    jpn, kor = Node(meeting, "JPN", tmp_path), Node(meeting, "KOR", tmp_path)
+    jpn.drive.offer(offered)
+    await until(lambda: len(kor.received) > 200)
+    first = kor.received
+    await kor.stop()
+    await until(lambda: jpn.drive.waiting == 0)
+    await jpn.stop()
+    jpn, kor = Node(meeting, "JPN", tmp_path), Node(meeting, "KOR", tmp_path)
+    await until(lambda: bool(kor.received) and kor.received[-1].sequence == 3_000)
+    numbers = [item.sequence for item in (*first, *kor.received)]
+    assert sorted(set(numbers)) == list(range(1, 3_001))
+    assert [item.record for item in offered][-1] == kor.received[-1].raw
+    await jpn.stop()
+    await kor.stop()

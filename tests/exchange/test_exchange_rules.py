@@ -1,0 +1,225 @@
+"""What the exchange refuses, bounds and shows: breaches, versions, shedding, replay, revocation, link states."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from exchange_pair import SETTINGS, Joined, tracks
+from exchange_records import EXERCISE, LIVE, MS, SECOND, recall_of, released, track_of, warning_of
+
+from trilat.errors import ExchangeError
+from trilat.exchange import envelope as sealing
+from trilat.exchange.messages import BatchHeader, Empty, Pull, decode_message
+from trilat.records import codec
+
+
+def test_shedding_takes_history_first_then_state_and_never_flash(tmp_path: Path) -> None:
+    """Above its bound an outbox drops the oldest history, then state, counts it, and keeps every warning."""
+    settings = msgspec.structs.replace(SETTINGS, outbox_bytes_max=65_536)
+    pair = Joined(tmp_path, settings=settings)
+    pair.stop("KOR")
+    jpn = pair.exchanges["JPN"]
+    warnings = [released(warning_of(f"w{n}", text="x" * 3_000), "KOR", "flash") for n in range(25)]
+    jpn.offer(pair.now_ns, tracks(pair, 100) + tracks(pair, 40, lane="state", supersede_key=None) + warnings)
+    pair.run(2)
+    lanes = {lane: pair.link("JPN", "KOR", lane, "out") for lane in ("flash", "state", "history")}
+    assert (0, 25) == (lanes["flash"].shed, lanes["flash"].lag_records)
+    assert (100, 0) == (lanes["history"].shed, lanes["history"].lag_records)
+    assert 0 < lanes["state"].shed
+    assert {"shed"} == {e.kind for e in jpn.station.store.journal.read(kinds=frozenset({"shed"}))}
+    pair.close()
+
+
+def test_a_week_late_is_not_refused(pair: Joined) -> None:
+    """What comes after a week is accepted: replay is refused by epoch and number, never by age."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 1))
+    pair.exchanges["JPN"].flush(pair.now_ns)
+    pair.now_ns += 7 * 86_400 * SECOND
+    pair.run(60)
+    assert 1 == len(pair.raws("KOR", "history"))
+
+
+def test_a_replayed_reply_changes_nothing(pair: Joined) -> None:
+    """A batch that is held already, or a pull recorded earlier, is refused as replayed and counted."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    _, pull, old = next(item for item in pair.replies if item[2].kind == "trilat.batch/1")
+    before = pair.link("KOR", "JPN", "history", "in")
+    pair.exchanges["KOR"].handle(pair.now_ns, old, pull=pull)
+    pair.exchanges["JPN"].handle(pair.now_ns, pair.requests[3], ticket=10_000)
+    assert 2 == len(pair.raws("KOR", "history"))
+    assert 1 == pair.link("KOR", "JPN", "history", "in").rejected["replayed"]
+    assert 1 == pair.link("JPN", "KOR", "history", "out").rejected["replayed"]
+    assert before.cursor == pair.link("KOR", "JPN", "history", "in").cursor
+
+
+BREACHES = [
+    ("not releasable to us", lambda: track_of(1, rel_to=("USA",)), "history", "audience-mixed"),
+    (
+        "no label",
+        lambda: codec.RECORDS[9](nation="JPN", exporter="JPN", lane="flash", epoch=1, sequence=1, head=bytes(32), t_ns=1),
+        "history",
+        "audience-mixed",
+    ),
+    ("another lane's record", lambda: warning_of("w"), "history", "lane-mixed"),
+    ("re-originated", lambda: track_of(1, originator="USA", rel_to=("JPN", "KOR")), "history", "originator-wrong"),
+    ("live data", lambda: track_of(1, mode=LIVE), "history", "mode-wrong"),
+]
+
+
+@pytest.mark.parametrize(("what", "make", "lane", "reason"), BREACHES, ids=[row[0] for row in BREACHES])
+def test_a_record_that_may_not_be_here_stops_its_lane_until_it_is_recalled(
+    pair: Joined, what: str, make: object, lane: str, reason: str
+) -> None:
+    """A signed batch with a record that breaks a rule is refused whole, the exporter is told, and a recall mends it."""
+    del what
+    offered = [released(make(), "KOR", lane), *tracks(pair, 1, first=50)]
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(100)
+    assert [] == pair.raws("KOR", lane)
+    into, out = pair.link("KOR", "JPN", lane, "in"), pair.link("JPN", "KOR", lane, "out")
+    assert reason in into.rejected
+    assert (reason, reason, 0) == (into.trouble, out.trouble, into.cursor.sequence)
+    pair.exchanges["JPN"].offer(pair.now_ns, [released(recall_of(lane, 1, (1,)), "KOR", "flash", record_type="trilat.recall/1")])
+    pair.run(120)
+    assert [offered[1].record] == pair.raws("KOR", lane)
+    assert "" == pair.link("KOR", "JPN", lane, "in").trouble
+
+
+def test_an_invalid_record_is_kept_aside_and_the_lane_goes_on(pair: Joined) -> None:
+    """A record out of its ranges is not handed on, is counted, and its neighbours arrive."""
+    plain = msgspec.msgpack.decode(codec.encode(track_of(1)))
+    bad = msgspec.structs.replace(tracks(pair, 1)[0], record=msgspec.msgpack.encode(plain | {"lat_deg": 200.0}))
+    good = tracks(pair, 1, first=2)
+    pair.exchanges["JPN"].offer(pair.now_ns, [bad, *good])
+    pair.run(60)
+    assert [good[0].record] == pair.raws("KOR", "history")
+    into = pair.link("KOR", "JPN", "history", "in")
+    assert (2, 1, 1) == (into.cursor.sequence, into.kept_aside, into.rejected["record-invalid"])
+
+
+def test_a_record_of_an_unknown_type_is_kept_as_bytes(pair: Joined) -> None:
+    """A type of a later version is handed on without a record: neither shown nor used, its bytes verified."""
+    plain = msgspec.msgpack.decode(codec.encode(track_of(1)))
+    later = msgspec.structs.replace(tracks(pair, 1)[0], record=msgspec.msgpack.encode(plain | {"type": "trilat.later/3"}))
+    pair.exchanges["JPN"].offer(pair.now_ns, [later])
+    pair.run(60)
+    assert [(None, later.record)] == [(item.record, item.raw) for item in pair.received["KOR"]]
+
+
+@pytest.mark.parametrize("older", ["JPN", "KOR"])
+def test_the_previous_minor_version_is_understood(tmp_path: Path, older: str) -> None:
+    """A node that speaks the minor version before exchanges with this one, both ways, in the lower of both."""
+    pair = Joined(tmp_path)
+    pair.stop(older)
+    pair.settings[older] = msgspec.structs.replace(SETTINGS, minor=0)
+    pair.start(older)
+    pair.run()
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    assert 2 == len(pair.raws("KOR", "history"))
+    headers = [decode_message(e.body) for _, _, e in pair.replies]
+    assert {0} == {h.minor for h in headers if isinstance(h, BatchHeader | Empty)}
+    pair.close()
+
+
+def test_offers_of_the_wrong_mode_audience_or_size_are_errors(pair: Joined) -> None:
+    """What may never leave this node is refused when it is offered, by name, and nothing of the offer is taken."""
+    good = tracks(pair, 1)
+    for bad, name in (
+        (released(track_of(1), "PRK", "state"), "audience-unknown"),
+        (released(track_of(1, mode=LIVE), "KOR", "state", mode=LIVE), "released-mode"),
+        (msgspec.structs.replace(good[0], record=bytes(5 << 20)), "record-size"),
+    ):
+        with pytest.raises(ExchangeError) as refused:
+            pair.exchanges["JPN"].offer(pair.now_ns, [*good, bad])
+        assert name == refused.value.name
+    pair.run(40)
+    assert [] == pair.raws("KOR", "history")
+
+
+def test_the_third_nation_sees_nothing_of_what_is_for_the_second(tmp_path: Path) -> None:
+    """Of two runs that differ in what KOR gets, USA receives the very same bytes, numbers and signatures."""
+    seen = []
+    for extra in (0, 7):
+        directory = tmp_path / str(extra)
+        directory.mkdir()
+        trio = Joined(directory, ("JPN", "KOR", "USA")).run()
+        for n in range(4):
+            trio.exchanges["JPN"].offer(trio.now_ns, tracks(trio, extra, first=100))
+            trio.exchanges["JPN"].offer(trio.now_ns, [released(track_of(n, t_ns=trio.now_ns), "USA", "state", trio.now_ns)])
+            trio.run(10)
+        seen.append([envelope for nation, _, envelope in trio.replies if nation == "USA" and envelope.sender == "JPN"])
+        trio.close()
+    assert seen[0] == seen[1]
+
+
+def test_refusals_do_not_fill_memory_or_audit(pair: Joined) -> None:
+    """Ten thousand refused envelopes of made-up senders are one counter and a handful of audit entries."""
+    kor = pair.exchanges["KOR"]
+    forged = pair.requests[0]
+    for n in range(10_000):
+        sender = "".join(chr(65 + n // 26**k % 26) for k in range(3))
+        kor.handle(pair.now_ns, msgspec.structs.replace(forged, sender=sender, audience="KOR"))
+    pair.run(30)
+    assert len(kor.station.tally.refused) <= SETTINGS.tally_pairs_max
+    entries = list(kor.station.store.journal.read(kinds=frozenset({"rejected"})))
+    assert len(entries) < 20
+    assert 9_000 < sum(seen.times for (source, _), seen in kor.station.tally.refused.items() if source == "unknown")
+
+
+def test_stop_serving_ends_everything_for_one_partner(tmp_path: Path) -> None:
+    """After `stop_serving` nothing leaves for the partner and nothing of it is accepted; the other partner notices nothing."""
+    trio = Joined(tmp_path, ("JPN", "KOR", "USA")).run()
+    trio.exchanges["JPN"].stop_serving("KOR")
+    offers = [released(track_of(n), audience, "history") for n in range(3) for audience in ("KOR", "USA")]
+    trio.exchanges["JPN"].offer(trio.now_ns, offers)
+    trio.replies.clear()
+    trio.run(100)
+    assert [] == trio.raws("KOR", "history")
+    assert [] == [envelope for nation, _, envelope in trio.replies if nation == "KOR" and envelope.sender == "JPN"]
+    assert 3 == len(trio.raws("USA", "history"))
+    assert trio.link("JPN", "KOR", "flash", "out").rejected["sender-unknown"] > 0
+    trio.close()
+
+
+def test_a_minute_away_is_caught_up_without_loss_or_duplicate(pair: Joined) -> None:
+    """A node that was stopped for a minute while its partner went on gets everything once, in order."""
+    pair.stop("KOR")
+    offered = []
+    for n in range(60):
+        batch = tracks(pair, 5, first=5 * n)
+        offered += batch
+        pair.exchanges["JPN"].offer(pair.now_ns, batch)
+        pair.run(1)
+        pair.now_ns += SECOND - 50 * MS
+    pair.start("KOR")
+    pair.run(100)
+    assert [item.record for item in offered] == pair.raws("KOR", "history")
+
+
+def test_links_tell_age_lag_and_state(pair: Joined) -> None:
+    """A link is up while heard, late after some seconds of silence, down later; what waits is counted with its age."""
+    assert "up" == pair.link("JPN", "KOR", "flash", "out").health
+    pair.stop("KOR")
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 3))
+    ages = []
+    for seconds in (5, 6):
+        pair.now_ns += seconds * SECOND
+        pair.exchanges["JPN"].tick(pair.now_ns)
+        ages.append(pair.link("JPN", "KOR", "history", "out").health)
+    assert ["late", "down"] == ages
+    out = pair.link("JPN", "KOR", "history", "out")
+    assert 3 == out.lag_records
+    assert 6 * SECOND == out.lag_ns  # since they were sealed, with the first tick
+
+
+def test_a_pull_is_signed_receipt_and_kept_as_evidence(pair: Joined) -> None:
+    """The partner's own signed pull stands in our log for what it says it holds: nobody can deny it later."""
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    entries = list(pair.exchanges["JPN"].station.store.journal.read(kinds=frozenset({"receipt"})))
+    envelope = sealing.unpack(entries[-1].data, 1 << 20)
+    pull = sealing.verify(pair.exchanges["JPN"].station.ring, pair.now_ns, "JPN", EXERCISE, envelope)
+    assert isinstance(pull, Pull)
+    assert pair.link("JPN", "KOR", "history", "out").receipt == pull.cursor
