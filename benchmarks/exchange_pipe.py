@@ -1,4 +1,4 @@
-"""The yardstick of `exchange.py`: a plain pipe, SQLite to a WebSocket to SQLite (both WAL and FULL), nothing signed or chained."""
+"""The yardstick of `exchange.py`: a plain pipe, SQLite to a WebSocket to SQLite (WAL and FULL), nothing signed or chained."""
 
 import asyncio
 import sqlite3
