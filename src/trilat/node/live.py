@@ -209,9 +209,11 @@ class LiveNode:
                 "counters": show.counters(self.pipeline, self.health),
             }
             show.measure(self.health, self.feeds, links, len(self.hub.pages), self.drive.waiting)
+            for (partner, name), n in self.transport.refused.items():
+                self.health.put("trilat_rejected_total", n, partner, name)
             self._check(links)
         given = CopInput(
-            own=out.national,
+            own=show.without_tentative(out.national),
             partners=out.partners,
             warnings=out.warnings,
             answers=out.answers,
@@ -254,6 +256,7 @@ class LiveNode:
         keys = self.identity.keys
         if renewed:
             keys = keyfiles.load(Path(self.config.keys), clock.now_ns(), mode_of(self.config), self._passphrase)
+            await self.transport.renew(keys)
         ring = keys.key_ring(mode_of(self.config), valid.values())
         self.identity = setup.Identity(keys, valid, ring)
         self.drive.post(lambda _: self._take_ring(ring), flash=True)

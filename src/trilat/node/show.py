@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from trilat.errors import ConfigError
 from trilat.exchange.exchange import LinkState
@@ -24,9 +25,11 @@ from trilat.picture.inputs import (
     NodeIdentity,
     Place,
 )
+from trilat.records.columns import STATUSES, Tracks
 from trilat.records.label import Label
 
 NS = 1_000_000_000
+TENTATIVE = STATUSES.index("tentative")
 # A feed that said nothing for this long is late; three times that and it is down.
 FEED_LATE_S = 15.0
 PLACES_BYTES_MAX = 4 << 20
@@ -70,6 +73,12 @@ def _places(path: str | None) -> tuple[Place, ...]:
         return msgspec.json.decode(Path(path).read_bytes()[:PLACES_BYTES_MAX], type=tuple[Place, ...])
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError("config-unreadable", f"[page] places {path}: {error}.") from error
+
+
+def without_tentative(tracks: Tracks) -> Tracks:
+    """Return the tracks that a watch officer is shown: a tentative one may be nothing at all, so it is only counted."""
+    columns = tracks.columns
+    return msgspec.structs.replace(tracks, columns=columns[columns["status"] != TENTATIVE])
 
 
 def feed_lights(now_ns: int, config: NodeConfig, feeds: FeedSockets, health: Health) -> list[FeedLight]:
@@ -130,6 +139,7 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     """Return what the page counts: refused reports, released and received records, rejected by reason."""
     totals = {name: sum(health.values[name].values()) for name in ("trilat_refused_total", "trilat_released_total")}
     told = {"refused": int(totals["trilat_refused_total"]), "released": int(totals["trilat_released_total"])}
+    told["tentative"] = int(health.values["trilat_tracks"].get(("tentative",), 0))
     told |= {f"partner:{reason}": n for reason, n in sorted(pipeline.rejected.items())}
     for name, audience in pipeline.audiences.items():
         told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
@@ -147,7 +157,9 @@ def count(health: Health, out: Output) -> None:
         health.add("trilat_released_total", 1, released.audience, released.lane)
     for record in out.partners:
         health.add("trilat_received_total", 1, record.origin, record.lane)
-    health.put("trilat_tracks", len(out.national.columns), "national")
+    tentative = int(np.sum(out.national.columns["status"] == TENTATIVE))
+    health.put("trilat_tracks", len(out.national.columns) - tentative, "national")
+    health.put("trilat_tracks", tentative, "tentative")
 
 
 def measure(health: Health, feeds: FeedSockets, links: Sequence[LinkState], pages: int, waiting: int) -> None:

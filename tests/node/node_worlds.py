@@ -1,0 +1,56 @@
+"""What the node tests share: prepared nodes on disk, pipelines made of them, and the inputs a world gives them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from trilat.exercise import provision, scenario
+from trilat.exercise.world import World
+from trilat.node import setup
+from trilat.node.config import load
+from trilat.node.inputs import FeedInput, Input
+from trilat.node.pipeline import Pipeline
+from trilat.node.settings import NodeConfig
+from trilat.policy.audience import DecisionLog
+from trilat.records.label import Mode
+
+T0_NS = 1_795_000_000 * 10**9
+STEP_NS = 200_000_000
+MODE = Mode(kind="exercise", id="t1")
+SECRET = bytes(range(32))
+
+
+def prepare(directory: Path) -> dict[str, provision.Prepared]:
+    """Make keys, agreements and configurations of the three nations; the policy keys come from a seeded generator."""
+    return provision.prepare(scenario.load("straits"), directory, MODE, T0_NS, random.Random(7).randbytes)
+
+
+def pipeline_of(config: NodeConfig) -> Pipeline:
+    """Make a node's pipeline as it is at the start of the world."""
+    agreements = setup.read_agreements(config)
+    policies = setup.policies(config, agreements, SECRET, DecisionLog())
+    return Pipeline(setup.pipeline_settings(config), policies, T0_NS)
+
+
+def config_of(prepared: provision.Prepared) -> NodeConfig:
+    """Read a prepared node's configuration."""
+    return load(prepared.config)
+
+
+def inputs_of(nation: str, seconds: float) -> list[tuple[int, list[Input]]]:
+    """Return what one nation's feeds say in the first seconds of the world, step by step: (now_ns, inputs)."""
+    plan = scenario.load("straits")
+    mine = {sensor.id for sensor in plan.sensor if sensor.nation == nation}
+    world = World(plan, T0_NS)
+    steps: list[tuple[int, list[Input]]] = []
+    for k in range(int(seconds * 1e9 / STEP_NS)):
+        now_ns = T0_NS + (k + 1) * STEP_NS
+        said = world.step(now_ns)
+        steps.append((now_ns, [feed_input(line.sensor, now_ns, line.data) for line in said if line.sensor in mine]))
+    return steps
+
+
+def feed_input(sensor: str, now_ns: int, data: bytes) -> FeedInput:
+    """Return bytes of a sensor's feed as an input."""
+    return FeedInput(source=provision.feed_of(sensor), received_t_ns=now_ns, data=data)
