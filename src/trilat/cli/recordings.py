@@ -160,7 +160,10 @@ def source_for(path: Path, format_name: str, options: FeedOptions) -> Source:
     source = source_of(f"file-{name}", format_name, mode, sensors, nation=options.nation, editions=editions, options=settings)
     if sensors:
         return source
-    stand_in = read_sensor("recording", options.nation, "radar2d" if radars else "fixes")
+    # Ships keep to the surface: that tells the tracker which motion to expect.
+    stand_in = read_sensor(
+        "recording,alt_max_m=100" if format_name == "ais" else "recording", options.nation, "radar2d" if radars else "fixes"
+    )
     return replace(source, unknown_sensor=stand_in)
 
 

@@ -53,7 +53,7 @@ def command(files: tuple[Path, ...], format_name: str, out: Path, tick_s: float,
     with _progress() as progress:
         sources = [source_for(file, format_of(file, format_name), options) for file in files]
         batches, refused = _read(files, sources, start_of(options.date), progress)
-        states = _track(batches, sources, round(tick_s * 1e9), progress)
+        states = _track(batches, sources, round(tick_s * 1e9), refused, progress)
         shown, numbers = write(out, states)
     count = sum(len(batch.columns) for batch in batches)
     if not options.sensors and options.node is None and any(source.format == "asterix" for source in sources):
@@ -101,18 +101,23 @@ def sensors_of(sources: list[Source]) -> list[Sensor]:
     return list(found.values())
 
 
-def in_order(batches: list[Reports], tick_ns: int) -> list[tuple[int, list[Reports]]]:
-    """Return the reports by ticks of their own time: (end of the tick, one batch a sensor), short gaps filled."""
+def in_order(batches: list[Reports], sensors: list[Sensor], tick_ns: int) -> list[tuple[int, list[Reports]]]:
+    """Return the reports by ticks of their own time: (end of the tick, one batch a sensor), short gaps filled.
+
+    The column `sensor` becomes the index in `sensors`, which is what a tracker reads.
+    """
     import numpy as np
     from msgspec.structs import replace
 
-    by_sensor: dict[tuple[str, ...], list[Reports]] = {}
+    index = {sensor.id: number for number, sensor in enumerate(sensors)}
+    by_sensor: dict[tuple[str, str], list[Reports]] = {}
     for batch in batches:
-        by_sensor.setdefault((batch.source, *batch.pedigree.sensors), []).append(batch)
+        by_sensor.setdefault((batch.source, batch.pedigree.sensors[0]), []).append(batch)
     ticks: dict[int, list[Reports]] = {}
-    for same in by_sensor.values():
+    for (_, name), same in by_sensor.items():
         columns = np.concatenate([batch.columns for batch in same])
         columns = columns[np.argsort(columns["t_ns"], kind="stable")]
+        columns["sensor"] = index[name]
         tick = columns["t_ns"] // tick_ns
         for part in np.split(columns, np.flatnonzero(np.diff(tick)) + 1):
             end = (int(part["t_ns"][0]) // tick_ns + 1) * tick_ns
@@ -125,16 +130,24 @@ def in_order(batches: list[Reports], tick_ns: int) -> list[tuple[int, list[Repor
     return ordered
 
 
-def _track(batches: list[Reports], sources: list[Source], tick_ns: int, progress: Progress) -> Iterator[Tracks]:
-    """Step a tracker through the reports; give what it shows at each tick."""
+def _track(
+    batches: list[Reports], sources: list[Source], tick_ns: int, refused: list[Refused], progress: Progress
+) -> Iterator[Tracks]:
+    """Step a tracker through the reports; give what it shows at each tick. What it refuses is added to `refused`."""
     if not batches:
         return
+    from trilat.records.report import Refused
     from trilat.track import Tracker, TrackerSettings  # numba loads here
 
-    tracker = Tracker(TrackerSettings(), sensors_of(sources), "recording")
-    steps = in_order(batches, tick_ns)
+    sensors = sensors_of(sources)
+    tracker = Tracker(TrackerSettings(), sensors, "recording")
+    steps = in_order(batches, sensors, tick_ns)
     for now_ns, given in progress.track(steps, description="track"):
         yield tracker.step(now_ns, given)
+    refused.extend(
+        Refused(t_ns=steps[-1][0], source="tracker", reason=reason, count=count)
+        for reason, count in sorted((tracker.refused + tracker.shed).items())
+    )
 
 
 def write(out: Path, states: Iterable[Tracks]) -> tuple[int, int]:

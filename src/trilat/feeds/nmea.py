@@ -48,10 +48,11 @@ class Parts(NamedTuple):
 
 def checksum(text: bytes) -> int:
     """Return the exclusive or of all bytes (IEC 61162-1)."""
-    result = 0
-    for byte in text:
-        result ^= byte
-    return result
+    folded, width = int.from_bytes(text, "big"), 1 << max(len(text) - 1, 0).bit_length()
+    while width > 1:
+        width //= 2
+        folded = folded >> 8 * width ^ folded & (1 << 8 * width) - 1
+    return folded
 
 
 def read_tag_block(body: bytes) -> tuple[int | None, bytes]:

@@ -1,0 +1,249 @@
+"""decode, track and replay as a newcomer calls them: on real bytes, without a configuration, with named refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from pathlib import Path
+from random import Random
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from feedkit import MODES, NOON_NS, S_NS, columns, reasons, source
+from test_ais import FIVE, ship
+from test_bad_input import sample
+from test_modes import as_beast, flight
+from test_pcap import ethernet, ipv4, pcap, udp
+
+from trilat.cli import main
+from trilat.cli.replay import frames, plan, send, split_feed, target_of
+from trilat.cli.track import in_order
+from trilat.errors import ConfigError, FeedError
+from trilat.feeds.recording import Piece
+from trilat.feeds.registry import open_decoder
+from trilat.feeds.sockets import FeedSockets
+from trilat.node import clock
+from trilat.records.report import Fix, Plot
+
+WAIT_S = 30.0
+
+
+def trilat(*arguments: object) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+
+
+def flight_file(folder: Path, seconds: int = 60) -> Path:
+    """Write a flight's fixes as a table, one a second."""
+    rows = [
+        f"2024-01-02T12:{k // 60:02}:{k % 60:02}Z,33.5,{130.4 + 0.002 * k:.6f},9000,186,1.5708,86d123,TRI101\n"
+        for k in range(seconds)
+    ]
+    path = folder / "flight.csv.gz"
+    path.write_bytes(
+        gzip.compress(("time,lat_deg,lon_deg,alt_m,speed_m_s,course_rad,address,callsign\n" + "".join(rows)).encode())
+    )
+    return path
+
+
+@pytest.mark.parametrize("format_name", ["auto", "ais"])
+def test_decode_prints_records_and_a_summary(tmp_path: Path, format_name: str) -> None:
+    """One JSON record a line on stdout that reads back as a Fix; what was refused, by reason and code, on stderr; ends with 0."""
+    path = tmp_path / "ships.nmea"
+    path.write_bytes(b"".join(FIVE) + ship() + b"junk\n" + ship(lat=91.0))
+
+    result = trilat("decode", format_name, path, "--date", "2024-01-02T12:00:00Z", "--nation", "JPN")
+
+    (line,) = result.stdout.splitlines()
+    fix = msgspec.json.decode(line, type=Fix)
+    assert (0, 431_000_001, NOON_NS, "JPN") == (result.exit_code, fix.mmsi, fix.t_ns, fix.pedigree.nation)
+    assert "ais, 1 records" in result.stderr
+    assert re.search(r"1 +syntax-bad +TRI-0117", result.stderr)
+    assert re.search(r"1 +position-missing +TRI-0120", result.stderr)
+
+
+def test_decode_reads_asterix_without_configuration(tmp_path: Path) -> None:
+    """A radar's capture needs no configuration: plots by default, every item with --items; sensors may be named."""
+    path = tmp_path / "radar.pcap"
+    path.write_bytes(pcap([ethernet(ipv4(17, udp(sample("asterix"))))]))
+
+    plots = [msgspec.json.decode(line, type=Plot) for line in trilat("decode", "asterix", path).stdout.splitlines()]
+    items = [json.loads(line) for line in trilat("decode", "asterix", path, "--items").stdout.splitlines()]
+    named = trilat("decode", "asterix", path, "--sensor", "north,sac=25,sic=201,lat_deg=33,lon_deg=130").stdout.splitlines()
+    other = trilat("decode", "asterix", path, "--sensor", "north,sac=1,sic=2")
+
+    assert [20, 20, 20] == [len(plots), len(items), len(named)]
+    assert (50_000.0, NOON_NS) == (pytest.approx(plots[0].range_m, abs=4), plots[0].t_ns)
+    assert 25 == items[0]["010/SAC"]
+    assert {"north"} == {json.loads(line)["sensor"] for line in named}
+    assert (1, "", True) == (other.exit_code, other.stdout, "sensor-unknown" in other.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("decode", "ais", "no such file"), 1, "TRI-0101"),
+        (("decode", "auto", "no such file"), 1, "TRI-0101"),
+        (("decode", "colours", "x"), 2, "colours"),
+        (("decode", "fixes-csv", "{file}", "--option", "preset=nobody"), 1, "TRI-0103"),
+        (("decode", "ais", "{file}", "--items"), 2, "--items"),
+        (("decode", "ais", "{file}", "--sensor", "x,colour=red"), 2, "colour"),
+        (("decode", "ais", "{file}", "--date", "tomorrow"), 2, "--date"),
+        (("track", "{file}", "--out", "x.txt"), 2, "--out"),
+        (("replay", "{file}", "--to", "udp://127.0.0.1:1"), 2, "--id"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    """A wrong path, format, option or date is a named error or a usage error, never a traceback."""
+    file = tmp_path / "empty.csv"
+    file.write_bytes(b"time,lat_deg,lon_deg\n")
+
+    result = trilat(*(each.replace("{file}", str(file)) for each in arguments))
+
+    assert (code, True) == (result.exit_code, says in result.output)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "npz"])
+def test_track_follows_a_flight(tmp_path: Path, suffix: str) -> None:
+    """A recorded flight becomes one confirmed track near its true place, in each form of the output."""
+    out = tmp_path / f"tracks.{suffix}"
+
+    result = trilat("track", flight_file(tmp_path), "--out", out)
+
+    assert (0, True) == (result.exit_code, "60 reports" in result.stderr), result.output
+    if suffix == "npz":
+        rows = np.load(out)["tracks"]
+        assert (0x86D123, b"TRI101") == (rows[-1]["address"], rows[-1]["callsign"])
+        assert len(rows) == len(np.load(out)["shown_t_ns"])
+        return
+    lines = out.read_text("utf-8").splitlines()
+    names = lines[0].split(",")
+    last = json.loads(lines[-1]) if suffix == "jsonl" else dict(zip(names, lines[-1].split(","), strict=True))
+    assert ("TRI101", "confirmed", 0x86D123) == (last["callsign"], last["status"], int(last["address"]))
+    assert (33.5, 130.518) == (pytest.approx(float(last["lat_deg"]), abs=0.002), pytest.approx(float(last["lon_deg"]), abs=0.004))
+
+
+def test_reports_are_stepped_in_order_of_their_own_time() -> None:
+    """Batches of several sensors become ticks in order of time, short gaps filled, long ones jumped, sensors indexed."""
+    made = source("ais", "replay")
+    feed = open_decoder(made)
+    batch = feed.decode(b"", NOON_NS)
+    assert batch.batches == ()
+    from trilat.feeds.registry import open_format
+
+    read = open_format(made).decode(ship() + ship(lat=34.0), NOON_NS).batches[0]
+    read.columns["t_ns"] = [NOON_NS + 3 * S_NS + 5, NOON_NS + 5]
+
+    steps = in_order([read], list(made.sensors), S_NS)
+    far = in_order([read, msgspec.structs.replace(read, columns=shift(read.columns, 3600 * S_NS))], list(made.sensors), S_NS)
+
+    assert [(NOON_NS + k * S_NS, n) for k, n in ((1, 1), (2, 0), (3, 0), (4, 1))] == [(t, len(given)) for t, given in steps]
+    assert {0} == {int(each.columns["sensor"][0]) for _, given in steps for each in given}
+    assert len(far) < 200
+
+
+def shift(rows: np.ndarray, by_ns: int) -> np.ndarray:
+    moved = rows.copy()
+    moved["t_ns"] += by_ns
+    return moved
+
+
+NODE = """
+nation = "JPN"
+mode = "{mode}"
+name = "jpn-1"
+directory = "state"
+keys = "keys"
+
+[[sensor]]
+id = "ship-receiver"
+kind = "fixes"
+
+[[feed]]
+name = "ais-1"
+format = "ais"
+url = "{url}"
+sensors = ["ship-receiver"]
+"""
+
+
+def node_file(folder: Path, mode: str, url: str) -> Path:
+    path = folder / "node.toml"
+    path.write_text(NODE.format(mode=mode, url=url), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp-listen"])
+async def test_replay_reaches_a_node_s_feed_shifted(tmp_path: Path, kind: str) -> None:
+    """What is replayed to a node comes out of its decoder as now, in order, with the original times in the pedigree."""
+    feeds = FeedSockets(clock.now_ns, Random(1))
+    port = await feeds.open("ais-1", f"{kind}://127.0.0.1:0", "ais")
+    node = node_file(tmp_path, "replay:R1", f"{kind}://127.0.0.1:{port}")
+    pieces = [Piece(NOON_NS + k * S_NS, ship(lat=30.0 + k)) for k in range(4)]
+    begin_ns = clock.now_ns()
+
+    target = target_of(str(node), "", "", "ais")
+    sent = await send([plan(Path("ships"), target, iter(pieces), begin_ns)], 1000.0)
+    gate, results = open_decoder(source("ais", "replay", name="ais-1")), []
+    async with asyncio.timeout(WAIT_S):
+        while sum(len(columns(each)) for each in results) < 4:
+            results += [gate.decode(each.data, each.received_t_ns) for each in await feeds.receive()]
+    await feeds.close()
+
+    rows = columns(*results)
+    assert ([4], [30.0, 31.0, 32.0, 33.0], {}) == (sent, rows["lat_deg"].tolist(), reasons(*results))
+    assert [begin_ns + k * S_NS for k in range(4)] == rows["t_ns"].tolist()
+    assert NOON_NS == results[0].batches[0].pedigree.original_t_ns
+
+
+def test_replay_goes_to_replay_nodes_only(tmp_path: Path) -> None:
+    """A node in another mode, or without a feed of the format, is a named error before anything is sent."""
+    live = node_file(tmp_path, "live", "udp://127.0.0.1:1")
+    with pytest.raises(ConfigError):
+        target_of(str(live), "", "", "ais")
+    replay = node_file(tmp_path, "replay:R1", "udp://127.0.0.1:1")
+    with pytest.raises(ConfigError):
+        target_of(str(replay), "", "", "beast")
+    assert target_of(str(replay), "", "ais-1", "beast") == ("udp://127.0.0.1:1", "R1", "ais")
+    with pytest.raises(FeedError):
+        target_of(str(node_file(tmp_path, "replay:R1", "file:x")), "", "", "ais")
+
+
+def test_recordings_of_a_replay_are_merged_by_time_since_their_begin() -> None:
+    """Each recording keeps its own spacing and has one shift; all begin together."""
+    target = target_of("udp://127.0.0.1:1", "R1", "", "beast")
+    first = plan(Path("a"), target, iter([Piece(NOON_NS, b"a0"), Piece(NOON_NS + 2 * S_NS, b"a2")]), NOON_NS + 100 * S_NS)
+    second = plan(Path("b"), target, iter([Piece(5 * S_NS, b"b0"), Piece(6 * S_NS, b"b1")]), NOON_NS + 100 * S_NS)
+
+    order = [(since // S_NS, index, data[-2:]) for since, index, data in frames([first, second])]
+
+    assert [(0, 0, b"a0"), (0, 1, b"b0"), (1, 1, b"b1"), (2, 0, b"a2")] == order
+    assert (100 * S_NS, NOON_NS + 95 * S_NS) == (first.shift_ns, second.shift_ns)
+    with pytest.raises(FeedError):
+        plan(Path("c"), target, iter(()), None)
+
+
+def test_replay_as_a_command(tmp_path: Path) -> None:
+    """The command sends a real file over UDP and says how many pieces and by how much it shifted them."""
+    path = tmp_path / "beast.bin"
+    path.write_bytes(as_beast(flight(4)))
+
+    result = trilat(
+        "replay", path, "--to", "udp://127.0.0.1:9", "--id", "R1", "--speed", 1000, "--start-at", "2024-01-02T12:00:00Z"
+    )
+
+    assert (0, True) == (result.exit_code, "shifted by +1,704,196,800.000 s" in result.stderr), result.output
+
+
+def test_feed_names_stand_before_the_file(tmp_path: Path) -> None:
+    """FEED=FILE names a feed, unless a file of that very name is there."""
+    odd = tmp_path / "a=b"
+    odd.write_bytes(b"")
+
+    assert ("ais-1", Path("x.nmea")) == split_feed("ais-1=x.nmea")
+    assert ("", odd) == split_feed(str(odd))
+    assert MODES["replay"].id == "R1"
