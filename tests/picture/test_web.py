@@ -133,14 +133,15 @@ async def test_a_page_that_does_not_read_is_cut_and_harms_nobody() -> None:
         narrow = socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])))
         narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         stalled = await connect(address, origin=url, compression=None, max_queue=1, sock=narrow)
-        await stalled.send('{"type":"hello","protocol":1}')
-        stalled.transport.pause_reading()
-        await healthy.until(lambda _: given.hub.counts["cut"] == 1, timeout_s=60)
-        seen = healthy.sequence
-        await healthy.until(lambda p: p.sequence > seen + 2)
-        assert len(given.hub.pages) == 1
-        stalled.transport.abort()
-        await stalled.wait_closed()
+        try:
+            await stalled.send('{"type":"hello","protocol":1}')
+            stalled.transport.pause_reading()
+            await healthy.until(lambda _: given.hub.counts["cut"] == 1 and len(given.hub.pages) == 1, timeout_s=60)
+            seen = healthy.sequence
+            await healthy.until(lambda p: p.sequence > seen + 2)
+        finally:
+            stalled.transport.abort()
+            await stalled.wait_closed()
 
 
 async def test_a_page_that_never_confirms_is_cut() -> None:

@@ -14,7 +14,8 @@ const CLOCK_MS = 500;
 function onKey(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (event.key === "Escape" && !s.dialog.value) select(0);
-  if (event.ctrlKey || event.metaKey || event.altKey || /INPUT|TEXTAREA|SELECT/.test(target.tagName) || s.dialog.value) return;
+  const writing = target.matches("input:not([type=checkbox]), textarea, select");
+  if (event.ctrlKey || event.metaKey || event.altKey || writing || s.dialog.value) return;
   if (event.key === "/") {
     event.preventDefault();
     document.getElementById("search")?.focus();

@@ -1,0 +1,201 @@
+"""The page itself, in a real headless Chromium, on a real node's web side: what it draws, sends and never asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import feeder
+import pytest
+import pytest_asyncio
+
+from trilat.picture.web import STATIC, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from playwright.async_api import Browser, Page
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make page"),
+]
+SECONDS_MAX = 60.0
+TRACKS = 60
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """Give one headless Chromium for all tests of this file, started the way the root's fixture does."""
+    root = next(plugin for plugin in request.config.pluginmanager.get_plugins() if hasattr(plugin, "chromium_program"))
+    program = root.chromium_program()
+    if program is None:
+        pytest.skip("no Chromium: as root, `make test` installs it with apt; elsewhere install a chromium package")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=program, headless=True, args=list(root.CHROMIUM_FLAGS))
+        yield started
+        await started.close()
+
+
+class Opened:
+    """A page in the browser on a feeder that is stepped in the background, and every address it asked for."""
+
+    def __init__(self, page: Page, given: feeder.Feeder, url: str) -> None:
+        self.page, self.given, self.url = page, given, url
+        self.asked: list[str] = []
+        self.faults: list[str] = []
+        self.ticking: asyncio.Task[None] | None = None
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+
+    async def told(self, name: str) -> Any:
+        """Read one value of the page's own account of itself."""
+        return await self.page.evaluate(f"window.trilat && window.trilat.{name}")
+
+    async def until(self, name: str, good: Callable[[Any], bool]) -> Any:
+        """Wait until the page's account of `name` is good; returns it. Playwright's own waiting is against the page's policy."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while True:
+                value = await self.told(name)
+                if value is not None and good(value):
+                    return value
+                await asyncio.sleep(0.1)
+
+    async def text(self, test_id: str) -> str:
+        """Read the text of one marked element."""
+        return await self.page.get_by_test_id(test_id).first.inner_text()
+
+    def go(self) -> None:
+        """Step the feeder in the background."""
+
+        async def tick() -> None:
+            while True:
+                self.given.step()
+                await asyncio.sleep(0.4)  # software drawing on a busy machine keeps up with no more
+
+        self.ticking = asyncio.ensure_future(tick())
+
+    async def halt(self) -> None:
+        """Stop stepping."""
+        if self.ticking is not None:
+            self.ticking.cancel()
+            await asyncio.gather(self.ticking, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here(browser: Browser) -> AsyncIterator[Opened]:
+    """Give one open page for all tests of this file: loading one is most of the cost. Each test leaves it as it found it."""
+    given = feeder.Feeder(TRACKS)
+    async with serving(given.app(), "127.0.0.1", 0) as port:
+        url = f"http://127.0.0.1:{port}"
+        context = await browser.new_context(viewport={"width": 900, "height": 600})
+        page = Opened(await context.new_page(), given, url)
+        page.go()
+        try:
+            await page.page.goto(url)
+            await page.until("drawn", lambda drawn: drawn > 0)
+            yield page
+        finally:
+            await page.halt()
+            await context.close()
+
+
+async def test_the_page_draws_every_track_and_asks_nobody_else(here: Opened) -> None:
+    """It draws a symbol for every track of all three nations, keeps up with frames, and asks no address but its node's."""
+    held = len(here.given.cop._shown["watch"].store.records)
+    assert await here.until("drawn", lambda drawn: drawn == held) == held
+    counts = await here.told("byNation")
+    assert (set(counts), sum(counts.values())) == ({"JPN", "KOR", "USA"}, held)
+    seen = await here.told("sequence")
+    await here.until("sequence", lambda sequence: sequence > seen + 3)
+    await here.page.locator("[data-ready]").wait_for(timeout=SECONDS_MAX * 1000)
+    assert [url for url in here.asked if not url.startswith((here.url, "blob:", "data:"))] == []
+    assert (await here.text("mode")).startswith("EXERCISE")
+    assert (await here.text("banner-top")).startswith("EXERCISE // TRILAT-3 // JPN ONLY")
+    assert await here.text("banner-top") == await here.text("banner-bottom")
+    assert here.faults == []
+
+
+async def test_a_warning_is_raised_acknowledged_and_retracted_by_hand(here: Opened) -> None:
+    """An officer raises a warning by the form only after typing EXERCISE, acknowledges it, and takes it back."""
+    page = here.page
+    await page.get_by_test_id("raise").click()
+    await page.fill("[name=headline]", "Unknown group closing")
+    await page.fill("[name=area]", "Area B")
+    assert await page.get_by_test_id("send").is_disabled()
+    await page.get_by_test_id("phrase").fill("exercise")
+    await page.get_by_test_id("send").click()
+    await here.until("openWarnings", lambda keys: keys == ["JPN/w-1"])
+    made = here.given.acts[0].act
+    assert (made.headline, made.areas[0].name, made.rel_to) == ("EXERCISE Unknown group closing", "Area B", ("KOR", "USA"))
+    assert "EXERCISE" in await here.text("warning")
+    assert await page.locator("[role=alert]").get_attribute("aria-live") == "assertive"
+    await page.get_by_test_id("ack").click()
+    await page.locator("[data-nation=JPN].yes").wait_for(timeout=SECONDS_MAX * 1000)
+    assert await page.get_by_test_id("ack").is_disabled()
+    await page.get_by_test_id("retract").click()
+    await page.get_by_test_id("send").click()
+    await here.until("openWarnings", lambda keys: keys == [])
+    assert "issued-in-error" in await here.text("log")
+    assert here.faults == []
+
+
+async def test_filters_hide_tracks_and_say_so_but_never_a_warning(here: Opened) -> None:
+    """Hiding a nation takes its symbols off map and table, says how many, and leaves its warning in the strip."""
+    expires_ns = here.given.now_ns + 60 * feeder.NS
+    here.given.waiting.append(feeder.warning("KOR", "w-7", here.given.now_ns, expires_ns=expires_ns))
+    await here.until("openWarnings", lambda keys: keys == ["KOR/w-7"])
+    before = await here.told("byNation")
+    await here.page.get_by_label("KOR").first.uncheck()
+    await here.until("hidden", lambda hidden: hidden == before["KOR"])
+    after = await here.until("byNation", lambda counts: "KOR" not in counts)
+    assert after == {nation: n for nation, n in before.items() if nation != "KOR"}
+    assert await here.until("drawn", lambda drawn: drawn == sum(after.values()))
+    assert str(before["KOR"]) in await here.text("hidden")
+    await here.page.keyboard.press("t")
+    assert await here.page.get_by_test_id("tracks").get_attribute("data-count") == str(sum(after.values()))
+    assert await here.page.get_by_test_id("warning").count() == 1
+    await here.page.get_by_test_id("hidden").click()
+    await here.until("hidden", lambda hidden: hidden == 0)
+    await here.page.keyboard.press("l")
+    here.given.now_ns = expires_ns
+    await here.until("openWarnings", lambda keys: keys == [])
+
+
+async def test_a_row_chosen_by_keyboard_shows_the_track(here: Opened) -> None:
+    """Enter on a table row selects that track; the panel says its label in words, its sensors and who may see it."""
+    await here.page.locator("#tab-table").click()
+    row = here.page.get_by_test_id("tracks").locator("tbody tr[tabindex]").first
+    name = await row.locator("th").inner_text()
+    await row.focus()
+    await here.page.keyboard.press("Enter")
+    await here.page.get_by_test_id("details").wait_for(timeout=SECONDS_MAX * 1000)
+    told = await here.text("details")
+    assert name in told
+    assert "EXERCISE // TRILAT-" in await here.text("label")
+    assert "originator" in await here.text("audiences")
+    await here.page.keyboard.press("Escape")
+    assert await here.until("selected", lambda chosen: chosen == 0) == 0
+    await here.page.locator("#tab-log").click()
+
+
+async def test_silence_is_shown_and_the_page_comes_back(here: Opened) -> None:
+    """When the node falls silent the page says DISCONNECTED with the time of its data; when it speaks again that goes."""
+    await here.halt()
+    overlay = here.page.get_by_test_id("disconnected")
+    await overlay.wait_for(timeout=SECONDS_MAX * 1000)
+    assert "data as of" in await overlay.inner_text()
+    here.go()
+    await overlay.wait_for(state="detached", timeout=SECONDS_MAX * 1000)
+
+
+async def test_the_page_speaks_japanese_and_korean(here: Opened) -> None:
+    """Choosing a language changes the page's words; warnings' and labels' own words stay as they were sent."""
+    for code, word in (("ja", "警報を出す"), ("ko", "경보 발령"), ("en", "Raise warning")):
+        await here.page.locator(".tools select").select_option(code)
+        assert await here.text("raise") == word
+    assert (await here.text("banner-top")).startswith("EXERCISE //")
