@@ -11,14 +11,14 @@ import numpy as np
 from trilat.kernels.jit import kernel
 
 TURNS_MAX = 200
-SETTLED = 1e-9
 
 
 @kernel
-def marginals(start, column, weight, columns, beta):  # type: ignore[no-untyped-def]
+def marginals(start, column, weight, columns, settled, beta):  # type: ignore[no-untyped-def]
     """Write the marginal probability of every pair into beta (edges,); a row's rest is its missed detection.
 
     start (rows + 1,), column (edges,), weight (edges,): likelihood ratio of each pair against a miss (>= 0).
+    settled: stop when no message moves by more.
     """
     rows = len(start) - 1
     edges = start[rows]
@@ -54,7 +54,7 @@ def marginals(start, column, weight, columns, beta):  # type: ignore[no-untyped-
             new = 1.0 / (1.0 + (rest[c] if owner[c] == e else largest[c] + max(rest[c] - beta[e], 0.0)))
             change = max(change, abs(new - to_track[e]))
             to_track[e] = new
-        if change < SETTLED:
+        if change < settled:
             break
     for r in range(rows):
         s = 1.0

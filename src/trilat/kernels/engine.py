@@ -62,7 +62,7 @@ def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[n
     taken = np.zeros(n)
     soft = np.zeros(count, np.uint8)
     if model.options[O_JPDA] == 1:
-        soften(model, head, bank, sensor, s, z, plots, rows, start, column, cost, ratio, chosen, n, frame, work, taken, soft)
+        soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft)
     latest = plots[0, I_T]
     for j in range(n):
         latest = max(latest, plots[j, I_T])
@@ -116,5 +116,3 @@ def show(model, head, bank, t_ns, row, mean, covariance, work):  # type: ignore[
         row[count] = i
         count += 1
     return count
-
-

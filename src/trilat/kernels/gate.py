@@ -93,7 +93,7 @@ def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
     """Write the frame's largest sigmas: of range (or horizontal position), azimuth, elevation."""
     out[0], out[1], out[2] = 0.0, 0.0, 0.0
     for j in range(n):
-        if kind in (KIND_FIX, KIND_TRACK):
+        if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
             out[0] = max(out[0], z[j, Z_SIGMA_H])
         else:
             out[0] = max(out[0], z[j, Z_SIGMA_RANGE])
@@ -111,7 +111,7 @@ def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-un
     slip = slack_s * (np.sqrt(vx * vx + vy * vy + vz * vz) + bank[i].spread[1])
     x, y, z = bank[i].mean[0] + dt * vx, bank[i].mean[1] + dt * vy, bank[i].mean[2] + dt * vz
     at[6], at[7] = y, z
-    if kind in (KIND_FIX, KIND_TRACK):
+    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
         reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
         if np.isnan(reach):
             reach = 0.0
@@ -139,11 +139,14 @@ def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-un
 @kernel
 def _near(z, j, kind, at):  # type: ignore[no-untyped-def]
     """Tell whether a plot within the key window is near in its other coordinates too."""
-    if kind in (KIND_FIX, KIND_TRACK):
+    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
         return abs(z[j, 1] - at[6]) <= at[3] and abs(z[j, 2] - at[7]) <= at[3]
     turn = z[j, Z_AZIMUTH] - at[2]
-    turn -= TWO_PI * np.round(turn / TWO_PI)
-    if abs(turn) > at[3]:
+    if turn > np.pi:
+        turn -= TWO_PI
+    elif turn < -np.pi:
+        turn += TWO_PI
+    if abs(turn) > at[3] and abs(turn) < TWO_PI - at[3]:
         return False
     return np.isnan(z[j, Z_ELEVATION]) or abs(z[j, Z_ELEVATION] - at[4]) <= at[5]
 
@@ -210,5 +213,3 @@ def _weigh_pair(model, bank, i, sensor, z, plots, j, pd, e, work, column, cost, 
         return 0
     column[e], cost[e], ratio[e], distance[e] = j, c, log_ratio, d2 / n
     return 1
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import BOOST, COAST, REENTRY, TURN
+from trilat.kernels.bank import BOOST, COAST, REENTRY, STATES, TURN
 from trilat.kernels.frames import air_density, vertical
 from trilat.kernels.jit import kernel
 from trilat.kernels.measure import linearise
@@ -25,7 +25,7 @@ def states_of(kind):  # type: ignore[no-untyped-def]
     """Return how many states a motion model has."""
     if kind == BOOST:
         return 9
-    return 7 if kind in (TURN, REENTRY) else 6
+    return 7 if kind == TURN or kind == REENTRY else 6  # noqa: PLR1714 - numba compiles comparisons faster than containment
 
 
 @kernel
@@ -51,7 +51,7 @@ def predict(model, bank, i, t_ns, work):  # type: ignore[no-untyped-def]
     for m in range(modes):
         move(model.earth, model.kind[k, m], model.noise[k, m], bank, i, m, dt, work)
     bank[i].t_ns = t_ns
-    moments(model, bank, i)
+    centre(model, bank, i)
 
 
 @kernel
@@ -83,46 +83,74 @@ def _mix(model, bank, i, k, modes, dt, work):  # type: ignore[no-untyped-def]
 @kernel
 def _blend(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
     """Write the mixed mean and covariance that mode b starts from into work.x[b], work.P[b]."""
-    w, ox, oP = work.weights, work.x, work.P
-    n = states_of(model.kind[k, b])
-    for r in range(n):
-        ox[b, r] = 0.0
-        for q in range(n):
+    x, P, w, ox, oP, d = bank[i].x, bank[i].P, work.weights, work.x, work.P, work.y
+    for r in range(6):
+        s = 0.0
+        for a in range(modes):
+            s += w[a, b] * x[a, r]
+        ox[b, r] = s
+        for q in range(6):
             oP[b, r, q] = 0.0
-    mean0, var0 = extra_prior(model.kind[k, b], model.birth[k])
-    for a in range(modes):
-        same = model.kind[k, a] == model.kind[k, b]
-        for r in range(n):
-            ox[b, r] += w[a, b] * (bank[i].x[a, r] if r < 6 or same else mean0)
     for a in range(modes):
         c = w[a, b]
         if c < 1e-12:
             continue
-        same = model.kind[k, a] == model.kind[k, b]
-        for r in range(n):
-            dr = (bank[i].x[a, r] if r < 6 or same else mean0) - ox[b, r]
-            for q in range(r, n):
-                dq = (bank[i].x[a, q] if q < 6 or same else mean0) - ox[b, q]
-                if q < 6 or same:
-                    p = bank[i].P[a, r, q]
-                else:
-                    p = var0 if r == q else 0.0
-                oP[b, r, q] += c * (p + dr * dq)
-    for r in range(n):
-        for q in range(r):
-            oP[b, r, q] = oP[b, q, r]
+        for r in range(6):
+            d[r] = x[a, r] - ox[b, r]
+        for r in range(6):
+            for q in range(6):
+                oP[b, r, q] += c * (P[a, r, q] + d[r] * d[q])
+    if states_of(model.kind[k, b]) > 6:
+        _blend_extra(model, bank, i, k, modes, b, work)
 
 
 @kernel
-def moments(model, bank, i):  # type: ignore[no-untyped-def]
-    """Renew the mixture's mean (6,) and the sigmas of position, velocity and acceleration that gates use."""
-    k = bank[i].model_set
-    modes = model.modes[k]
+def _blend_extra(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
+    """Mix mode b's states beyond position and velocity, which only modes of its own kind have."""
+    x, P, w, ox, oP = bank[i].x, bank[i].P, work.weights, work.x, work.P
+    n = states_of(model.kind[k, b])
+    mean0, var0 = extra_prior(model.kind[k, b], model.birth[k])
+    for r in range(6, n):
+        s = 0.0
+        for a in range(modes):
+            s += w[a, b] * (x[a, r] if model.kind[k, a] == model.kind[k, b] else mean0)
+        ox[b, r] = s
+        for q in range(n):
+            oP[b, r, q] = 0.0
+    for a in range(modes):
+        same = model.kind[k, a] == model.kind[k, b]
+        for r in range(6, n):
+            dr = (x[a, r] if same else mean0) - ox[b, r]
+            for q in range(r + 1):
+                dq = (x[a, q] if q < 6 or same else mean0) - ox[b, q]
+                p = 0.0
+                if same:
+                    p = P[a, r, q]
+                elif r == q:
+                    p = var0
+                oP[b, r, q] += w[a, b] * (p + dr * dq)
+    for r in range(6, n):
+        for q in range(r):
+            oP[b, q, r] = oP[b, r, q]
+
+
+@kernel
+def centre(model, bank, i):  # type: ignore[no-untyped-def]
+    """Renew the mixture's mean (6,)."""
+    modes = model.modes[bank[i].model_set]
     for a in range(6):
         s = 0.0
         for m in range(modes):
             s += bank[i].mu[m] * bank[i].x[m, a]
         bank[i].mean[a] = s
+
+
+@kernel
+def moments(model, bank, i):  # type: ignore[no-untyped-def]
+    """Renew the mixture's mean (6,) and the sigmas of position, velocity and acceleration that gates use."""
+    centre(model, bank, i)
+    k = bank[i].model_set
+    modes = model.modes[k]
     pos, vel, acc = 0.0, 0.0, 0.0
     for m in range(modes):
         if bank[i].mu[m] < 1e-3:
@@ -138,7 +166,7 @@ def moments(model, bank, i):  # type: ignore[no-untyped-def]
         if kind == BOOST:
             thrust = np.sqrt(bank[i].x[m, 6] ** 2 + bank[i].x[m, 7] ** 2 + bank[i].x[m, 8] ** 2)
             acc = max(acc, 10.0 + thrust + np.sqrt(max(bank[i].P[m, 6, 6], bank[i].P[m, 7, 7], bank[i].P[m, 8, 8])))
-        elif kind in (COAST, REENTRY):
+        elif kind == COAST or kind == REENTRY:  # noqa: PLR1714 - see states_of
             acc = max(acc, 10.0 + _drag(model, bank, i))
         elif kind == TURN:
             turn = abs(bank[i].x[m, 6]) + np.sqrt(bank[i].P[m, 6, 6])
@@ -161,16 +189,21 @@ def _drag(model, bank, i):  # type: ignore[no-untyped-def]
 def weigh(model, bank, i, sensor, z, kind, t_ns, work):  # type: ignore[no-untyped-def]
     """Return (smallest Mahalanobis square over likely modes, log of the mixture likelihood, components) of a plot for row i.
 
-    The row stands at its own time; a plot a little apart from it in time is met by moving along the velocity.
+    The row stands at its own time; a plot a little apart from it in time is met by moving along the velocity. The plot is
+    linearised once, at the mixture's mean.
     """
     k = bank[i].model_set
     dt = (t_ns - bank[i].t_ns) * 1e-9
-    best, top, n = 1e300, -1e300, 0
+    n = linearise_row(model.earth, bank, i, sensor, z, kind, dt, work)
+    still = True
+    for r in range(n):
+        still = still and work.H[r, 3] == 0.0 and work.H[r, 4] == 0.0 and work.H[r, 5] == 0.0
+    best, top = 1e300, -1e300
     for m in range(model.modes[k]):
+        work.logs[m] = -1e300
         if bank[i].mu[m] < 0.01:
-            work.logs[m] = -1e300
             continue
-        n, d2, log_det = _distance(model.earth, bank, i, m, sensor, z, kind, dt, work)
+        d2, log_det = _distance(bank, i, m, n, still, dt, work)
         best = min(best, d2)
         work.logs[m] = np.log(bank[i].mu[m]) - 0.5 * (d2 + log_det + n * LOG_TWO_PI)
         top = max(top, work.logs[m])
@@ -182,75 +215,87 @@ def weigh(model, bank, i, sensor, z, kind, t_ns, work):  # type: ignore[no-untyp
 
 
 @kernel
-def _distance(earth, bank, i, m, sensor, z, kind, dt, work):  # type: ignore[no-untyped-def]
-    """Return (components, Mahalanobis square, log determinant) of a plot in mode m, by an LDL factorisation of S."""
-    x, P, H, S = bank[i].x, bank[i].P, work.H, work.S
-    vx, vy, vz = x[m, 3], x[m, 4], x[m, 5]
-    n = linearise(
-        earth, sensor, z, kind, x[m, 0] + dt * vx, x[m, 1] + dt * vy, x[m, 2] + dt * vz, vx, vy, vz, H, work.nu, work.R
-    )
-    for r in range(n):
-        for a in range(6):
-            s = 0.0
-            for b in range(6):
-                s += P[m, a, b] * H[r, b]
-            work.PH[r, a] = s
-        for q in range(r + 1):
-            s = work.R[r] if r == q else 0.0
-            for a in range(6):
-                s += H[q, a] * work.PH[r, a]
-            S[r, q] = s
-    d2, log_det = 0.0, 0.0
-    for r in range(n):  # S = L D L', forward substitution on the way
-        v = work.nu[r]
-        for q in range(r):
-            s = S[r, q]
-            for c in range(q):
-                s -= S[r, c] * S[q, c] * work.D[c]
-            S[r, q] = s / work.D[q]
-            v -= S[r, q] * work.y[q]
-        d = S[r, r]
-        for c in range(r):
-            d -= S[r, c] * S[r, c] * work.D[c]
-        d = max(d, 1e-300)
-        work.D[r] = d
-        work.y[r] = v
-        d2 += v * v / d
-        log_det += np.log(d)
-    return n, d2, log_det
+def linearise_row(earth, bank, i, sensor, z, kind, dt, work):  # type: ignore[no-untyped-def]
+    """Linearise a plot at row i's mean moved along its velocity by dt seconds, which is kept in work.x0; returns components."""
+    x0, mean = work.x0, bank[i].mean
+    for a in range(3):
+        x0[a] = mean[a] + dt * mean[a + 3]
+        x0[a + 3] = mean[a + 3]
+    return linearise(earth, sensor, z, kind, x0[0], x0[1], x0[2], x0[3], x0[4], x0[5], work.H, work.nu, work.R)
 
 
 @kernel
-def update_mode(earth, bank, i, m, states, sensor, z, kind, work):  # type: ignore[no-untyped-def]
-    """Extended Kalman update of one mode by one plot; returns (log likelihood, components, Mahalanobis square)."""
-    x, P, H = bank[i].x, bank[i].P, work.H
-    n = linearise(
-        earth, sensor, z, kind, x[m, 0], x[m, 1], x[m, 2], x[m, 3], x[m, 4], x[m, 5], H, work.nu, work.R
-    )
-    for a in range(6):
-        work.x0[a] = x[m, a]
+def _distance(bank, i, m, n, still, dt, work):  # type: ignore[no-untyped-def]
+    """Return (Mahalanobis square, log determinant) of the linearised plot in mode m, by an LDL factorisation of S.
+
+    still: no component looks at the velocity, so that the position's block of P is all there is to read.
+    """
+    x, P, H, S, D, y, t, x0 = bank[i].x, bank[i].P, work.H, work.S, work.D, work.y, work.gain, work.x0
+    d2, log_det = 0.0, 0.0
+    for r in range(n):
+        v = work.nu[r]
+        if still:
+            for a in range(3):
+                t[a] = P[m, a, 0] * H[r, 0] + P[m, a, 1] * H[r, 1] + P[m, a, 2] * H[r, 2]
+                v -= H[r, a] * (x[m, a] + dt * x[m, a + 3] - x0[a])
+            for q in range(r + 1):
+                S[r, q] = H[q, 0] * t[0] + H[q, 1] * t[1] + H[q, 2] * t[2]
+        else:
+            for a in range(6):
+                s = 0.0
+                for b in range(6):
+                    s += P[m, a, b] * H[r, b]
+                t[a] = s
+                v -= H[r, a] * (x[m, a] - x0[a] + (dt * x[m, a + 3] if a < 3 else 0.0))
+            for q in range(r + 1):
+                s = 0.0
+                for a in range(6):
+                    s += H[q, a] * t[a]
+                S[r, q] = s
+        S[r, r] += work.R[r]
+        for q in range(r):  # S = L D L', forward substitution on the way
+            s = S[r, q]
+            for c in range(q):
+                s -= S[r, c] * S[q, c] * D[c]
+            S[r, q] = s / D[q]
+            v -= S[r, q] * y[q]
+        d = S[r, r]
+        for c in range(r):
+            d -= S[r, c] * S[r, c] * D[c]
+        d = max(d, 1e-300)
+        D[r], y[r] = d, v
+        d2 += v * v / d
+        log_det += np.log(d)
+    return d2, log_det
+
+
+@kernel
+def update_mode(bank, i, m, n, work):  # type: ignore[no-untyped-def]
+    """Extended Kalman update of mode m by the n linearised components; returns (log likelihood, Mahalanobis square)."""
+    x, P, H, gain, x0 = bank[i].x, bank[i].P, work.H, work.gain, work.x0
     log, d2 = 0.0, 0.0
     for r in range(n):
         v = work.nu[r]
-        for b in range(6):
-            v -= H[r, b] * (x[m, b] - work.x0[b])
-        for a in range(states):
-            s = 0.0
-            for b in range(6):
-                s += P[m, a, b] * H[r, b]
-            work.gain[a] = s
         S = work.R[r]
+        for a in range(STATES):
+            gain[a] = 0.0
         for b in range(6):
-            S += H[r, b] * work.gain[b]
-        for a in range(states):
-            g = work.gain[a] / S
-            x[m, a] += g * v
-            for b in range(a, states):
-                P[m, a, b] -= g * work.gain[b]
-                P[m, b, a] = P[m, a, b]
+            h = H[r, b]
+            if h == 0.0:
+                continue
+            v -= h * (x[m, b] - x0[b])
+            for a in range(STATES):
+                gain[a] += P[m, b, a] * h
+        for b in range(6):
+            S += H[r, b] * gain[b]
+        inverse = 1.0 / S
+        for a in range(STATES):
+            x[m, a] += gain[a] * v * inverse
+            for b in range(STATES):
+                P[m, a, b] -= gain[a] * gain[b] * inverse
         d2 += v * v / S
         log -= 0.5 * (v * v / S + np.log(S) + LOG_TWO_PI)
-    return log, n, d2
+    return log, d2
 
 
 @kernel
@@ -258,10 +303,10 @@ def update(model, bank, i, sensor, z, kind, work):  # type: ignore[no-untyped-de
     """Update every mode of row i by one plot at the row's own time; returns the normalised innovation squared per component."""
     k = bank[i].model_set
     modes = model.modes[k]
+    n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
     top, nis = -1e300, 0.0
     for m in range(modes):
-        states = states_of(model.kind[k, m])
-        log, n, d2 = update_mode(model.earth, bank, i, m, states, sensor, z, kind, work)
+        log, d2 = update_mode(bank, i, m, n, work)
         work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
         top = max(top, work.logs[m])
         nis += bank[i].mu[m] * d2 / max(n, 1)
@@ -298,5 +343,3 @@ def mixture(model, bank, i, dt, mean, covariance, work):  # type: ignore[no-unty
             for m in range(modes):
                 s += bank[i].mu[m] * (bank[spare].P[m, r, q] + (bank[spare].x[m, r] - mean[r]) * (bank[spare].x[m, q] - mean[q]))
             covariance[r, q] = s
-
-

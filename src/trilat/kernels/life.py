@@ -44,7 +44,7 @@ from trilat.kernels.bank import (
 )
 from trilat.kernels.frames import vertical
 from trilat.kernels.gate import detection_probability
-from trilat.kernels.imm import extra_prior, moments, states_of, update_mode
+from trilat.kernels.imm import extra_prior, linearise_row, moments, states_of, update_mode
 from trilat.kernels.jit import kernel
 from trilat.kernels.measure import KIND_FIX, KIND_TRACK, clutter_density, place
 
@@ -175,8 +175,12 @@ def learn(bank, i, s, plots, j, nis, frame):  # type: ignore[no-untyped-def]
 def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
     """Move the domain probabilities of row i by its height and speed, and by what the plot claims; change its model set.
 
-    domain (of the plot): index into records.columns.DOMAINS, 0 when it says nothing.
+    domain (of the plot): index into records.columns.DOMAINS, 0 when it says nothing. A tracker of one domain has no choice,
+    and an old track is looked at every fourth time.
     """
+    allowed, now = model.options[O_DOMAINS], bank[i].model_set
+    if allowed & (allowed - 1) == 0 or (bank[i].hits > 8 and bank[i].hits & 3):
+        return
     _, _, _, height = vertical(model.earth, bank[i].mean[0], bank[i].mean[1], bank[i].mean[2])
     v2 = bank[i].mean[3] ** 2 + bank[i].mean[4] ** 2 + bank[i].mean[5] ** 2
     speed, doubt = np.sqrt(v2), bank[i].spread[1]
@@ -194,7 +198,6 @@ def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
         total += bank[i].domain[d]
     for d in range(5):
         bank[i].domain[d] /= total
-    allowed, now = model.options[O_DOMAINS], bank[i].model_set
     for target, d in ((SET_AIR, 1), (SET_SEA, 2), (SET_MISSILE, 3)):
         p = bank[i].domain[d] + (bank[i].domain[4] if target == SET_MISSILE else 0.0)
         if target != now and allowed & (1 << target) and p > 0.95:
@@ -270,26 +273,35 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     _empty_row(bank, i)
     bank[i].model_set = k
     sigma_v = model.birth[k, 0]
-    for a in range(6):
-        for b in range(6):
+    for a in range(STATES):
+        bank[i].x[0, a] = 0.0
+        for b in range(STATES):
             bank[i].P[0, a, b] = 0.0
+    for a in range(6):
         bank[i].P[0, a, a] = DOUBT_M * DOUBT_M if a < 3 else sigma_v * sigma_v
         bank[i].x[0, a] = work.point[a] if a < 3 else 0.0
+        bank[i].mean[a] = bank[i].x[0, a]
     if assumed > 0.0:
         _squeeze_height(model, bank, i, assumed)
-    update_mode(model.earth, bank, i, 0, 6, sensor, z[j], kind, work)
+    n = linearise_row(model.earth, bank, i, sensor, z[j], kind, 0.0, work)
+    update_mode(bank, i, 0, n, work)
     _fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
     bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
     bank[i].key = plots[j, I_KEY]
     bank[i].status = TENTATIVE
     false, new = clutter_density(sensor, z[j], kind)
-    fix = kind in (KIND_FIX, KIND_TRACK)
+    fix = kind == KIND_FIX or kind == KIND_TRACK  # noqa: PLR1714 - numba compiles comparisons faster
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
     domain = plots[j, I_DOMAIN]
-    start = (0.2, 0.4, 0.3, 0.09, 0.01) if k == SET_AIR else ((0.1, 0.05, 0.84, 0.005, 0.005) if k == SET_SEA else (0.1, 0.1, 0.0, 0.7, 0.1))
+    start = (
+        (0.2, 0.4, 0.3, 0.09, 0.01)
+        if k == SET_AIR
+        else ((0.1, 0.05, 0.84, 0.005, 0.005) if k == SET_SEA else (0.1, 0.1, 0.0, 0.7, 0.1))
+    )
+    lone = model.options[O_DOMAINS] & (model.options[O_DOMAINS] - 1) == 0
     for d in range(5):
-        bank[i].domain[d] = start[d]
+        bank[i].domain[d] = start[d] if not lone else (1.0 if d == k + 1 else 0.0)
     bank[i].nis = 1.0
     moments(model, bank, i)
     learn(bank, i, s, plots, j, 1.0, frame)
@@ -355,10 +367,13 @@ def contested(head, bank, s, plots, j, born):  # type: ignore[no-untyped-def]
             continue
         for c in (ID_ADDRESS, ID_MMSI):
             claim = plots[j, I_ID + c]
-            if claim >= 0 and bank[i].identity[c] == claim and bank[i].identity_count[c] > 0 and t_ns - bank[i].updated_ns < JUMP_NS:
+            if (
+                claim >= 0
+                and bank[i].identity[c] == claim
+                and bank[i].identity_count[c] > 0
+                and t_ns - bank[i].updated_ns < JUMP_NS
+            ):
                 flag(bank, i, 0, t_ns)
                 if born >= 0:
                     flag(bank, born, 0, t_ns)
                     flag(bank, born, 1, t_ns)
-
-

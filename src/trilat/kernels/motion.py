@@ -69,19 +69,50 @@ def _add_noise(bank, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[n
 @kernel
 def _sandwich(bank, i, m, n, F, W):  # type: ignore[no-untyped-def]
     """P becomes F P F' for the first n states, kept symmetric."""
+    P = bank[i].P
     for a in range(n):
         for b in range(n):
-            s = 0.0
-            for c in range(n):
-                s += F[a, c] * bank[i].P[m, c, b]
-            W[a, b] = s
+            W[a, b] = 0.0
+        for c in range(n):
+            f = F[a, c]
+            if f != 0.0:
+                for b in range(n):
+                    W[a, b] += f * P[m, c, b]
     for a in range(n):
         for b in range(a, n):
             s = 0.0
             for c in range(n):
                 s += W[a, c] * F[b, c]
-            bank[i].P[m, a, b] = s
-            bank[i].P[m, b, a] = s
+            P[m, a, b] = s
+            P[m, b, a] = s
+
+
+@kernel
+def _carry_turn(bank, i, m, F, X, W):  # type: ignore[no-untyped-def]
+    """P becomes F P F' for F = [I, A, f; 0, B, g; 0, 0, 1], block by block; X and W are scratch."""
+    P = bank[i].P
+    for r in range(3):
+        for q in range(7):
+            p, v = P[m, r, q] + F[r, 6] * P[m, 6, q], F[r + 3, 6] * P[m, 6, q]
+            for c in range(3, 6):
+                p += F[r, c] * P[m, c, q]
+                v += F[r + 3, c] * P[m, c, q]
+            X[r, q] = p
+            X[r + 3, q] = v
+    for r in range(6):
+        for q in range(3):
+            p, v = X[r, q] + X[r, 6] * F[q, 6], X[r, 6] * F[q + 3, 6]
+            for c in range(3, 6):
+                p += X[r, c] * F[q, c]
+                v += X[r, c] * F[q + 3, c]
+            W[r, q] = p
+            W[r, q + 3] = v
+    for r in range(6):
+        for q in range(r + 1):
+            P[m, r, q] = W[r, q]
+            P[m, q, r] = W[r, q]
+        P[m, r, 6] = X[r, 6]
+        P[m, 6, r] = X[r, 6]
 
 
 @kernel
@@ -126,7 +157,7 @@ def _turn(earth, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
     for r in range(3):
         bank[i].x[m, r] = W[0, r]
         bank[i].x[m, r + 3] = W[1, r]
-    _sandwich(bank, i, m, 7, F, W)
+    _carry_turn(bank, i, m, F, W, work.scratch[2])
     _add_noise(bank, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
     bank[i].P[m, 6, 6] += noise[2] * abs(dt)
 

@@ -4,47 +4,66 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import I_DOMAIN, I_KIND, I_T, L_CAP
+from trilat.kernels.bank import I_DOMAIN, I_KIND, I_T, L_CAP, STATES
 from trilat.kernels.belief import clusters, marginals
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability
-from trilat.kernels.imm import MODE_FLOOR, moments, predict, states_of, update_mode
+from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, update_mode
 from trilat.kernels.jit import kernel
 from trilat.kernels.life import age, classify, learn
 
 SURE = 0.95  # a cluster in which every track's likeliest choice is this likely is settled firmly
+SETTLED = 1e-5
 CLUSTER_MAX = 64  # tracks in a cluster beyond which the firm assignment stands (a crowd of new tracks, not a formation)
 
 
 @kernel
-def soften(model, head, bank, sensor, s, z, plots, rows, start, column, cost, ratio, chosen, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]
+def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]
     """Find ambiguous clusters and update their tracks softly; marks those rows in soft and adds plots' shares to taken."""
     count = len(start) - 1
-    if count == 0:
-        return
-    weight, beta = np.empty(start[count]), np.empty(start[count])
+    shared = np.zeros(n, np.int64)
     for e in range(start[count]):
-        weight[e] = np.exp(min(-cost[e], 200.0))
-    marginals(start, column, weight, n, beta)
+        shared[column[e]] += 1
     label, size, unsure = np.empty(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.uint8)
-    clusters(start, column, n, label)
+    # Only what is in conflict is weighed: most tracks have one plot that nobody else wants.
+    part = np.zeros(count + 1, np.int64)
+    who, edge = np.empty(count, np.int64), np.empty(start[count], np.int64)
+    rows_in, edges_in = 0, 0
     for c in range(count):
+        lone = start[c + 1] - start[c] == 1 and shared[column[start[c]]] == 1
+        if lone:
+            continue
+        for e in range(start[c], start[c + 1]):
+            edge[edges_in] = e
+            edges_in += 1
+        who[rows_in] = c
+        rows_in += 1
+        part[rows_in] = edges_in
+    if rows_in == 0:
+        return
+    part, weight, beta = part[: rows_in + 1], np.empty(edges_in), np.empty(edges_in)
+    plot = column[edge[:edges_in]]
+    for e in range(edges_in):
+        weight[e] = np.exp(min(-cost[edge[e]], 200.0))
+    marginals(part, plot, weight, n, SETTLED, beta)
+    clusters(part, plot, n, label)
+    for c in range(rows_in):
         size[label[c]] += 1
         best, rest = 0.0, 1.0
-        for e in range(start[c], start[c + 1]):
+        for e in range(part[c], part[c + 1]):
             rest -= beta[e]
             best = max(best, beta[e])
         if max(best, rest) < SURE:
             unsure[label[c]] = 1
-    for c in range(count):
+    for c in range(rows_in):
         if unsure[label[c]] and size[label[c]] <= CLUSTER_MAX:
-            soft[c] = 1
-            for e in range(start[c], start[c + 1]):
-                taken[column[e]] += beta[e]
-            _take_softly(model, head, bank, sensor, s, z, plots, rows[c], start[c], start[c + 1], column, beta, frame, work)
+            soft[who[c]] = 1
+            for e in range(part[c], part[c + 1]):
+                taken[plot[e]] += beta[e]
+            _take_softly(model, bank, sensor, s, z, plots, rows[who[c]], part[c], part[c + 1], plot, beta, frame, work)
 
 
 @kernel
-def _take_softly(model, head, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]
+def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]
     """Update row i by the plots of edges first..last, each by its probability, mode by mode, keeping two moments."""
     best, all_ = first, 0.0
     for e in range(first, last):
@@ -58,17 +77,16 @@ def _take_softly(model, head, bank, sensor, s, z, plots, i, first, last, column,
     k = bank[i].model_set
     modes = model.modes[k]
     for m in range(modes):
-        n = states_of(model.kind[k, m])
         work.fresh[m] = (1.0 - all_) * bank[i].mu[m]
-        for a in range(n):
+        for a in range(STATES):
             work.x[m, a] = 0.0
-            for b in range(n):
+            for b in range(STATES):
                 work.P[m, a, b] = work.fresh[m] * bank[i].P[m, a, b]
     nis = 0.0
     for e in range(first, last):
         if beta[e] > 1e-4:
             nis += _hypothesis(model, bank, sensor, z[column[e]], plots[column[e], I_KIND], i, k, modes, beta[e], work)
-    _close(model, bank, i, k, modes, work)
+    _close(bank, i, modes, work)
     age(model, bank, i, t_ns)
     r = bank[i].existence
     quiet = r * (1.0 - pd) / max(1.0 - r * pd, 1e-300)
@@ -83,47 +101,48 @@ def _take_softly(model, head, bank, sensor, s, z, plots, i, first, last, column,
 def _hypothesis(model, bank, sensor, z, kind, i, k, modes, share, work):  # type: ignore[no-untyped-def]
     """Add one plot's posterior of every mode, by its share, to the sums; returns its share of the innovation square."""
     spare = len(bank) - 2
+    x, P, nx, nP = bank[i].x, bank[i].P, bank[spare].x, bank[spare].P
     top, nis = -1e300, 0.0
+    n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
     for m in range(modes):
-        n = states_of(model.kind[k, m])
-        for a in range(n):
-            bank[spare].x[m, a] = bank[i].x[m, a]
-            for b in range(n):
-                bank[spare].P[m, a, b] = bank[i].P[m, a, b]
-        log, c, d2 = update_mode(model.earth, bank, spare, m, n, sensor, z, kind, work)
+        for a in range(STATES):
+            nx[m, a] = x[m, a]
+            for b in range(STATES):
+                nP[m, a, b] = P[m, a, b]
+        log, d2 = update_mode(bank, spare, m, n, work)
         work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
         top = max(top, work.logs[m])
-        nis += bank[i].mu[m] * d2 / max(c, 1)
+        nis += bank[i].mu[m] * d2 / max(n, 1)
     total = 0.0
     for m in range(modes):
         total += np.exp(work.logs[m] - top)
     for m in range(modes):
         w = share * np.exp(work.logs[m] - top) / total
-        n = states_of(model.kind[k, m])
         work.fresh[m] += w
-        for a in range(n):
-            da = bank[spare].x[m, a] - bank[i].x[m, a]
+        for a in range(STATES):
+            da = nx[m, a] - x[m, a]
             work.x[m, a] += w * da
-            for b in range(n):
-                work.P[m, a, b] += w * (bank[spare].P[m, a, b] + da * (bank[spare].x[m, b] - bank[i].x[m, b]))
+            for b in range(STATES):
+                work.P[m, a, b] += w * (nP[m, a, b] + da * (nx[m, b] - x[m, b]))
     return share * nis
 
 
 @kernel
-def _close(model, bank, i, k, modes, work):  # type: ignore[no-untyped-def]
+def _close(bank, i, modes, work):  # type: ignore[no-untyped-def]
     """Make means and covariances of the sums, and write them and the mode probabilities into row i."""
     total = 0.0
     for m in range(modes):
-        w = max(work.fresh[m], 1e-300)
-        n = states_of(model.kind[k, m])
-        for a in range(n):
-            work.x[m, a] /= w
-        for a in range(n):
-            for b in range(n):
-                bank[i].P[m, a, b] = work.P[m, a, b] / w - work.x[m, a] * work.x[m, b]
-        for a in range(n):
-            bank[i].x[m, a] += work.x[m, a]
-        bank[i].mu[m] = max(work.fresh[m], MODE_FLOOR)
+        w = work.fresh[m]
+        bank[i].mu[m] = max(w, MODE_FLOOR)
         total += bank[i].mu[m]
+        if w < MODE_FLOOR:  # a mode without weight keeps its prediction: its sums are all rounding
+            continue
+        for a in range(STATES):
+            work.x[m, a] /= w
+        for a in range(STATES):
+            for b in range(STATES):
+                bank[i].P[m, a, b] = work.P[m, a, b] / w - work.x[m, a] * work.x[m, b]
+        for a in range(STATES):
+            bank[i].x[m, a] += work.x[m, a]
     for m in range(modes):
         bank[i].mu[m] /= total

@@ -70,7 +70,9 @@ def sensor_table(sensors: Sequence[Sensor], settings: TrackerSettings) -> NDArra
 BIRTHS_PER_SCAN = 1.0  # new targets per look and sensor: the prior odds of a plot no track explains
 
 
-def refuse(columns: NDArray[Any], now_ns: int, oldest_ns: int, sensors: int, settings: TrackerSettings) -> tuple[Any, Counter[str]]:
+def refuse(
+    columns: NDArray[Any], now_ns: int, oldest_ns: int, sensors: int, settings: TrackerSettings
+) -> tuple[Any, Counter[str]]:
     """Return (mask of reports to use, counts by reason of those refused). A report is counted once, by the first reason.
 
     Reasons stand in errors.toml: sensor-unknown, time-future, report-late, not-finite, sigma-not-positive, out-of-range.
@@ -152,7 +154,9 @@ def canonical(columns: NDArray[Any]) -> NDArray[Any]:
     """Return the reports in an order that depends on their content alone, without exact duplicates."""
     if len(columns) < 2:
         return columns
-    order = np.lexsort((columns["azimuth_rad"], columns["lon_deg"], columns["lat_deg"], columns["range_m"], columns["sensor"], columns["t_ns"]))
+    order = np.lexsort(
+        (columns["azimuth_rad"], columns["lon_deg"], columns["lat_deg"], columns["range_m"], columns["sensor"], columns["t_ns"])
+    )
     out = columns[order]
     same = (out["t_ns"][1:] == out["t_ns"][:-1]) & (out["sensor"][1:] == out["sensor"][:-1])
     same &= _equal(out["range_m"]) & _equal(out["azimuth_rad"]) & _equal(out["lat_deg"]) & _equal(out["lon_deg"])
@@ -162,7 +166,17 @@ def canonical(columns: NDArray[Any]) -> NDArray[Any]:
     raw = np.ascontiguousarray(out).view(np.dtype((np.void, out.dtype.itemsize))).ravel()
     _, keep = np.unique(raw, return_index=True)
     kept = out[keep]
-    again = np.lexsort((np.arange(len(kept)), kept["azimuth_rad"], kept["lon_deg"], kept["lat_deg"], kept["range_m"], kept["sensor"], kept["t_ns"]))
+    again = np.lexsort(
+        (
+            np.arange(len(kept)),
+            kept["azimuth_rad"],
+            kept["lon_deg"],
+            kept["lat_deg"],
+            kept["range_m"],
+            kept["sensor"],
+            kept["t_ns"],
+        )
+    )
     return np.ascontiguousarray(kept[again])
 
 
@@ -198,7 +212,13 @@ def _fill_radar(z: NDArray[np.float64], c: NDArray[Any], sensor: Sensor) -> None
     """Fill the columns of radar and bearing plots; absent sigmas are the sensor's."""
     for k, name in enumerate(("range_m", "azimuth_rad", "elevation_rad", "height_m", "doppler_m_s")):
         z[:, k] = c[name]
-    defaults = (sensor.sigma_range_m, sensor.sigma_azimuth_rad, sensor.sigma_elevation_rad, sensor.sigma_height_m, sensor.sigma_doppler_m_s)
+    defaults = (
+        sensor.sigma_range_m,
+        sensor.sigma_azimuth_rad,
+        sensor.sigma_elevation_rad,
+        sensor.sigma_height_m,
+        sensor.sigma_doppler_m_s,
+    )
     floors = (SIGMA_FLOOR_M, SIGMA_FLOOR_RAD, SIGMA_FLOOR_RAD, SIGMA_FLOOR_M, SIGMA_FLOOR_M_S)
     names = ("sigma_range_m", "sigma_azimuth_rad", "sigma_elevation_rad", "sigma_height_m", "sigma_doppler_m_s")
     for k, (name, default, floor) in enumerate(zip(names, defaults, floors, strict=True)):
@@ -217,8 +237,12 @@ def _fill_fixes(z: NDArray[np.float64], c: NDArray[Any], sensor: Sensor) -> None
     z[:, :3] = geodesy.geodetic_to_ecef(c["lat_deg"], c["lon_deg"], alt)
     z[:, b.Z_LAT], z[:, b.Z_LON] = np.radians(c["lat_deg"]), np.radians(c["lon_deg"])
     wide = np.where(c["kind"] == KIND_TRACK, 2.0, SELF_REPORT_INFLATION)
-    horizontal = np.where(np.isnan(c["sigma_horizontal_m"]), sensor.sigma_horizontal_m or SIGMA_DEFAULT_M, c["sigma_horizontal_m"])
-    vertical = np.where(np.isnan(c["sigma_vertical_m"]), sensor.sigma_vertical_m or SIGMA_VERTICAL_DEFAULT_M, c["sigma_vertical_m"])
+    horizontal = np.where(
+        np.isnan(c["sigma_horizontal_m"]), sensor.sigma_horizontal_m or SIGMA_DEFAULT_M, c["sigma_horizontal_m"]
+    )
+    vertical = np.where(
+        np.isnan(c["sigma_vertical_m"]), sensor.sigma_vertical_m or SIGMA_VERTICAL_DEFAULT_M, c["sigma_vertical_m"]
+    )
     z[:, b.Z_SIGMA_H] = np.maximum(horizontal * wide, SIGMA_FLOOR_M)
     z[:, b.Z_SIGMA_V] = np.where(has_alt, np.maximum(vertical * wide, SIGMA_FLOOR_M), np.where(surface, 10.0, np.nan))
     moving = ~np.isnan(c["speed_m_s"]) & ~np.isnan(c["course_rad"])

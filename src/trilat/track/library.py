@@ -1,7 +1,7 @@
 """The tracker as a library: arrays, DataFrames and benchmark scenarios in, arrays out, without a node or its records.
 
-    from trilat.track import track_table
-    tracks = track_table({"t_s": t, "range_m": r, "azimuth_rad": a, "elevation_rad": e}, lat_deg=33, lon_deg=130)
+from trilat.track import track_table
+tracks = track_table({"t_s": t, "range_m": r, "azimuth_rad": a, "elevation_rad": e}, lat_deg=33, lon_deg=130)
 """
 
 from __future__ import annotations
@@ -35,7 +35,18 @@ def batch(columns: Any, source: str = "table") -> Reports:
 
 def sensor_at(lat_deg: float, lon_deg: float, alt_m: float = 0.0, name: str = "sensor", **fields: Any) -> Sensor:
     """Return a sensor of one's own; fields are those of records.sensor.Sensor (kind defaults to radar3d)."""
-    return Sensor(**{"id": name, "nation": "ZZZ", "kind": "radar3d", "label": OWN, "lat_deg": lat_deg, "lon_deg": lon_deg, "alt_m": alt_m, **fields})
+    return Sensor(
+        **{
+            "id": name,
+            "nation": "ZZZ",
+            "kind": "radar3d",
+            "label": OWN,
+            "lat_deg": lat_deg,
+            "lon_deg": lon_deg,
+            "alt_m": alt_m,
+            **fields,
+        }
+    )
 
 
 def reports_of(table: Any, sensor: int = 0) -> Any:

@@ -119,7 +119,9 @@ class Tracker:
         """Take over a checkpoint. Raises ValueError when it is of another stream or format."""
         state = msgspec.msgpack.decode(checkpoint)
         if state["format"] != CHECKPOINT_FORMAT or state["stream"] != self.stream:
-            msg = f"checkpoint of stream {state['stream']!r}, format {state['format']}: not of {self.stream!r}, {CHECKPOINT_FORMAT}"
+            msg = (
+                f"checkpoint of stream {state['stream']!r}, format {state['format']}: not of {self.stream!r}, {CHECKPOINT_FORMAT}"
+            )
             raise ValueError(msg)
         self._k.restore_rows(self._bank, self._unpack_bank(state["bank"]))
         self._snapshots = [(tuple(key), self._unpack_bank(packed)) for key, packed in state["snapshots"]]
@@ -248,16 +250,18 @@ class Tracker:
         rows = int(self._bank.head["rows"])
         row, mean, covariance = np.empty(rows, np.int64), np.empty((rows, 6)), np.empty((rows, 6, 6))
         n = self._engine.show(self._model, *self._bank, now_ns, row, mean, covariance, self._work)
-        b = self._bank.rows[row[:n]]
-        number, deleted = self._number(now_ns, b["key"].tolist(), b["born_ns"].tolist())
+        b, row = self._bank.rows, row[:n]
+        number, deleted = self._number(now_ns, b["key"][row].tolist(), b["born_ns"][row].tolist())
         order = np.argsort(number, kind="stable")
-        b, mean, covariance, out = b[order], mean[:n][order], covariance[:n][order], empty_tracks(n)
+        row, out = row[order], empty_tracks(n)
         out["number"], out["t_ns"] = number[order], now_ns
-        out["updated_t_ns"], out["born_t_ns"] = b["updated_ns"], b["born_ns"]
-        out["status"], out["domain"] = _SHOWN_STATUS[b["status"]], _domains(b["domain"])
-        out["flags"], out["existence"], out["sensors"] = b["flags"], b["existence"], b["sensors"]
-        out["position_m"], out["velocity_m_s"], out["covariance"] = mean[:, :3], mean[:, 3:], covariance
-        known = np.where(b["identity_count"] > 0, b["identity"], -1)
+        out["updated_t_ns"], out["born_t_ns"] = b["updated_ns"][row], b["born_ns"][row]
+        out["status"], out["domain"] = _SHOWN_STATUS[b["status"][row]], _domains(b["domain"][row])
+        for name in ("flags", "existence", "sensors"):
+            out[name] = b[name][row]
+        mean, out["covariance"] = mean[order], covariance[order]
+        out["position_m"], out["velocity_m_s"] = mean[:, :3], mean[:, 3:]
+        known = np.where(b["identity_count"][row] > 0, b["identity"][row], -1)
         out["mode_3a"], out["address"], out["mmsi"] = known[:, 0], known[:, 1], known[:, 2]
         for k in np.flatnonzero(known[:, 3] >= 0).tolist():
             out["callsign"][k] = self._callsigns.get(int(known[k, 3]), b"")
