@@ -11,6 +11,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import trilat
 from trilat.policy import agreement, signing
 from trilat.policy.agreement import Agreements, Document
 from trilat.policy.audience import AudiencePolicy
@@ -24,7 +25,7 @@ from trilat.records.track import Track
 NATIONS = ("JPN", "KOR", "USA")
 MODE = Mode(kind="exercise", id="BENCH")
 NOW_NS = 1_790_000_000 * 10**9
-SAMPLES = Path(__file__).parents[1] / "agreements"
+SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
 
 
 def sample_agreements() -> Agreements:

@@ -38,7 +38,7 @@ def draft(tmp_path: Path, keys: dict[str, str]) -> Path:
     for nation in NATIONS:
         for place, value in (("policy-key", keys[nation]), ("exchange-key", keys[nation]), ("ca-sha256", "0" * 64)):
             places += ["--set", f"{nation}.{place}={value}"]
-    told = run("agreement", "new", ROOT / "agreements" / "usa-jpn.toml", *places, "--out", out)
+    told = run("agreement", "new", "usa-jpn", *places, "--out", out)
     assert told.exit_code == 0, told.output
     assert "to be signed by JPN, USA" in told.output
     return out

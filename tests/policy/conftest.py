@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from policy_cases import PINNED, PLACES, signed
 
+import trilat
 from trilat.policy import signing
 from trilat.policy.agreement import Agreements, Document, load
 
-SAMPLES = sorted((Path(__file__).parents[2] / "agreements").glob("*.toml"))
+SAMPLES = sorted((Path(trilat.__file__).parent / "policy" / "agreements").glob("*.toml"))
 
 
 @pytest.fixture(scope="session")

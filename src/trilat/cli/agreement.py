@@ -70,15 +70,19 @@ def key(nation: str, out: Path) -> None:
 
 
 @command.command()
-@click.argument("template", type=EXISTING)
+@click.argument("template", type=FILE)
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Fill a place, such as JPN.policy-key=ed25519:...")
 @click.option("--out", type=FILE, required=True, help="The draft to write.")
 def new(template: Path, values: tuple[str, ...], out: Path) -> None:
-    """Fill a TEMPLATE (see agreements/) into a draft that the parties can sign."""
+    """Fill a TEMPLATE (a file, or the name of a sample: usa-jpn, usa-kor, trilateral) into a draft that the parties can sign."""
     from trilat.policy import signing
     from trilat.policy.agreement import parse
 
-    body = signing.fill(template.read_bytes(), _pairs(values, "--set"))
+    sample = Path(signing.__file__).with_name("agreements") / f"{template.name}.toml"
+    if not template.exists() and not sample.exists():
+        raise click.BadParameter(f"{template} is neither a file nor a sample", param_hint="TEMPLATE")
+    source = template if template.exists() else sample
+    body = signing.fill(source.read_bytes(), _pairs(values, "--set"))
     draft = parse(out.name, body)
     _write_new(out, body, 0o644)
     parties = ", ".join(party.nation for party in draft.party)

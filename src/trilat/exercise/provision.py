@@ -18,7 +18,7 @@ from trilat.records.sensor import SensorSite
 
 AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
 FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais"}
-SAMPLES = Path(trilat.__file__).parents[2] / "agreements"
+SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
 SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp"}
 CENTRE = {"JPN": (31.8, 130.2), "KOR": (34.6, 128.2), "USA": (29.2, 127.6)}
 

@@ -21,6 +21,7 @@ from trilat.node.sources import sources_of
 from trilat.policy import agreement
 from trilat.policy.agreement import Agreements, Document, Seen
 from trilat.policy.audience import AudiencePolicy, DecisionLog
+from trilat.policy.cedar import CedarJudge
 from trilat.track import TrackerSettings
 
 AGREEMENT_BYTES_MAX = 1 << 20
@@ -87,6 +88,7 @@ def pipeline_settings(config: NodeConfig) -> PipelineSettings:
 def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: DecisionLog) -> list[AudiencePolicy]:
     """Return one policy per partner. `secret` keys the offsets of coarsened places; it never leaves the node."""
     settings = pipeline_settings(config)
+    judge = CedarJudge()
     return [
         AudiencePolicy(
             partner.nation,
@@ -96,6 +98,7 @@ def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: Dec
             sensors=settings.sensors,
             log=log,
             secret=secret,
+            judge=judge,
         )
         for partner in sorted(config.partner, key=lambda one: one.nation)
     ]
