@@ -10,6 +10,7 @@ STATES = 9  # widest mode: position, velocity, thrust acceleration
 MODES = 3  # most modes in one set
 SETS = 3
 SENSORS = 64  # the sensor bit set's width
+PACKED = STATES * (STATES + 1) // 2  # a covariance is kept as its lower triangle, row by row: n states use the first n(n+1)/2
 COMPONENTS = 6  # most scalar measurements in one plot: three of position, three of velocity
 # Columns of Model.life and Model.options.
 L_CONFIRM, L_DROP, L_COAST, L_SURVIVE_S, L_COAST_MAX_S, L_TENTATIVE_MAX_S, L_HITS, L_CAP = 0, 1, 2, 3, 4, 5, 6, 7
@@ -26,7 +27,7 @@ STATES_OF_MODEL = (6, 7, 9, 6, 7)
 
 # Sensor table columns.
 S_POSITION, S_BASIS, S_UP = 0, 3, 12
-S_PERIOD, S_RANGE_MIN, S_RANGE_MAX, S_EL_MIN, S_EL_MAX, S_ALT_MIN, S_ALT_MAX = 15, 16, 17, 18, 19, 20, 21
+S_PERIOD, S_RANGE_MIN, S_RANGE_MAX, S_SINE_MIN, S_SINE_MAX, S_ALT_MIN, S_ALT_MAX = 15, 16, 17, 18, 19, 20, 21
 S_PD, S_CLUTTER, S_BIRTH, S_LOOKS, S_SET, S_PRIOR_ALT, S_PRIOR_SIGMA = 22, 23, 24, 25, 26, 27, 28
 SENSOR_COLUMNS = 29
 
@@ -65,7 +66,7 @@ ROW_DTYPE = np.dtype(
         ("nis", "f8"),  # running normalised innovation squared per component
         ("mu", "f8", MODES),
         ("x", "f8", (MODES, STATES)),
-        ("P", "f8", (MODES, STATES, STATES)),
+        ("P", "f8", (MODES, PACKED)),
         ("chance_ns", "i8", SENSORS),  # last time each sensor saw it or ought to have
     ]
 )
@@ -103,9 +104,9 @@ MODEL_DTYPE = np.dtype(
 # Scratch memory of the compiled engine: holds nothing between calls.
 WORK_DTYPE = np.dtype(
     [
-        ("scratch", "f8", (5, 10, 9)),
+        ("scratch", "f8", (6, 10, 9)),
         ("x", "f8", (MODES, STATES)),
-        ("P", "f8", (MODES, STATES, STATES)),
+        ("P", "f8", (MODES, PACKED)),
         ("weights", "f8", (MODES, MODES)),
         ("fresh", "f8", MODES),
         ("logs", "f8", MODES),
@@ -123,6 +124,16 @@ WORK_DTYPE = np.dtype(
 )
 
 
+def _triangle() -> Any:
+    """Return the place of element (a, b) of a symmetric matrix in its packed lower triangle, shape (STATES, STATES)."""
+    a, b = np.meshgrid(np.arange(STATES), np.arange(STATES), indexing="ij")
+    high, low = np.maximum(a, b), np.minimum(a, b)
+    return high * (high + 1) // 2 + low
+
+
+AT = _triangle()
+
+
 class Bank(NamedTuple):
     """Every track of one tracker: rows, and the head beside them."""
 
@@ -136,7 +147,7 @@ def record(dtype: np.dtype[Any]) -> Any:
 
 
 def new_bank(tracks_max: int) -> Bank:
-    """Return an empty bank of `tracks_max` rows; all memory, about 3 kB a row, is allocated here."""
+    """Return an empty bank of `tracks_max` rows; all memory, about 2 kB a row, is allocated here."""
     return Bank(record(HEAD_DTYPE), np.zeros(tracks_max + SPARE_ROWS, ROW_DTYPE))
 
 

@@ -24,7 +24,7 @@ from trilat.kernels.imm import mixture, predict, update
 from trilat.kernels.jit import entry, kernel
 from trilat.kernels.life import age, classify, contested, detected, initiate, learn, misses, settle
 
-PAIRS_PER_PLOT = 48  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
+PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
 PAIRS_MIN = 4096
 TAKEN = 0.5  # a plot that soft association gave away by more than this begins no track
 

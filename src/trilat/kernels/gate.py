@@ -16,11 +16,11 @@ from trilat.kernels.bank import (
     I_T,
     S_ALT_MAX,
     S_ALT_MIN,
-    S_EL_MAX,
-    S_EL_MIN,
     S_PD,
     S_RANGE_MAX,
     S_RANGE_MIN,
+    S_SINE_MAX,
+    S_SINE_MIN,
     S_UP,
     SET_SEA,
     Z_AZIMUTH,
@@ -50,7 +50,7 @@ def detection_probability(model, bank, i, sensor):  # type: ignore[no-untyped-de
     if r < sensor[S_RANGE_MIN] or r > sensor[S_RANGE_MAX]:
         return 0.0
     sine = (dx * sensor[S_UP] + dy * sensor[S_UP + 1] + dz * sensor[S_UP + 2]) / max(r, 1.0)
-    if sine < np.sin(sensor[S_EL_MIN]) or sine > np.sin(sensor[S_EL_MAX]):
+    if sine < sensor[S_SINE_MIN] or sine > sensor[S_SINE_MAX]:
         return 0.0
     _, _, _, height = vertical(model.earth, x, y, z)
     doubt = bank[i].spread[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import BOOST, COAST, REENTRY, STATES, TURN
+from trilat.kernels.bank import AT, BOOST, COAST, REENTRY, TURN
 from trilat.kernels.frames import air_density, vertical
 from trilat.kernels.jit import kernel
 from trilat.kernels.measure import linearise
@@ -76,8 +76,8 @@ def _mix(model, bank, i, k, modes, dt, work):  # type: ignore[no-untyped-def]
         n = states_of(model.kind[k, b])
         for r in range(n):
             bank[i].x[b, r] = work.x[b, r]
-            for q in range(n):
-                bank[i].P[b, r, q] = work.P[b, r, q]
+        for r in range(n * (n + 1) // 2):
+            bank[i].P[b, r] = work.P[b, r]
 
 
 @kernel
@@ -89,8 +89,8 @@ def _blend(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
         for a in range(modes):
             s += w[a, b] * x[a, r]
         ox[b, r] = s
-        for q in range(6):
-            oP[b, r, q] = 0.0
+    for r in range(21):
+        oP[b, r] = 0.0
     for a in range(modes):
         c = w[a, b]
         if c < 1e-12:
@@ -98,8 +98,8 @@ def _blend(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
         for r in range(6):
             d[r] = x[a, r] - ox[b, r]
         for r in range(6):
-            for q in range(6):
-                oP[b, r, q] += c * (P[a, r, q] + d[r] * d[q])
+            for q in range(r + 1):
+                oP[b, AT[r, q]] += c * (P[a, AT[r, q]] + d[r] * d[q])
     if states_of(model.kind[k, b]) > 6:
         _blend_extra(model, bank, i, k, modes, b, work)
 
@@ -115,8 +115,8 @@ def _blend_extra(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-
         for a in range(modes):
             s += w[a, b] * (x[a, r] if model.kind[k, a] == model.kind[k, b] else mean0)
         ox[b, r] = s
-        for q in range(n):
-            oP[b, r, q] = 0.0
+        for q in range(r + 1):
+            oP[b, AT[r, q]] = 0.0
     for a in range(modes):
         same = model.kind[k, a] == model.kind[k, b]
         for r in range(6, n):
@@ -125,13 +125,10 @@ def _blend_extra(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-
                 dq = (x[a, q] if q < 6 or same else mean0) - ox[b, q]
                 p = 0.0
                 if same:
-                    p = P[a, r, q]
+                    p = P[a, AT[r, q]]
                 elif r == q:
                     p = var0
-                oP[b, r, q] += w[a, b] * (p + dr * dq)
-    for r in range(6, n):
-        for q in range(r):
-            oP[b, q, r] = oP[b, r, q]
+                oP[b, AT[r, q]] += w[a, b] * (p + dr * dq)
 
 
 @kernel
@@ -159,17 +156,17 @@ def moments(model, bank, i):  # type: ignore[no-untyped-def]
         for a in range(3):
             dp += (bank[i].x[m, a] - bank[i].mean[a]) ** 2
             dv += (bank[i].x[m, a + 3] - bank[i].mean[a + 3]) ** 2
-            p = max(p, bank[i].P[m, a, a])
-            v = max(v, bank[i].P[m, a + 3, a + 3])
+            p = max(p, bank[i].P[m, AT[a, a]])
+            v = max(v, bank[i].P[m, AT[a + 3, a + 3]])
         pos = max(pos, np.sqrt(p) * 1.2 + np.sqrt(dp))
         vel = max(vel, np.sqrt(v) * 1.2 + np.sqrt(dv))
         if kind == BOOST:
             thrust = np.sqrt(bank[i].x[m, 6] ** 2 + bank[i].x[m, 7] ** 2 + bank[i].x[m, 8] ** 2)
-            acc = max(acc, 10.0 + thrust + np.sqrt(max(bank[i].P[m, 6, 6], bank[i].P[m, 7, 7], bank[i].P[m, 8, 8])))
+            acc = max(acc, 10.0 + thrust + np.sqrt(max(bank[i].P[m, AT[6, 6]], bank[i].P[m, AT[7, 7]], bank[i].P[m, AT[8, 8]])))
         elif kind == COAST or kind == REENTRY:  # noqa: PLR1714 - see states_of
             acc = max(acc, 10.0 + _drag(model, bank, i))
         elif kind == TURN:
-            turn = abs(bank[i].x[m, 6]) + np.sqrt(bank[i].P[m, 6, 6])
+            turn = abs(bank[i].x[m, 6]) + np.sqrt(bank[i].P[m, AT[6, 6]])
             speed = np.sqrt(bank[i].mean[3] ** 2 + bank[i].mean[4] ** 2 + bank[i].mean[5] ** 2)
             acc = max(acc, turn * speed)
         else:
@@ -231,12 +228,12 @@ def _distance(bank, i, m, n, still, dt, work):  # type: ignore[no-untyped-def]
     still: no component looks at the velocity, so that the position's block of P is all there is to read.
     """
     x, P, H, S, D, y, t, x0 = bank[i].x, bank[i].P, work.H, work.S, work.D, work.y, work.gain, work.x0
-    d2, log_det = 0.0, 0.0
+    d2, det = 0.0, 1.0
     for r in range(n):
         v = work.nu[r]
         if still:
             for a in range(3):
-                t[a] = P[m, a, 0] * H[r, 0] + P[m, a, 1] * H[r, 1] + P[m, a, 2] * H[r, 2]
+                t[a] = P[m, AT[a, 0]] * H[r, 0] + P[m, AT[a, 1]] * H[r, 1] + P[m, AT[a, 2]] * H[r, 2]
                 v -= H[r, a] * (x[m, a] + dt * x[m, a + 3] - x0[a])
             for q in range(r + 1):
                 S[r, q] = H[q, 0] * t[0] + H[q, 1] * t[1] + H[q, 2] * t[2]
@@ -244,7 +241,7 @@ def _distance(bank, i, m, n, still, dt, work):  # type: ignore[no-untyped-def]
             for a in range(6):
                 s = 0.0
                 for b in range(6):
-                    s += P[m, a, b] * H[r, b]
+                    s += P[m, AT[a, b]] * H[r, b]
                 t[a] = s
                 v -= H[r, a] * (x[m, a] - x0[a] + (dt * x[m, a + 3] if a < 3 else 0.0))
             for q in range(r + 1):
@@ -265,34 +262,33 @@ def _distance(bank, i, m, n, still, dt, work):  # type: ignore[no-untyped-def]
         d = max(d, 1e-300)
         D[r], y[r] = d, v
         d2 += v * v / d
-        log_det += np.log(d)
-    return d2, log_det
+        det *= d
+    return d2, np.log(det)
 
 
 @kernel
-def update_mode(bank, i, m, n, work):  # type: ignore[no-untyped-def]
-    """Extended Kalman update of mode m by the n linearised components; returns (log likelihood, Mahalanobis square)."""
+def update_mode(bank, i, m, states, n, work):  # type: ignore[no-untyped-def]
+    """Extended Kalman update of mode m (of so many states) by the n linearised components; returns (log likelihood, Mahalanobis square)."""
     x, P, H, gain, x0 = bank[i].x, bank[i].P, work.H, work.gain, work.x0
     log, d2 = 0.0, 0.0
     for r in range(n):
         v = work.nu[r]
         S = work.R[r]
-        for a in range(STATES):
-            gain[a] = 0.0
         for b in range(6):
-            h = H[r, b]
-            if h == 0.0:
-                continue
-            v -= h * (x[m, b] - x0[b])
-            for a in range(STATES):
-                gain[a] += P[m, b, a] * h
+            v -= H[r, b] * (x[m, b] - x0[b])
+        for a in range(states):
+            g = 0.0
+            for b in range(6):
+                g += P[m, AT[a, b]] * H[r, b]
+            gain[a] = g
         for b in range(6):
             S += H[r, b] * gain[b]
         inverse = 1.0 / S
-        for a in range(STATES):
-            x[m, a] += gain[a] * v * inverse
-            for b in range(STATES):
-                P[m, a, b] -= gain[a] * gain[b] * inverse
+        for a in range(states):
+            g = gain[a] * inverse
+            x[m, a] += g * v
+            for b in range(a + 1):
+                P[m, AT[a, b]] -= g * gain[b]
         d2 += v * v / S
         log -= 0.5 * (v * v / S + np.log(S) + LOG_TWO_PI)
     return log, d2
@@ -306,7 +302,7 @@ def update(model, bank, i, sensor, z, kind, work):  # type: ignore[no-untyped-de
     n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
     top, nis = -1e300, 0.0
     for m in range(modes):
-        log, d2 = update_mode(bank, i, m, n, work)
+        log, d2 = update_mode(bank, i, m, states_of(model.kind[k, m]), n, work)
         work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
         top = max(top, work.logs[m])
         nis += bank[i].mu[m] * d2 / max(n, 1)
@@ -329,17 +325,19 @@ def mixture(model, bank, i, dt, mean, covariance, work):  # type: ignore[no-unty
         n = states_of(model.kind[k, m])
         for r in range(n):
             bank[spare].x[m, r] = bank[i].x[m, r]
-            for q in range(n):
-                bank[spare].P[m, r, q] = bank[i].P[m, r, q]
+        for r in range(n * (n + 1) // 2):
+            bank[spare].P[m, r] = bank[i].P[m, r]
         move(model.earth, model.kind[k, m], model.noise[k, m], bank, spare, m, dt, work)
+    mu, x, P = bank[i].mu, bank[spare].x, bank[spare].P
     for r in range(6):
         s = 0.0
         for m in range(modes):
-            s += bank[i].mu[m] * bank[spare].x[m, r]
+            s += mu[m] * x[m, r]
         mean[r] = s
     for r in range(6):
-        for q in range(6):
+        for q in range(r + 1):
             s = 0.0
             for m in range(modes):
-                s += bank[i].mu[m] * (bank[spare].P[m, r, q] + (bank[spare].x[m, r] - mean[r]) * (bank[spare].x[m, q] - mean[q]))
+                s += mu[m] * (P[m, AT[r, q]] + (x[m, r] - mean[r]) * (x[m, q] - mean[q]))
             covariance[r, q] = s
+            covariance[q, r] = s

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from trilat.kernels.bank import (
+    AT,
+    PACKED,
     COASTING,
     CONFIRMED,
     FREE,
@@ -221,8 +223,8 @@ def _change_set(model, bank, i, target):  # type: ignore[no-untyped-def]
             best = m
     for a in range(6):
         bank[i].x[0, a] = bank[i].x[best, a]
-        for b in range(6):
-            bank[i].P[0, a, b] = bank[i].P[best, a, b]
+    for a in range(21):
+        bank[i].P[0, a] = bank[i].P[best, a]
     bank[i].model_set = target
     _fill_modes(model, bank, i, target)
     moments(model, bank, i)
@@ -239,11 +241,11 @@ def _fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
             mean0, var0 = extra_prior(kind, model.birth[k])
         for a in range(STATES):
             bank[i].x[m, a] = bank[i].x[0, a] if a < 6 else mean0
-            for b in range(STATES):
-                if a < 6 and b < 6:
-                    bank[i].P[m, a, b] = bank[i].P[0, a, b]
+            for b in range(a + 1):
+                if a < 6:
+                    bank[i].P[m, AT[a, b]] = bank[i].P[0, AT[a, b]]
                 else:
-                    bank[i].P[m, a, b] = var0 if a == b else 0.0
+                    bank[i].P[m, AT[a, b]] = var0 if a == b else 0.0
 
 
 @kernel
@@ -275,16 +277,16 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     sigma_v = model.birth[k, 0]
     for a in range(STATES):
         bank[i].x[0, a] = 0.0
-        for b in range(STATES):
-            bank[i].P[0, a, b] = 0.0
+    for a in range(PACKED):
+        bank[i].P[0, a] = 0.0
     for a in range(6):
-        bank[i].P[0, a, a] = DOUBT_M * DOUBT_M if a < 3 else sigma_v * sigma_v
+        bank[i].P[0, AT[a, a]] = DOUBT_M * DOUBT_M if a < 3 else sigma_v * sigma_v
         bank[i].x[0, a] = work.point[a] if a < 3 else 0.0
         bank[i].mean[a] = bank[i].x[0, a]
     if assumed > 0.0:
         _squeeze_height(model, bank, i, assumed)
     n = linearise_row(model.earth, bank, i, sensor, z[j], kind, 0.0, work)
-    update_mode(bank, i, 0, n, work)
+    update_mode(bank, i, 0, 6, n, work)
     _fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
     bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
@@ -354,8 +356,8 @@ def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
     ux, uy, uz, _ = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
     up = (ux, uy, uz)
     for a in range(3):
-        for b in range(3):
-            bank[i].P[0, a, b] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
+        for b in range(a + 1):
+            bank[i].P[0, AT[a, b]] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
 
 
 @kernel

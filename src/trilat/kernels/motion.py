@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import BOOST, COAST, CV, REENTRY, TURN
+from trilat.kernels.bank import AT, BOOST, COAST, CV, REENTRY, TURN
 from trilat.kernels.frames import FLAT, AIR_SCALE_HEIGHT_M, E_KIND, E_MU, acceleration, air_density, vertical
 from trilat.kernels.jit import kernel
 
@@ -38,21 +38,19 @@ def move(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-d
 @kernel
 def _carry_cv(bank, i, m, dt):  # type: ignore[no-untyped-def]
     """Covariance of constant velocity: P becomes F P F' with F = [I, dt I; 0, I], in place."""
+    P = bank[i].P
     for a in range(3):
-        for b in range(a, 3):
-            p = bank[i].P[m, a, b] + dt * (bank[i].P[m, a, b + 3] + bank[i].P[m, b, a + 3] + dt * bank[i].P[m, a + 3, b + 3])
-            bank[i].P[m, a, b] = p
-            bank[i].P[m, b, a] = p
+        for b in range(a + 1):
+            P[m, AT[a, b]] += dt * (P[m, AT[a, b + 3]] + P[m, AT[b, a + 3]] + dt * P[m, AT[a + 3, b + 3]])
     for a in range(3):
         for b in range(3):
-            p = bank[i].P[m, a, b + 3] + dt * bank[i].P[m, a + 3, b + 3]
-            bank[i].P[m, a, b + 3] = p
-            bank[i].P[m, b + 3, a] = p
+            P[m, AT[a, b + 3]] += dt * P[m, AT[a + 3, b + 3]]
 
 
 @kernel
 def _add_noise(bank, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[no-untyped-def]
     """Add white acceleration noise: density `flat` m2/s3 across the vertical (ux, uy, uz), `steep` along it."""
+    P = bank[i].P
     up = (ux, uy, uz)
     d2, d3 = sign * dt * dt / 2.0, dt * dt * dt / 3.0
     for a in range(3):
@@ -60,16 +58,25 @@ def _add_noise(bank, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[n
             q = (steep - flat) * up[a] * up[b]
             if a == b:
                 q += flat
-            bank[i].P[m, a, b] += q * d3
-            bank[i].P[m, a, b + 3] += q * d2
-            bank[i].P[m, a + 3, b] += q * d2
-            bank[i].P[m, a + 3, b + 3] += q * dt
+            P[m, AT[a, b + 3]] += q * d2
+            if b <= a:
+                P[m, AT[a, b]] += q * d3
+                P[m, AT[a + 3, b + 3]] += q * dt
 
 
 @kernel
-def _sandwich(bank, i, m, n, F, W):  # type: ignore[no-untyped-def]
-    """P becomes F P F' for the first n states, kept symmetric."""
-    P = bank[i].P
+def _unpack(bank, i, m, n, full):  # type: ignore[no-untyped-def]
+    """Write the first n states' covariance as a full matrix."""
+    for a in range(n):
+        for b in range(a + 1):
+            full[a, b] = bank[i].P[m, AT[a, b]]
+            full[b, a] = full[a, b]
+
+
+@kernel
+def _sandwich(bank, i, m, n, F, W, full):  # type: ignore[no-untyped-def]
+    """P becomes F P F' for the first n states; W and full are scratch."""
+    _unpack(bank, i, m, n, full)
     for a in range(n):
         for b in range(n):
             W[a, b] = 0.0
@@ -77,42 +84,41 @@ def _sandwich(bank, i, m, n, F, W):  # type: ignore[no-untyped-def]
             f = F[a, c]
             if f != 0.0:
                 for b in range(n):
-                    W[a, b] += f * P[m, c, b]
+                    W[a, b] += f * full[c, b]
     for a in range(n):
-        for b in range(a, n):
+        for b in range(a + 1):
             s = 0.0
             for c in range(n):
                 s += W[a, c] * F[b, c]
-            P[m, a, b] = s
-            P[m, b, a] = s
+            bank[i].P[m, AT[a, b]] = s
 
 
 @kernel
-def _carry_turn(bank, i, m, F, X, W):  # type: ignore[no-untyped-def]
-    """P becomes F P F' for F = [I, A, f; 0, B, g; 0, 0, 1], block by block; X and W are scratch."""
+def _carry_turn(bank, i, m, F, X, full):  # type: ignore[no-untyped-def]
+    """P becomes F P F' for F = [I, A, f; 0, B, g; 0, 0, 1], block by block; X and full are scratch."""
     P = bank[i].P
+    _unpack(bank, i, m, 7, full)
     for r in range(3):
         for q in range(7):
-            p, v = P[m, r, q] + F[r, 6] * P[m, 6, q], F[r + 3, 6] * P[m, 6, q]
+            p, v = full[r, q] + F[r, 6] * full[6, q], F[r + 3, 6] * full[6, q]
             for c in range(3, 6):
-                p += F[r, c] * P[m, c, q]
-                v += F[r + 3, c] * P[m, c, q]
+                p += F[r, c] * full[c, q]
+                v += F[r + 3, c] * full[c, q]
             X[r, q] = p
             X[r + 3, q] = v
     for r in range(6):
         for q in range(3):
-            p, v = X[r, q] + X[r, 6] * F[q, 6], X[r, 6] * F[q + 3, 6]
+            v = X[r, 6] * F[q + 3, 6]
             for c in range(3, 6):
-                p += X[r, c] * F[q, c]
                 v += X[r, c] * F[q + 3, c]
-            W[r, q] = p
-            W[r, q + 3] = v
-    for r in range(6):
-        for q in range(r + 1):
-            P[m, r, q] = W[r, q]
-            P[m, q, r] = W[r, q]
-        P[m, r, 6] = X[r, 6]
-        P[m, 6, r] = X[r, 6]
+            if r >= q + 3 or r < 3:
+                P[m, AT[r, q + 3]] = v
+            if q <= r < 3:
+                p = X[r, q] + X[r, 6] * F[q, 6]
+                for c in range(3, 6):
+                    p += X[r, c] * F[q, c]
+                P[m, AT[r, q]] = p
+        P[m, AT[r, 6]] = X[r, 6]
 
 
 @kernel
@@ -157,9 +163,9 @@ def _turn(earth, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
     for r in range(3):
         bank[i].x[m, r] = W[0, r]
         bank[i].x[m, r + 3] = W[1, r]
-    _carry_turn(bank, i, m, F, W, work.scratch[2])
+    _carry_turn(bank, i, m, F, W, work.scratch[5])
     _add_noise(bank, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
-    bank[i].P[m, 6, 6] += noise[2] * abs(dt)
+    bank[i].P[m, AT[6, 6]] += noise[2] * abs(dt)
 
 
 @kernel
@@ -255,7 +261,7 @@ def _ballistic(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-unt
             if q + 6 < n:
                 F[r, q + 6] = half * D[r, q]
                 F[r + 3, q + 6] = dt * D[r, q] + half * cd
-    _sandwich(bank, i, m, n, F, W)
+    _sandwich(bank, i, m, n, F, W, work.scratch[5])
     runge_kutta(earth, kind, p, v, extra, dt, work.scratch[4])
     for a in range(3):
         bank[i].x[m, a], bank[i].x[m, a + 3] = p[a], v[a]
@@ -266,20 +272,19 @@ def _ballistic(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-unt
 def _ballistic_noise(kind, noise, bank, i, m, dt):  # type: ignore[no-untyped-def]
     """Thrust wanders (boost), or the acceleration is noisy (coast, re-entry) and the log ballistic coefficient wanders."""
     t, s = abs(dt), np.sign(dt)
-    q = noise[0]
+    P, q = bank[i].P, noise[0]
+    q1 = noise[1] if kind == BOOST else q
     for a in range(3):
         b, c = a + 3, a + 6
         if kind == BOOST:
-            bank[i].P[m, a, a] += q * t**5 / 20.0
-            bank[i].P[m, b, b] += q * t**3 / 3.0
-            bank[i].P[m, c, c] += q * t
-            for r, k, value in ((a, b, s * q * t**4 / 8.0), (a, c, q * t**3 / 6.0), (b, c, s * q * t * t / 2.0)):
-                bank[i].P[m, r, k] += value
-                bank[i].P[m, k, r] += value
-        q1 = noise[1] if kind == BOOST else q
-        bank[i].P[m, a, a] += q1 * t**3 / 3.0
-        bank[i].P[m, a, b] += s * q1 * t * t / 2.0
-        bank[i].P[m, b, a] += s * q1 * t * t / 2.0
-        bank[i].P[m, b, b] += q1 * t
+            P[m, AT[a, a]] += q * t**5 / 20.0
+            P[m, AT[b, b]] += q * t**3 / 3.0
+            P[m, AT[c, c]] += q * t
+            P[m, AT[a, b]] += s * q * t**4 / 8.0
+            P[m, AT[a, c]] += q * t**3 / 6.0
+            P[m, AT[b, c]] += s * q * t * t / 2.0
+        P[m, AT[a, a]] += q1 * t**3 / 3.0
+        P[m, AT[a, b]] += s * q1 * t * t / 2.0
+        P[m, AT[b, b]] += q1 * t
     if kind == REENTRY:
-        bank[i].P[m, 6, 6] += noise[2] * t
+        P[m, AT[6, 6]] += noise[2] * t

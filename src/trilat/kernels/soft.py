@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import I_DOMAIN, I_KIND, I_T, L_CAP, STATES
+from trilat.kernels.bank import AT, I_DOMAIN, I_KIND, I_T, L_CAP, PACKED, STATES
 from trilat.kernels.belief import clusters, marginals
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability
-from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, update_mode
+from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, states_of, update_mode
 from trilat.kernels.jit import kernel
 from trilat.kernels.life import age, classify, learn
 
@@ -80,8 +80,8 @@ def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta,
         work.fresh[m] = (1.0 - all_) * bank[i].mu[m]
         for a in range(STATES):
             work.x[m, a] = 0.0
-            for b in range(STATES):
-                work.P[m, a, b] = work.fresh[m] * bank[i].P[m, a, b]
+        for a in range(PACKED):
+            work.P[m, a] = work.fresh[m] * bank[i].P[m, a]
     nis = 0.0
     for e in range(first, last):
         if beta[e] > 1e-4:
@@ -107,9 +107,9 @@ def _hypothesis(model, bank, sensor, z, kind, i, k, modes, share, work):  # type
     for m in range(modes):
         for a in range(STATES):
             nx[m, a] = x[m, a]
-            for b in range(STATES):
-                nP[m, a, b] = P[m, a, b]
-        log, d2 = update_mode(bank, spare, m, n, work)
+        for a in range(PACKED):
+            nP[m, a] = P[m, a]
+        log, d2 = update_mode(bank, spare, m, states_of(model.kind[k, m]), n, work)
         work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
         top = max(top, work.logs[m])
         nis += bank[i].mu[m] * d2 / max(n, 1)
@@ -122,8 +122,8 @@ def _hypothesis(model, bank, sensor, z, kind, i, k, modes, share, work):  # type
         for a in range(STATES):
             da = nx[m, a] - x[m, a]
             work.x[m, a] += w * da
-            for b in range(STATES):
-                work.P[m, a, b] += w * (nP[m, a, b] + da * (nx[m, b] - x[m, b]))
+            for b in range(a + 1):
+                work.P[m, AT[a, b]] += w * (nP[m, AT[a, b]] + da * (nx[m, b] - x[m, b]))
     return share * nis
 
 
@@ -140,8 +140,8 @@ def _close(bank, i, modes, work):  # type: ignore[no-untyped-def]
         for a in range(STATES):
             work.x[m, a] /= w
         for a in range(STATES):
-            for b in range(STATES):
-                bank[i].P[m, a, b] = work.P[m, a, b] / w - work.x[m, a] * work.x[m, b]
+            for b in range(a + 1):
+                bank[i].P[m, AT[a, b]] = work.P[m, AT[a, b]] / w - work.x[m, a] * work.x[m, b]
         for a in range(STATES):
             bank[i].x[m, a] += work.x[m, a]
     for m in range(modes):

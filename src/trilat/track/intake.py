@@ -55,7 +55,7 @@ def sensor_table(sensors: Sequence[Sensor], settings: TrackerSettings) -> NDArra
         row[b.S_UP : b.S_UP + 3] = basis[2]
         row[b.S_PERIOD] = sensor.period_s
         row[b.S_RANGE_MIN], row[b.S_RANGE_MAX] = sensor.range_min_m, sensor.range_max_m
-        row[b.S_EL_MIN], row[b.S_EL_MAX] = sensor.elevation_min_rad, sensor.elevation_max_rad
+        row[b.S_SINE_MIN], row[b.S_SINE_MAX] = np.sin(sensor.elevation_min_rad), np.sin(sensor.elevation_max_rad)
         row[b.S_ALT_MIN], row[b.S_ALT_MAX] = sensor.alt_min_m, sensor.alt_max_m
         row[b.S_PD] = min(max(sensor.detection_probability, 0.05), 0.99)
         row[b.S_CLUTTER] = max(sensor.clutter_per_scan, 1e-3)
