@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import structs
 
 from trilat.errors import StoreError
 from trilat.records.exchange import Cursor, Fork, OutboxState, Queued, SealedBatch
@@ -287,6 +288,12 @@ class Outbox:
         if count:
             self._database.write(f"DELETE FROM sent WHERE {where}", values)  # noqa: S608 - constants only
         return count
+
+    def mark_restored(self) -> int:
+        """Have every outbox open a new epoch at its next pull, because this store is an older copy; return how many there are."""
+        for audience, lane in self._streams:
+            self.put_state(audience, lane, structs.replace(self.state(audience, lane), epoch_due=True))
+        return len(self._streams)
 
     def put_fork(self, fork: Fork) -> None:
         """Keep the evidence of a fork."""

@@ -114,8 +114,11 @@ def named(error: sqlite3.Error) -> StoreError:
 class Database:
     """One connection, its transaction, and who must write or reload when it ends."""
 
-    def __init__(self, path: Path, opener: Callable[[Path], Connection], settings: StoreSettings) -> None:
+    def __init__(
+        self, path: Path, opener: Callable[[Path], Connection], settings: StoreSettings, *, reads_only: bool = False
+    ) -> None:
         self._path = path
+        self._reads_only = reads_only
         self._opener = opener
         self._settings = settings
         self._writing = False
@@ -128,6 +131,8 @@ class Database:
         """Open the file and set it to WAL and synchronous FULL; raises StoreError."""
         try:
             self._connection = self._opener(self._path)
+            if self._reads_only:
+                return
             self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
             self._connection.execute("PRAGMA synchronous=FULL").fetchall()
             self._connection.execute(f"PRAGMA wal_autocheckpoint={self._settings.wal_pages}").fetchall()
@@ -350,7 +355,7 @@ def open_reader(directory: Path) -> Database:
     def reader(path: Path) -> Connection:
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
-    database = Database(path, reader, StoreSettings())
+    database = Database(path, reader, StoreSettings(), reads_only=True)
     try:
         read_meta(database)
     except StoreError:
