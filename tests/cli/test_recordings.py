@@ -107,6 +107,7 @@ def test_mistakes_are_named(tmp_path: Path, arguments: tuple[str, ...], code: in
     assert (code, True) == (result.exit_code, says in result.output)
 
 
+@pytest.mark.timeout(400)  # the tracker's kernels are compiled here when their cache is cold
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "npz"])
 def test_track_follows_a_flight(tmp_path: Path, suffix: str) -> None:
     """A recorded flight becomes one confirmed track near its true place, in each form of the output."""

@@ -49,7 +49,7 @@ def test_jal516_is_read_with_its_preset(recordings: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "fixes"),
     [
-        ("border_control.json.gz", 1_465),
+        ("border_control.json.gz", 1_464),
         ("inflight_refuelling.json.gz", 10_041),
         ("noisy_landing.json.gz", 681),
         ("noisy_spoofing.json.gz", 4_683),
@@ -208,7 +208,9 @@ def test_json_cut_anywhere_is_the_same(places: list[int]) -> None:
     assert {} == reasons(*pieces)
 
 
-@pytest.mark.parametrize("bad", ['{"time": broken}\n', "garbage\n", '{"time":"2024', '{"a":{"b":\n', "[[[[\n", '{"time":1}\n', '[{"x" 1},'])
+@pytest.mark.parametrize(
+    "bad", ['{"time": broken}\n', "garbage\n", '{"time":"2024', '{"a":{"b":\n', "[[[[\n", '{"time":1}\n', '[{"x" 1},']
+)
 def test_bad_json_costs_itself_only(bad: str) -> None:
     """A row that cannot be read is counted, and the rows behind it are read."""
     raw = (bad + "\n" + GOOD % 33 + "\n" + GOOD % 34 + "\n").encode()

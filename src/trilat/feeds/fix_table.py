@@ -2,8 +2,9 @@
 
 import re
 from calendar import timegm
+from collections import deque
 from collections.abc import Mapping
-from math import isfinite, pi
+from math import hypot, isfinite, pi
 from typing import Any
 
 from trilat.errors import FeedError
@@ -13,6 +14,8 @@ from trilat.feeds.source import FixColumns, Refusals, Source
 from trilat.records.columns import DOMAINS, FLAG_BAROMETRIC, FLAG_SIMULATED
 
 TARGETS_MAX = 20_000
+# How many positions back a repeat is looked for: the same message comes through several receivers within seconds.
+POSITIONS_KEPT = 16
 # Above this speed the very same position twice is a filled-forward row, not a target that stands still.
 STANDING_M_S_MAX = 5.0
 # ISO 8601, and the form that has its fraction behind the Z.
@@ -107,6 +110,7 @@ PRESETS = {
         factors=_AVIATION,
         needs={"no_position": "P"},
         domain="air",
+        time_error_s=0.5,  # receivers' clocks disagree by about as much in the published recording of JAL516
     ),
 }
 
@@ -170,7 +174,7 @@ class FixTable:
         self._floats = [
             (name, self._map.columns[name], self._map.factors.get(name, 1.0)) for name in _FLOATS if name in self._map.columns
         ]
-        self._last: dict[tuple[int, int, bytes], tuple[float, float]] = {}
+        self._last: dict[tuple[int, int, bytes], deque[tuple[float, float]]] = {}
 
     def add(self, row: Mapping[str, Any], offset: int, rows: FixRows, refusals: Refusals) -> None:
         """Add one row of the table, or count why it gives no fix."""
@@ -225,13 +229,20 @@ class FixTable:
         return str(self._cell(row, "simulated")).lower() in ("true", "1", "yes")
 
     def _repeats(self, identity: tuple[int, int, int, bytes], lat: float, lon: float, speed_m_s: float) -> bool:
-        """Tell whether a moving target stands exactly where it stood in the row before, and remember where it stands."""
+        """Tell whether a moving target stands exactly where it stood in a row shortly before, and remember where it stands.
+
+        Such a row is filled forward, or the same message through another receiver: it holds nothing new.
+        """
         key = (identity[0], identity[1], identity[3])
         before = self._last.get(key)
-        if before is None and len(self._last) >= TARGETS_MAX:
-            del self._last[next(iter(self._last))]
-        self._last[key] = (lat, lon)
-        return before == (lat, lon) and speed_m_s > STANDING_M_S_MAX
+        if before is None:
+            if len(self._last) >= TARGETS_MAX:
+                del self._last[next(iter(self._last))]
+            before = self._last[key] = deque(maxlen=POSITIONS_KEPT)
+        repeats = speed_m_s > STANDING_M_S_MAX and (lat, lon) in before
+        if not repeats:
+            before.append((lat, lon))
+        return repeats
 
     def _row(
         self, t_ns: int, floats: dict[str, float], identity: tuple[int, int, int, bytes], *, simulated: bool
@@ -245,11 +256,14 @@ class FixTable:
         horizontal, vertical = floats.get("sigma_horizontal_m", NAN), floats.get("sigma_vertical_m", NAN)
         if horizontal != horizontal:  # noqa: PLR0124 - NaN
             horizontal = self._sensor.sigma_horizontal_m
+        speed_m_s = floats.get("speed_m_s", NAN)
+        if self._map.time_error_s and speed_m_s == speed_m_s:  # noqa: PLR0124 - NaN
+            horizontal = hypot(horizontal, speed_m_s * self._map.time_error_s)
         if vertical != vertical:  # noqa: PLR0124 - NaN
             vertical = self._sensor.sigma_vertical_m
         if flags & FLAG_BAROMETRIC:
             vertical = max(vertical, BAROMETRIC_AS_GEOMETRIC_SIGMA_M)
-        motion = (floats.get("speed_m_s", NAN), floats.get("course_rad", NAN), floats.get("vertical_rate_m_s", NAN))
+        motion = (speed_m_s, floats.get("course_rad", NAN), floats.get("vertical_rate_m_s", NAN))
         address, mmsi, squawk, callsign = identity
         return (
             t_ns,

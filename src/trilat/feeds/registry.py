@@ -92,7 +92,7 @@ def open_decoder(source: Source) -> Decoder:
 
 # Options of a feed that describe a table of fixes; "a=b,c=d" becomes a map.
 _TABLE_MAPS = ("columns", "factors", "needs")
-_TABLE = (*_TABLE_MAPS, "header", "time", "domain", "altitude")
+_TABLE = (*_TABLE_MAPS, "header", "time", "time_error_s", "domain", "altitude")
 _OPTIONS = ("container", "reference", "receiver_clock", "clock_error_s_max", "preset", *_TABLE)
 
 
@@ -109,7 +109,8 @@ def source_of(
     """Return the source of a feed's settings as they stand in a node's configuration: editions and options are text.
 
     Options: container, reference ("LAT,LON"), receiver_clock, clock_error_s_max, preset; and for a table of fixes columns,
-    factors, needs ("a=b,c=d"), header ("a,b,c"), time, domain, altitude. Raises FeedError `feed-format` or `feed-setting`.
+    factors, needs ("a=b,c=d"), header ("a,b,c"), time, time_error_s, domain, altitude.
+    Raises FeedError `feed-format` or `feed-setting`.
     """
     if format_name not in FORMATS:
         raise FeedError("feed-format", f"{format_name!r} of feed {name!r}; known are {', '.join(sorted(FORMATS))}.")

@@ -29,6 +29,7 @@ class FixColumns(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     time: how `t` is written: ISO 8601 (UTC unless it says otherwise), or seconds or milliseconds since 1970.
     needs: their column -> the value without which a row has no position of its own.
     header: the names of a CSV table's columns when it has no header line.
+    time_error_s: one sigma of the times; what a target moves in it widens the horizontal sigma.
     altitude: what `alt_m` is; `alt_geometric_m` is taken before it where a row has one.
     """
 
@@ -36,6 +37,7 @@ class FixColumns(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     factors: dict[str, float] = {}
     needs: dict[str, str] = {}
     header: tuple[str, ...] = ()
+    time_error_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
     time: Literal["iso", "epoch-s", "epoch-ms"] = "iso"
     domain: Literal["unknown", "air", "sea", "missile", "space"] = "unknown"
     altitude: Literal["barometric", "geometric"] = "barometric"
