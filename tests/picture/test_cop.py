@@ -11,6 +11,7 @@ import pytest
 from feeder import NS, START_NS
 
 from trilat.picture import frames
+from trilat.picture.board import ACKNOWLEDGEMENTS_MAX
 from trilat.picture.inputs import (
     CombinedTracks,
     CopInput,
@@ -20,6 +21,7 @@ from trilat.picture.inputs import (
     View,
     WarningRecord,
 )
+from trilat.picture.layers import name_of
 from trilat.records.columns import Tracks
 from trilat.records.label import Mode
 from trilat.records.report import Pedigree
@@ -109,6 +111,18 @@ def test_a_partner_that_falls_silent_leaves_the_map() -> None:
     assert set(shown(cop)["domain"]) == {feeder.SEA}
 
 
+def test_a_track_is_called_by_the_best_name_there_is() -> None:
+    """Callsign, else MMSI, else ICAO address, else nation and number; own and partner's tracks alike."""
+    own = world(12).own("JPN", START_NS)
+    own.columns["callsign"] = [b"JAL516", b"", b"", b""]
+    own.columns["mmsi"], own.columns["address"] = [-1, 431000123, -1, -1], [0x86D624, -1, 0x86D624, -1]
+    cop = feeder.make_cop("JPN", EVERY_TICK)
+    cop.step(START_NS, CopInput(own=own))
+    names = frames.decode(cop.frames("watch", None)).names["name"].tolist()
+    assert names == [b"JAL516", b"431000123", b"86D624", b"JPN 0010"]
+    assert [name_of("JPN", 10, None, a, m) for a, m in ((None, 431000123), (0x86D624, None), (None, None))] == names[1:]
+
+
 def test_areas_are_shown_as_circles_without_motion() -> None:
     """A record of the area tier has its radius as sigma, the area flag and no speed."""
     area = Area(
@@ -187,6 +201,25 @@ def test_a_warning_lives_from_issue_to_retraction() -> None:
         )
         cop.step(cop.now_ns + 1, CopInput(warnings=[WarningRecord(origin="KOR", record=taken)]))
         assert state(cop)["KOR/w-1"]["open"] is is_open
+
+
+def test_the_newest_version_acknowledged_is_the_one_shown() -> None:
+    """A handled old version is followed by an acknowledged new one; "seen" never takes back "acknowledged"."""
+    cop = feeder.make_cop("JPN", EVERY_TICK)
+    cop.step(START_NS, CopInput(warnings=[feeder.warning("KOR", "w-1", START_NS)]))
+    for version, kind in ((1, "handled"), (1, "seen"), (2, "acknowledged"), (2, "seen")):
+        given = feeder.acknowledgement("JPN", "KOR", "w-1", START_NS, warning_version=version, kind=kind)
+        cop.step(START_NS, CopInput(warnings=[given]))
+    acks = state(cop)["KOR/w-1"]["acknowledgements"]
+    assert [(ack["version"], ack["kind"]) for ack in acks] == [(2, "acknowledged")]
+
+
+def test_a_flood_of_acknowledgements_is_bounded() -> None:
+    """One nation's acknowledgements of one warning under ever new names stop counting at a bound."""
+    cop = feeder.make_cop("JPN", EVERY_TICK)
+    acks = [feeder.acknowledgement("USA", "KOR", "w-1", START_NS, by=f"o-{n}") for n in range(300)]
+    cop.step(START_NS, CopInput(warnings=[feeder.warning("KOR", "w-1", START_NS), *acks]))
+    assert len(state(cop)["KOR/w-1"]["acknowledgements"]) == ACKNOWLEDGEMENTS_MAX
 
 
 def test_a_warning_past_its_end_is_not_open() -> None:

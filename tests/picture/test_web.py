@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import feeder
@@ -241,3 +244,10 @@ async def test_a_taken_port_is_an_error() -> None:
         with pytest.raises(OSError, match=r"in use"):
             async with serving(given.app(), "127.0.0.1", int(url.rsplit(":", 1)[1])):
                 pass
+
+
+def test_the_benchmark_still_runs() -> None:
+    """The picture's benchmark runs at its tiny size and prints its three figures."""
+    program = Path(__file__).parents[2] / "benchmarks" / "picture.py"
+    done = subprocess.run([sys.executable, program, "--tiny"], capture_output=True, text=True, check=True)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["step", "delta", "push"]

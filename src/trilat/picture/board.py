@@ -18,6 +18,8 @@ NS_PER_MS = 1_000_000
 CLOSED_STATES = ("passed", "stood-down", "retracted")
 ACK_ORDER = ("seen", "acknowledged", "handled")
 LOG_LINES_IN_STATE_MAX = 200
+# Officers and stations of one nation whose acknowledgements of one warning are kept: beyond that a partner is flooding.
+ACKNOWLEDGEMENTS_MAX = 100
 
 
 class _Entry:
@@ -181,12 +183,16 @@ def _apply(entry: _Entry, record: Warning | Acknowledgement | Retraction) -> str
             return ""
         entry.retraction = record
         return f"{entry.originator} warning {record.warning_id} {record.reason} ({record.by})"[:200]
+    return _acknowledge(entry, record)
+
+
+def _acknowledge(entry: _Entry, record: Acknowledgement) -> str:
     key = (record.nation, record.station, record.by)
     held = entry.acknowledgements.get(key)
-    if held is not None and (ACK_ORDER.index(held.kind), held.warning_version) >= (
-        ACK_ORDER.index(record.kind),
-        record.warning_version,
-    ):
+    if held is None:
+        if sum(nation == record.nation for nation, _, _ in entry.acknowledgements) >= ACKNOWLEDGEMENTS_MAX:
+            return ""
+    elif (held.warning_version, ACK_ORDER.index(held.kind)) >= (record.warning_version, ACK_ORDER.index(record.kind)):
         return ""
     entry.acknowledgements[key] = record
     return f"{record.nation} {record.kind} {entry.originator} warning {record.warning_id} ({record.by}, {record.station})"[:200]

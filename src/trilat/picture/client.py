@@ -42,6 +42,7 @@ class PageClient:
         self.frames_in = 0
         self.bytes_in = 0
         self.closed = ""
+        self._nations: dict[int, int] = {}
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -97,12 +98,13 @@ class PageClient:
             return
         self.frames_in += 1
         if frame.kind == frames.SNAPSHOT:
-            self.tracks, self.names = {}, {}
-        for track_id in frame.gone:
-            self.tracks.pop(int(track_id), None)
-            self.names.pop(int(track_id), None)
-        for record in frame.records:
-            self.tracks[int(record["id"])] = record
+            self.tracks, self.names, self._nations = {}, {}, {}
+        for track_id in frame.gone.tolist():
+            for held in (self.tracks, self.names, self._nations):
+                held.pop(track_id, None)
+        ids = frame.records["id"].tolist()
+        self.tracks.update(zip(ids, frame.records, strict=True))
+        self._nations.update(zip(ids, frame.records["nations"].tolist(), strict=True))
         for name in frame.names:
             self.names[int(name["id"])] = name["name"].decode("ascii")
         self.sequence, self.t_ms = frame.sequence, frame.t_ms
@@ -141,8 +143,8 @@ class PageClient:
         """Return how many tracks each nation contributes to (a combined track counts for each of its nations)."""
         nations = self.hello.get("nations", [])
         held: Counter[str] = Counter()
-        for record in self.tracks.values():
-            held.update(name for bit, name in enumerate(nations) if int(record["nations"]) >> bit & 1)
+        for bits, count in Counter(self._nations.values()).items():
+            held.update({name: count for bit, name in enumerate(nations) if bits >> bit & 1})
         return held
 
     def array(self) -> Any:

@@ -33,7 +33,7 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class NodeIdentity(Struct, frozen=True, kw_only=True):
     """Whose page this is. `started_ns` is the epoch of every sequence number that the page sees.
 
-    stations: which stations an act may come from; the first is the default. level_names: names of the label levels 0..4.
+    level_names: names of the label levels 0..4. lat_deg, lon_deg, zoom: where the map opens.
     """
 
     nation: Trigraph

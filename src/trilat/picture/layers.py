@@ -64,25 +64,38 @@ def affiliations(status: Array, identified: Array, conflict: Array) -> Array:
 
 
 class Names:
-    """What a track is called on the map: its callsign, or its nation and number. Kept, because numbers repeat each tick."""
+    """What a track is called on the map: see `name_of`. Kept, because the same tracks come each tick."""
 
     def __init__(self, nation: str) -> None:
         self.nation = nation
-        self._numbered: dict[int, bytes] = {}
+        self._kept: dict[tuple[int, int, int], bytes] = {}
 
-    def of(self, numbers: Array, callsigns: Array) -> Array:
-        """Return S12 names for sorted numbers and S20 callsigns (empty where there is none)."""
-        names = callsigns.astype("S12")
+    def of(self, columns: Array) -> Array:
+        """Return the S12 names of tracker columns."""
+        names = columns["callsign"].astype("S12")
         bare = np.flatnonzero(names == b"")
-        if len(self._numbered) > 4 * len(numbers) + 1000:
-            self._numbered.clear()
-        for at in bare:
-            number = int(numbers[at])
-            name = self._numbered.get(number)
+        if len(self._kept) > 4 * len(columns) + 1000:
+            self._kept.clear()
+        keys = zip(
+            columns["number"][bare].tolist(), columns["address"][bare].tolist(), columns["mmsi"][bare].tolist(), strict=True
+        )
+        for at, key in zip(bare, keys, strict=True):
+            name = self._kept.get(key)
             if name is None:
-                name = self._numbered[number] = f"{self.nation} {number % 100_000:04d}".encode("ascii")
+                name = self._kept[key] = name_of(self.nation, key[0], None, key[1], key[2])
             names[at] = name
         return names
+
+
+def name_of(nation: str, number: int, callsign: str | None, address: int | None, mmsi: int | None) -> bytes:
+    """Return what a track is called: its callsign, else MMSI, else ICAO address, else its nation and number. 12 bytes at most."""
+    if callsign and callsign.strip():
+        return callsign.strip().encode("ascii", "replace")[:12]
+    if mmsi is not None and mmsi >= 0:
+        return b"%09d" % mmsi
+    if address is not None and address >= 0:
+        return b"%06X" % address
+    return f"{nation} {number % 100_000:04d}".encode("ascii")
 
 
 def own_block(key: str, columns: Array, names: Names, nations: Array | int, layer: int, origin_ms: int) -> Block:
@@ -100,9 +113,7 @@ def own_block(key: str, columns: Array, names: Names, nations: Array | int, laye
     records["domain"], records["status"], records["layer"] = columns["domain"], columns["status"], layer
     records["nations"] = nations
     _fill_flags(records, columns)
-    return Block(
-        key=key, numbers=columns["number"].copy(), records=records, names=names.of(columns["number"], columns["callsign"])
-    )
+    return Block(key=key, numbers=columns["number"].copy(), records=records, names=names.of(columns))
 
 
 def _fill_flags(records: Array, columns: Array) -> None:
@@ -176,8 +187,7 @@ class PartnerLayer:
             row["sigma_m"] = min(round(record.radius_m), frames.UNKNOWN_U2)
             return row[0], f"{self.origin} AREA".encode("ascii")
         _fill_track(row, record)
-        name = _ascii(record.callsign) or f"{self.origin} {record.number % 100_000:04d}".encode("ascii")
-        return row[0], name[:12]
+        return row[0], name_of(self.origin, record.number, record.callsign, record.address, record.mmsi)
 
 
 def _fill_track(row: Array, record: Track) -> None:
@@ -197,10 +207,6 @@ def _fill_track(row: Array, record: Track) -> None:
 
 def _updated_ns(record: Track | Area) -> int:
     return record.updated_t_ns if isinstance(record, Track) else record.t_ns
-
-
-def _ascii(text: str | None) -> bytes:
-    return (text or "").strip().encode("ascii", "replace")
 
 
 def levels_of(sensor_sets: Array, level_of: Callable[[int], int]) -> Array:
