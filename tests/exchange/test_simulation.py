@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 from fault_simulation import Simulation
-
-from trilat.exchange.exporter import Exporter
+from planted import PLANTS, found_after
 
 # A few seeds in every test run, chosen so that together they reach every rare state below; many more by `make soak`.
-SEEDS = (0, 3, 5, 7, 9, 65, 73)
+SEEDS = (23, 32, 34, 47, 49)
 RARE = (
     "crash",
     "rolled back",
@@ -33,7 +32,7 @@ def test_after_healing_everything_is_held_exactly_once(tmp_path: Path) -> None:
     for seed in SEEDS:
         directory = tmp_path / str(seed)
         directory.mkdir()
-        simulation = run(seed, directory, 4.0)
+        simulation = run(seed, directory, 3.0)
         assert [] == simulation.problems, f"seed {seed}"
         counts += simulation.counts
     assert [] == [state for state in RARE if not counts[state]], counts
@@ -44,21 +43,30 @@ def test_a_seed_reproduces_its_run(tmp_path: Path) -> None:
     seen = []
     for again in ("a", "b"):
         (tmp_path / again).mkdir()
-        seen.append(run(9, tmp_path / again, 2.0).counts)
+        seen.append(run(9, tmp_path / again, 1.5).counts)
     assert seen[0] == seen[1]
 
 
-def test_a_planted_fault_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exporter that forgets to mark what it moved into a new epoch sends it twice, and a seed finds it."""
-    monkeypatch.setattr(Exporter, "_holds", lambda *_: True)
-    monkeypatch.setattr("trilat.exchange.intake.Intake._known", lambda *_: False)
-    problems: list[str] = []
-    for seed in (7, 9, 11, 65, 3):
-        (tmp_path / str(seed)).mkdir()
-        problems += run(seed, tmp_path / str(seed), 6.0).problems
-        if problems:
-            break
-    assert problems
+# A planted bug and the seed that finds it at once.
+QUICK_PLANTS = {
+    "take a gap for the next batch": 0,
+    "move it behind what waits": 1,
+    "lose the queue's place of a replaced record": 1,
+}
+
+
+@pytest.mark.parametrize("plant", sorted(QUICK_PLANTS))
+def test_a_planted_bug_is_found(tmp_path: Path, plant: str) -> None:
+    """The simulation finds a planted bug with the seed that is known to find it: its judgement is awake."""
+    assert 1 == found_after(plant, [QUICK_PLANTS[plant]], tmp_path, 5.0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("plant", sorted(PLANTS))
+def test_every_planted_bug_is_found(tmp_path: Path, plant: str) -> None:
+    """Each planted bug is found within two hundred seeds."""
+    assert None is not found_after(plant, range(200), tmp_path)
 
 
 @pytest.mark.soak

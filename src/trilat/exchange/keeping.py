@@ -162,7 +162,13 @@ class Keeping:
         except StoreError as again:
             self.trouble, self.health = again, "down"
         if self.health == "flash-only":
-            self._save(now_ns)
+            self._wakes_due = True  # the parked pulls are gone; partners need not find out by their time-outs
+            try:
+                self._save(now_ns)
+            except StoreError as again:
+                self.trouble, self.health = again, "down"
+                self._keep_unsaved(self._offered)
+                self._offered = []
 
     def _keep_unsaved(self, released: Sequence[Released]) -> None:
         flash = [item for item in released if item.lane == "flash"]
