@@ -10,11 +10,8 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-import msgspec
 from exchange_records import EXERCISE, MS, SECOND, T0_NS, released, ring_of, track_of, warning_of
-
 from trilat.errors import StoreError
-from trilat.exchange import envelope as sealing
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.messages import ExchangeSettings, LaneSettings
 from trilat.exchange.simulated import Faults, SimulatedNetwork, deliver
@@ -398,10 +395,3 @@ class Simulation:
         for node in (exporter, importer):
             for (_, reason), refused in node.exchange.station.tally.refused.items():
                 self.counts[f"refused {reason}"] += refused.times
-
-
-def chain_of(batch) -> bytes:  # noqa: ANN001
-    """Return the head after a stored batch, from its entries."""
-    header = msgspec.msgpack.decode(batch.body)
-    leaves = [sealing.leaf_hash(entry) for entry in sealing.split_payload(batch.payload)]
-    return sealing.chain(header["prev_head"], leaves)

@@ -137,7 +137,6 @@ PLANTS: dict[str, Plant] = {
     "move it behind what waits": last_in_first_out,
     "keep the books of a failed step": no_rollback_of_books,
     "send although the commit failed": answers_before_commit,
-    "leave a sent record in the queue": lambda p: p.setattr(Outbox, "dequeue", lambda *_: None),
     "never keep what was handed on": forget_handing,
     "count as handed on what was only taken": hand_on_early,
     "lose the queue's place of a replaced record": lambda p: p.setattr(Outbox, "_replace", lambda *_: True),
