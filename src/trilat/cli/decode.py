@@ -52,7 +52,7 @@ def _records(file: Path, chosen: str, options: FeedOptions) -> tuple[int, list[R
     import msgspec
 
     from trilat.feeds.registry import open_format
-    from trilat.feeds.rows import to_records
+    from trilat.records.convert import to_records
 
     source = source_for(file, chosen, options)
     decoder, encoder = open_format(source), msgspec.json.Encoder()

@@ -19,6 +19,8 @@ from trilat.records.sensor import SensorSite
 AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
 FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais"}
 SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
+# What the world's encoder writes.
+EDITIONS = {"34": "1.29", "48": "1.32"}
 SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp"}
 CENTRE = {"JPN": (31.8, 130.2), "KOR": (34.6, 128.2), "USA": (29.2, 127.6)}
 
@@ -126,7 +128,8 @@ def _sensor(sensor: ScenarioSensor) -> dict[str, Any]:
 def _feed(sensor: ScenarioSensor) -> dict[str, Any]:
     form = FORMATS[sensor.link]
     name = sensor.id.lower().replace("/", "-")
-    return {"name": name, "format": form, "url": f"{SCHEMES[form]}://127.0.0.1:0", "sensors": [sensor.id]}
+    feed: dict[str, Any] = {"name": name, "format": form, "url": f"{SCHEMES[form]}://127.0.0.1:0", "sensors": [sensor.id]}
+    return feed | ({"editions": EDITIONS} if form == "asterix" else {})
 
 
 def feed_of(sensor: str) -> str:

@@ -8,16 +8,11 @@ from trilat.errors import FeedError
 from trilat.feeds.source import NOT_KNOWN_T_NS, Refusals, Source
 from trilat.records.columns import (
     DOMAINS,
-    FLAG_BAROMETRIC,
-    FLAG_SIMULATED,
-    FLAG_TEST,
-    KIND_BEARING,
     KIND_FIX,
-    KIND_RADAR,
     Reports,
     empty_reports,
 )
-from trilat.records.report import Fix, Pedigree, Plot
+from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 
 AIR = DOMAINS.index("air")
@@ -146,24 +141,3 @@ _FIX = (
     *("lat_deg", "lon_deg", "alt_m", "speed_m_s", "course_rad", "vertical_rate_m_s"),
     *("sigma_horizontal_m", "sigma_vertical_m", "sigma_speed_m_s"),
 )
-
-
-def to_records(batch: Reports) -> list[Plot | Fix]:
-    """Return a batch as records, one a report: plots of radars and bearings, fixes of self-reports and foreign tracks."""
-    sensor = batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source
-    records: list[Plot | Fix] = []
-    for row in batch.columns:
-        radar = row["kind"] in (KIND_RADAR, KIND_BEARING)
-        floats = {name: row[name].item() for name in (_PLOT if radar else _FIX)}
-        values: dict[str, Any] = {name: value for name, value in floats.items() if value == value}  # noqa: PLR0124 - NaN is absent
-        whole = ("mode_3a", "address", "sensor_track") if radar else ("mode_3a", "address", "mmsi")
-        values |= {name: row[name].item() for name in whole if row[name] >= 0}
-        if row["callsign"]:
-            values["callsign"] = row["callsign"].decode("ascii", "replace")
-        values |= {"t_ns": int(row["t_ns"]), "sensor": sensor, "label": batch.label, "pedigree": batch.pedigree}
-        values["simulated"] = bool(row["flags"] & (FLAG_SIMULATED | FLAG_TEST))
-        if not radar:
-            values["domain"] = DOMAINS[row["domain"]]
-            values["barometric"] = bool(row["flags"] & FLAG_BAROMETRIC)
-        records.append(Plot(**values) if radar else Fix(**values))
-    return records

@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from trilat.errors import ConfigError
+from trilat.feeds import registry
 from trilat.feeds.source import Source
 from trilat.node.settings import FeedSettings, NodeConfig
 from trilat.records.label import Mode
 from trilat.records.sensor import Sensor
 
-# What a feed is read by when its configuration names no editions: the newest that the decoder knows.
-EDITIONS = {21: "2.6", 34: "1.29", 48: "1.32", 62: "1.20", 65: "1.5"}
+# Formats that resolve compact positions and so gain from knowing where the receiver stands.
+_RESOLVES = frozenset({"beast", "avr", "modes-jsonl"})
 
 
 def source_of(config: NodeConfig, feed: FeedSettings, sensors: Sequence[Sensor], mode: Mode) -> Source:
-    """Return the source of a feed; raises ConfigError (config-value) for an option or edition that does not fit."""
+    """Return the source of a feed; raises FeedError (feed-format, feed-setting) for what does not fit."""
     mine = tuple(sensor for sensor in sensors if sensor.id in feed.sensors)
-    place = next(((s.lat_deg, s.lon_deg) for s in mine if (s.lat_deg, s.lon_deg) != (0.0, 0.0)), None)
-    given = {
-        "name": feed.name,
-        "format": feed.format,
-        "nation": config.nation,
-        "mode": msgspec.to_builtins(mode),
-        "sensors": [msgspec.to_builtins(sensor) for sensor in mine],
-        "editions": EDITIONS | {int(category): edition for category, edition in feed.editions.items() if category.isdigit()},
-        "reference": place,
-        **feed.options,
-    }
-    try:
-        return msgspec.convert(given, Source, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError("config-value", f"feed {feed.name!r}: {error}.") from error
+    options = dict(feed.options)
+    place = next((s for s in mine if (s.lat_deg, s.lon_deg) != (0.0, 0.0)), None)
+    if feed.format in _RESOLVES and place is not None:
+        options.setdefault("reference", f"{place.lat_deg},{place.lon_deg}")
+    return registry.source_of(feed.name, feed.format, mode, mine, nation=config.nation, editions=feed.editions, options=options)
 
 
 def sources_of(config: NodeConfig, sensors: Sequence[Sensor], mode: Mode) -> tuple[Source, ...]:

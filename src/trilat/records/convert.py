@@ -10,6 +10,7 @@ import msgspec
 
 from trilat.records.columns import (
     DOMAINS,
+    FLAG_BAROMETRIC,
     FLAG_SIMULATED,
     FLAG_TEST,
     KIND_BEARING,
@@ -68,6 +69,7 @@ def _record(row: Any, batch: Reports) -> Plot | Fix:
         made: Plot | Fix = Plot(label=batch.label, pedigree=batch.pedigree, **values)
     else:
         values.setdefault("sigma_horizontal_m", SIGMA_UNKNOWN_M)
+        values["barometric"] = bool(int(row["flags"]) & FLAG_BAROMETRIC)
         made = Fix(label=batch.label, pedigree=batch.pedigree, domain=DOMAINS[row["domain"]], **values)  # type: ignore[arg-type]
     msgspec.convert(msgspec.to_builtins(made), type(made))
     return made
@@ -87,6 +89,7 @@ def to_columns(records: Sequence[Plot | Fix]) -> Any:
         row["callsign"] = (record.callsign or "").encode("ascii", "replace")
         if isinstance(record, Fix):
             row["domain"] = DOMAINS.index(record.domain)
+            row["flags"] |= FLAG_BAROMETRIC if record.barometric else 0
     return columns
 
 
