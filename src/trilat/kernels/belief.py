@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.jit import kernel
+from trilat.kernels.jit import entry, kernel
 
 TURNS_MAX = 200
 
 
-@kernel
+@entry
 def marginals(start, column, weight, columns, settled, beta):  # type: ignore[no-untyped-def]
     """Write the marginal probability of every pair into beta (edges,); a row's rest is its missed detection.
 

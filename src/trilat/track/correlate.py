@@ -281,6 +281,50 @@ def keep_newest(table: Any, rows: Any) -> bool:
     return bool(newer.any())
 
 
+class Layout(NamedTuple):
+    """How the live members of the groups lie in one picture: group g's are rows start[g] to start[g + 1].
+
+    intersect (n,): whether a member joins those before it by covariance intersection, as its errors may hold anything.
+    """
+
+    groups: tuple[Group, ...]
+    live: NDArray[np.bool_]
+    start: Ints
+    intersect: NDArray[np.bool_]
+    numbers: Ints
+    born_ns: Ints
+    nations: NDArray[np.uint64]
+    members: tuple[tuple[Key, ...], ...]
+
+
+def lay_out(
+    groups: tuple[Group, ...], live: Any, members: list[Key], nations: Sequence[str], intersected: frozenset[str]
+) -> Layout:
+    """Return how the live members lie. live (all members,), members: the keys of the live ones, group by group.
+
+    Two streams of one nation rest on the same sensors, so they are joined by covariance intersection too.
+    """
+    group_of = np.repeat(np.arange(len(groups)), [len(group.members) for group in groups])[live]
+    kept, first = np.unique(group_of, return_index=True)
+    start = np.r_[first, len(group_of)].astype(np.int64)
+    held = [groups[k] for k in kept.tolist()]
+    place = {name: k for k, name in enumerate(nations)}
+    nation = np.array([place[key[0]] for key in members], np.int64)
+    same = np.zeros(len(nation), bool)
+    same[1:] = nation[1:] == nation[:-1]
+    bits = np.uint64(1) << nation.astype(np.uint64)
+    return Layout(
+        groups=groups,
+        live=live,
+        start=start,
+        intersect=same | np.isin(nation, [place[name] for name in intersected if name in place]),
+        numbers=np.array([group.number for group in held], np.int64),
+        born_ns=np.array([group.born_ns for group in held], np.int64),
+        nations=np.bitwise_or.reduceat(bits, start[:-1]) if len(bits) else np.zeros(0, np.uint64),
+        members=tuple(tuple(members[a:b]) for a, b in pairwise(start.tolist())),
+    )
+
+
 def describe(out: Any, rows: Any, start: Any) -> None:
     """Write what of a group is not fused: status, times, flags, domain, own sensors, and its first known identity.
 

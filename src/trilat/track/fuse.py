@@ -22,10 +22,13 @@ from trilat.track.correlate import (
     ITEM_DTYPE,
     Correlated,
     CorrelationSettings,
+    Group,
     Key,
+    Layout,
     correlate,
     describe,
     keep_newest,
+    lay_out,
     nothing,
     rows_of,
 )
@@ -104,11 +107,17 @@ class Combiner:
         self._current: dict[int, Any] = {}
         self._known: dict[int, Correlated] = {}
         self._done: int | None = None
+        self._own_stream_name = ""
         self._own: Any = np.zeros(0, ITEM_DTYPE)
         self._own_ns: dict[int, int] = {}
         self._labels: list[Label] = []
         self._label_index: dict[Label, int] = {}
         self._shown: frozenset[int] = frozenset()
+        self._slots_of: tuple[tuple[Group, ...], Any] = ((), np.zeros(0, np.int64))
+        self._layout: Layout | None = None
+        self._told: tuple[Any, tuple[Any, tuple[tuple[Label | int, ...], ...]]] | None = None
+        every = self.settings.rule == "ci"
+        self._intersected = frozenset(self.nation_names if every else self.settings.strangers)
 
     def step(self, now_ns: int, national: Tracks, partners: Sequence[PartnerItem] = ()) -> Combined:
         """Take the national tracks at now_ns and what partners sent since the last step; return the combined picture.
@@ -140,8 +149,11 @@ class Combiner:
         for name in TRACK_DTYPE.names or ():
             rows[name] = shown[name]
         rows["label"] = -1
-        keys = [(self.nation, national.stream, number) for number in shown["number"].tolist()]
-        rows["slot"] = [self._slot(key) for key in keys]
+        if np.array_equal(shown["number"], self._own["number"]) and self._own_stream_name == national.stream:
+            rows["slot"] = self._own["slot"]
+            return rows
+        self._own_stream_name = national.stream
+        rows["slot"] = [self._slot((self.nation, national.stream, number)) for number in shown["number"].tolist()]
         return rows[rows["slot"] >= 0]
 
     def _take(self, now_ns: int, partners: Sequence[PartnerItem]) -> int | None:
@@ -301,7 +313,7 @@ class Combiner:
             for rows in (self._latest, self._base, *self._current.values()):
                 rows[slot : slot + 1] = np.zeros(1, ITEM_DTYPE)
         if gone:
-            self._order = None
+            self._order = self._layout = None
         used = {int(k) for k in self._latest["label"]} | {int(k) for rows in self._buckets.values() for k in rows["label"]}
         if len(self._labels) > 2 * len(used) + 1024:
             self._labels_again()
@@ -321,65 +333,56 @@ class Combiner:
 
     def _show(self, now_ns: int) -> Combined:
         """Return the groups of the last epoch with every member's newest state, fused at now_ns."""
-        rows, start, numbers, born = self._members(now_ns)
+        rows, layout = self._members(now_ns)
+        index, sets = self._evidence(rows, layout)
         self._move(rows, now_ns)
-        out = empty_tracks(len(numbers))
-        out["number"], out["born_t_ns"], out["t_ns"] = numbers, born, now_ns
+        n = len(layout.numbers)
+        out = empty_tracks(n)
+        out["number"], out["born_t_ns"], out["t_ns"] = layout.numbers, layout.born_ns, now_ns
         mean = np.concatenate([rows["position_m"], rows["velocity_m_s"]], axis=1)
-        fused, covariance = np.empty((len(numbers), 6)), np.empty((len(numbers), 6, 6))
-        nation = self._nation_of(rows)
-        same = np.r_[False, nation[1:] == nation[:-1]] if len(rows) else np.zeros(0, bool)
-        intersect = same | np.isin(nation, [k for k, name in enumerate(self.nation_names) if name in self.settings.strangers])
-        intersect |= self.settings.rule == "ci"
-        rule = np.where(intersect, self._fusion.RULE_CI, self._fusion.RULE_INVERSE)
-        self._fusion.fuse_groups(start, mean, np.ascontiguousarray(rows["covariance"]), rule, fused, covariance)
-        out["position_m"], out["velocity_m_s"], out["covariance"] = fused[:, :3], fused[:, 3:], covariance
-        describe(out, rows, start)
-        nations = (
-            np.bitwise_or.reduceat(np.uint64(1) << nation.astype(np.uint64), start[:-1]) if len(rows) else np.zeros(0, np.uint64)
+        fused, covariance = np.empty((n, 6)), np.empty((n, 6, 6))
+        self._fusion.fuse_groups(
+            layout.start,
+            mean,
+            np.ascontiguousarray(rows["covariance"]),
+            np.where(layout.intersect, self._fusion.RULE_CI, self._fusion.RULE_INVERSE),
+            fused,
+            covariance,
         )
-        index, sets = self._evidence(rows, start)
-        shown = frozenset(numbers.tolist())
+        out["position_m"], out["velocity_m_s"], out["covariance"] = fused[:, :3], fused[:, 3:], covariance
+        describe(out, rows, layout.start)
+        shown = frozenset(layout.numbers.tolist())
         deleted, self._shown = tuple(sorted(self._shown - shown)), shown
-        names = self._names()
-        slots, bounds = rows["slot"].tolist(), start.tolist()
-        members = tuple(tuple(names[s] for s in slots[a:b]) for a, b in pairwise(bounds))
         tracks = Tracks(stream=f"{self.nation}/combined", t_ns=now_ns, columns=out, deleted=deleted)
-        return Combined(tracks, self.nation_names, nations, index, sets, members)
+        return Combined(tracks, self.nation_names, layout.nations, index, sets, layout.members)
 
-    def _members(self, now_ns: int) -> tuple[Any, Any, Any, Any]:
-        """Return the live members of all groups, group by group, where each group starts, the groups' numbers and births."""
+    def _members(self, now_ns: int) -> tuple[Any, Layout]:
+        """Return the live members of all groups, group by group, and how they lie."""
         groups = self._known[self._done].groups if self._done is not None else ()
-        slots = np.array([slot for group in groups for slot in group.members], np.int64)
-        group_of = np.repeat(np.arange(len(groups)), [len(group.members) for group in groups])
+        if self._slots_of[0] is not groups:
+            self._slots_of = (groups, np.array([slot for group in groups for slot in group.members], np.int64))
+        slots = self._slots_of[1]
         rows = self._latest[slots]
         own_now = np.zeros(len(self._latest), bool)
         own_now[self._own["slot"]] = True
-        own = rows["label"] < 0
-        age_s = (now_ns - rows["t_ns"]) * 1e-9
-        live = np.where(own, own_now[slots], (age_s <= DROP_S[rows["domain"]]) & (rows["status"] != _DELETED))
-        rows, group_of = rows[live], group_of[live]
-        kept, start = np.unique(group_of, return_index=True)
-        numbers = np.array([groups[k].number for k in kept.tolist()], np.int64)
-        born = np.array([groups[k].born_ns for k in kept.tolist()], np.int64)
-        return rows, np.r_[start, len(rows)].astype(np.int64), numbers, born
+        fresh = (now_ns - rows["t_ns"]) * 1e-9 <= DROP_S[rows["domain"]]
+        live = np.where(rows["label"] < 0, own_now[slots], fresh & (rows["status"] != _DELETED))
+        if self._layout is None or self._layout.groups is not groups or not np.array_equal(live, self._layout.live):
+            keys, known, _ = self._ordered()
+            names = dict(zip(known.tolist(), keys, strict=True))
+            members = [names[slot] for slot in slots[live].tolist()]
+            self._layout = lay_out(groups, live, members, self.nation_names, self._intersected)
+        return rows[live] if not live.all() else rows, self._layout
 
-    def _evidence(self, rows: Any, start: Any) -> tuple[Any, tuple[tuple[Label | int, ...], ...]]:
+    def _evidence(self, rows: Any, layout: Layout) -> tuple[Any, tuple[tuple[Label | int, ...], ...]]:
         """Return an index per row into the sets of what its label is joined of, and those sets."""
+        told = (layout, rows["label"].tobytes(), np.where(rows["label"] < 0, rows["sensors"], 0).tobytes())
+        if self._told is not None and self._told[0][0] is layout and self._told[0][1:] == told[1:]:
+            return self._told[1]
         codes = [c if c >= 0 else -1 - bits for c, bits in zip(rows["label"].tolist(), rows["sensors"].tolist(), strict=True)]
         sets: dict[tuple[int, ...], int] = {}
-        bounds = start.tolist()
-        index = [sets.setdefault(tuple(sorted(set(codes[a:b]))), len(sets)) for a, b in pairwise(bounds)]
+        index = [sets.setdefault(tuple(sorted(set(codes[a:b]))), len(sets)) for a, b in pairwise(layout.start.tolist())]
         held = tuple(tuple(self._labels[c] if c >= 0 else -1 - c for c in one) for one in sets)
-        return np.array(index, np.int64), held
-
-    def _names(self) -> dict[int, Key]:
-        """Return the key of every slot."""
-        keys, slots, _ = self._ordered()
-        return dict(zip(slots.tolist(), keys, strict=True))
-
-    def _nation_of(self, rows: Any) -> Any:
-        """Return the index of each row's nation."""
-        names = self._names()
-        index = {name: k for k, name in enumerate(self.nation_names)}
-        return np.array([index[names[slot][0]] for slot in rows["slot"].tolist()], np.int64)
+        answer = (np.array(index, np.int64), held)
+        self._told = (told, answer)
+        return answer

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_RADAR, KIND_TRACK, Reports
+from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_RADAR, KIND_TRACK, REPORT_DTYPE
 from trilat.records.sensor import Sensor
 from trilat.track.settings import SETS, SIGMA_DEFAULT_M, TrackerSettings
 
@@ -77,53 +77,62 @@ def refuse(
 
     Reasons stand in errors.toml: sensor-unknown, time-future, report-late, not-finite, sigma-not-positive, out-of-range.
     """
-    use = np.ones(len(columns), bool)
     counts: Counter[str] = Counter()
+    values = floats(columns)
     newest_ns = now_ns + round(settings.future_s * 1e9)
+    sensor, t_ns = columns["sensor"], columns["t_ns"]
+    use = np.ones(len(columns), bool)
     rules = (
-        ("sensor-unknown", (columns["sensor"] < 0) | (columns["sensor"] >= sensors) | (columns["kind"] > KIND_TRACK)),
-        ("time-future", columns["t_ns"] > newest_ns),
-        ("report-late", columns["t_ns"] < oldest_ns),
-        ("not-finite", _not_finite(columns)),
-        ("sigma-not-positive", _bad_sigma(columns)),
-        ("out-of-range", _out_of_range(columns)),
+        ("sensor-unknown", (sensor < 0) | (sensor >= sensors) | (columns["kind"] > KIND_TRACK)),
+        ("time-future", t_ns > newest_ns),
+        ("report-late", t_ns < oldest_ns),
+        ("not-finite", np.isinf(values).any(axis=1) | _incomplete(columns["kind"], values)),
+        ("sigma-not-positive", (values[:, FIRST_SIGMA:] <= 0.0).any(axis=1)),
+        # NaN compares false everywhere, so that absent values pass.
+        ("out-of-range", ((values < LOW) | (values > HIGH)).any(axis=1)),
     )
     for reason, bad in rules:
-        bad = bad & use  # noqa: PLW2901 - each reason counts what the earlier ones left
-        n = int(bad.sum())
+        n = int(np.count_nonzero(bad & use))
         if n:
             counts[reason] = n
             use &= ~bad
     return use, counts
 
 
-def _not_finite(c: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which reports lack what their kind must have, or hold infinities."""
-    radar, bearing = c["kind"] == KIND_RADAR, c["kind"] == KIND_BEARING
-    bad = (radar | bearing) & np.isnan(c["azimuth_rad"])
-    bad |= radar & np.isnan(c["range_m"])
-    bad |= (c["kind"] >= KIND_FIX) & (np.isnan(c["lat_deg"]) | np.isnan(c["lon_deg"]))
-    for name, (kind, *_) in c.dtype.fields.items():
-        if kind == np.float64:
-            bad |= np.isinf(c[name])
-    return np.asarray(bad)
+FLOATS = tuple(name for name, (kind, *_) in (REPORT_DTYPE.fields or {}).items() if kind == np.float64)
+FIRST_SIGMA = FLOATS.index("sigma_range_m")
+_LIMITS = {
+    "range_m": (0.0, RANGE_MAX_M),
+    "azimuth_rad": (-2 * np.pi, 2 * np.pi),
+    "elevation_rad": (-np.pi / 2, np.pi / 2),
+    "height_m": (-12_000.0, RANGE_MAX_M),
+    "doppler_m_s": (-SPEED_MAX_M_S, SPEED_MAX_M_S),
+    "lat_deg": (-90.0, 90.0),
+    "lon_deg": (-180.0, 180.0),
+    "alt_m": (-12_000.0, RANGE_MAX_M),
+    "speed_m_s": (0.0, SPEED_MAX_M_S),
+    "course_rad": (-2 * np.pi, 2 * np.pi),
+    "vertical_rate_m_s": (-SPEED_MAX_M_S, SPEED_MAX_M_S),
+}
+LOW = np.array([_LIMITS.get(name, (-np.inf, np.inf))[0] for name in FLOATS])
+HIGH = np.array([_LIMITS.get(name, (-np.inf, np.inf))[1] for name in FLOATS])
 
 
-def _bad_sigma(c: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which reports state a sigma of zero or less (an absent one takes the sensor's)."""
-    bad = np.zeros(len(c), bool)
-    for name in c.dtype.names:
-        if name.startswith("sigma_"):
-            bad |= c[name] <= 0.0
-    return bad
+def floats(columns: NDArray[Any]) -> NDArray[np.float64]:
+    """Return every float field of reports as one matrix (n, FLOATS); they stand side by side in REPORT_DTYPE."""
+    first = (REPORT_DTYPE.fields or {})[FLOATS[0]][1]
+    raw = np.ascontiguousarray(columns).view(np.uint8).reshape(len(columns), REPORT_DTYPE.itemsize)
+    out: NDArray[np.float64] = np.ascontiguousarray(raw[:, first : first + 8 * len(FLOATS)]).view(np.float64)
+    return out
 
 
-def _out_of_range(c: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which reports lie outside what is physical. NaN compares false everywhere, so absent values pass."""
-    bad = (c["range_m"] < 0.0) | (c["range_m"] > RANGE_MAX_M) | (np.abs(c["elevation_rad"]) > np.pi / 2)
-    bad |= (np.abs(c["lat_deg"]) > 90.0) | (np.abs(c["lon_deg"]) > 180.0) | (np.abs(c["azimuth_rad"]) > 2 * np.pi)
-    bad |= (c["speed_m_s"] < 0.0) | (c["speed_m_s"] > SPEED_MAX_M_S) | (np.abs(c["doppler_m_s"]) > SPEED_MAX_M_S)
-    bad |= (c["alt_m"] < -12_000.0) | (c["alt_m"] > RANGE_MAX_M) | (c["height_m"] < -12_000.0) | (c["height_m"] > RANGE_MAX_M)
+def _incomplete(kind: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which reports lack what their kind must have."""
+    absent = np.isnan(values)
+    radar, bearing, place = kind == KIND_RADAR, kind == KIND_BEARING, kind >= KIND_FIX
+    bad = (radar | bearing) & absent[:, FLOATS.index("azimuth_rad")]
+    bad |= radar & absent[:, FLOATS.index("range_m")]
+    bad |= place & (absent[:, FLOATS.index("lat_deg")] | absent[:, FLOATS.index("lon_deg")])
     return np.asarray(bad)
 
 

@@ -93,7 +93,7 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead of
     now a report may be. frame_s: reports of one sensor this close are assigned together. whole_scans: every frame of a radar
     is a whole look, so that what it does not show was missed at once (benchmark files); otherwise misses are counted by the
-    sensor's period. initiate: sensors may begin tracks.
+    sensor's period.
     """
 
     tracks_max: Annotated[int, Meta(ge=1, le=200_000)] = 8192
@@ -101,7 +101,7 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     lag_s: Annotated[float, Meta(ge=0.0, le=600.0)] = 60.0
     future_s: Annotated[float, Meta(ge=0.0, le=60.0)] = 2.0
     frame_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.5
-    snapshot_s: Annotated[float, Meta(gt=0.0, le=60.0)] = 1.0
+    snapshot_s: Annotated[float, Meta(gt=0.0, le=60.0)] = 2.0
     events_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     domains: tuple[Domain, ...] = ("air", "sea", "missile")
     association: Literal["jpda", "gnn"] = "jpda"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from trilat.records.columns import REPORT_DTYPE, Reports, Tracks, empty_tracks
+from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, empty_tracks
 from trilat.records.sensor import Sensor
 from trilat.track.intake import FrameKey, canonical, frame_keys, refuse, sensor_table, to_frame
 from trilat.track.settings import TrackerSettings, build_model
@@ -22,11 +22,15 @@ from trilat.track.settings import TrackerSettings, build_model
 SNAPSHOT_DENSE_NS = 4_000_000_000  # snapshots this young are all kept; older ones one in SNAPSHOT_SPARSE_NS
 SNAPSHOT_SPARSE_NS = 10_000_000_000
 CHECKPOINT_FORMAT = 1
+STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to come back
+STITCH_GATE = 4.0  # squared, in sigmas of all three axes together
+STITCH_NOISE_M2_S3 = 1.0
+BEFORE_ALL: FrameKey = (-(2**62), 0, 0)
 _SHOWN_STATUS = np.array([0, 0, 1, 2], np.uint8)  # the bank's states to records.columns.STATUSES
 
 
 class Event(NamedTuple):
-    """Something that happened to a track's number: "initiated", "confirmed", "deleted", "merged", "split", "stitched"."""
+    """Something that happened to a track's number: "confirmed", "deleted", or "stitched" (`other` was its number till now)."""
 
     t_ns: int
     kind: str
@@ -38,7 +42,7 @@ class Tracker:
     """One tracker: one stream of track numbers, one bank, one table of sensors (at most 64).
 
     `refused` counts reports by the reason they were not used, `shed` what the bounds made it drop, `events` keeps the last
-    initiations, deletions, merges, splits and stitches. Deterministic: the same reports give the same bytes in any order,
+    confirmations, deletions and stitches. Deterministic: the same reports give the same bytes in any order,
     batching or hash seed.
     """
 
@@ -63,11 +67,13 @@ class Tracker:
         self._ready: dict[FrameKey, Any] = {}
         self._keys: list[FrameKey] = []
         self._done: FrameKey | None = None
-        self._snapshots: list[tuple[FrameKey, Any]] = []
+        self._snapshots: list[tuple[FrameKey, Any]] = [(BEFORE_ALL, bank.copy_rows(self._bank))]
         self._newest_ns = 0
         self._numbers: dict[int, int] = {}
         self._next_number = 1
         self._callsigns: dict[int, bytes] = {}
+        self._sure: dict[int, Any] = {}  # number -> last columns of each confirmed track
+        self._lost: dict[int, Any] = {}  # the same of those deleted within STITCH_NS
 
     def _slot_ns(self, sensor: Sensor) -> int:
         """Return how long a frame of a sensor lasts: never more than half its period, so that it sees a target once in it."""
@@ -86,6 +92,8 @@ class Tracker:
             if dirty is not None:
                 self._run(dirty)
             self._forget()
+            self.shed["tracks-full"], self.shed["pairs-full"] = int(self._bank.head["full"]), int(self._bank.head["pairs"])
+            self.shed = +self.shed
         return self._show(now_ns)
 
     def look(self, t_ns: int, sensor: int) -> None:
@@ -112,6 +120,8 @@ class Tracker:
             "refused": sorted(self.refused.items()),
             "shed": sorted(self.shed.items()),
             "events": [tuple(event) for event in self.events],
+            "sure": [c.tobytes() for _, c in sorted(self._sure.items())],
+            "lost": [c.tobytes() for _, c in sorted(self._lost.items())],
         }
         return msgspec.msgpack.encode(state)
 
@@ -133,6 +143,7 @@ class Tracker:
         self._callsigns = dict(map(tuple, state["callsigns"]))
         self.refused, self.shed = Counter(dict(state["refused"])), Counter(dict(state["shed"]))
         self.events = [Event(*event) for event in state["events"]]
+        self._sure, self._lost = _by_number(state["sure"]), _by_number(state["lost"])
 
     def _unpack_bank(self, packed: tuple[bytes, bytes]) -> Any:
         """Return the bank behind `_pack_bank`'s bytes; ValueError when it was made by another build's rows."""
@@ -174,7 +185,9 @@ class Tracker:
             groups = [(tuple(keys[a].tolist()), columns[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
         dirty: FrameKey | None = None
         for key, part in groups:
-            if self._merge(key, part) and (dirty is None or key < dirty):
+            if self.settings.lag_s == 0.0 and self._done is not None and key <= self._done:
+                self.refused["report-late"] += len(part)  # without a lag there is nothing to go back to
+            elif self._merge(key, part) and (dirty is None or key < dirty):
                 dirty = key
         return dirty
 
@@ -198,14 +211,14 @@ class Tracker:
         if self._done is not None and dirty <= self._done:
             at = bisect_left(self._snapshots, dirty, key=lambda item: item[0])
             at -= 0 if at < len(self._snapshots) and self._snapshots[at][0] == dirty else 1
-            key, snapshot = self._snapshots[max(at, 0)]
+            key, snapshot = self._snapshots[at]
             self._k.restore_rows(self._bank, snapshot)
-            del self._snapshots[max(at, 0) + 1 :]
+            del self._snapshots[at + 1 :]
             begin = bisect_left(self._keys, key)
         snapshot_ns = round(self.settings.snapshot_s * 1e9)
         keep = self.settings.lag_s > 0.0
         for key in self._keys[begin:]:
-            if keep and (not self._snapshots or key[0] - self._snapshots[-1][0][0] >= snapshot_ns):
+            if keep and key[0] - self._snapshots[-1][0][0] >= snapshot_ns:
                 self._snapshots.append((key, self._k.copy_rows(self._bank)))
             frame = self._ready.get(key)
             if frame is None:
@@ -225,7 +238,8 @@ class Tracker:
 
     def _forget(self) -> None:
         """Drop frames and snapshots older than the lag, and thin the snapshots that are not young."""
-        oldest = self._newest_ns - round(self.settings.lag_s * 1e9)
+        # A frame begins up to its own length before the oldest report that may still come into it.
+        oldest = self._newest_ns - round(self.settings.lag_s * 1e9) - int(self._frame_ns.max())
         young = self._newest_ns - SNAPSHOT_DENSE_NS
         kept: list[tuple[FrameKey, Any]] = []
         for item in self._snapshots:
@@ -235,7 +249,7 @@ class Tracker:
         while len(kept) > 1 and kept[1][0][0] <= oldest:
             kept.pop(0)
         self._snapshots = kept
-        first = kept[0][0] if kept else (oldest, 0, 0)
+        first = kept[0][0] if self.settings.lag_s > 0.0 else (oldest, 0, 0)
         cut = bisect_left(self._keys, first)
         for key in self._keys[:cut]:
             self._frames.pop(key, None)
@@ -251,7 +265,7 @@ class Tracker:
         row, mean, covariance = np.empty(rows, np.int64), np.empty((rows, 6)), np.empty((rows, 6, 6))
         n = self._engine.show(self._model, *self._bank, now_ns, row, mean, covariance, self._work)
         b, row = self._bank.rows, row[:n]
-        number, deleted = self._number(now_ns, b["key"][row].tolist(), b["born_ns"][row].tolist())
+        number = self._number(b["key"][row].tolist(), b["born_ns"][row].tolist())
         order = np.argsort(number, kind="stable")
         row, out = row[order], empty_tracks(n)
         out["number"], out["t_ns"] = number[order], now_ns
@@ -265,20 +279,74 @@ class Tracker:
         out["mode_3a"], out["address"], out["mmsi"] = known[:, 0], known[:, 1], known[:, 2]
         for k in np.flatnonzero(known[:, 3] >= 0).tolist():
             out["callsign"][k] = self._callsigns.get(int(known[k, 3]), b"")
-        return Tracks(stream=self.stream, t_ns=now_ns, columns=out, deleted=deleted)
+        if self._stitch(now_ns, out, b["key"][row].tolist()):
+            out = out[np.argsort(out["number"], kind="stable")]
+        return Tracks(stream=self.stream, t_ns=now_ns, columns=out, deleted=self._gone(now_ns, out))
 
-    def _number(self, now_ns: int, keys: list[int], born: list[int]) -> tuple[Any, tuple[int, ...]]:
-        """Return the numbers of tracks by their lasting names, giving new ones in order of birth, and the numbers that went."""
+    def _number(self, keys: list[int], born: list[int]) -> Any:
+        """Return the numbers of tracks by their lasting names, giving new ones in order of birth."""
         known = self._numbers
         fresh = sorted((b, k) for b, k in zip(born, keys, strict=True) if k not in known)
         for _, key in fresh:
             known[key] = self._next_number
             self._next_number += 1
-        live = dict.fromkeys(keys)
-        gone = tuple(sorted(number for key, number in known.items() if key not in live))
+        return np.array([known[key] for key in keys], np.int64)
+
+    def _stitch(self, now_ns: int, out: Any, keys: list[int]) -> bool:
+        """Give a newly confirmed track the number of one lost shortly before, where that one could have come here."""
+        self._lost = {n: c for n, c in self._lost.items() if now_ns - int(c["updated_t_ns"]) < STITCH_NS}
+        new = [k for k in np.flatnonzero(out["status"] == 1).tolist() if int(out["number"][k]) not in self._sure]
+        changed = False
+        for k in new:
+            old = min((n for n, c in self._lost.items() if _reaches(c, out[k])), default=None)
+            number = int(out["number"][k])
+            if old is None:
+                self._note(Event(now_ns, "confirmed", number))
+                continue
+            self._note(Event(now_ns, "stitched", old, number))
+            self._numbers[keys[k]] = old
+            out["number"][k] = old
+            out["born_t_ns"][k] = self._lost.pop(old)["born_t_ns"]
+            changed = True
+        return changed
+
+    def _gone(self, now_ns: int, out: Any) -> tuple[int, ...]:
+        """Return the numbers that were live at the last step and are not now; remember the confirmed ones for a while."""
+        live = set(out["number"].tolist())
+        gone = tuple(sorted(set(self._numbers.values()) - live))
         if gone:
-            self._numbers = {key: known[key] for key in keys}
-        return np.array([known[key] for key in keys], np.int64), gone
+            self._numbers = {key: number for key, number in self._numbers.items() if number in live}
+            for number in gone:
+                if number in self._sure:
+                    self._lost[number] = self._sure.pop(number)
+                    self._note(Event(now_ns, "deleted", number))
+        self._sure |= {int(c["number"]): c for c in out[out["status"] == 1]}
+        return gone
+
+    def _note(self, event: Event) -> None:
+        """Keep an event, the oldest making room."""
+        self.events.append(event)
+        if len(self.events) > self.settings.events_max:
+            del self.events[: -self.settings.events_max]
+
+
+def _reaches(lost: Any, new: Any) -> bool:
+    """Tell whether a lost track, going on as it was, could have become a new one: same identity or none, and close enough."""
+    for name in ("address", "mmsi"):
+        if lost[name] >= 0 and new[name] >= 0 and lost[name] != new[name]:
+            return False
+    dt = (int(new["t_ns"]) - int(lost["t_ns"])) * 1e-9
+    ahead = lost["position_m"] + dt * lost["velocity_m_s"] - new["position_m"]
+    turn = lost["velocity_m_s"] - new["velocity_m_s"]
+    reach_m2 = (
+        np.trace(lost["covariance"][:3, :3])
+        + dt * dt * np.trace(lost["covariance"][3:, 3:])
+        + np.trace(new["covariance"][:3, :3])
+    )
+    speed_m2_s2 = np.trace(lost["covariance"][3:, 3:]) + np.trace(new["covariance"][3:, 3:])
+    drift = STITCH_NOISE_M2_S3 * abs(dt)
+    near = float(ahead @ ahead) < STITCH_GATE * (reach_m2 + drift * dt * dt / 3.0)
+    return bool(near and float(turn @ turn) < STITCH_GATE * (speed_m2_s2 + drift))
 
 
 def _domains(probability: Any) -> Any:
@@ -286,6 +354,12 @@ def _domains(probability: Any) -> Any:
     best = probability.argmax(axis=1) if len(probability) else np.zeros(0, np.int64)
     share = probability.max(axis=1) / np.maximum(probability.sum(axis=1), 1e-300) if len(probability) else np.zeros(0)
     return np.where(share >= 0.6, best, 0)
+
+
+def _by_number(rows: list[bytes]) -> dict[int, Any]:
+    """Return track columns by their number."""
+    made = [np.frombuffer(raw, TRACK_DTYPE).copy()[0] for raw in rows]
+    return {int(c["number"]): c for c in made}
 
 
 def _pack_bank(bank: Any) -> tuple[bytes, bytes]:
