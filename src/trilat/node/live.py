@@ -111,7 +111,7 @@ class LiveNode:
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
         self.exchange = Exchange(ExchangeSettings(), config.nation, mode, ring, self.store, tuple(pins))
-        self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._received.extend)
+        self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._received.extend, hands_on=False)
         self.transport.on_served = lambda _: self.drive.post(lambda _: self.exchange.wake_partners(), flash=True)
         running = asyncio.create_task(self.drive.run(), name="exchange")
         stack.push_async_callback(_cancelled, running)
@@ -149,18 +149,22 @@ class LiveNode:
             raise ConfigError("acts-full", f"{ACTS_MAX} acts are waiting.")
         self._acts.append(act)
 
-    def _gather(self) -> list[Input]:
-        """Take what waits: acts first, then partners' records, then feeds, in the order in which each came."""
+    def _gather(self) -> tuple[list[Input], int]:
+        """Take what waits: acts first, then partners' records, then feeds, in the order in which each came.
+
+        The number is the inbox row up to which partners' records are among them; 0 when there are none.
+        """
         inputs: list[Input] = [ActInput(act=act) for act in _drain(self._acts)]
+        received: list[Received] = _drain(self._received)
         inputs += [
             ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
-            for one in _drain(self._received)
+            for one in received
         ]
         inputs += [
             FeedInput(source=one.source, received_t_ns=one.received_t_ns, data=one.data)
             for one in self.feeds.take(INPUTS_PER_STEP_MAX)
         ]
-        return inputs
+        return inputs, max((one.row for one in received), default=0)
 
     async def _loop(self, stop: asyncio.Event) -> None:
         tick_ns = self.config.step.tick_ms * MS
@@ -179,10 +183,10 @@ class LiveNode:
                 await asyncio.wait_for(stop.wait(), max((next_ns - clock.now_ns()) / 1e9, 0.0))
 
     def _step(self, now_ns: int) -> None:
-        inputs = self._gather()
+        inputs, row = self._gather()
         out = self.pipeline.step(now_ns, inputs)
         entry = self.recorder.entry(inputs, out)
-        self.drive.post(lambda at_ns: self._record(now_ns, at_ns, entry))
+        self.drive.post(lambda at_ns: self._record(now_ns, at_ns, entry, row))
         try:
             self.drive.offer(out.released)
         except ExchangeError as error:
@@ -191,9 +195,15 @@ class LiveNode:
         self.health.last_step_ns = now_ns
         self.health.add("trilat_steps_total", 1)
 
-    def _record(self, now_ns: int, at_ns: int, entry: tuple[str, bytes]) -> None:
-        """Append a step to the journal; runs in the exchange's worker, in the transaction of what is offered after it."""
+    def _record(self, now_ns: int, at_ns: int, entry: tuple[str, bytes], row: int) -> None:
+        """Append a step to the journal; runs in the exchange's worker, in the transaction of what is offered after it.
+
+        That partners' records up to an inbox row were taken over stands in the same transaction: each goes in exactly once,
+        however the node ends.
+        """
         self.recorder.append(now_ns, entry)
+        if row:
+            self.exchange.handed(row)
         self.exchange.station.soon(at_ns)
 
     def _show(self, now_ns: int, out: Output) -> None:
@@ -263,7 +273,7 @@ class LiveNode:
         await self.transport.set_partners(valid.values())
 
     def _take_ring(self, ring: KeyRing) -> None:
-        self.exchange.station.ring = ring
+        self.exchange.take_ring(ring)
 
 
 def _drain(queue: deque[Any]) -> list[Any]:
