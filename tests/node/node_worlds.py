@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trilat.exercise import provision, scenario
 from trilat.exercise.world import World
-from trilat.node import setup
+from trilat.node import clock, setup
 from trilat.node.config import load
 from trilat.node.inputs import FeedInput, Input
 from trilat.node.pipeline import Pipeline
@@ -21,9 +21,13 @@ MODE = Mode(kind="exercise", id="t1")
 SECRET = bytes(range(32))
 
 
-def prepare(directory: Path) -> dict[str, provision.Prepared]:
-    """Make keys, agreements and configurations of the three nations; the policy keys come from a seeded generator."""
-    return provision.prepare(scenario.load("straits"), directory, MODE, T0_NS, random.Random(7).randbytes)
+def prepare(directory: Path, *, now: bool = False, mode: Mode = MODE) -> dict[str, provision.Prepared]:
+    """Make keys, agreements and configurations of the three nations; the policy keys come from a seeded generator.
+
+    now: certificates that hold today, for nodes that are to run; else those of the pipeline tests' own time.
+    """
+    at_ns = clock.now_ns() if now else T0_NS
+    return provision.prepare(scenario.load("straits"), directory, mode, at_ns, random.Random(7).randbytes)
 
 
 def pipeline_of(config: NodeConfig) -> Pipeline:
