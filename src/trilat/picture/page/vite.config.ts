@@ -11,6 +11,8 @@ export default defineConfig({
     // Everything stays a file of its own: the page's policy allows no data: scripts.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 2500,
+    // The licences of what is bundled go out with it.
+    license: { fileName: "licenses.md" },
     modulePreload: { polyfill: false },
   },
 });

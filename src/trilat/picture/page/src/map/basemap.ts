@@ -93,8 +93,8 @@ export async function baseStyle(): Promise<StyleSpecification> {
         paint: {
           "line-color": "#1d4257",
           "line-opacity": 0.45,
-          "line-width": ["interpolate", ["exponential", 1.7], ["zoom"], 3, 4, 6, 16, 10, 70],
-          "line-blur": ["interpolate", ["exponential", 1.7], ["zoom"], 3, 4, 6, 16, 10, 70],
+          "line-width": ["interpolate", ["exponential", 1.7], ["zoom"], 3, 4, 6, 14, 10, 24],
+          "line-blur": ["interpolate", ["exponential", 1.7], ["zoom"], 3, 4, 6, 14, 10, 24],
         },
       },
       { id: "land", type: "fill", source: "land", paint: { "fill-color": "#212e37", "fill-antialias": false } },

@@ -125,8 +125,8 @@ function Selected({ d }: { d: Details }) {
       <Rows
         rows={[
           [t("since"), d.born_ms ? `${utc(d.born_ms)} (${span(s.nowMs.value - d.born_ms)})` : null],
-          ["t", utc(d.t_ms)],
-          ["lane", d.lane],
+          [t("stateTime"), utc(d.t_ms)],
+          [t("lane"), d.lane],
         ]}
       />
     </section>
