@@ -20,7 +20,9 @@ from trilat.kernels.frames import earth
 from trilat.kernels.smooth import constant_velocity, smooth
 
 warnings.filterwarnings("ignore", module="stonesoup")
-EXACT, NUMERICAL_JACOBIAN = 1e-9, 1e-5  # relative
+# Relative. Stone Soup differentiates by steps of 1e-8 m, which leaves a Jacobian of four digits at tens of kilometres: the mean
+# hardly feels it, the covariance does.
+EXACT, NUMERICAL_MEAN, NUMERICAL_COVARIANCE = 1e-9, 1e-5, 5e-2
 T0 = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 Q = 4.0
 
@@ -147,9 +149,9 @@ def test_extended_kalman_step_equals_stone_soup(seed: int, injected: bool) -> No
     kind = Analytic if injected else CartesianToElevationBearingRange
     measurement = kind(ndim_state=6, mapping=(0, 2, 4), noise_covar=np.diag(sigma**2))
     theirs = soup(mean, covariance, measurement, StateVector([Elevation(el), Bearing(az), r]), 4.0)
-    ours, tolerance = state(made), EXACT if injected else NUMERICAL_JACOBIAN
-    assert close(ours[0], theirs[0], tolerance)
-    assert close(ours[1], theirs[1], tolerance)
+    ours = state(made)
+    assert close(ours[0], theirs[0], EXACT if injected else NUMERICAL_MEAN)
+    assert close(ours[1], theirs[1], EXACT if injected else NUMERICAL_COVARIANCE)
 
 
 @settings(max_examples=60, deadline=None)
@@ -215,7 +217,9 @@ def test_belief_propagation_is_near_the_joint_marginals(seed: int) -> None:
 def test_smoothing_equals_stone_soup() -> None:
     """The backward pass over a filtered constant-velocity track equals Stone Soup's smoother to 1e-9."""
     from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantVelocity
+    from stonesoup.predictor.kalman import KalmanPredictor
     from stonesoup.smoother.kalman import KalmanSmoother
+    from stonesoup.types.hypothesis import SingleHypothesis
     from stonesoup.types.track import Track
     from stonesoup.types.update import GaussianStateUpdate
 
@@ -224,13 +228,15 @@ def test_smoothing_equals_stone_soup() -> None:
     mean, covariance = rng.normal(0, 100, (5, 6)), np.array([a_covariance(rng) for _ in range(5)])
     ours = smooth(t_ns, mean, covariance, Q)
     order = [0, 3, 1, 4, 2, 5]
-    path = Track(
-        [
-            GaussianStateUpdate(mean[k][order].reshape(-1, 1), covariance[k][np.ix_(order, order)], timestamp=T0 + dt.timedelta(seconds=int(t) // 10**9), hypothesis=None)
-            for k, t in enumerate(t_ns)
-        ]
-    )
-    theirs = KalmanSmoother(CombinedLinearGaussianTransitionModel([ConstantVelocity(Q)] * 3)).smooth(path)
+    transition = CombinedLinearGaussianTransitionModel([ConstantVelocity(Q)] * 3)
+    states = []
+    for k, t in enumerate(t_ns):
+        when = T0 + dt.timedelta(seconds=int(t) // 10**9)
+        ahead = KalmanPredictor(transition).predict(states[-1], timestamp=when) if states else None
+        values = mean[k][order].reshape(-1, 1), covariance[k][np.ix_(order, order)]
+        states.append(GaussianStateUpdate(*values, timestamp=when, hypothesis=SingleHypothesis(ahead, None)))
+    path = Track(states)
+    theirs = KalmanSmoother(transition).smooth(path)
     assert close(ours[0][0][order], np.asarray(theirs[0].mean, float).ravel(), EXACT)
     assert constant_velocity(2.0, 1.0)[0][0, 3] == 2.0
 
