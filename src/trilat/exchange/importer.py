@@ -62,6 +62,8 @@ class Importer(Intake):
         self._out: dict[int, _Out] = {}
         self._ahead: dict[int, tuple[BatchHeader, Envelope]] = {}
         self.pace = Pace(station.settings, self._settings)
+        # Since when something is known to be missing: a reply to a pull may be lost although another came in its place.
+        self._gap_ns: int | None = None
         self.heard_ns: int | None = None
         self.level_ns: int | None = None
 
@@ -104,8 +106,9 @@ class Importer(Intake):
         return Request(PullId(self.exporter, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
 
     def expire(self, now_ns: int) -> None:
-        """Give up pulls whose time has passed; the first such ends the session."""
-        if any(out.give_up_ns <= now_ns for out in self._out.values()):
+        """Give up pulls whose time has passed, and a gap that nothing fills in that time; either ends the session."""
+        stuck = self._gap_ns is not None and now_ns - self._gap_ns >= self.pace.timeout_ns()
+        if stuck or any(out.give_up_ns <= now_ns for out in self._out.values()):
             self._restart(now_ns, failed=True)
 
     def lost(self, now_ns: int, counter: int) -> None:
@@ -120,6 +123,7 @@ class Importer(Intake):
 
     def _restart(self, now_ns: int, *, failed: bool) -> None:
         self._session = 0
+        self._gap_ns = None
         self._out.clear()
         self._ahead.clear()
         if failed:
@@ -149,7 +153,9 @@ class Importer(Intake):
         elif isinstance(message, Empty):
             self._resync, self.trouble = "", ""
             if message.last == self.state.cursor:
-                self.level_ns = now_ns
+                self.level_ns, self._gap_ns = now_ns, None
+            elif message.last.sequence and self._gap_ns is None:
+                self._gap_ns = now_ns
             self.pace.idle(now_ns)
         elif isinstance(message, Refusal):
             self._refused(now_ns, message)
@@ -177,6 +183,7 @@ class Importer(Intake):
         expected = cursor.sequence + 1 if header.epoch == cursor.epoch else 1
         if header.number > expected:
             self._keep_ahead(header, envelope)
+            self._gap_ns = now_ns if self._gap_ns is None else self._gap_ns
             return
         if header.number < expected:
             self._check_known(now_ns, header, envelope)
@@ -185,6 +192,7 @@ class Importer(Intake):
         while (following := self._ahead.pop(self.state.cursor.sequence + 1, None)) is not None:
             if following[0].epoch == self.state.cursor.epoch:
                 self._take(now_ns, *following)
+        self._gap_ns = now_ns if self._ahead else None
 
     def _keep_ahead(self, header: BatchHeader, envelope: Envelope) -> None:
         if len(self._ahead) >= self.station.settings.ahead_max:
