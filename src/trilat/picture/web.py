@@ -140,7 +140,7 @@ class Hub:
                 message = msgspec.json.decode(raw.get("text") or raw.get("bytes") or b"", type=acts.Message)
             except msgspec.DecodeError as error:
                 self.counts["refused"] += 1
-                await page.socket.close(CLOSE_BAD, str(error)[:100])
+                await page.socket.close(CLOSE_BAD, f"{code_of('page-frame')} {error}"[:100])
                 return
             await self._take(page, message)
             page.wake.set()
