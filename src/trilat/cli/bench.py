@@ -9,7 +9,10 @@ import click
 
 from trilat.cli.frame import Command, LazyGroup
 
-BENCHMARKS: dict[str, Command] = {}
+BENCHMARKS: dict[str, Command] = {
+    "track": Command("trilat.cli.bench_track:command", "The tracking engine on a scenario file: rate, GOSPA, SIAP."),
+    "compare": Command("trilat.cli.bench_compare:command", "Stone Soup beside it on the same file."),
+}
 
 
 @click.group(cls=LazyGroup, commands_table=BENCHMARKS)
