@@ -144,6 +144,7 @@ class Exporter(Numbering):
         resync = isinstance(pull, Resync)
         if isinstance(pull, Resync) and pull.reason == "base-unknown":
             self.open_epoch(now_ns, cursor, Cursor(), pull.reason)
+            self._sent = 0
             return ""
         place = self.place(cursor)
         behind = (cursor.epoch, cursor.sequence) < (receipt.epoch, receipt.sequence) and receipt.sequence > 0
@@ -158,10 +159,8 @@ class Exporter(Numbering):
                 self.station.tally.count(now_ns, self.audience, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
             self.open_epoch(now_ns, cursor, last if last.epoch else Cursor(), "rollback-seen" if last.epoch else "first")
         elif place == "elsewhere" or self.state.epoch_due:
-            # A place of an earlier epoch that our books do not know may lie on a branch that a rollback took from us.
-            known = cursor.epoch == last.epoch or self.head_at(cursor.epoch, cursor.sequence) == cursor.head
             why = "restored" if self.state.epoch_due else "resync"
-            self.open_epoch(now_ns, cursor, cursor if known else Cursor(), why)
+            self.open_epoch(now_ns, cursor, self.common(cursor), why)
         if behind and resync and self.state.last.epoch == last.epoch:
             self.station.note("resync", self.audience, self.lane, now_ns, {"from": receipt, "to": cursor})
             start = Cursor(last.epoch, 0, self.start_head(last.epoch, self.state.base))

@@ -112,8 +112,23 @@ class Numbering:
         head = self.head_at(cursor.epoch, cursor.sequence)
         if cursor.epoch > 0 and head is not None and head != cursor.head:
             return "fork"
-        goes_on = base.epoch == cursor.epoch and base.sequence <= cursor.sequence
+        goes_on = base.epoch == 0 or (base.epoch == cursor.epoch and base.sequence <= cursor.sequence)
         return "level" if goes_on and self._holds(last.epoch, 1) else "elsewhere"
+
+    def common(self, cursor: Cursor) -> Cursor:
+        """Return the last place that surely is on our present branch and on the importer's, for a cursor that is not level.
+
+        A place of an earlier epoch may lie on a branch that a rollback took from us, or that a later epoch left aside, even
+        if its head is known: then only nothing is common, and what comes twice is known by its content.
+        """
+        last, base = self.state.last, self.state.base
+        if cursor.epoch == last.epoch:
+            return cursor
+        if base.epoch != cursor.epoch:
+            return Cursor()
+        if cursor.sequence >= base.sequence:
+            return base
+        return cursor if self.head_at(cursor.epoch, cursor.sequence) == cursor.head else Cursor()
 
     def _holds(self, epoch: int, sequence: int) -> bool:
         if sequence > self.state.last.sequence:
