@@ -49,7 +49,7 @@ async def test_every_page_shows_tracks_of_all_three_nations(trio: Trio) -> None:
     for page in trio.pages.values():
         await page.until(lambda page: all(page.ever_seen[nation] > 3 for nation in NATIONS), live.PATIENCE_S)
 
-    assert {nation: set(page.ever_seen) for nation, page in trio.pages.items()} == dict.fromkeys(NATIONS, set(NATIONS))
+    assert {nation: set(page.ever_seen) for nation, page in trio.pages.items()} == {nation: set(NATIONS) for nation in NATIONS}
 
 
 async def test_warning_goes_round_and_its_acknowledgements_come_back(trio: Trio) -> None:
@@ -140,12 +140,12 @@ async def test_stopped_node_leaves_no_process(tmp_path: Path) -> None:
 
 def children() -> set[int]:
     """Return the ids of this process's children."""
-    me = os.getpid()
-    return {int(pid) for task in os.listdir("/proc/self/task") for pid in _read(f"/proc/{me}/task/{task}/children").split()}
+    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
+    return {int(pid) for task in tasks for pid in _read(task / "children").split()}
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     try:
-        return Path(path).read_text("ascii")
+        return path.read_text("ascii")
     except OSError:
         return ""
