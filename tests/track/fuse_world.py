@@ -38,9 +38,14 @@ class World:
             for nation in NATIONS
         }
         self.numbers = {nation: self.g.permutation(targets) + 1 for nation in NATIONS}
-        self.covariance = np.diag([sigma_m**2] * 3 + [9.0] * 3)
+        # Each nation is better along another axis of space, as radars at other places are.
+        self.covariance = {n: np.diag([sigma_m**2] * 3 + [9.0] * 3) for n in NATIONS}
+        for k, nation in enumerate(NATIONS):
+            self.covariance[nation][k, k] /= 4.0
+            self.error[nation][:, k] /= 2.0
 
     def truth(self, t_s: float) -> np.ndarray:
+        """Give every target's position and velocity, (n, 6)."""
         return np.concatenate([self.position + t_s * self.velocity, self.velocity], axis=1)
 
     def states(self, nation: str, t_s: float) -> np.ndarray:
@@ -49,22 +54,25 @@ class World:
         return self.truth(t_s) + self.error[nation] * phase
 
     def tracks(self, nation: str, t_s: float, seen: np.ndarray | None = None) -> Tracks:
+        """Give a nation's own tracks of the targets it sees."""
         rows = empty_tracks(self.n)
         state = self.states(nation, t_s)
         now_ns = START_NS + round(t_s * 1e9)
         rows["number"], rows["t_ns"], rows["updated_t_ns"] = self.numbers[nation], now_ns, now_ns
         rows["status"], rows["domain"], rows["existence"], rows["sensors"] = 1, 1, 1.0, 1
-        rows["position_m"], rows["velocity_m_s"], rows["covariance"] = state[:, :3], state[:, 3:], self.covariance
+        rows["position_m"], rows["velocity_m_s"], rows["covariance"] = state[:, :3], state[:, 3:], self.covariance[nation]
         rows = rows if seen is None else rows[seen]
         return Tracks(stream=f"{nation}/national", t_ns=now_ns, columns=rows[np.argsort(rows["number"])])
 
-    def items(self, nation: str, t_s: float, sequence: int = 0, seen: np.ndarray | None = None, **values: object) -> list[PartnerItem]:
+    def items(
+        self, nation: str, t_s: float, sequence: int = 0, seen: np.ndarray | None = None, **values: object
+    ) -> list[PartnerItem]:
         """Give a nation's tracks as a partner gets them."""
         state, now_ns = self.states(nation, t_s), START_NS + round(t_s * 1e9)
         place = geodesy.ecef_to_geodetic(state[:, :3])
         basis = geodesy.enu_basis(place[:, 0], place[:, 1])
         velocity = np.einsum("nij,nj->ni", basis, state[:, 3:])
-        covariance = geodesy.rotate_covariance(np.broadcast_to(self.covariance, (self.n, 6, 6)), basis)
+        covariance = geodesy.rotate_covariance(np.broadcast_to(self.covariance[nation], (self.n, 6, 6)), basis)
         upper = covariance[:, *np.triu_indices(6)]
         which = range(self.n) if seen is None else np.flatnonzero(seen).tolist()
         return [
@@ -72,12 +80,23 @@ class World:
                 nation,
                 Track(
                     **{
-                        "stream": f"{nation}/track", "number": int(self.numbers[nation][k]), "t_ns": now_ns, "updated_t_ns": now_ns,
-                        "status": "confirmed", "label": label(nation), "pedigree": Pedigree(nation=nation, sensors=("R1",)),
-                        "domain": "air", "lat_deg": float(place[k, 0]), "lon_deg": float(place[k, 1]), "alt_m": float(place[k, 2]),
-                        "velocity_east_m_s": float(velocity[k, 0]), "velocity_north_m_s": float(velocity[k, 1]),
-                        "velocity_up_m_s": float(velocity[k, 2]), "covariance": tuple(upper[k].tolist()),
-                    } | values  # fmt: skip
+                        "stream": f"{nation}/track",
+                        "number": int(self.numbers[nation][k]),
+                        "t_ns": now_ns,
+                        "updated_t_ns": now_ns,
+                        "status": "confirmed",
+                        "label": label(nation),
+                        "pedigree": Pedigree(nation=nation, sensors=("R1",)),
+                        "domain": "air",
+                        "lat_deg": float(place[k, 0]),
+                        "lon_deg": float(place[k, 1]),
+                        "alt_m": float(place[k, 2]),
+                        "velocity_east_m_s": float(velocity[k, 0]),
+                        "velocity_north_m_s": float(velocity[k, 1]),
+                        "velocity_up_m_s": float(velocity[k, 2]),
+                        "covariance": tuple(upper[k].tolist()),
+                    }
+                    | values
                 ),
                 1,
                 sequence * 10_000 + k,

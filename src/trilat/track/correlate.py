@@ -25,8 +25,9 @@ Ints = NDArray[np.int64]
 Key = tuple[str, str, int]  # nation, stream, number
 
 # Evidence of claimed identity, on the scale of a squared distance (minus twice a log likelihood ratio): agrees, differs. Never
-# enough to bring together what is far apart: agreement does not widen the gate, disagreement narrows it.
-EVIDENCE = {"address": (-12.0, 15.0), "mmsi": (-12.0, 15.0), "callsign": (-6.0, 6.0), "mode_3a": (-4.0, 3.0)}
+# enough to bring together what is far apart: agreement does not widen the gate. Two addresses that differ are not joined, though
+# tracks that were one before stay so while they are close.
+EVIDENCE = {"address": (-12.0, 17.0), "mmsi": (-12.0, 17.0), "callsign": (-6.0, 6.0), "mode_3a": (-4.0, 3.0)}
 DOMAIN_PENALTY = 6.0  # two domains that one track may pass between, or be taken for
 SEA_PENALTY = 15.0  # a ship is not an aircraft
 REACH_MAX_M = 60_000.0  # no track's uncertainty is searched farther than this
@@ -136,7 +137,7 @@ def _evidence(rows: Any, pairs: Ints) -> NDArray[np.float64]:
         absent: Any = b"" if name == "callsign" else -1
         known = believed & (a[name] != absent) & (b[name] != absent)
         total += np.where(known, np.where(a[name] == b[name], agrees, differs), 0.0)
-    total = np.clip(total, -12.0, 15.0)
+    total = np.clip(total, -12.0, 17.0)
     domain_a, domain_b = a["domain"], b["domain"]
     other = (domain_a != domain_b) & (domain_a > 0) & (domain_b > 0)
     sea = (domain_a == _SEA) | (domain_b == _SEA)

@@ -132,7 +132,8 @@ class Combiner:
         # With nothing known before, or too long ago, begin at the oldest epoch whose items could still be here.
         first = last - self._lag if self._done is None else max(self._done + 1, last - self._lag)
         for epoch in range(first, last + 1):
-            rows = self._own if epoch * self._epoch_ns >= now_ns else before
+            current = epoch * self._epoch_ns >= now_ns or (self._done is None and epoch == last)
+            rows = self._own if current else before
             self._own_ns[epoch] = int(rows["t_ns"][0]) if len(rows) else -1
             self._put(epoch, rows)
         self._run(max(first if dirty is None else min(first, dirty), last - self._lag), last)
@@ -381,7 +382,7 @@ class Combiner:
             return self._told[1]
         codes = [c if c >= 0 else -1 - bits for c, bits in zip(rows["label"].tolist(), rows["sensors"].tolist(), strict=True)]
         sets: dict[tuple[int, ...], int] = {}
-        index = [sets.setdefault(tuple(sorted(set(codes[a:b]))), len(sets)) for a, b in pairwise(layout.start.tolist())]
+        index = [sets.setdefault(tuple(dict.fromkeys(codes[a:b])), len(sets)) for a, b in pairwise(layout.start.tolist())]
         held = tuple(tuple(self._labels[c] if c >= 0 else -1 - c for c in one) for one in sets)
         answer = (np.array(index, np.int64), held)
         self._told = (told, answer)
