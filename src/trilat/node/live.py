@@ -39,6 +39,7 @@ from trilat.picture.acts import OfficerAct
 from trilat.picture.inputs import CopInput
 from trilat.picture.web import Hub, WebSettings, make_app, serving
 from trilat.policy.audience import DecisionLog
+from trilat.records.track import Area
 from trilat.store.sqlite import StoreSettings, open_store
 
 MS = 1_000_000
@@ -223,8 +224,8 @@ class LiveNode:
                 self.health.put("trilat_rejected_total", n, partner, name)
             self._check(links)
         given = CopInput(
-            own=show.without_tentative(out.national),
-            partners=out.partners,
+            combined=None if out.combined is None else show.confirmed_only(out.combined),
+            partners=[one for one in out.partners if isinstance(one.record, Area)],
             warnings=out.warnings,
             answers=out.answers,
             notices=out.notices,

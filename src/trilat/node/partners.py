@@ -29,6 +29,7 @@ class PartnerInputs:
 
     def __init__(self) -> None:
         self.tracks: list[PartnerRecord] = []
+        self.places: list[tuple[int, int]] = []
         self.warnings: list[WarningRecord] = []
         self.reports: dict[str, list[Plot | Fix]] = {}
         self.refused: Counter[str] = Counter()
@@ -45,6 +46,7 @@ class PartnerInputs:
             self.refused["origin-mismatch"] += 1
         elif isinstance(record, Track | Area):
             self.tracks.append(PartnerRecord(origin=given.exporter, lane=given.lane, record=record))
+            self.places.append((given.epoch, given.sequence))
         elif isinstance(record, Warning | Acknowledgement | Retraction):
             self.warnings.append(WarningRecord(origin=given.exporter, record=record))
         elif isinstance(record, Plot | Fix):

@@ -17,10 +17,11 @@ from trilat.errors import PolicyError
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
 from trilat.node.audience import AudiencePipeline, label_joiner, sensor_of, with_sensor
+from trilat.node.combined import CombinedPicture
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerTracker
 from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning
-from trilat.picture.inputs import ActAnswer, Notice, PartnerRecord, WarningRecord
+from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
 from trilat.records.columns import Reports, Tracks
@@ -51,6 +52,7 @@ class Output(NamedTuple):
     """What one step gave. `released` is what leaves, per audience in order; the rest is for the own picture and counters."""
 
     national: Tracks
+    combined: CombinedTracks | None
     released: tuple[Released, ...]
     partners: tuple[PartnerRecord, ...]
     warnings: tuple[WarningRecord, ...]
@@ -62,6 +64,8 @@ class Output(NamedTuple):
     def digest(self) -> bytes:
         """Return SHA-256 over everything a replay must give again: what leaves, and the national tracks."""
         told = hashlib.sha256(self.national.columns.tobytes())
+        if self.combined is not None:
+            told.update(self.combined.tracks.columns.tobytes())
         for one in self.released:
             told.update(msgspec.msgpack.encode(one))
         for part in (self.partners, self.warnings, self.answers, self.notices, self.refused):
@@ -83,6 +87,7 @@ class Pipeline:
             for policy in policies
         }
         self.desk = WarningDesk(settings.nation)
+        self.combined = CombinedPicture(settings.nation, self.audiences, self.label_of, settings.state_tick_ns)
         self._partners: dict[str, PartnerTracker] = {}
         self.rejected: Counter[str] = Counter()
 
@@ -107,10 +112,16 @@ class Pipeline:
         for one in inputs:
             if isinstance(one, ActInput):
                 desk.act(one.act)
+        made = self._partner_tracks(now_ns, received)
+        for item, place in zip(received.tracks, received.places, strict=True):
+            self.combined.take(item, *place)
+        for item in made:
+            self.combined.take(item, 0, 0)
         return Output(
             national=national,
+            combined=self.combined.step(now_ns, national),
             released=(*desk.released, *released),
-            partners=(*received.tracks, *self._partner_tracks(now_ns, received)),
+            partners=(*received.tracks, *made),
             warnings=tuple(desk.shown),
             answers=tuple(desk.answers),
             notices=tuple(desk.notices),

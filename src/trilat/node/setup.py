@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from trilat.errors import ConfigError
+from trilat.errors import ConfigError, PolicyError
 from trilat.exchange import keyfiles
 from trilat.exchange.keys import PartnerFile
 from trilat.exchange.keystore import Passphrase
@@ -59,7 +59,10 @@ def read_agreements(config: NodeConfig, seen: Mapping[str, Seen] | None = None) 
     documents = []
     for name in config.agreements:
         path = Path(name)
-        documents.append(Document(path.name, _read(path), _read(path.with_suffix(".sig.json"))))
+        signatures = path.with_suffix(".sig.json")
+        if path.exists() and not signatures.exists():
+            raise PolicyError("agreement-unsigned", f"{path.name}: there is no {signatures}.")
+        documents.append(Document(path.name, _read(path), _read(signatures)))
     return agreement.load(documents, config.policy_keys, seen)
 
 

@@ -18,6 +18,7 @@ from trilat.node.settings import NodeConfig
 from trilat.picture.cop import Cop
 from trilat.picture.inputs import (
     AudienceView,
+    CombinedTracks,
     CopSettings,
     FeedLight,
     LightState,
@@ -25,7 +26,7 @@ from trilat.picture.inputs import (
     NodeIdentity,
     Place,
 )
-from trilat.records.columns import STATUSES, Tracks
+from trilat.records.columns import STATUSES
 from trilat.records.label import Label
 
 NS = 1_000_000_000
@@ -75,10 +76,16 @@ def _places(path: str | None) -> tuple[Place, ...]:
         raise ConfigError("config-unreadable", f"[page] places {path}: {error}.") from error
 
 
-def without_tentative(tracks: Tracks) -> Tracks:
+def confirmed_only(combined: CombinedTracks) -> CombinedTracks:
     """Return the tracks that a watch officer is shown: a tentative one may be nothing at all, so it is only counted."""
-    columns = tracks.columns
-    return msgspec.structs.replace(tracks, columns=columns[columns["status"] != TENTATIVE])
+    columns = combined.tracks.columns
+    keep = columns["status"] != TENTATIVE
+    return msgspec.structs.replace(
+        combined,
+        tracks=msgspec.structs.replace(combined.tracks, columns=columns[keep]),
+        nations=combined.nations[keep],
+        label_index=combined.label_index[keep],
+    )
 
 
 def feed_lights(now_ns: int, config: NodeConfig, feeds: FeedSockets, health: Health) -> list[FeedLight]:

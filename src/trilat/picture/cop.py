@@ -305,7 +305,7 @@ class Cop:
         if key == "own":
             label, sensors = self._label(int(row["sensors"])), self.sensors
         else:
-            label, sensors = self._combined_label(at), ()
+            label, sensors = self._combined_label(at), self.sensors
         told = details.own_details(row, sensors)
         release = details.release_details(label, self.identity, self._audiences_of(label))
         return {"layer": key, "origin": self.identity.nation, "stream": tracks.stream, **told, **release}
