@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import exchange_pipe
-from exchange_records import EXERCISE, NATIONS, node_exchange, released_track, released_warning
+from exchange_nodes import EXERCISE, NATIONS, node_exchange, released_track, released_warning
 from trilat.exchange import envelope as sealing
 from trilat.exchange.drive import Drive
 from trilat.exchange.exchange import Exchange
