@@ -20,6 +20,7 @@ AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
 FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais"}
 SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
 # What the world's encoder writes.
+RECEIVER = {"receiver_clock": "12mhz"}
 EDITIONS = {"34": "1.29", "48": "1.32"}
 SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp"}
 CENTRE = {"JPN": (31.8, 130.2), "KOR": (34.6, 128.2), "USA": (29.2, 127.6)}
@@ -129,7 +130,7 @@ def _feed(sensor: ScenarioSensor) -> dict[str, Any]:
     form = FORMATS[sensor.link]
     name = sensor.id.lower().replace("/", "-")
     feed: dict[str, Any] = {"name": name, "format": form, "url": f"{SCHEMES[form]}://127.0.0.1:0", "sensors": [sensor.id]}
-    return feed | ({"editions": EDITIONS} if form == "asterix" else {})
+    return feed | ({"editions": EDITIONS} if form == "asterix" else {}) | ({"options": RECEIVER} if form == "beast" else {})
 
 
 def feed_of(sensor: str) -> str:
