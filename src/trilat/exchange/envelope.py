@@ -83,13 +83,20 @@ def leaf_hash(entry: bytes) -> bytes:
     return _sha256(b"\x00" + entry).digest()
 
 
+def leaf_hashes(entries: Sequence[bytes]) -> list[bytes]:
+    """Return the leaf hashes of entries."""
+    sha256 = _sha256
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
+
+
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """Return the Merkle tree hash over leaf hashes (RFC 9162 section 2.1.1); an odd last node moves up, it is not doubled."""
     if not leaves:
         return _sha256(b"").digest()
-    level = leaves
+    level, sha256 = leaves, _sha256
     while len(level) > 1:
-        above = [_sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
         if len(level) % 2:
             above.append(level[-1])
         level = above
@@ -132,8 +139,9 @@ def check_proof(entry: bytes, index: int, count: int, proof: Sequence[bytes], ro
 
 def chain(head: bytes, leaves: Sequence[bytes]) -> bytes:
     """Return the head after these leaves: each link is SHA-256 of 0x02, the head before, and the leaf hash."""
+    sha256 = _sha256
     for leaf in leaves:
-        head = _sha256(b"\x02" + head + leaf).digest()
+        head = sha256(b"\x02" + head + leaf).digest()
     return head
 
 
@@ -237,13 +245,17 @@ def open_batch(header: BatchHeader, payload: bytes) -> Opened:
     if len(entries) != header.count or any(offset >= header.count for offset in header.withheld):
         raise Rejected("root-wrong", f"{len(entries)} entries, the header says {header.count}")
     withheld = frozenset(header.withheld)
-    leaves = [entry if i in withheld else leaf_hash(entry) for i, entry in enumerate(entries)]
-    if any(len(leaves[i]) != HASH_BYTES for i in withheld):
-        raise Rejected("root-wrong", "a withheld entry is not a leaf hash")
+    leaves = leaf_hashes(entries)
+    for i in withheld:
+        leaves[i] = entries[i]
+        if len(entries[i]) != HASH_BYTES:
+            raise Rejected("root-wrong", "a withheld entry is not a leaf hash")
     if merkle_root(leaves) != header.root:
         raise Rejected("root-wrong", f"batch at {header.number}")
     if chain(header.prev_head, leaves) != header.head:
         raise Rejected("head-wrong", f"batch at {header.number}")
-    if any(len(entry) <= SALT_BYTES for i, entry in enumerate(entries) if i not in withheld):
+    if min(map(len, entries)) <= SALT_BYTES:
         raise Rejected("envelope-malformed", "an entry without a record")
+    if not withheld:
+        return Opened(leaves, list(entries))
     return Opened(leaves, [None if i in withheld else entry for i, entry in enumerate(entries)])

@@ -216,7 +216,7 @@ class Numbering:
         t_ns: int,
         withheld: tuple[int, ...] = (),
     ) -> BatchHeader:
-        leaves = [sealing.leaf_hash(entry) for entry in entries]
+        leaves = sealing.leaf_hashes(entries)
         return BatchHeader(
             minor=minor,
             sender=self.station.nation,
