@@ -16,7 +16,7 @@ import msgspec
 from trilat.errors import ExerciseError
 from trilat.exercise.provision import Prepared
 
-START_S_MAX = 60.0
+START_S_MAX = 180.0
 STOP_S_MAX = 10.0
 LOG_TAIL_CHARS = 2_000
 
