@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ T0 = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 Q = 4.0
 
 
-def one_track(mean, covariance, earth_kind: str = "flat", kind: int = b.CV):
+def one_track(mean: Any, covariance: Any, earth_kind: str = "flat", kind: int = b.CV) -> Any:
     """A bank of one confirmed track with a single mode, and its model."""
     model = b.record(b.MODEL_DTYPE)
     model["earth"], model["modes"], model["kind"] = earth(earth_kind), 1, kind
@@ -46,12 +47,12 @@ def one_track(mean, covariance, earth_kind: str = "flat", kind: int = b.CV):
     return made, model
 
 
-def state(made, n: int = 6):
+def state(made: Any, n: int = 6) -> Any:
     row = made.rows[0]
     return row["x"][0, :n].copy(), row["P"][0][b.AT[:n, :n]]
 
 
-def step(made, model, z, t_s: float, kind: int, sensor=None):
+def step(made: Any, model: Any, z: Any, t_s: float, kind: int, sensor: Any = None) -> None:
     table = np.zeros((1, b.SENSOR_COLUMNS)) if sensor is None else sensor
     table[0, b.S_RANGE_MAX], table[0, b.S_PD], table[0, b.S_CLUTTER], table[0, b.S_CLUTTER + 1] = 1e7, 0.9, 1.0, 1.0
     table[0, b.S_ALT_MAX], table[0, b.S_SINE_MAX], table[0, b.S_SINE_MIN], table[0, b.S_ALT_MIN] = 1e7, 1.0, -1.0, -1e7
@@ -61,14 +62,14 @@ def step(made, model, z, t_s: float, kind: int, sensor=None):
     assert int(made.head["rows"]) == 1, "the plot began a track instead of updating the one there is"
 
 
-def soup(mean, covariance, measurement_model, vector, t_s: float):
+def soup(mean: Any, covariance: Any, measurement_model: Any, vector: Any, t_s: float) -> Any:
     """Stone Soup's Kalman predict and update of the same track; states ordered position, velocity."""
-    from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantVelocity
-    from stonesoup.predictor.kalman import ExtendedKalmanPredictor
-    from stonesoup.types.detection import Detection
-    from stonesoup.types.hypothesis import SingleHypothesis
-    from stonesoup.types.state import GaussianState
-    from stonesoup.updater.kalman import ExtendedKalmanUpdater
+    from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantVelocity  # noqa: TID251 - the oracle
+    from stonesoup.predictor.kalman import ExtendedKalmanPredictor  # noqa: TID251 - the oracle
+    from stonesoup.types.detection import Detection  # noqa: TID251 - the oracle
+    from stonesoup.types.hypothesis import SingleHypothesis  # noqa: TID251 - the oracle
+    from stonesoup.types.state import GaussianState  # noqa: TID251 - the oracle
+    from stonesoup.updater.kalman import ExtendedKalmanUpdater  # noqa: TID251 - the oracle
 
     order = [0, 3, 1, 4, 2, 5]
     prior = GaussianState(mean[order].reshape(-1, 1), covariance[np.ix_(order, order)], timestamp=T0)
@@ -82,19 +83,19 @@ def soup(mean, covariance, measurement_model, vector, t_s: float):
     return np.asarray(made.mean, float).ravel()[back], np.asarray(made.covar, float)[np.ix_(back, back)]
 
 
-def a_covariance(rng):
+def a_covariance(rng: np.random.Generator) -> Any:
     a = rng.normal(0, 1, (6, 6)) * np.array([100.0, 100, 100, 10, 10, 10])[:, None]
     return a @ a.T + np.diag([100.0, 100, 100, 1, 1, 1])
 
 
-def close(ours, theirs, tolerance: float) -> bool:
+def close(ours: Any, theirs: Any, tolerance: float) -> bool:
     return bool(np.linalg.norm(ours - theirs) < tolerance * np.linalg.norm(theirs))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_linear_kalman_step_equals_stone_soup(seed: int) -> None:
     """Predict and update by a position with known axes give Stone Soup's mean and covariance to 1e-9."""
-    from stonesoup.models.measurement.linear import LinearGaussian
+    from stonesoup.models.measurement.linear import LinearGaussian  # noqa: TID251 - the oracle
 
     rng = np.random.default_rng(seed)
     mean, covariance = rng.normal(0, 1, 6) * ([5e3] * 3 + [100.0] * 3), a_covariance(rng)
@@ -113,14 +114,14 @@ def test_linear_kalman_step_equals_stone_soup(seed: int) -> None:
 
 @pytest.mark.parametrize("injected", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_extended_kalman_step_equals_stone_soup(seed: int, injected: bool) -> None:
+def test_extended_kalman_step_equals_stone_soup(seed: int, *, injected: bool) -> None:
     """The radar update equals Stone Soup's: to 1e-5 with its numerical Jacobian, to 1e-9 with ours injected there."""
-    from stonesoup.models.measurement.nonlinear import CartesianToElevationBearingRange
-    from stonesoup.types.angle import Bearing, Elevation
-    from stonesoup.types.array import StateVector
+    from stonesoup.models.measurement.nonlinear import CartesianToElevationBearingRange  # noqa: TID251 - the oracle
+    from stonesoup.types.angle import Bearing, Elevation  # noqa: TID251 - the oracle
+    from stonesoup.types.array import StateVector  # noqa: TID251 - the oracle
 
     class Analytic(CartesianToElevationBearingRange):
-        def jacobian(self, state, **_):
+        def jacobian(self, state: Any, **_: Any) -> Any:
             x, y, z = (float(state.state_vector[k, 0]) for k in (0, 2, 4))
             h2 = x * x + y * y
             r2, h = h2 + z * z, np.sqrt(h2)
@@ -156,7 +157,7 @@ def test_extended_kalman_step_equals_stone_soup(seed: int, injected: bool) -> No
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.1, 30.0), min_size=1, max_size=5), st.integers(0, 2**31))
-def test_the_determinant_of_an_unseen_track_never_falls(steps, seed: int) -> None:
+def test_the_determinant_of_an_unseen_track_never_falls(steps: list[float], seed: int) -> None:
     """Under constant velocity, time alone never makes a track surer."""
     made, model = one_track(np.array([1e4, 0, 9e3, 100.0, 0, 0]), a_covariance(np.random.default_rng(seed)))
     row, mean, covariance, t_s = np.empty(4, np.int64), np.empty((4, 6)), np.empty((4, 6, 6)), 0.0
@@ -185,7 +186,7 @@ def test_assignment_equals_the_exact_solution_of_scipy(seed: int) -> None:
     assert cost[chosen[chosen >= 0]].sum() == pytest.approx(whole[i, j].sum(), abs=1e-9)
 
 
-def joint_marginals(weight):
+def joint_marginals(weight: Any) -> Any:
     """Marginals of every pair by enumerating all joint events; row choice -1 is a miss of weight one."""
     n, m = weight.shape
     out, total = np.zeros((n, m)), 0.0
@@ -216,12 +217,12 @@ def test_belief_propagation_is_near_the_joint_marginals(seed: int) -> None:
 
 def test_smoothing_equals_stone_soup() -> None:
     """The backward pass over a filtered constant-velocity track equals Stone Soup's smoother to 1e-9."""
-    from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantVelocity
-    from stonesoup.predictor.kalman import KalmanPredictor
-    from stonesoup.smoother.kalman import KalmanSmoother
-    from stonesoup.types.hypothesis import SingleHypothesis
-    from stonesoup.types.track import Track
-    from stonesoup.types.update import GaussianStateUpdate
+    from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantVelocity  # noqa: TID251 - the oracle
+    from stonesoup.predictor.kalman import KalmanPredictor  # noqa: TID251 - the oracle
+    from stonesoup.smoother.kalman import KalmanSmoother  # noqa: TID251 - the oracle
+    from stonesoup.types.hypothesis import SingleHypothesis  # noqa: TID251 - the oracle
+    from stonesoup.types.track import Track  # noqa: TID251 - the oracle
+    from stonesoup.types.update import GaussianStateUpdate  # noqa: TID251 - the oracle
 
     rng = np.random.default_rng(3)
     t_ns = np.array([0, 4, 9, 11, 15], np.int64) * 1_000_000_000

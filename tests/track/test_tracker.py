@@ -3,10 +3,27 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from track_cases import FIXES, RADAR, RADAR_B, S_NS, SMALL, T0_NS, Line, confirmed, error_m, feed, fixes, radar_plots, reports, tracker
+from track_cases import (
+    FIXES,
+    RADAR,
+    RADAR_B,
+    S_NS,
+    SMALL,
+    T0_NS,
+    Line,
+    confirmed,
+    error_m,
+    feed,
+    fixes,
+    radar_plots,
+    reports,
+    tracker,
+)
 
 from trilat.records.codec import validate
 from trilat.records.columns import KIND_BEARING, KIND_RADAR, TRACK_FLAG_ID_CONFLICT, TRACK_FLAG_INNOVATION, empty_reports
@@ -84,7 +101,7 @@ def test_a_missed_body_coasts_and_then_goes() -> None:
     assert error_m(made.step(T0_NS + 120 * S_NS, []), LINES[0]) < 600.0
 
 
-def same(a, b) -> bool:
+def same(a: Any, b: Any) -> bool:
     return a.columns.tobytes() == b.columns.tobytes()
 
 
@@ -158,9 +175,14 @@ def test_the_same_bytes_under_another_hash_seed() -> None:
         "feed(made, radar_plots([Line(4e4, 2e4, 9e3, 200., 50.)], 30, np.random.default_rng(1)))\n"
         "print(hashlib.sha256(made.checkpoint()).hexdigest())\n"
     )
-    here = os.path.dirname(__file__)
+    here = str(Path(__file__).parent)
     said = [
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": here}, capture_output=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": here},
+            capture_output=True,
+            check=True,
+        ).stdout
         for seed in ("1", "2")
     ]
     assert said[0] == said[1]
@@ -277,7 +299,7 @@ def test_records_hold_what_the_columns_say() -> None:
     rng = np.random.default_rng(21)
     times = [T0_NS + t * S_NS for t in range(2, 30, 2)]
     last = feed(made, np.concatenate([radar_plots([LINES[0]], 30, rng), fixes(LINES[0], times, rng, address=0x86D624)]))
-    found = to_records(last, made.sensors, lambda bits: OWN, "ZZZ", ("confirmed",))
+    found = to_records(last, made.sensors, lambda _: OWN, "ZZZ", ("confirmed",))
     assert len(found) == 1
     record = found[0]
     validate(record)
@@ -293,13 +315,18 @@ def test_records_hold_what_the_columns_say() -> None:
 def test_records_of_no_tracks_are_none() -> None:
     """No tracks give no records."""
     made = tracker()
-    assert to_records(made.step(T0_NS, []), made.sensors, lambda bits: OWN, "ZZZ") == []
+    assert to_records(made.step(T0_NS, []), made.sensors, lambda _: OWN, "ZZZ") == []
 
 
 def test_five_lines_from_arrays() -> None:
     """The library face tracks a plain table and gives flat arrays back."""
     columns = radar_plots([LINES[0]], 40, np.random.default_rng(22))
-    table = {"t_s": (columns["t_ns"] - T0_NS) * 1e-9, "range_m": columns["range_m"], "azimuth_rad": columns["azimuth_rad"], "elevation_rad": columns["elevation_rad"]}
+    table = {
+        "t_s": (columns["t_ns"] - T0_NS) * 1e-9,
+        "range_m": columns["range_m"],
+        "azimuth_rad": columns["azimuth_rad"],
+        "elevation_rad": columns["elevation_rad"],
+    }
     tracks = track_table(table, RADAR)
     last = tracks["t_ns"] == tracks["t_ns"].max()
     assert abs(float(tracks["east_m_s"][last][0]) - 200.0) < 30.0

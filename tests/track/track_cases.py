@@ -32,6 +32,7 @@ class Line:
         self.velocity = basis.T @ np.array([east_m_s, north_m_s, 0.0])
 
     def at(self, t_ns: int) -> np.ndarray[Any, Any]:
+        """Return the ECEF position at a time."""
         return self.start + self.velocity * ((t_ns - T0_NS) * 1e-9)
 
 
@@ -69,7 +70,7 @@ def reports(columns: Any) -> Reports:
     return batch(columns)
 
 
-def feed(made: Tracker, columns: Any, every_s: float = 1.0, lines: Any = None) -> Any:
+def feed(made: Tracker, columns: Any, every_s: float = 1.0) -> Any:
     """Step a tracker through reports in time order; returns the last tracks."""
     columns = columns[np.argsort(columns["t_ns"], kind="stable")]
     now, at, tracks = T0_NS, 0, None

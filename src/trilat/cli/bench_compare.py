@@ -24,11 +24,11 @@ AXES, SPEEDS = (0, 2, 4), (1, 3, 5)
 
 def _detections(arrays: Any) -> Any:
     """Return a Stone Soup detector over a scenario file's scans."""
-    import numpy as np  # noqa: PLC0415 - the command line stays light
-    from stonesoup.models.measurement.nonlinear import CartesianToElevationBearingRange  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.types.angle import Bearing, Elevation  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.types.array import StateVector  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.types.detection import Detection  # noqa: PLC0415, TID251 - the peer itself
+    import numpy as np
+    from stonesoup.models.measurement.nonlinear import CartesianToElevationBearingRange  # noqa: TID251 - the peer itself
+    from stonesoup.types.angle import Bearing, Elevation  # noqa: TID251 - the peer itself
+    from stonesoup.types.array import StateVector  # noqa: TID251 - the peer itself
+    from stonesoup.types.detection import Detection  # noqa: TID251 - the peer itself
 
     models = [
         CartesianToElevationBearingRange(ndim_state=6, mapping=AXES, noise_covar=np.diag(s**2), translation_offset=StateVector(p))
@@ -45,15 +45,15 @@ def _detections(arrays: Any) -> Any:
 
 def _associator(predictor: Any, updater: Any) -> Any:
     """Return the peer's associator: its own, shown only the plots near each track."""
-    import numpy as np  # noqa: PLC0415 - see _detections
-    from scipy.spatial import cKDTree  # noqa: PLC0415 - see _detections
-    from stonesoup.dataassociator.neighbour import GNNWith2DAssignment  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.hypothesiser.distance import DistanceHypothesiser  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.measures import Mahalanobis  # noqa: PLC0415, TID251 - the peer itself
+    import numpy as np
+    from scipy.spatial import cKDTree
+    from stonesoup.dataassociator.neighbour import GNNWith2DAssignment  # noqa: TID251 - the peer itself
+    from stonesoup.hypothesiser.distance import DistanceHypothesiser  # noqa: TID251 - the peer itself
+    from stonesoup.measures import Mahalanobis  # noqa: TID251 - the peer itself
 
     axes = list(AXES)
 
-    class Near(GNNWith2DAssignment):  # type: ignore[misc] - the peer carries no types
+    class Near(GNNWith2DAssignment):  # type: ignore[misc]  # the peer carries no types
         """Global nearest neighbour over hypotheses for near plots alone."""
 
         def generate_hypotheses(self, tracks: Any, detections: Any, timestamp: Any, **_: Any) -> Any:
@@ -75,16 +75,16 @@ def _associator(predictor: Any, updater: Any) -> Any:
 
 def _peer(arrays: Any) -> Any:
     """Return the peer's tracker over a scenario file."""
-    import numpy as np  # noqa: PLC0415 - see _detections
-    from stonesoup.deleter.time import UpdateTimeDeleter, UpdateTimeStepsDeleter  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.initiator.simple import MultiMeasurementInitiator  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantVelocity  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.predictor.kalman import ExtendedKalmanPredictor  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.tracker.simple import MultiTargetTracker  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.types.state import GaussianState  # noqa: PLC0415, TID251 - the peer itself
-    from stonesoup.updater.kalman import ExtendedKalmanUpdater  # noqa: PLC0415, TID251 - the peer itself
+    import numpy as np
+    from stonesoup.deleter.time import UpdateTimeDeleter, UpdateTimeStepsDeleter  # noqa: TID251 - the peer itself
+    from stonesoup.initiator.simple import MultiMeasurementInitiator  # noqa: TID251 - the peer itself
+    from stonesoup.models.transition import linear  # noqa: TID251 - the peer itself
+    from stonesoup.predictor.kalman import ExtendedKalmanPredictor  # noqa: TID251 - the peer itself
+    from stonesoup.tracker.simple import MultiTargetTracker  # noqa: TID251 - the peer itself
+    from stonesoup.types.state import GaussianState  # noqa: TID251 - the peer itself
+    from stonesoup.updater.kalman import ExtendedKalmanUpdater  # noqa: TID251 - the peer itself
 
-    predictor = ExtendedKalmanPredictor(CombinedLinearGaussianTransitionModel([ConstantVelocity(NOISE_M2_S3)] * 3))
+    predictor = ExtendedKalmanPredictor(linear.CombinedLinearGaussianTransitionModel([linear.ConstantVelocity(NOISE_M2_S3)] * 3))
     updater = ExtendedKalmanUpdater(None)
     start = np.zeros(6)
     start[list(AXES)], start[list(SPEEDS)] = START_M**2, START_M_S**2
@@ -101,11 +101,11 @@ def _peer(arrays: Any) -> Any:
 
 def run_peer(arrays: Any, cpu_s_max: float) -> tuple[list[Any], float, int]:
     """Run the peer until the file or the CPU time ends; returns estimates per scan, CPU seconds, detections taken in."""
-    from time import process_time  # noqa: PLC0415 - see _detections
+    from time import process_time
 
-    import numpy as np  # noqa: PLC0415 - see _detections
+    import numpy as np
 
-    from trilat.exercise.score import Estimates  # noqa: PLC0415 - see _detections
+    from trilat.exercise.score import Estimates
 
     found: list[Any] = []
     numbers: dict[str, int] = {}
@@ -125,12 +125,12 @@ def run_peer(arrays: Any, cpu_s_max: float) -> tuple[list[Any], float, int]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Run Stone Soup and our tracker on an air scenario and print both rates, their ratio and both GOSPA."""
-    import importlib.util  # noqa: PLC0415 - see _detections
+    import importlib.util
 
-    import msgspec  # noqa: PLC0415 - see _detections
-    import numpy as np  # noqa: PLC0415 - see _detections
+    import msgspec
+    import numpy as np
 
-    from trilat.cli.bench_track import run_scenario, score_scenario  # noqa: PLC0415 - see _detections
+    from trilat.cli.bench_track import run_scenario, score_scenario
 
     if importlib.util.find_spec("stonesoup") is None:
         raise click.ClickException("Stone Soup is not installed: pip install 'trilat[compare]'")
@@ -155,5 +155,6 @@ def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT00
     click.echo(
         f"{scenario.name}, {result['scans']} scans: Stone Soup {result['peer_detections_per_s']:,.0f} plots/s/core, "
         f"ours {result['detections_per_s']:,.0f}: {result['ratio']:,.0f} times\n"
-        f"  GOSPA {result['peer_gospa_m']:.1f} m and {result['gospa_m']:.1f} m, number changes {result['peer_id_changes']} and {result['id_changes']}"
+        f"  GOSPA {result['peer_gospa_m']:.1f} m and {result['gospa_m']:.1f} m, "
+        f"number changes {result['peer_id_changes']} and {result['id_changes']}"
     )

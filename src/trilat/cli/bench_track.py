@@ -19,13 +19,14 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
 
     The rate counts the CPU time of the tracker's steps alone, after warm-up, in the best of `rounds`.
     """
-    import numpy as np  # noqa: PLC0415 - the command line stays light
-    from time import perf_counter, process_time  # noqa: PLC0415 - same
+    from time import perf_counter, process_time
 
-    from trilat.exercise.score import Estimates  # noqa: PLC0415 - same
-    from trilat.track.library import Scenario  # noqa: PLC0415 - same
+    import numpy as np
 
-    scenario = Scenario(arrays, domain, **settings)  # type: ignore[arg-type] - click has checked the word
+    from trilat.exercise.score import Estimates
+    from trilat.track.library import Scenario
+
+    scenario = Scenario(arrays, domain, **settings)  # type: ignore[arg-type]  # click has checked the word
     warm = scenario.tracker()
     scans = list(scenario.scans())
     for t_ns, _, plots in scans[:WARM_SCANS]:
@@ -60,7 +61,7 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
 
 def score_scenario(arrays: Any, domain: str, found: list[Estimates], c_m: float | None) -> dict[str, Any]:
     """Return the scores of estimates against a scenario file's truth; c_m None takes the domain's own."""
-    from trilat.exercise.score import score  # noqa: PLC0415 - see run_scenario
+    from trilat.exercise.score import score
 
     a = arrays
     return score(a["scan_t"], a["truth_pos"], a["truth_vel"], a["truth_alive"], found, c_m or CUT_OFF_M[domain])
@@ -68,14 +69,14 @@ def score_scenario(arrays: Any, domain: str, found: list[Estimates], c_m: float 
 
 def peak_memory_bytes() -> int:
     """Return the process's peak resident memory."""
-    import resource  # noqa: PLC0415 - see run_scenario
+    import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def save_estimates(path: Path, found: list[Estimates]) -> None:
     """Write EST.npz: scan (E,), track_id (E,), pos (E, 3), vel (E, 3)."""
-    import numpy as np  # noqa: PLC0415 - see run_scenario
+    import numpy as np
 
     np.savez_compressed(
         path,
@@ -93,10 +94,17 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--c", "c_m", type=float, help="GOSPA cut-off in metres; 2,000 for air, 5,000 for missile.")
 @click.option("--rounds", type=int, default=3, show_default=True, help="Runs; the quickest counts.")
-def command(scenario: Path, domain: str | None, out: Path | None, as_json: bool, c_m: float | None, rounds: int) -> None:  # noqa: FBT001 - click passes flags so
+def command(
+    scenario: Path,
+    domain: str | None,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags so
+    c_m: float | None,
+    rounds: int,
+) -> None:
     """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory and time per scan."""
-    import msgspec  # noqa: PLC0415 - see run_scenario
-    import numpy as np  # noqa: PLC0415 - same
+    import msgspec
+    import numpy as np
 
     arrays = dict(np.load(scenario))
     result, found = run_scenario(arrays, domain, rounds)
@@ -115,7 +123,8 @@ def _table(name: str, r: dict[str, Any]) -> str:
     siap = "  ".join(f"{key} {value:.3f}" for key, value in r["siap"].items())
     return (
         f"{name} ({r['domain']}): {r['detections']} plots, {r['detections_per_s']:,.0f} plots/s/core ({r['cpu_s']:.3f} s CPU)\n"
-        f"  GOSPA {r['gospa_m']:.1f} m (normalised {r['gospa_normalised_m']:.1f}), missed {r['missed']:.2f}, false {r['false']:.2f}\n"
+        f"  GOSPA {r['gospa_m']:.1f} m (normalised {r['gospa_normalised_m']:.1f}), "
+        f"missed {r['missed']:.2f}, false {r['false']:.2f}\n"
         f"  SIAP {siap}\n"
         f"  number changes {r['id_changes']}, tracks {r['tracks']}, peak memory {r['peak_memory_bytes'] / 1e6:.0f} MB, "
         f"scan p50 {r['scan_ms_p50']:.2f} ms, p99 {r['scan_ms_p99']:.2f} ms"

@@ -18,11 +18,11 @@ from trilat.kernels.bank import (
     O_JPDA,
     TENTATIVE,
 )
-from trilat.kernels.soft import soften
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability, pairs
 from trilat.kernels.imm import mixture, predict, update
 from trilat.kernels.jit import entry, kernel
 from trilat.kernels.life import age, classify, contested, detected, initiate, learn, misses, settle
+from trilat.kernels.soft import soften
 
 PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
 PAIRS_MIN = 4096
@@ -55,7 +55,7 @@ def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[n
     room = PAIRS_MIN + PAIRS_PER_PLOT * n
     rows, start = np.empty(head.rows + 1, np.int64), np.zeros(head.rows + 2, np.int64)
     column, cost, ratio, distance = np.empty(room, np.int64), np.empty(room), np.empty(room), np.empty(room)
-    count, edges = pairs(model, head, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance)
+    count = pairs(model, head, bank, sensor, z, plots, work, rows, start, column, cost, ratio, distance)
     start = start[: count + 1]
     chosen, owner = np.empty(count, np.int64), np.empty(n, np.int64)
     assign(start, column, cost, n, chosen, owner)
@@ -87,7 +87,7 @@ def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type
         if i >= 0:
             first = i + 1
         if plots[j, I_ID + ID_ADDRESS] >= 0 or plots[j, I_ID + ID_MMSI] >= 0:
-            contested(head, bank, s, plots, j, i)
+            contested(head, bank, plots, j, i)
 
 
 @entry

@@ -34,7 +34,7 @@ from trilat.kernels.bank import (
 from trilat.kernels.frames import vertical
 from trilat.kernels.imm import predict, weigh
 from trilat.kernels.jit import kernel
-from trilat.kernels.measure import KIND_BEARING, KIND_FIX, KIND_TRACK, TWO_PI, clutter_density
+from trilat.kernels.measure import KIND_BEARING, KIND_FIX, TWO_PI, clutter_density
 
 COARSE_SIGMAS = 4.8  # wider than the finest gate's root: the coarse window must never be the one that cuts
 PD_UNEXPECTED = 0.3  # what a sensor is granted where its configuration says that it sees nothing
@@ -93,7 +93,7 @@ def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
     """Write the frame's largest sigmas: of range (or horizontal position), azimuth, elevation."""
     out[0], out[1], out[2] = 0.0, 0.0, 0.0
     for j in range(n):
-        if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
+        if kind >= KIND_FIX:
             out[0] = max(out[0], z[j, Z_SIGMA_H])
         else:
             out[0] = max(out[0], z[j, Z_SIGMA_RANGE])
@@ -104,14 +104,14 @@ def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-untyped-def]
-    """Write where row i is looked for into at (8,): key low, key high, azimuth, its half width, elevation, its half width, y, z."""
+    """Write where row i is looked for into at (8,): low and high key, azimuth, half width, elevation, half width, y, z."""
     half = abs(dt)
     sd = bank[i].spread[0] + half * bank[i].spread[1] + 0.5 * half * half * bank[i].spread[2]
     vx, vy, vz = bank[i].mean[3], bank[i].mean[4], bank[i].mean[5]
     slip = slack_s * (np.sqrt(vx * vx + vy * vy + vz * vz) + bank[i].spread[1])
     x, y, z = bank[i].mean[0] + dt * vx, bank[i].mean[1] + dt * vy, bank[i].mean[2] + dt * vz
     at[6], at[7] = y, z
-    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
+    if kind >= KIND_FIX:
         reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
         if np.isnan(reach):
             reach = 0.0
@@ -139,7 +139,7 @@ def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-un
 @kernel
 def _near(z, j, kind, at):  # type: ignore[no-untyped-def]
     """Tell whether a plot within the key window is near in its other coordinates too."""
-    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
+    if kind >= KIND_FIX:
         return abs(z[j, 1] - at[6]) <= at[3] and abs(z[j, 2] - at[7]) <= at[3]
     turn = z[j, Z_AZIMUTH] - at[2]
     if turn > np.pi:
@@ -152,15 +152,15 @@ def _near(z, j, kind, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pairs(model, head, bank, sensor, s, z, plots, work, rows, start, column, cost, ratio, distance):  # type: ignore[no-untyped-def]
-    """Gate every track against one frame; returns (tracks with pairs or in sight, pairs).
+def pairs(model, head, bank, sensor, z, plots, work, rows, start, column, cost, ratio, distance):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+    """Gate every track against one frame; returns how many tracks have pairs.
 
     Writes the tracks considered into rows, their pairs as start / column, and for each pair its cost (minus the log odds of
     taking the plot against a miss, identity included), the kinematic likelihood ratio and the Mahalanobis square.
     """
     n = len(z)
     if n == 0:
-        return 0, 0
+        return 0
     kind = plots[0, I_KIND]
     wide, at = np.empty(3), np.empty(8)
     _widest(z, n, kind, wide)
@@ -193,11 +193,11 @@ def pairs(model, head, bank, sensor, s, z, plots, work, rows, start, column, cos
             rows[count] = i
             count += 1
             start[count] = edges
-    return count, edges
+    return count
 
 
 @kernel
-def _weigh_pair(model, bank, i, sensor, z, plots, j, pd, e, work, column, cost, ratio, distance):  # type: ignore[no-untyped-def]
+def _weigh_pair(model, bank, i, sensor, z, plots, j, pd, e, work, column, cost, ratio, distance):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Weigh one pair; write it at e and return 1 when it is inside the gate and worth a choice, else 0."""
     kind = plots[j, I_KIND]
     d2, log, n = weigh(model, bank, i, sensor, z[j], kind, plots[j, I_T], work)

@@ -25,7 +25,9 @@ def states_of(kind):  # type: ignore[no-untyped-def]
     """Return how many states a motion model has."""
     if kind == BOOST:
         return 9
-    return 7 if kind == TURN or kind == REENTRY else 6  # noqa: PLR1714 - numba compiles comparisons faster than containment
+    if kind == TURN:
+        return 7
+    return 7 if kind == REENTRY else 6
 
 
 @kernel
@@ -163,7 +165,7 @@ def moments(model, bank, i):  # type: ignore[no-untyped-def]
         if kind == BOOST:
             thrust = np.sqrt(bank[i].x[m, 6] ** 2 + bank[i].x[m, 7] ** 2 + bank[i].x[m, 8] ** 2)
             acc = max(acc, 10.0 + thrust + np.sqrt(max(bank[i].P[m, AT[6, 6]], bank[i].P[m, AT[7, 7]], bank[i].P[m, AT[8, 8]])))
-        elif kind == COAST or kind == REENTRY:  # noqa: PLR1714 - see states_of
+        elif kind >= COAST:
             acc = max(acc, 10.0 + _drag(model, bank, i))
         elif kind == TURN:
             turn = abs(bank[i].x[m, 6]) + np.sqrt(bank[i].P[m, AT[6, 6]])
@@ -268,7 +270,7 @@ def _distance(bank, i, m, n, still, dt, work):  # type: ignore[no-untyped-def]
 
 @kernel
 def update_mode(bank, i, m, states, n, work):  # type: ignore[no-untyped-def]
-    """Extended Kalman update of mode m (of so many states) by the n linearised components; returns (log likelihood, Mahalanobis square)."""
+    """Update mode m (of so many states) by the n linearised components; returns (log likelihood, Mahalanobis square)."""
     x, P, H, gain, x0 = bank[i].x, bank[i].P, work.H, work.gain, work.x0
     log, d2 = 0.0, 0.0
     for r in range(n):
@@ -319,8 +321,8 @@ def update(model, bank, i, sensor, z, kind, work):  # type: ignore[no-untyped-de
 @kernel
 def mixture(model, bank, i, dt, mean, covariance, work):  # type: ignore[no-untyped-def]
     """Write row i's mean (6,) and covariance (6, 6) moved by dt seconds, leaving the row as it is (the last row is scratch)."""
-    k, spare = bank[i].model_set, len(bank) - 1
-    modes = model.modes[k]
+    k, spare = bank[i].model_set, len(bank) - 1 if dt != 0.0 else i
+    modes = model.modes[k] if dt != 0.0 else 0
     for m in range(modes):
         n = states_of(model.kind[k, m])
         for r in range(n):
@@ -328,7 +330,7 @@ def mixture(model, bank, i, dt, mean, covariance, work):  # type: ignore[no-unty
         for r in range(n * (n + 1) // 2):
             bank[spare].P[m, r] = bank[i].P[m, r]
         move(model.earth, model.kind[k, m], model.noise[k, m], bank, spare, m, dt, work)
-    mu, x, P = bank[i].mu, bank[spare].x, bank[spare].P
+    modes, mu, x, P = model.modes[k], bank[i].mu, bank[spare].x, bank[spare].P
     for r in range(6):
         s = 0.0
         for m in range(modes):

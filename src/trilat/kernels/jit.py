@@ -49,7 +49,7 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function)
 
 
-def _compiled(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile lazily, with the engine's own stamp on the cache file."""
     compiled: Any = numba.njit(cache=True, error_model="numpy", **options)(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)

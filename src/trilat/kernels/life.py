@@ -10,7 +10,6 @@ import numpy as np
 
 from trilat.kernels.bank import (
     AT,
-    PACKED,
     COASTING,
     CONFIRMED,
     FREE,
@@ -33,22 +32,23 @@ from trilat.kernels.bank import (
     O_DOMAINS,
     O_MOFN,
     O_WHOLE_SCANS,
-    SENSORS,
-    SPARE_ROWS,
-    STATES,
+    PACKED,
     S_LOOKS,
     S_PERIOD,
     S_SET,
+    SENSORS,
     SET_AIR,
     SET_MISSILE,
     SET_SEA,
+    SPARE_ROWS,
+    STATES,
     TENTATIVE,
 )
 from trilat.kernels.frames import vertical
 from trilat.kernels.gate import detection_probability
 from trilat.kernels.imm import extra_prior, linearise_row, moments, states_of, update_mode
 from trilat.kernels.jit import kernel
-from trilat.kernels.measure import KIND_FIX, KIND_TRACK, clutter_density, place
+from trilat.kernels.measure import KIND_FIX, clutter_density, place
 
 FLAG_INNOVATION, FLAG_ID_CONFLICT = 1, 2  # as records.columns, which kernels do not import
 FLAG_HOLD_NS = 60_000_000_000  # a flag stands a minute after its last cause
@@ -58,6 +58,7 @@ CLAIM_MAX = 8  # claims of an identity are counted to here, so that a wrong one 
 JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 LATE_LOOK = 1.3  # periods after which a rotating sensor ought to have come by again
 EXISTENCE_START_FIX = 0.5  # a self-report stands for something, but not yet for what it says
+BURIED_M = -5_000.0  # a falling track this deep has come down: its flight is over
 DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wider than any plot
 
 
@@ -130,12 +131,21 @@ def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
             bank[i].status = FREE
         elif not mofn:
             bank[i].status = CONFIRMED if r >= rule[L_COAST] else COASTING
+        if bank[i].model_set == SET_MISSILE and _height(model, bank, i) < BURIED_M:
+            bank[i].status = FREE
         for f in range(2):
             if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS:
                 bank[i].flags &= ~(1 << f)
         if bank[i].status != FREE:
             top = i + 1
     head.rows = top
+
+
+@kernel
+def _height(model, bank, i):  # type: ignore[no-untyped-def]
+    """Return the height m of row i."""
+    _, _, _, height = vertical(model.earth, bank[i].mean[0], bank[i].mean[1], bank[i].mean[2])
+    return height
 
 
 @kernel
@@ -293,7 +303,7 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     bank[i].key = plots[j, I_KEY]
     bank[i].status = TENTATIVE
     false, new = clutter_density(sensor, z[j], kind)
-    fix = kind == KIND_FIX or kind == KIND_TRACK  # noqa: PLR1714 - numba compiles comparisons faster
+    fix = kind >= KIND_FIX
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
     domain = plots[j, I_DOMAIN]
     start = (
@@ -361,7 +371,7 @@ def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def contested(head, bank, s, plots, j, born):  # type: ignore[no-untyped-def]
+def contested(head, bank, plots, j, born):  # type: ignore[no-untyped-def]
     """A plot that no track took claims an identity: flag the track that holds it elsewhere (it jumped), and the new one."""
     t_ns = plots[j, I_T]
     for i in range(head.rows):

@@ -29,7 +29,6 @@ from trilat.kernels.bank import (
     Z_SIGMA_SPEED,
     Z_SIGMA_V,
     Z_V_EAST,
-    Z_V_UP,
     Z_X,
 )
 from trilat.kernels.frames import vertical
@@ -44,9 +43,9 @@ HEIGHT_SPAN_MIN_M = 200.0
 
 
 @kernel
-def linearise(earth, sensor, z, kind, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
+def linearise(earth, sensor, z, kind, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Write rows H (6, 6), innovations nu (6,) and variances R (6,) of one plot at a state; return how many components."""
-    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - numba compiles comparisons faster than containment
+    if kind >= KIND_FIX:
         return _fix(z, px, py, pz, vx, vy, vz, H, nu, R)
     return _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R)
 
@@ -139,7 +138,7 @@ def clutter_density(sensor, z, kind):  # type: ignore[no-untyped-def]
 
     False radar plots are uniform in the volume (with elevation) or the area (without) that the sensor covers.
     """
-    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - see linearise
+    if kind >= KIND_FIX:
         density = FIX_CLUTTER_PER_M2
         if not np.isnan(z[Z_SIGMA_V]):
             density /= 10_000.0
@@ -168,7 +167,7 @@ def place(earth, sensor, z, kind, out):  # type: ignore[no-untyped-def]
 
     Returns the sigma of the height that was assumed (0 when none was), or -1 when the plot gives no position.
     """
-    if kind == KIND_FIX or kind == KIND_TRACK:  # noqa: PLR1714 - see linearise
+    if kind >= KIND_FIX:
         out[0], out[1], out[2] = z[Z_X], z[Z_X + 1], z[Z_X + 2]
         return 0.0 if not np.isnan(z[Z_SIGMA_V]) else 1_000.0
     if np.isnan(z[Z_RANGE]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from trilat.kernels.bank import AT, BOOST, COAST, CV, REENTRY, TURN
-from trilat.kernels.frames import FLAT, AIR_SCALE_HEIGHT_M, E_KIND, E_MU, acceleration, air_density, vertical
+from trilat.kernels.frames import AIR_SCALE_HEIGHT_M, E_KIND, E_MU, FLAT, acceleration, air_density, vertical
 from trilat.kernels.jit import kernel
 
 STEP_MAX_S = 2.0  # longest Runge-Kutta step: below 0.1 m a step at missile accelerations

@@ -17,7 +17,7 @@ CLUSTER_MAX = 64  # tracks in a cluster beyond which the firm assignment stands 
 
 
 @kernel
-def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]
+def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Find ambiguous clusters and update their tracks softly; marks those rows in soft and adds plots' shares to taken."""
     count = len(start) - 1
     shared = np.zeros(n, np.int64)
@@ -63,7 +63,7 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame
 
 
 @kernel
-def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]
+def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Update row i by the plots of edges first..last, each by its probability, mode by mode, keeping two moments."""
     best, all_ = first, 0.0
     for e in range(first, last):

@@ -100,6 +100,7 @@ def refuse(
 
 
 FLOATS = tuple(name for name, (kind, *_) in (REPORT_DTYPE.fields or {}).items() if kind == np.float64)
+_FIRST_FLOAT = next(offset for kind, offset, *_ in (REPORT_DTYPE.fields or {}).values() if kind == np.float64)
 FIRST_SIGMA = FLOATS.index("sigma_range_m")
 _LIMITS = {
     "range_m": (0.0, RANGE_MAX_M),
@@ -120,9 +121,8 @@ HIGH = np.array([_LIMITS.get(name, (-np.inf, np.inf))[1] for name in FLOATS])
 
 def floats(columns: NDArray[Any]) -> NDArray[np.float64]:
     """Return every float field of reports as one matrix (n, FLOATS); they stand side by side in REPORT_DTYPE."""
-    first = (REPORT_DTYPE.fields or {})[FLOATS[0]][1]
     raw = np.ascontiguousarray(columns).view(np.uint8).reshape(len(columns), REPORT_DTYPE.itemsize)
-    out: NDArray[np.float64] = np.ascontiguousarray(raw[:, first : first + 8 * len(FLOATS)]).view(np.float64)
+    out: NDArray[np.float64] = np.ascontiguousarray(raw[:, _FIRST_FLOAT : _FIRST_FLOAT + 8 * len(FLOATS)]).view(np.float64)
     return out
 
 
@@ -163,6 +163,11 @@ def canonical(columns: NDArray[Any]) -> NDArray[Any]:
     """Return the reports in an order that depends on their content alone, without exact duplicates."""
     if len(columns) < 2:
         return columns
+    ranges = columns["range_m"]
+    if (columns["t_ns"] == columns["t_ns"][0]).all() and (columns["sensor"] == columns["sensor"][0]).all():
+        quick = np.argsort(ranges, kind="stable")  # one scan of a radar: range alone decides, unless two are equal or absent
+        if (np.diff(ranges[quick]) > 0.0).all():
+            return np.ascontiguousarray(columns[quick])
     order = np.lexsort(
         (columns["azimuth_rad"], columns["lon_deg"], columns["lat_deg"], columns["range_m"], columns["sensor"], columns["t_ns"])
     )
@@ -276,6 +281,8 @@ def _stir(h: NDArray[np.uint64], v: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def callsign_hash(callsign: NDArray[Any]) -> NDArray[np.int64]:
     """Return a non-negative hash of each callsign, -1 where there is none."""
+    if (callsign == b"").all():
+        return np.full(len(callsign), -1, np.int64)
     padded = np.zeros(len(callsign), "S24")
     padded[:] = callsign
     words = padded.view(np.uint64).reshape(len(callsign), 3)
@@ -289,8 +296,8 @@ def callsign_hash(callsign: NDArray[Any]) -> NDArray[np.int64]:
 def plot_hash(c: NDArray[Any]) -> NDArray[np.int64]:
     """Return a hash of each report's content: the lasting name of a track that begins with it."""
     h = np.zeros(len(c), np.uint64)
-    for name in ("t_ns", "sensor", "range_m", "azimuth_rad", "elevation_rad", "lat_deg", "lon_deg", "address", "mmsi"):
+    place = ("range_m", "azimuth_rad") if int(c["kind"][0]) < KIND_FIX else ("lat_deg", "lon_deg", "address", "mmsi")
+    for name in ("t_ns", *place):
         values = np.ascontiguousarray(c[name])
-        words = values.astype(np.int64).view(np.uint64) if values.dtype.itemsize != 8 else values.view(np.uint64)
-        h = _stir(h, words)
+        h = _stir(h, values.view(np.uint64))
     return (h >> np.uint64(1)).astype(np.int64)

@@ -126,7 +126,7 @@ class Scenario:
 
     def __init__(self, scenario: Mapping[str, Any], domain: Domain | None = None, **settings: Any) -> None:
         self.arrays = scenario
-        self.domain: Domain = str(scenario["domain"]) if "domain" in scenario else (domain or "air")  # type: ignore[assignment] - checked by the settings
+        self.domain: Domain = str(scenario["domain"]) if "domain" in scenario else (domain or "air")  # type: ignore[assignment]  # checked by the settings
         earth = str(scenario["earth"]) if "earth" in scenario else ("sphere" if self.domain == "missile" else "flat")
         origin = np.asarray(scenario["origin"], float) if "origin" in scenario else np.array([38.0, 0.0, 0.0])
         self._turn, self._zero = np.eye(3), np.zeros(3)

@@ -58,10 +58,10 @@ def _record(
         stream=stream,
         number=int(column["number"]),
         t_ns=int(column["t_ns"]),
-        status=STATUSES[column["status"]],  # type: ignore[arg-type] - the tuple holds the literal's words
+        status=STATUSES[column["status"]],  # type: ignore[arg-type]  # the tuple holds the literal's words
         label=label_of(bits),
         pedigree=Pedigree(nation=nation, sensors=tuple(sorted(s.id for k, s in enumerate(sensors) if bits >> k & 1))),
-        domain=DOMAINS[column["domain"]],  # type: ignore[arg-type] - same
+        domain=DOMAINS[column["domain"]],  # type: ignore[arg-type]  # same
         lat_deg=float(place[0]),
         lon_deg=float(place[1]),
         alt_m=float(place[2]),

@@ -34,9 +34,8 @@ MODELS: dict[Domain, tuple[tuple[float, float, float, float], tuple[Mode, ...]]]
     "air": (
         (200.0, 0.0, 0.04, 0.0),
         (
-            Mode("cv", (0.5, 0.2), 60.0, 0.6, (0.0, 0.6, 0.4)),
-            Mode("turn", (4.0, 1.0, 2e-5), 15.0, 0.2, (0.7, 0.0, 0.3)),
-            Mode("cv", (150.0, 40.0), 10.0, 0.2, (0.7, 0.3, 0.0)),
+            Mode("cv", (0.5, 0.2), 60.0, 0.7, (0.0, 1.0)),
+            Mode("turn", (10.0, 2.0, 1e-4), 20.0, 0.3, (1.0, 0.0)),
         ),
     ),
     "sea": (
@@ -73,7 +72,7 @@ class Life(NamedTuple):
 LIVES: dict[Domain, Life] = {
     "air": Life(),
     "sea": Life(survive_s=7_200.0, coast_max_s=900.0, tentative_max_s=420.0),
-    "missile": Life(coast_max_s=20.0, tentative_max_s=6.0),
+    "missile": Life(confirm=0.9, drop=0.005, coast=0.2, coast_max_s=60.0, tentative_max_s=6.0),
 }
 
 # Gate by number of components: the chi-square bound that holds 99.9 % of true plots.

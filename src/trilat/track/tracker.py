@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,8 +73,9 @@ class Tracker:
         self._numbers: dict[int, int] = {}
         self._next_number = 1
         self._callsigns: dict[int, bytes] = {}
-        self._sure: dict[int, Any] = {}  # number -> last columns of each confirmed track
-        self._lost: dict[int, Any] = {}  # the same of those deleted within STITCH_NS
+        self._sure: set[int] = set()  # numbers of live tracks that have been confirmed
+        self._lost: dict[int, Any] = {}  # number -> last columns of each such track deleted within STITCH_NS
+        self._shown = empty_tracks(0)
 
     def _slot_ns(self, sensor: Sensor) -> int:
         """Return how long a frame of a sensor lasts: never more than half its period, so that it sees a target once in it."""
@@ -120,7 +122,8 @@ class Tracker:
             "refused": sorted(self.refused.items()),
             "shed": sorted(self.shed.items()),
             "events": [tuple(event) for event in self.events],
-            "sure": [c.tobytes() for _, c in sorted(self._sure.items())],
+            "sure": sorted(self._sure),
+            "shown": self._shown.tobytes(),
             "lost": [c.tobytes() for _, c in sorted(self._lost.items())],
         }
         return msgspec.msgpack.encode(state)
@@ -143,7 +146,8 @@ class Tracker:
         self._callsigns = dict(map(tuple, state["callsigns"]))
         self.refused, self.shed = Counter(dict(state["refused"])), Counter(dict(state["shed"]))
         self.events = [Event(*event) for event in state["events"]]
-        self._sure, self._lost = _by_number(state["sure"]), _by_number(state["lost"])
+        self._sure, self._lost = set(state["sure"]), _by_number(state["lost"])
+        self._shown = np.frombuffer(state["shown"], TRACK_DTYPE).copy()
 
     def _unpack_bank(self, packed: tuple[bytes, bytes]) -> Any:
         """Return the bank behind `_pack_bank`'s bytes; ValueError when it was made by another build's rows."""
@@ -182,7 +186,7 @@ class Tracker:
             keys, columns = keys[order], columns[order]
             cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
             edges = [0, *cuts.tolist(), len(keys)]
-            groups = [(tuple(keys[a].tolist()), columns[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+            groups = [(tuple(keys[a].tolist()), columns[a:b]) for a, b in pairwise(edges)]
         dirty: FrameKey | None = None
         for key, part in groups:
             if self.settings.lag_s == 0.0 and self._done is not None and key <= self._done:
@@ -294,16 +298,20 @@ class Tracker:
 
     def _stitch(self, now_ns: int, out: Any, keys: list[int]) -> bool:
         """Give a newly confirmed track the number of one lost shortly before, where that one could have come here."""
+        new = set(out["number"][out["status"] == 1].tolist()) - self._sure
+        self._sure |= new
+        if not new:
+            return False
         self._lost = {n: c for n, c in self._lost.items() if now_ns - int(c["updated_t_ns"]) < STITCH_NS}
-        new = [k for k in np.flatnonzero(out["status"] == 1).tolist() if int(out["number"][k]) not in self._sure]
         changed = False
-        for k in new:
+        for k in np.flatnonzero(np.isin(out["number"], list(new))).tolist():
             old = min((n for n, c in self._lost.items() if _reaches(c, out[k])), default=None)
             number = int(out["number"][k])
             if old is None:
                 self._note(Event(now_ns, "confirmed", number))
                 continue
             self._note(Event(now_ns, "stitched", old, number))
+            self._sure ^= {number, old}
             self._numbers[keys[k]] = old
             out["number"][k] = old
             out["born_t_ns"][k] = self._lost.pop(old)["born_t_ns"]
@@ -312,15 +320,15 @@ class Tracker:
 
     def _gone(self, now_ns: int, out: Any) -> tuple[int, ...]:
         """Return the numbers that were live at the last step and are not now; remember the confirmed ones for a while."""
-        live = set(out["number"].tolist())
-        gone = tuple(sorted(set(self._numbers.values()) - live))
+        before, self._shown = self._shown, out
+        gone = tuple(sorted(set(before["number"].tolist()) - set(out["number"].tolist())))
         if gone:
-            self._numbers = {key: number for key, number in self._numbers.items() if number in live}
-            for number in gone:
-                if number in self._sure:
-                    self._lost[number] = self._sure.pop(number)
-                    self._note(Event(now_ns, "deleted", number))
-        self._sure |= {int(c["number"]): c for c in out[out["status"] == 1]}
+            dead = set(gone)
+            self._numbers = {key: number for key, number in self._numbers.items() if number not in dead}
+            for row in before[np.isin(before["number"], sorted(dead & self._sure))]:
+                self._lost[int(row["number"])] = row.copy()
+                self._note(Event(now_ns, "deleted", int(row["number"])))
+            self._sure -= dead
         return gone
 
     def _note(self, event: Event) -> None:
