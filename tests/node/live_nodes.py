@@ -24,6 +24,7 @@ from trilat.store.sqlite import open_store
 NS = 1_000_000_000
 # A loaded machine may take long over what a quiet one does at once; nothing here measures time.
 PATIENCE_S = 60.0
+START_S_MAX = 110.0  # a node compiles its kernels first where nobody has warmed them
 
 
 class Running:
@@ -54,7 +55,7 @@ async def nodes_running(prepared: Iterable[provision.Prepared]) -> AsyncIterator
             await node.process.start()
             stack.push_async_callback(node.process.stop)
         for node in nodes:
-            await node.process.ready(PATIENCE_S)
+            await node.process.ready(START_S_MAX)
         yield {node.config.nation: node for node in nodes}
 
 
