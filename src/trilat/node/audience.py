@@ -18,7 +18,7 @@ from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import join
 from trilat.records.columns import STATUSES, Reports, Tracks
 from trilat.records.convert import to_records as reports_to_records
-from trilat.records.label import Label
+from trilat.records.label import Label, Mode
 from trilat.records.released import Released
 from trilat.records.report import Fix, Plot
 from trilat.records.sensor import Sensor
@@ -60,6 +60,25 @@ def label_joiner(sensors: Sequence[Sensor]) -> Callable[[int], Label]:
     return label_of
 
 
+class ReplayClock:
+    """The time of a step. In mode Replay a recording may run faster than life: then it is that of the newest report.
+
+    Each audience has a clock of its own, moved by nothing but the reports that it may have.
+    """
+
+    def __init__(self, mode: Mode) -> None:
+        self._replay = mode.kind == "replay"
+        self._newest_ns = 0
+
+    def at(self, now_ns: int, batches: Iterable[Reports], others_ns: Iterable[int] = ()) -> int:
+        """Return the step's time: now_ns, or in a replay the newest of it and of the reports and other times ever given."""
+        if not self._replay:
+            return now_ns
+        newest = (int(batch.columns["t_ns"].max()) for batch in batches if len(batch.columns))
+        self._newest_ns = max((self._newest_ns, *newest, *others_ns))
+        return max(now_ns, self._newest_ns)
+
+
 class AudiencePipeline:
     """What one audience gets, computed from what it may have and nothing else."""
 
@@ -75,6 +94,7 @@ class AudiencePipeline:
         self.nation = policy.nation
         self._state_tick_ns = state_tick_ns
         self._next_state_ns = 0
+        self._clock = ReplayClock(policy.mode)
         decisions = [(sensor, policy.sensor_decision(sensor, now_ns)) for sensor in sensors]
         permitted = [(sensor, decision.tier) for sensor, decision in decisions if decision.permit]
         self._tier = {sensor.id: tier for sensor, tier in permitted}
@@ -89,6 +109,7 @@ class AudiencePipeline:
     def step(self, now_ns: int, batches: Sequence[Reports]) -> list[Released]:
         """Take every batch of the node, look only at the permitted ones, and return what leaves now."""
         mine = [batch for batch in batches if self._may_have(batch, now_ns)]
+        now_ns = self._clock.at(now_ns, mine)
         released = [one for batch in mine if self._tier[sensor_of(batch)] == "plot" for one in self._plots(now_ns, batch)]
         if self._tracker is not None:
             tracks = self._tracker.step(now_ns, [self._indexed(batch) for batch in mine if sensor_of(batch) in self._index])

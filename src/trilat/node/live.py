@@ -18,16 +18,14 @@ from typing import Any
 import structlog
 
 from trilat.errors import ConfigError, ExchangeError, TrilatError
-from trilat.exchange import keyfiles
 from trilat.exchange.drive import Drive
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
-from trilat.exchange.keystore import Passphrase
-from trilat.exchange.messages import ExchangeSettings
-from trilat.exchange.nats import NatsTransport
-from trilat.exchange.server import NatsServer
-from trilat.exchange.sign import KeyRing
 from trilat.feeds.sockets import FeedSockets
+from trilat.identity import keyfiles
+from trilat.identity.keystore import Passphrase
+from trilat.identity.sign import KeyRing
+from trilat.kernels import warm
 from trilat.node import clock, setup, show
 from trilat.node.config import mode_of
 from trilat.node.health import Health
@@ -41,10 +39,14 @@ from trilat.picture.web import Hub, WebSettings, make_app, serving
 from trilat.policy.audience import DecisionLog
 from trilat.records.track import Area
 from trilat.store.sqlite import StoreSettings, open_store
+from trilat.transport.messages import ExchangeSettings
+from trilat.transport.nats import NatsTransport
+from trilat.transport.server import NatsServer
 
 MS = 1_000_000
 ACTS_MAX = 1_000
 PIN_WATCH_S = 0.5
+WARM_S = 3.0
 STATUS_NS = 1_000 * MS
 INPUTS_PER_STEP_MAX = 10_000
 log = structlog.get_logger()
@@ -95,9 +97,20 @@ class LiveNode:
         self.cop = show.make_cop(config, self.pipeline, now_ns)
         for warning in self.recorder.restore_warnings(self.pipeline):
             self.cop.step(now_ns, CopInput(warnings=(warning,)))
+        await self._warm()
         await self._start_exchange(stack)
         await self._start_feeds(stack)
         await self._start_page(stack)
+
+    async def _warm(self) -> None:
+        """Load the compiled kernels before anything comes in: a compilation in the middle of a step would hold everything up."""
+        began_ns = clock.monotonic_ns()
+        warming = asyncio.create_task(asyncio.to_thread(warm.main))
+        done, _ = await asyncio.wait({warming}, timeout=WARM_S)
+        if not done:
+            log.info("compiling kernels, once", remedy="`make setup` does it beforehand")
+        await warming
+        log.info("kernels ready", seconds=round((clock.monotonic_ns() - began_ns) / 1e9, 1))
 
     async def _start_exchange(self, stack: contextlib.AsyncExitStack) -> None:
         config, mode = self.config, mode_of(self.config)
@@ -231,7 +244,7 @@ class LiveNode:
             notices=out.notices,
             **lights,
         )
-        if self.cop.step(now_ns, given) or out.warnings or out.answers or due:
+        if self.cop.step(out.national.t_ns, given) or out.warnings or out.answers or due:
             self.hub.publish()
 
     def _check(self, links: list[Any]) -> None:

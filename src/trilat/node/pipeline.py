@@ -16,7 +16,7 @@ import msgspec
 from trilat.errors import PolicyError
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
-from trilat.node.audience import AudiencePipeline, label_joiner, sensor_of, with_sensor
+from trilat.node.audience import AudiencePipeline, ReplayClock, label_joiner, sensor_of, with_sensor
 from trilat.node.combined import CombinedPicture
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerTracker
@@ -90,9 +90,13 @@ class Pipeline:
         self.combined = CombinedPicture(settings.nation, self.audiences, self.label_of, settings.state_tick_ns)
         self._partners: dict[str, PartnerTracker] = {}
         self.rejected: Counter[str] = Counter()
+        self._clock = ReplayClock(settings.mode)
 
     def step(self, now_ns: int, inputs: Sequence[Input]) -> Output:
-        """Take what came in since the last step, in its order, and return what comes of it."""
+        """Take what came in since the last step, in its order, and return what comes of it.
+
+        The output's own time is `national.t_ns`: now_ns, or later where a replay runs faster than life.
+        """
         batches, refused = self._decode([one for one in inputs if isinstance(one, FeedInput)])
         received = PartnerInputs()
         for one in inputs:
@@ -104,8 +108,9 @@ class Pipeline:
             for batch in batches
             if sensor_of(batch) in self._index
         ]
-        national = self.national.step(now_ns, mine)
         released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]
+        now_ns = self._clock.at(now_ns, mine, (item.record.t_ns for item in received.tracks))
+        national = self.national.step(now_ns, mine)
         desk = _Desk(self, now_ns)
         for warning in received.warnings:
             desk.receive(warning)
