@@ -115,11 +115,13 @@ def source_of(
     if format_name not in FORMATS:
         raise FeedError("feed-format", f"{format_name!r} of feed {name!r}; known are {', '.join(sorted(FORMATS))}.")
     given = dict(options or {})
+    # "048" is the standard's own way to write a category, and no number to msgspec.
+    numbered = {category.lstrip("0") or category: edition for category, edition in (editions or {}).items()}
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:
         raise FeedError("feed-setting", f"feed {name!r}: no option {unknown[0]!r}; known are {', '.join(_OPTIONS)}.")
     table: dict[str, Any] = {key: given.pop(key) for key in _TABLE if key in given}
-    values: dict[str, Any] = {"name": name, "format": format_name, "nation": nation, "editions": dict(editions or {}), **given}
+    values: dict[str, Any] = {"name": name, "format": format_name, "nation": nation, "editions": numbered, **given}
     if "reference" in values:
         values["reference"] = values["reference"].split(",")
     if table:
