@@ -18,13 +18,13 @@ from typing import Any
 
 import exchange_pipe
 from exchange_nodes import EXERCISE, NATIONS, node_exchange, released_track, released_warning
-from trilat.exchange import envelope as sealing
 from trilat.exchange.drive import Drive
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
-from trilat.exchange.loopback import LoopbackHub, LoopbackTransport
-from trilat.exchange.messages import PullId
 from trilat.node import clock
+from trilat.transport import envelope as sealing
+from trilat.transport.loopback import LoopbackHub, LoopbackTransport
+from trilat.transport.messages import PullId
 
 GROUP = 64
 FULL_BATCH = 512

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from trilat.exchange.exchange import Exchange
-from trilat.exchange.messages import ExchangeSettings
-from trilat.exchange.sign import KeyRing, SigningKey
+from trilat.identity.sign import KeyRing, SigningKey
 from trilat.records import codec
 from trilat.records.label import Label, Mode
 from trilat.records.released import Lane, Released
@@ -12,6 +11,7 @@ from trilat.records.report import Pedigree
 from trilat.records.track import Track
 from trilat.records.warning import Warning
 from trilat.store.sqlite import StoreSettings, open_database
+from trilat.transport.messages import ExchangeSettings
 
 NATIONS = ("JPN", "KOR", "USA")
 EXERCISE = Mode(kind="exercise", id="BENCH")

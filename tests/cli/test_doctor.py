@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from trilat import errors
 from trilat.cli import checks, main
 from trilat.cli.checks import Finding
-from trilat.exchange import keyfiles
+from trilat.identity import keyfiles
 from trilat.node.clock import now_ns
 
 CONFIG = """
@@ -128,7 +128,7 @@ def test_people_read_marks_and_remedies(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_the_bytes() -> None:
     """The sha256 that doctor states is that of the program's bytes."""
-    from trilat.exchange.server import find_program
+    from trilat.transport.server import find_program
 
     program = find_program()
     assert hashlib.sha256(program.path.read_bytes()).hexdigest() == program.sha256

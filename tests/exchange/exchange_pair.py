@@ -7,10 +7,10 @@ from exchange_records import EXERCISE, MS, T0_NS, released, ring_of, track_of
 
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
-from trilat.exchange.messages import ExchangeSettings, LaneSettings, PullId
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
 from trilat.store.sqlite import StoreSettings, open_database
+from trilat.transport.messages import ExchangeSettings, LaneSettings, PullId
 
 SETTINGS = ExchangeSettings(
     flash=LaneSettings(window_pulls=1, window_pulls_max=1, batch_records_max=1, wait_ms=1_000),

@@ -1,6 +1,6 @@
 """Records, keys and released things for the tests of exchange and store."""
 
-from trilat.exchange.sign import KeyRing, SigningKey
+from trilat.identity.sign import KeyRing, SigningKey
 from trilat.records import codec
 from trilat.records.label import Label, Mode
 from trilat.records.released import Released

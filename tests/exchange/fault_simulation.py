@@ -11,13 +11,14 @@ from pathlib import Path
 from random import Random
 
 from exchange_records import EXERCISE, MS, SECOND, T0_NS, released, ring_of, track_of, warning_of
+
 from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange
-from trilat.exchange.messages import ExchangeSettings, LaneSettings
 from trilat.exchange.simulated import Faults, SimulatedNetwork, deliver
 from trilat.records import codec
 from trilat.records.released import Released
 from trilat.store.sqlite import Store, StoreSettings, connect, open_database
+from trilat.transport.messages import ExchangeSettings, LaneSettings
 
 SETTINGS = ExchangeSettings(
     flash=LaneSettings(window_pulls=3, window_pulls_max=6, batch_records_max=1, wait_ms=400),

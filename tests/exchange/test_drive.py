@@ -11,9 +11,9 @@ from trilat.errors import ExchangeError
 from trilat.exchange.drive import Drive
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
-from trilat.exchange.loopback import LoopbackHub, LoopbackTransport
-from trilat.exchange.messages import ExchangeSettings
 from trilat.store.sqlite import StoreSettings, open_database
+from trilat.transport.loopback import LoopbackHub, LoopbackTransport
+from trilat.transport.messages import ExchangeSettings
 
 
 class Node:

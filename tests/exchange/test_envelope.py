@@ -9,12 +9,12 @@ from exchange_records import EXERCISE, LIVE, T0_NS, ring_of, signing_key, track_
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import BatchHeader, Pull
-from trilat.exchange.sign import KeyRing, Rejected
+from trilat.identity.sign import KeyRing, Rejected
 from trilat.records import codec
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import BatchHeader, Pull
 
 # The inputs and roots of the reference Merkle tree of RFC 6962's authors (certificate-transparency, merkletree tests);
 # RFC 9162 keeps the same hashes.

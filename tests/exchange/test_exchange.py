@@ -8,10 +8,10 @@ import pytest
 from exchange_pair import SETTINGS, Joined, tracks
 from exchange_records import SECOND, recall_of, released, track_of, warning_of
 
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import BatchHeader, Resync, decode_message
 from trilat.records import codec
 from trilat.records.exchange import Cursor
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import BatchHeader, Resync, decode_message
 
 
 def test_what_is_offered_arrives_once_and_in_order(pair: Joined) -> None:

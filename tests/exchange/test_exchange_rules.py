@@ -8,9 +8,9 @@ from exchange_pair import SETTINGS, Joined, tracks
 from exchange_records import EXERCISE, LIVE, MS, SECOND, recall_of, released, track_of, warning_of
 
 from trilat.errors import ExchangeError
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import BatchHeader, Empty, Pull, decode_message
 from trilat.records import codec
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import BatchHeader, Empty, Pull, decode_message
 
 
 def test_shedding_takes_history_first_then_state_and_never_flash(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from exchange_records import EXERCISE, LIVE, T0_NS, ring_of, signing_key
 from nacl.signing import SigningKey as NaclSigningKey
 
 from trilat.errors import ExchangeError
-from trilat.exchange.sign import (
+from trilat.identity.sign import (
     CLOCK_SKEW_NS,
     KeyRing,
     Rejected,

@@ -5,13 +5,13 @@ import tempfile
 from pathlib import Path
 
 from exchange_pair import Joined
+from exchange_records import released, track_of, warning_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from exchange_records import released, track_of, warning_of
-from trilat.exchange import envelope as sealing
 from trilat.records.exchange import Cursor
+from trilat.transport import envelope as sealing
 
 LANES = st.sampled_from(["flash", "history"])
 NATIONS = st.sampled_from(["JPN", "KOR"])

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import BatchHeader, Pull
-from trilat.exchange.sign import KeyRing, SigningKey, pre_authentication
+from trilat.identity.sign import KeyRing, SigningKey, pre_authentication
 from trilat.records.exchange import Cursor
 from trilat.records.label import Mode
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import BatchHeader, Pull
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "exchange.md"
 MODE = Mode(kind="exercise", id="VECTORS")

@@ -13,12 +13,12 @@ from tree import ROOT, SRC, listed, module_of, name_of, python_files, syntax_of
 # in both, a reason here, and a reviewer who agrees.
 STARRED = {
     "trilat.exchange.drive": "asyncio and the one worker thread round the exchange's step",
-    "trilat.exchange.keyfiles": "key directories on disk, TLS contexts, fresh keys from the system's randomness",
-    "trilat.exchange.keystore": "private files, their passphrases, salts from the system's randomness",
-    "trilat.exchange.loopback": "asyncio time-outs of the transport within one process",
-    "trilat.exchange.nats": "the NATS client",
-    "trilat.exchange.natsconf": "names the error types of TLS and of the NATS client, to say why a connection failed",
-    "trilat.exchange.server": "the nats-server process",
+    "trilat.identity.keyfiles": "key directories on disk, TLS contexts, fresh keys from the system's randomness",
+    "trilat.identity.keystore": "private files, their passphrases, salts from the system's randomness",
+    "trilat.transport.loopback": "asyncio time-outs of the transport within one process",
+    "trilat.transport.nats": "the NATS client",
+    "trilat.transport.natsconf": "names the error types of TLS and of the NATS client, to say why a connection failed",
+    "trilat.transport.server": "the nats-server process",
     "trilat.exchange.simulated": "draws faults from a seeded generator",
     "trilat.exercise.demo": "a folder for the demo's nodes, Ctrl-C",
     "trilat.exercise.processes": "the demo's nodes as processes",

@@ -7,8 +7,9 @@ from tree import PAGE, SRC, files, functions_of, listed, name_of, python_files
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 400
 STAGE_MODULES_MAX = 10
-# Ground and feeds grow by one file a record, a kernel, a format; the command line by one a command.
-STAGE_MODULES_MAX_OF = {"records": 25, "kernels": 25, "feeds": 25, "cli": 40}
+# Ground and feeds grow by one file a record, a kernel, a format; the command line by one a command; node is no stage, it has
+# a module for each part of composing them (docs/decisions/0002).
+STAGE_MODULES_MAX_OF = {"records": 25, "kernels": 25, "feeds": 25, "cli": 40, "node": 20}
 # Names of functions ("src/trilat/x.py:function") and files that are larger. It is empty, and may only shrink.
 EXCEPTIONS: frozenset[str] = frozenset()
 

@@ -11,13 +11,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "exchange"))
 from exchange_pair import Joined
-
 from exchange_records import EXERCISE, released, track_of, warning_of
+
 from trilat.cli.audit import BatchChecks
-from trilat.exchange.messages import BatchHeader, Pull, decode_message
 from trilat.records.label import Mode
 from trilat.store.audit import Audit
 from trilat.store.sqlite import FILE_NAME, StoreSettings, open_database, open_reader
+from trilat.transport.messages import BatchHeader, Pull, decode_message
 
 MODE = Mode(kind="exercise", id="TEST-1")
 SETTINGS = StoreSettings(reserve_bytes=0, wal_pages=60)

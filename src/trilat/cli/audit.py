@@ -68,9 +68,9 @@ class BatchChecks:
         """Return what is wrong with a stored batch: signature, place, records; "" when nothing is."""
         import msgspec
 
-        from trilat.exchange.envelope import open_batch
-        from trilat.exchange.messages import BatchHeader, decode_message
-        from trilat.exchange.sign import Rejected, signature_holds
+        from trilat.identity.sign import Rejected, signature_holds
+        from trilat.transport.envelope import open_batch
+        from trilat.transport.messages import BatchHeader, decode_message
 
         sender = self._nation if ours else batch.partner
         public = self._keys.get((sender, batch.key_id))
@@ -95,7 +95,7 @@ class BatchChecks:
     def checkpoint(self, body: bytes, key_id: str, signature: bytes) -> bool:
         """Tell whether a checkpoint is signed with a key of this nation's."""
         from trilat.exchange.exchange import CHECKPOINT_TYPE
-        from trilat.exchange.sign import signature_holds
+        from trilat.identity.sign import signature_holds
 
         public = self._keys.get((self._nation, key_id))
         return public is not None and signature_holds(public, CHECKPOINT_TYPE, body, signature)

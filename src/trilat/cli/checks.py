@@ -124,8 +124,8 @@ def one_port(what: str, host: str, port: int, kind: socket.SocketKind) -> Findin
 
 def keys(config: NodeConfig) -> Iterator[Finding]:
     """Load the node's keys for its mode, and every partner's file."""
-    from trilat.exchange import keyfiles
-    from trilat.exchange.keystore import passphrase_from
+    from trilat.identity import keyfiles
+    from trilat.identity.keystore import passphrase_from
     from trilat.node.clock import now_ns
     from trilat.node.config import mode_of
 
@@ -205,7 +205,7 @@ def sync_times_ms(folder: Path) -> tuple[float, float]:
 
 def server(path: str | None) -> Finding:
     """Find the nats-server, and hold its bytes against what its package recorded when it was installed."""
-    from trilat.exchange.server import find_program
+    from trilat.transport.server import find_program
 
     try:
         program = find_program(path)

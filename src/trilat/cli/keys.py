@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 if TYPE_CHECKING:
-    from trilat.exchange.keyfiles import NodeKeys
-    from trilat.exchange.keystore import Passphrase
+    from trilat.identity.keyfiles import NodeKeys
+    from trilat.identity.keystore import Passphrase
 
 HOUR_NS = 3_600 * 1_000_000_000
 TAKEN_OVER = "A running node takes the new keys over by itself."
@@ -22,7 +22,7 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 def ask_passphrase() -> Passphrase:
     """Return where the passphrase comes from: TRILAT_PASSPHRASE_FILE, TRILAT_PASSPHRASE, or a question at a terminal."""
-    from trilat.exchange.keystore import passphrase_from
+    from trilat.identity.keystore import passphrase_from
 
     def prompt() -> str:
         return str(click.prompt("Passphrase of the keys", hide_input=True, err=True))
@@ -48,8 +48,8 @@ def command() -> None:
 def new(directory: Path, nation: str, use: str, *, sealed: bool) -> None:
     """Make the keys of a nation's node in DIRECTORY."""
     from trilat.errors import ExchangeError
-    from trilat.exchange import keyfiles
-    from trilat.exchange.keystore import Seal
+    from trilat.identity import keyfiles
+    from trilat.identity.keystore import Seal
     from trilat.node.clock import now_ns
 
     if not re.fullmatch("[A-Z]{3}", nation):
@@ -71,7 +71,7 @@ def new(directory: Path, nation: str, use: str, *, sealed: bool) -> None:
 @click.argument("directory", type=DIRECTORY)
 def show(directory: Path) -> None:
     """Show whose keys DIRECTORY holds, until when they are valid, and their fingerprints."""
-    from trilat.exchange import keyfiles
+    from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
     _show(keyfiles.load(directory, now_ns(), None, ask_passphrase()))
@@ -86,7 +86,7 @@ def show(directory: Path) -> None:
 @click.option("--overlap-hours", default=168.0, show_default=True, help="How long the old ones are believed after that.")
 def rotate(directory: Path, what: str, starts_in_hours: float, overlap_hours: float) -> None:
     """Renew keys without losing the partners. Signing keys and NKeys: send every partner a new invite before they begin."""
-    from trilat.exchange import keyfiles
+    from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
     now, ask = now_ns(), ask_passphrase()
@@ -107,7 +107,7 @@ def rotate(directory: Path, what: str, starts_in_hours: float, overlap_hours: fl
 @click.argument("key_id")
 def revoke(directory: Path, key_id: str) -> None:
     """End the signing key KEY_ID at once (it was lost or seen). A new one is made when no other is valid."""
-    from trilat.exchange import keyfiles
+    from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
     _show(keyfiles.revoke_signing(directory, key_id, now_ns(), ask_passphrase()))
@@ -123,10 +123,10 @@ def cluster(directory: Path, out: Path, mode: str) -> None:
     """Write to OUT what the operator of an existing NATS cluster needs: accounts, certificate, key and client roots."""
     import msgspec
 
-    from trilat.exchange import keyfiles
-    from trilat.exchange.server import cluster_files
+    from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
     from trilat.records.label import Mode
+    from trilat.transport.server import cluster_files
 
     kind, _, name = mode.partition(":")
     try:
@@ -140,8 +140,8 @@ def cluster(directory: Path, out: Path, mode: str) -> None:
 
 
 def _show(held: NodeKeys) -> None:
-    from trilat.exchange import keys
-    from trilat.exchange.keyfiles import check_certificates
+    from trilat.identity import keys
+    from trilat.identity.keyfiles import check_certificates
     from trilat.node.clock import now_ns
 
     now, identity = now_ns(), held.identity

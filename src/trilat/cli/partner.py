@@ -28,8 +28,8 @@ def invite(keys: Path, nation: str, addresses: tuple[str, ...], out: Path) -> No
     """Write the invite of this node (key directory KEYS) for the partner NATION. It holds no secret."""
     import msgspec
 
-    from trilat.exchange import keyfiles
-    from trilat.exchange import keys as k
+    from trilat.identity import keyfiles
+    from trilat.identity import keys as k
     from trilat.node.clock import now_ns
 
     try:
@@ -48,8 +48,8 @@ def invite(keys: Path, nation: str, addresses: tuple[str, ...], out: Path) -> No
 def accept(keys: Path, file: Path, fingerprint: str | None) -> None:
     """Pin the partner whose invite FILE is, in the key directory KEYS. Do not copy the fingerprint out of the file."""
     from trilat.errors import ExchangeError
-    from trilat.exchange import keyfiles
-    from trilat.exchange import keys as k
+    from trilat.identity import keyfiles
+    from trilat.identity import keys as k
     from trilat.node.clock import now_ns
 
     try:
@@ -71,7 +71,7 @@ def accept(keys: Path, file: Path, fingerprint: str | None) -> None:
 @click.argument("keys", type=DIRECTORY)
 def show(keys: Path) -> None:
     """Show the partners pinned in the key directory KEYS."""
-    from trilat.exchange import keyfiles
+    from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
     for path in sorted((keys / keyfiles.PARTNERS).glob("*.toml")):
@@ -88,7 +88,7 @@ def show(keys: Path) -> None:
 @click.argument("nation")
 def revoke(keys: Path, nation: str) -> None:
     """Cut the partner NATION off: a running node stops at once; only a new invite of theirs undoes it."""
-    from trilat.exchange import keyfiles
+    from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
     pin = keyfiles.revoke_partner(keys / keyfiles.PARTNERS / f"{nation}.toml", now_ns())

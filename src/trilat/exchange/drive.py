@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from trilat.exchange.exchange import Exchange, LinkState, Outgoing
 from trilat.exchange.importer import Received, Request
-from trilat.exchange.messages import PullId
-from trilat.exchange.transport import LinkDown, Transport
 from trilat.records.envelope import Envelope
 from trilat.records.released import Released
+from trilat.transport.base import LinkDown, Transport
+from trilat.transport.messages import PullId
 
 NS_PER_S = 1_000_000_000
 # A partner may have this many requests waiting here; more are dropped unanswered.

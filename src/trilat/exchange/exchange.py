@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from trilat.errors import ExchangeError
-from trilat.exchange import envelope as sealing
 from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received, Request
 from trilat.exchange.keeping import CHECKPOINT_TYPE, Keeping
 from trilat.exchange.links import LinkState, link_in, link_out
-from trilat.exchange.messages import LANES, ExchangeSettings, Pull, PullId, Wake
-from trilat.exchange.sign import KeyRing, Rejected
 from trilat.exchange.station import Store
+from trilat.identity.sign import KeyRing, Rejected
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Queued
 from trilat.records.label import Mode
 from trilat.records.released import Lane, Released
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import LANES, ExchangeSettings, Pull, PullId, Wake
 
 MS = 1_000_000
 HOUSEKEEPING_NS = 1_000 * MS

@@ -7,13 +7,13 @@ pull's cursor is the partner's signed receipt; a cursor that does not fit our ow
 from collections import deque
 from typing import NamedTuple
 
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import Empty, Pull, Refusal, Resync
 from trilat.exchange.numbering import HEADER_BYTES, Numbering
 from trilat.exchange.station import Station
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, Fork
-from trilat.records.released import Lane
+from trilat.records.fields import Lane
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import Empty, Pull, Refusal, Resync
 
 # Pull counters may arrive out of order within this many (the window of RFC 4303's anti-replay, section 3.4.3).
 REPLAY_WINDOW = 64

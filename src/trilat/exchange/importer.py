@@ -9,9 +9,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trilat.exchange import envelope as sealing
 from trilat.exchange.intake import Intake, Received
-from trilat.exchange.messages import (
+from trilat.exchange.station import Station
+from trilat.identity.sign import Rejected
+from trilat.records.codec import RECORDS, Record
+from trilat.records.envelope import Envelope
+from trilat.records.fields import Lane
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import (
     CHUNK_TYPE,
     BatchHeader,
     Empty,
@@ -21,12 +26,7 @@ from trilat.exchange.messages import (
     Refusal,
     Resync,
 )
-from trilat.exchange.pace import Pace
-from trilat.exchange.sign import Rejected
-from trilat.exchange.station import Station
-from trilat.records.codec import RECORDS, Record
-from trilat.records.envelope import Envelope
-from trilat.records.released import Lane
+from trilat.transport.pace import Pace
 
 # Counters are reserved on disk in blocks of this many, so that a pull needs no write.
 COUNTER_BLOCK = 100_000

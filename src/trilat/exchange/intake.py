@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import structs
 
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
-from trilat.exchange.sign import Rejected
 from trilat.exchange.station import Station
+from trilat.identity.sign import Rejected
 from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
-from trilat.records.released import Lane
+from trilat.records.fields import Lane
 from trilat.records.warning import Recall
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
 
 CHUNK_MARK = CHUNK_TYPE.encode()
 _KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)

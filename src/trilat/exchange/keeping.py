@@ -9,14 +9,14 @@ import msgspec
 from trilat.errors import StoreError
 from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received
-from trilat.exchange.messages import LANES, Checkpoint, ExchangeSettings
-from trilat.exchange.sign import KeyRing
 from trilat.exchange.station import Station, Store
+from trilat.identity.sign import KeyRing
 from trilat.records import codec
 from trilat.records.exchange import Queued
 from trilat.records.label import Mode
 from trilat.records.released import Released
 from trilat.records.warning import Recall
+from trilat.transport.messages import LANES, Checkpoint, ExchangeSettings
 
 MS = 1_000_000
 # Records per round of expiring or shedding, so that a step stays short.

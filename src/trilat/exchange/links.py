@@ -8,7 +8,7 @@ from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
 from trilat.exchange.station import Station
 from trilat.records.exchange import Cursor
-from trilat.records.released import Lane
+from trilat.records.fields import Lane
 
 MS = 1_000_000
 LinkHealth = Literal["up", "late", "down", "never", "refused"]

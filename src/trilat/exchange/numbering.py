@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
-from trilat.exchange import envelope as sealing
-from trilat.exchange.messages import BatchHeader, Chunk
 from trilat.exchange.station import Station
 from trilat.records import codec
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, OutboxState, Queued, SealedBatch
-from trilat.records.released import Lane
+from trilat.records.fields import Lane
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import BatchHeader, Chunk
 
 # Pieces of a large record leave before what waits, so that they stay together.
 CHUNK_PRIORITY = -1

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from trilat.exchange import envelope as sealing
 from trilat.exchange.exchange import Exchange, Outgoing
-from trilat.exchange.messages import PullId
-from trilat.exchange.sign import Rejected
+from trilat.identity.sign import Rejected
 from trilat.records.envelope import Envelope
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import PullId
 
 MS = 1_000_000
 # Requests whose answer may still come are remembered up to this many.

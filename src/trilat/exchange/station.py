@@ -5,10 +5,10 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from trilat.exchange.messages import ExchangeSettings
-from trilat.exchange.sign import KeyRing
+from trilat.identity.sign import KeyRing
 from trilat.records.exchange import Cursor, Fork, InboxState, OutboxState, Queued, SealedBatch
 from trilat.records.label import Mode
+from trilat.transport.messages import ExchangeSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 OTHER_SOURCES = "others"

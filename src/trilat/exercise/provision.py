@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 import trilat
-from trilat.exchange import keyfiles
 from trilat.exercise.scenario import Scenario, ScenarioSensor, nations
+from trilat.identity import keyfiles
 from trilat.policy import signing
 from trilat.records.label import Mode
 from trilat.records.sensor import SensorSite

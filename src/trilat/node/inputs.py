@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from trilat.picture.acts import OfficerAct
 from trilat.records.fields import Count, Name, TimeNs, Trigraph
-from trilat.records.released import Lane
+from trilat.records.fields import Lane
 
 
 class FeedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="feed"):

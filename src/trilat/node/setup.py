@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from trilat.errors import ConfigError, PolicyError
-from trilat.exchange import keyfiles
-from trilat.exchange.keys import PartnerFile
-from trilat.exchange.keystore import Passphrase
-from trilat.exchange.sign import KeyRing
+from trilat.identity import keyfiles
+from trilat.identity.keys import PartnerFile
+from trilat.identity.keystore import Passphrase
+from trilat.identity.sign import KeyRing
 from trilat.node.config import mode_of, sensors_of
 from trilat.node.pipeline import PipelineSettings
 from trilat.node.settings import NodeConfig

@@ -39,6 +39,7 @@ class PageClient:
         self.sequence = 0
         self.event = 0
         self.t_ms = 0.0
+        self.origin_ms = 0.0
         self.frames_in = 0
         self.bytes_in = 0
         self.closed = ""
@@ -107,7 +108,7 @@ class PageClient:
         self._nations.update(zip(ids, frame.records["nations"].tolist(), strict=True))
         for name in frame.names:
             self.names[int(name["id"])] = name["name"].decode("ascii")
-        self.sequence, self.t_ms = frame.sequence, frame.t_ms
+        self.sequence, self.t_ms, self.origin_ms = frame.sequence, frame.t_ms, frame.origin_ms
         self.ever_seen |= self.by_nation()
         if len(self.tracks) != frame.total or sum(self.tracks) & frames.SEQUENCE_MAX != frame.check:
             await self._say(acts.Resync())

@@ -1,12 +1,12 @@
 """What the exchange keeps in the store: cursors, the state of each outbox and inbox, sealed batches, queued records.
 
-These are our own node's books, never sent; the wire's messages are in `trilat.exchange.messages`.
+These are our own node's books, never sent; the wire's messages are in `trilat.transport.messages`.
 """
 
 from msgspec import Struct
 
 from trilat.records.fields import Audience, Count, Sha256, TimeNs, Trigraph
-from trilat.records.released import Lane
+from trilat.records.fields import Lane
 
 NO_HEAD = bytes(32)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keys as k
+from trilat.identity import keys as k
 
 NOW_NS = 1_800_000_000 * 1_000_000_000
 SEED, OTHER = b"\x01" * 32, b"\x02" * 32

@@ -11,14 +11,14 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from trilat.exchange import keyfiles, keys
-from trilat.exchange.nats import NatsTransport
-from trilat.exchange.natsconf import Subjects
-from trilat.exchange.server import NatsServer
-from trilat.exchange.transport import LinkDown
+from trilat.identity import keyfiles, keys
 from trilat.node.clock import now_ns
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
+from trilat.transport.base import LinkDown
+from trilat.transport.nats import NatsTransport
+from trilat.transport.natsconf import Subjects
+from trilat.transport.server import NatsServer
 
 MODE = Mode(kind="exercise", id="TEST.1")
 PATIENCE_S = 20.0

@@ -18,9 +18,9 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[5])
 from nats_nodes import MODE, question
-from trilat.exchange import keyfiles
-from trilat.exchange.nats import NatsTransport
-from trilat.exchange.server import NatsServer
+from trilat.identity import keyfiles
+from trilat.transport.nats import NatsTransport
+from trilat.transport.server import NatsServer
 from trilat.node.clock import now_ns
 
 async def main(directory, host, port, partner):

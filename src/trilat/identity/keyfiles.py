@@ -20,9 +20,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keys as k
-from trilat.exchange.keystore import Passphrase, Seal, private_path, read_private, read_toml, to_toml, write_file, write_private
-from trilat.exchange.sign import TIME_NS_MAX, KeyRing, KeyUse, SigningKey, VerifyKey, use_of
+from trilat.identity import keys as k
+from trilat.identity.keystore import Passphrase, Seal, private_path, read_private, read_toml, to_toml, write_file, write_private
+from trilat.identity.sign import TIME_NS_MAX, KeyRing, KeyUse, SigningKey, VerifyKey, use_of
 from trilat.records.fields import Trigraph
 from trilat.records.label import Mode
 

@@ -20,16 +20,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keys as k
-from trilat.exchange.envelope import pack, unpack
-from trilat.exchange.keyfiles import NodeKeys, check_certificates, client_context
-from trilat.exchange.messages import LANES
-from trilat.exchange.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain, hang_up, quiet_tls
-from trilat.exchange.server import NatsServer
-from trilat.exchange.sign import Rejected
-from trilat.exchange.transport import Answerer, LinkDown, WakeListener
+from trilat.identity import keys as k
+from trilat.identity.keyfiles import NodeKeys, check_certificates, client_context
+from trilat.identity.sign import Rejected
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
+from trilat.transport.base import Answerer, LinkDown, WakeListener
+from trilat.transport.envelope import pack, unpack
+from trilat.transport.messages import LANES
+from trilat.transport.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain, hang_up, quiet_tls
+from trilat.transport.server import NatsServer
 
 PING_S, PINGS_MAX = 1, 2
 CONNECT_S = 5

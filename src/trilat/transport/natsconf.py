@@ -19,8 +19,8 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keys as k
-from trilat.exchange.keyfiles import NodeKeys
+from trilat.identity import keys as k
+from trilat.identity.keyfiles import NodeKeys
 from trilat.records.label import Mode
 
 # The largest message; an envelope with its frame must fit (the exchange keeps batches below).

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from nats_nodes import MODE, TestNode, question, raw_client, running, until
 
-from trilat.exchange import keyfiles
-from trilat.exchange.envelope import pack
-from trilat.exchange.natsconf import Subjects
-from trilat.exchange.transport import LinkDown
+from trilat.identity import keyfiles
 from trilat.node.clock import now_ns
+from trilat.transport.base import LinkDown
+from trilat.transport.envelope import pack
+from trilat.transport.natsconf import Subjects
 
 NATIONS = ("JPN", "KOR", "USA")
 

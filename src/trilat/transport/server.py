@@ -25,10 +25,11 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keys as k
-from trilat.exchange.keyfiles import NodeKeys, client_context
-from trilat.exchange.keystore import write_file
-from trilat.exchange.natsconf import (
+from trilat.identity import keys as k
+from trilat.identity.keyfiles import NodeKeys, client_context
+from trilat.identity.keystore import write_file
+from trilat.records.label import Mode
+from trilat.transport.natsconf import (
     CONNECTIONS_MAX,
     Account,
     accounts_config,
@@ -38,7 +39,6 @@ from trilat.exchange.natsconf import (
     refusals_in,
     server_config,
 )
-from trilat.records.label import Mode
 
 VERSION_MIN = (2, 14, 0)
 READY_S = 15.0

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from trilat.exchange.transport import Answerer, LinkDown, WakeListener
 from trilat.records.envelope import Envelope
+from trilat.transport.base import Answerer, LinkDown, WakeListener
 
 
 class LoopbackHub:

@@ -8,11 +8,11 @@ import nats.errors
 import pytest
 from nats_nodes import MODE, TestNode, question, raw_client, running, until
 
-from trilat.exchange import keyfiles, keys
-from trilat.exchange.envelope import pack
-from trilat.exchange.nats import PARKED_MAX
-from trilat.exchange.natsconf import ACCOUNT_CONNECTIONS_MAX, PAYLOAD_BYTES_MAX, Subjects
+from trilat.identity import keyfiles, keys
 from trilat.node.clock import now_ns
+from trilat.transport.envelope import pack
+from trilat.transport.nats import PARKED_MAX
+from trilat.transport.natsconf import ACCOUNT_CONNECTIONS_MAX, PAYLOAD_BYTES_MAX, Subjects
 
 NATIONS = ("JPN", "KOR", "USA")
 # What is not a partner's to hear at another's server.

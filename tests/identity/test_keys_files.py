@@ -8,9 +8,9 @@ import pytest
 from msgspec import structs
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keyfiles as f
-from trilat.exchange import keys as k
-from trilat.exchange.keystore import Seal, passphrase_from
+from trilat.identity import keyfiles as f
+from trilat.identity import keys as k
+from trilat.identity.keystore import Seal, passphrase_from
 from trilat.records.label import Mode
 
 NOW_NS = 1_800_000_000 * 1_000_000_000

@@ -11,12 +11,12 @@ import pytest
 from msgspec import structs
 from nats_nodes import MODE, question, running, until
 
-from trilat.exchange import keyfiles
-from trilat.exchange import keys as k
-from trilat.exchange.nats import NatsTransport
-from trilat.exchange.natsconf import explain
-from trilat.exchange.transport import LinkDown
+from trilat.identity import keyfiles
+from trilat.identity import keys as k
 from trilat.node.clock import now_ns
+from trilat.transport.base import LinkDown
+from trilat.transport.nats import NatsTransport
+from trilat.transport.natsconf import explain
 
 YEAR_NS = 365 * k.DAY_NS
 

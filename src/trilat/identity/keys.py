@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Meta, Struct
 
 from trilat.errors import ExchangeError
-from trilat.exchange.sign import KeyUse, key_id_of
+from trilat.identity.sign import KeyUse, key_id_of
 from trilat.records.fields import Count, TimeNs, Trigraph
 
 DAY_NS = 86_400 * 1_000_000_000

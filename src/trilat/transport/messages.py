@@ -10,9 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trilat.records.exchange import Cursor
-from trilat.records.fields import Audience, Count, Sha256, ShortText, TimeNs, Trigraph
+from trilat.records.fields import Audience, Count, Lane, Sha256, ShortText, TimeNs, Trigraph
 from trilat.records.label import Mode
-from trilat.records.released import Lane
 
 LANES: tuple[Lane, ...] = ("flash", "state", "history")
 # The newest minor version spoken here; a pull says it, and the exporter answers in the lower of both.

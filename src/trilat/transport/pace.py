@@ -5,7 +5,7 @@ to carry: it starts small, at most doubles per round, aims for a quarter of a se
 and halves when a pull is lost.
 """
 
-from trilat.exchange.messages import ExchangeSettings, LaneSettings
+from trilat.transport.messages import ExchangeSettings, LaneSettings
 
 MS = 1_000_000
 # A reply counts as filled by its credit from this part of it on; only such ones measure the link.

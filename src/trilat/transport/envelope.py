@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trilat.exchange.messages import KINDS, BatchHeader, Header, Message, decode_message
-from trilat.exchange.sign import KeyRing, Rejected, SigningKey
+from trilat.identity.sign import KeyRing, Rejected, SigningKey
 from trilat.records import codec
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor
 from trilat.records.label import Mode
+from trilat.transport.messages import KINDS, BatchHeader, Header, Message, decode_message
 
 SALT_BYTES = 16
 HASH_BYTES = 32

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats_nodes import question, running, until
 
-from trilat.exchange.transport import LinkDown
+from trilat.transport.base import LinkDown
 
 
 async def test_request_gets_its_reply_on_every_lane(tmp_path: Path) -> None:

@@ -12,19 +12,19 @@ import pytest
 from nats_nodes import MODE, until
 
 from trilat.errors import ExchangeError
-from trilat.exchange import keyfiles
-from trilat.exchange import keys as k
-from trilat.exchange.natsconf import Subjects, accounts_for
-from trilat.exchange.server import VERSION_MIN, NatsServer, _LogCounter, find_program
+from trilat.identity import keyfiles
+from trilat.identity import keys as k
 from trilat.node.clock import now_ns
 from trilat.records.label import Mode
+from trilat.transport.natsconf import Subjects, accounts_for
+from trilat.transport.server import VERSION_MIN, NatsServer, _LogCounter, find_program
 
 # A node that starts its server, says which process it is, and then does nothing.
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from trilat.exchange import keyfiles
-from trilat.exchange.server import NatsServer
+from trilat.identity import keyfiles
+from trilat.transport.server import NatsServer
 from trilat.node.clock import now_ns
 from trilat.records.label import Mode
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from msgspec import structs
 from nats_nodes import MODE, question
 
-from trilat.exchange import keyfiles
-from trilat.exchange.nats import NatsTransport
-from trilat.exchange.server import cluster_files, find_program
-from trilat.exchange.transport import LinkDown
+from trilat.identity import keyfiles
 from trilat.node.clock import now_ns
 from trilat.records.envelope import Envelope
+from trilat.transport.base import LinkDown
+from trilat.transport.nats import NatsTransport
+from trilat.transport.server import cluster_files, find_program
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""Identity: a nation's keys and certificates, their files, signing and verifying. Knows records only."""
