@@ -26,11 +26,11 @@ check: setup-dev ## what CI checks without running the system: lint, types, impo
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(PYTEST) -q tests/house
+	$(PYTEST) -q -n 2 tests/house
 
 test: check $(STAMPS)/compare ## every check and every test
 	@sh tools/chromium.sh
-	$(PYTEST) -q --ignore=tests/house
+	$(PYTEST) -q -n 2 --dist loadfile --ignore=tests/house
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
