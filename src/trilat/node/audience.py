@@ -94,6 +94,7 @@ class AudiencePipeline:
         self.nation = policy.nation
         self._state_tick_ns = state_tick_ns
         self._next_state_ns = 0
+        self._waiting: list[Reports] = []
         self._clock = ReplayClock(policy.mode)
         decisions = [(sensor, policy.sensor_decision(sensor, now_ns)) for sensor in sensors]
         permitted = [(sensor, decision.tier) for sensor, decision in decisions if decision.permit]
@@ -112,10 +113,12 @@ class AudiencePipeline:
         now_ns = self._clock.at(now_ns, mine)
         released = [one for batch in mine if self._tier[sensor_of(batch)] == "plot" for one in self._plots(now_ns, batch)]
         if self._tracker is not None:
-            tracks = self._tracker.step(now_ns, [self._indexed(batch) for batch in mine if sensor_of(batch) in self._index])
+            self._waiting += [self._indexed(batch) for batch in mine if sensor_of(batch) in self._index]
+            # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
             if now_ns >= self._next_state_ns:
                 self._next_state_ns = now_ns + self._state_tick_ns
-                released.extend(self._tracks(now_ns, tracks))
+                waiting, self._waiting = self._waiting, []
+                released.extend(self._tracks(now_ns, self._tracker.step(now_ns, waiting)))
         return released
 
     def _may_have(self, batch: Reports, now_ns: int) -> bool:

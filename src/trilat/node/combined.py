@@ -32,9 +32,13 @@ class CombinedPicture:
         if isinstance(item.record, Track):
             self._waiting.append(PartnerItem(item.origin, item.record, epoch, sequence))
 
+    def due(self, now_ns: int) -> bool:
+        """Tell whether the next step makes a picture."""
+        return now_ns >= self._next_ns
+
     def step(self, now_ns: int, national: Tracks) -> CombinedTracks | None:
         """Return the combined picture when its tick has come, else None."""
-        if now_ns < self._next_ns:
+        if not self.due(now_ns):
             return None
         self._next_ns = now_ns + self._tick_ns
         waiting, self._waiting = self._waiting, []

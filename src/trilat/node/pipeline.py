@@ -27,7 +27,7 @@ from trilat.policy.labels import make
 from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label, Mode
 from trilat.records.released import Released
-from trilat.records.report import Refused
+from trilat.records.report import Fix, Plot, Refused
 from trilat.records.sensor import Sensor
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.track import Tracker, TrackerSettings
@@ -89,6 +89,7 @@ class Pipeline:
         self.desk = WarningDesk(settings.nation)
         self.combined = CombinedPicture(settings.nation, self.audiences, self.label_of, settings.state_tick_ns)
         self._partners: dict[str, PartnerTracker] = {}
+        self._waiting: dict[str, list[Plot | Fix]] = {}
         self.rejected: Counter[str] = Counter()
         self._clock = ReplayClock(settings.mode)
 
@@ -163,8 +164,14 @@ class Pipeline:
         return batches, refused
 
     def _partner_tracks(self, now_ns: int, received: PartnerInputs) -> list[PartnerRecord]:
+        """Track what partners released as plots and fixes, on the combined picture's tick: nobody looks between."""
+        for exporter, records in received.reports.items():
+            self._waiting.setdefault(exporter, []).extend(records)
+        if not self.combined.due(now_ns):
+            return []
+        waiting, self._waiting = self._waiting, {}
         shown: list[PartnerRecord] = []
-        for exporter, records in sorted(received.reports.items()):
+        for exporter, records in sorted(waiting.items()):
             if exporter not in self._partners:
                 self._partners[exporter] = PartnerTracker(exporter, self.settings.tracker)
             shown.extend(self._partners[exporter].step(now_ns, records))
