@@ -34,7 +34,7 @@ def take(model, bank, sensor, s, z, plots, j, i, log_ratio, frame, work):  # typ
     """Update row i by plot j, firmly."""
     t_ns = plots[j, I_T]
     predict(model, bank, i, t_ns, work)
-    pd = max(detection_probability(model, bank, i, sensor), PD_UNEXPECTED)
+    pd = max(detection_probability(model, bank, i, sensor, t_ns), PD_UNEXPECTED)
     nis = update(model, bank, i, sensor, z[j], plots[j, I_KIND], work)
     age(model, bank, i, t_ns)
     detected(model, bank, i, log_ratio, pd)

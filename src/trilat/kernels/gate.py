@@ -42,9 +42,13 @@ COST_KEPT = 6.0  # pairs this much worse than a miss are no choice at all
 
 
 @kernel
-def detection_probability(model, bank, i, sensor):  # type: ignore[no-untyped-def]
-    """Return the probability that a sensor sees row i where it stands: 0 outside its range, elevation and height limits."""
-    x, y, z = bank[i].mean[0], bank[i].mean[1], bank[i].mean[2]
+def detection_probability(model, bank, i, sensor, t_ns):  # type: ignore[no-untyped-def]
+    """Return the probability that a sensor sees row i at a time: 0 outside its range, elevation and height limits.
+
+    The row may stand at an earlier time; it is moved along its velocity, for a track that has flown out of sight was not missed.
+    """
+    dt, mean = (t_ns - bank[i].t_ns) * 1e-9, bank[i].mean
+    x, y, z = mean[0] + dt * mean[3], mean[1] + dt * mean[4], mean[2] + dt * mean[5]
     dx, dy, dz = x - sensor[0], y - sensor[1], z - sensor[2]
     r = np.sqrt(dx * dx + dy * dy + dz * dz)
     if r < sensor[S_RANGE_MIN] or r > sensor[S_RANGE_MAX]:
@@ -185,7 +189,7 @@ def pairs(model, head, bank, sensor, z, plots, work, rows, start, column, cost, 
                     break
                 if not moved:
                     predict(model, bank, i, plots[j, I_T], work)
-                    pd = detection_probability(model, bank, i, sensor)
+                    pd = detection_probability(model, bank, i, sensor, plots[j, I_T])
                     moved = True
                 edges += _weigh_pair(model, bank, i, sensor, z, plots, j, pd, edges, work, column, cost, ratio, distance)
             j += 1

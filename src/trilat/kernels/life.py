@@ -58,7 +58,7 @@ CLAIM_MAX = 8  # claims of an identity are counted to here, so that a wrong one 
 JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 LATE_LOOK = 1.3  # periods after which a rotating sensor ought to have come by again
 EXISTENCE_START_FIX = 0.5  # a self-report stands for something, but not yet for what it says
-BURIED_M = -5_000.0  # a falling track this deep has come down: its flight is over
+BURIED_M = -500.0  # a falling track this deep has come down: its flight is over
 DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wider than any plot
 
 
@@ -104,7 +104,7 @@ def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untype
         last = max(bank[i].chance_ns[s], bank[i].born_ns, head.looks_ns[s, 0])
         if not whole and t_ns - last < late_ns:
             continue
-        pd = detection_probability(model, bank, i, sensor)
+        pd = detection_probability(model, bank, i, sensor, t_ns)
         bank[i].chance_ns[s] = max(t_ns - (late_ns - period_ns), bank[i].chance_ns[s])
         if pd > 0.0:
             age(model, bank, i, t_ns)
@@ -131,7 +131,7 @@ def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
             bank[i].status = FREE
         elif not mofn:
             bank[i].status = CONFIRMED if r >= rule[L_COAST] else COASTING
-        if bank[i].model_set == SET_MISSILE and _height(model, bank, i) < BURIED_M:
+        if bank[i].model_set == SET_MISSILE and _height(model, bank, i, t_ns) < BURIED_M:
             bank[i].status = FREE
         for f in range(2):
             if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS:
@@ -142,9 +142,10 @@ def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _height(model, bank, i):  # type: ignore[no-untyped-def]
-    """Return the height m of row i."""
-    _, _, _, height = vertical(model.earth, bank[i].mean[0], bank[i].mean[1], bank[i].mean[2])
+def _height(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
+    """Return the height m of row i at a time, moved along its velocity."""
+    dt, mean = (t_ns - bank[i].t_ns) * 1e-9, bank[i].mean
+    _, _, _, height = vertical(model.earth, mean[0] + dt * mean[3], mean[1] + dt * mean[4], mean[2] + dt * mean[5])
     return height
 
 

@@ -73,7 +73,7 @@ def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta,
     j = column[best]
     t_ns = plots[j, I_T]
     predict(model, bank, i, t_ns, work)
-    pd = max(detection_probability(model, bank, i, sensor), PD_UNEXPECTED)
+    pd = max(detection_probability(model, bank, i, sensor, t_ns), PD_UNEXPECTED)
     k = bank[i].model_set
     modes = model.modes[k]
     for m in range(modes):

@@ -72,7 +72,7 @@ class Life(NamedTuple):
 LIVES: dict[Domain, Life] = {
     "air": Life(),
     "sea": Life(survive_s=7_200.0, coast_max_s=900.0, tentative_max_s=420.0),
-    "missile": Life(confirm=0.9, drop=0.005, coast=0.2, coast_max_s=60.0, tentative_max_s=6.0),
+    "missile": Life(confirm=0.9, drop=0.005, coast=0.2, coast_max_s=30.0, tentative_max_s=6.0),
 }
 
 # Gate by number of components: the chi-square bound that holds 99.9 % of true plots.
