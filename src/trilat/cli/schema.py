@@ -26,16 +26,20 @@ def schema_of_record(name: str) -> dict[str, Any]:
 
     from trilat.records.codec import RECORDS
 
+    if name == "config":
+        from trilat.node.settings import NodeConfig
+
+        return {"$schema": DIALECT, **msgspec.json.schema(NodeConfig)}
     kinds = {kind.__name__: kind for kind in RECORDS}
     if name not in kinds:
-        raise click.BadParameter(f"no record is called {name!r}; there are: {', '.join(kinds)}", param_hint="RECORD")
+        raise click.BadParameter(f"no record is called {name!r}; there are: config, {', '.join(kinds)}", param_hint="RECORD")
     return {"$schema": DIALECT, **msgspec.json.schema(kinds[name])}
 
 
 @click.command()
 @click.argument("record", required=False)
 def command(record: str | None) -> None:
-    """Print the JSON Schema of every record, or of one RECORD ("Track")."""
+    """Print the JSON Schema of every record, of one RECORD ("Track"), or of a node's configuration ("config")."""
     import msgspec
 
     schema = schema_of_records() if record is None else schema_of_record(record)

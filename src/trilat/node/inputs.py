@@ -6,8 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.picture.acts import OfficerAct
-from trilat.records.fields import Count, Name, TimeNs, Trigraph
-from trilat.records.fields import Lane
+from trilat.records.fields import Count, Lane, Name, TimeNs, Trigraph
 
 
 class FeedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="feed"):

@@ -47,6 +47,8 @@ MS = 1_000_000
 ACTS_MAX = 1_000
 PIN_WATCH_S = 0.5
 WARM_S = 3.0
+RETAIN_NS = 3_600 * 1_000_000_000
+DAY_NS = 86_400 * 1_000_000_000
 STATUS_NS = 1_000 * MS
 INPUTS_PER_STEP_MAX = 10_000
 log = structlog.get_logger()
@@ -64,6 +66,7 @@ class LiveNode:
         self._received: deque[Received] = deque()
         self._last_ns = 0
         self._next_status_ns = 0
+        self._next_retain_ns = clock.now_ns() + RETAIN_NS
 
     async def run(self, stop: asyncio.Event, started: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Start every part, step until `stop` is set, end every part. Raises TrilatError when a part cannot start."""
@@ -88,12 +91,12 @@ class LiveNode:
         self.store = open_store(directory / "store", config.nation, mode, settings)
         stack.callback(self.store.close)
         self.recorder = Recorder(self.store, config)
-        agreements = setup.read_agreements(config, self.recorder.agreements_seen())
+        self.agreements = setup.read_agreements(config, self.recorder.agreements_seen())
         self.decisions = DecisionLog()
         secret = setup.coarsening_secret(self.identity.ring, now_ns)
-        policies = setup.policies(config, agreements, secret, self.decisions)
+        policies = setup.policies(config, self.agreements, secret, self.decisions)
         self.pipeline = Pipeline(setup.pipeline_settings(config), policies, now_ns)
-        self.recorder.begin(now_ns, agreements)
+        self.recorder.begin(now_ns, self.agreements)
         self.cop = show.make_cop(config, self.pipeline, now_ns)
         for warning in self.recorder.restore_warnings(self.pipeline):
             self.cop.step(now_ns, CopInput(warnings=(warning,)))
@@ -206,6 +209,9 @@ class LiveNode:
         except ExchangeError as error:
             log.warning("not offered", code=error.code, detail=error.detail)
         self._show(now_ns, out)
+        if now_ns >= self._next_retain_ns:
+            self._next_retain_ns = now_ns + RETAIN_NS
+            self.drive.post(self._retain)
         self.health.last_step_ns = now_ns
         self.health.add("trilat_steps_total", 1)
 
@@ -219,6 +225,14 @@ class LiveNode:
         if row:
             self.exchange.handed(row)
         self.exchange.station.soon(at_ns)
+
+    def _retain(self, now_ns: int) -> None:
+        """Remove what is settled and older than `retention_days`, behind a signed checkpoint; runs in the exchange's worker.
+
+        What this run is made of is noted anew, so that the highest agreement versions ever seen are never forgotten.
+        """
+        self.exchange.retain(now_ns, now_ns - self.config.store.retention_days * DAY_NS)
+        self.recorder.begin(now_ns, self.agreements)
 
     def _show(self, now_ns: int, out: Output) -> None:
         due = now_ns >= self._next_status_ns

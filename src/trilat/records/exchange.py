@@ -5,8 +5,7 @@ These are our own node's books, never sent; the wire's messages are in `trilat.t
 
 from msgspec import Struct
 
-from trilat.records.fields import Audience, Count, Sha256, TimeNs, Trigraph
-from trilat.records.fields import Lane
+from trilat.records.fields import Audience, Count, Lane, Sha256, TimeNs, Trigraph
 
 NO_HEAD = bytes(32)
 
