@@ -6,7 +6,7 @@ import numpy as np
 
 from trilat.kernels import geodesy
 from trilat.records.columns import Tracks, empty_tracks
-from trilat.records.label import Label
+from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.track import Track
 from trilat.track.fuse import PartnerItem
@@ -16,7 +16,7 @@ NATIONS = ("JPN", "KOR", "USA")
 
 
 def label(nation: str) -> Label:
-    return Label(policy="TRILAT", originator=nation, mode="exercise:test", level=1)
+    return Label(policy="TRILAT", originator=nation, mode=Mode(kind="exercise", id="test"), level=1)
 
 
 class World:

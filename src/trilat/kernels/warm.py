@@ -29,7 +29,7 @@ def warm_tracker() -> None:
 def main() -> None:
     """Warm every family of kernels that is there."""
     warm_tracker()
-    for name in ("trilat.kernels.asterix_warm", "trilat.kernels.fusion"):
+    for name in ("trilat.kernels.asterix_warm", "trilat.kernels.fusion", "trilat.kernels.information"):
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name).warm()
 

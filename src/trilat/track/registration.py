@@ -1,0 +1,221 @@
+"""Registration: what each sensor adds to what it measures - range, azimuth, elevation, time, its own place - and taking it off.
+
+All sensors' biases are one linear least-squares problem in information form: a plot against a reference (self-reported positions)
+speaks of its sensor alone, a plot against another sensor's position of the same target speaks of both. Old evidence fades, so
+that drift is followed. Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, sec. 3.4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from trilat.kernels import geodesy
+from trilat.records.columns import KIND_RADAR
+from trilat.records.sensor import Sensor
+
+Floats = NDArray[np.float64]
+# Order of a sensor's biases: range m, azimuth rad, elevation rad, time s (a stamp this much too late), then its place: east,
+# north, up m.
+RANGE, AZIMUTH, ELEVATION, TIME, PLACE = 0, 1, 2, 3, 4
+BIASES = 7
+UNKNOWN_VARIANCE = 1e6  # of an angle that was not measured: as good as no measurement
+_COS_MIN = 0.05  # azimuth says little straight overhead
+
+
+class RegistrationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What biases are thought possible before anything is seen (one sigma), how fast evidence fades, what is believed.
+
+    place_sigma_m is small, as sensors are surveyed: a place cannot be told from range and angles by few targets. gate: squared
+    statistical distance beyond which a pair is no pair (three degrees of freedom, 1 in 100,000). sigmas_min: a bias is taken
+    off when it is this many of its own sigmas.
+    """
+
+    range_sigma_m: Annotated[float, Meta(gt=0)] = 500.0
+    azimuth_sigma_rad: Annotated[float, Meta(gt=0)] = 0.01
+    elevation_sigma_rad: Annotated[float, Meta(gt=0)] = 0.01
+    time_sigma_s: Annotated[float, Meta(gt=0)] = 1.5
+    place_sigma_m: Annotated[float, Meta(gt=0)] = 1.0
+    fade_s: Annotated[float, Meta(gt=0)] = 1_800.0
+    gate: Annotated[float, Meta(gt=0)] = 25.9
+    sigmas_min: Annotated[float, Meta(ge=0)] = 3.0
+
+
+class Bias(NamedTuple):
+    """One sensor's biases (7,) in the order of this module, their covariance (7, 7), and how many plots speak of them."""
+
+    value: Floats
+    covariance: Floats
+    plots: int
+
+    def sigma(self) -> Floats:
+        """Return one sigma of each bias."""
+        return np.sqrt(np.diag(self.covariance))
+
+
+class Registration:
+    """The biases of the sensors of one tracker (one audience). `rejected` counts pairs beyond the gate, by sensor."""
+
+    def __init__(self, sensors: Sequence[Sensor], settings: RegistrationSettings | None = None) -> None:
+        s = self.settings = settings or RegistrationSettings()
+        self.sensors = tuple(sensors)
+        sigma = [s.range_sigma_m, s.azimuth_sigma_rad, s.elevation_sigma_rad, s.time_sigma_s, *[s.place_sigma_m] * 3]
+        self._prior = np.diag(np.tile(1.0 / np.square(sigma), len(sensors)))
+        self._info = np.zeros_like(self._prior)
+        self._vector = np.zeros(len(self._prior))
+        self._plots = np.zeros(len(sensors), np.int64)
+        self._t_ns: int | None = None
+        self._solved: tuple[Floats, Floats] | None = None
+        self.rejected: Counter[str] = Counter()
+        self._site = [geodesy.geodetic_to_ecef(one.lat_deg, one.lon_deg, one.alt_m) for one in sensors]
+        self._basis = [geodesy.enu_basis(one.lat_deg, one.lon_deg) for one in sensors]
+
+    def against_reference(self, sensor: int, columns: Any, position_m: Floats, velocity_m_s: Floats, covariance: Floats) -> int:
+        """Take plots of a sensor with where their targets truly were at the plots' stamped times; returns how many were believed.
+
+        columns (n,): REPORT_DTYPE radar plots; position_m, velocity_m_s (n, 3) ECEF; covariance (n, 3, 3) of the positions.
+        """
+        return self._take(sensor, None, columns, position_m, velocity_m_s, covariance)
+
+    def against_sensor(
+        self, sensor: int, columns: Any, other: int, position_m: Floats, velocity_m_s: Floats, covariance: Floats
+    ) -> int:
+        """Take plots of a sensor with where another sensor (with a bias of its own) has the same targets; see above."""
+        return self._take(sensor, other, columns, position_m, velocity_m_s, covariance)
+
+    def bias(self, sensor: int) -> Bias:
+        """Return what is known of a sensor's biases."""
+        value, covariance = self._solve()
+        part = slice(sensor * BIASES, (sensor + 1) * BIASES)
+        return Bias(value[part], covariance[part, part], int(self._plots[sensor]))
+
+    def correct(self, sensor: int, columns: Any) -> Any:
+        """Return a copy of a sensor's reports with the biases that are sure enough taken off: range, angles and time.
+
+        The place is not corrected: a surveyed place that is wrong is a matter for people, who are shown it.
+        """
+        bias = self.bias(sensor)
+        value = np.where(np.abs(bias.value) >= self.settings.sigmas_min * bias.sigma(), bias.value, 0.0)
+        out = columns.copy()
+        radar = out["kind"] == KIND_RADAR
+        out["range_m"][radar] = np.maximum(out["range_m"][radar] - value[RANGE], 0.0)
+        out["azimuth_rad"][radar] = (out["azimuth_rad"][radar] - value[AZIMUTH]) % (2.0 * math.pi)
+        out["elevation_rad"][radar] -= value[ELEVATION]
+        out["t_ns"][radar] -= round(value[TIME] * 1e9)
+        return out
+
+    def _take(self, sensor: int, other: int | None, columns: Any, position: Floats, velocity: Floats, covariance: Floats) -> int:
+        """Add the evidence of pairs."""
+        usable = (columns["kind"] == KIND_RADAR) & np.isfinite(columns["range_m"]) & np.isfinite(columns["azimuth_rad"])
+        columns, position, velocity, covariance = columns[usable], position[usable], velocity[usable], covariance[usable]
+        if not len(columns):
+            return 0
+        self._fade(int(columns["t_ns"].max()))
+        value, jacobian, own = _look(self._site[sensor], self._basis[sensor], position, velocity)
+        residual = np.stack([columns["range_m"], columns["azimuth_rad"], columns["elevation_rad"]], axis=1) - value
+        residual[:, AZIMUTH] = (residual[:, AZIMUTH] + math.pi) % (2.0 * math.pi) - math.pi
+        variance = self._variance(sensor, columns)
+        flat = np.isnan(residual[:, ELEVATION])
+        residual[flat, ELEVATION], variance[flat, ELEVATION] = 0.0, UNKNOWN_VARIANCE
+        noise = jacobian @ covariance @ np.swapaxes(jacobian, 1, 2)
+        noise[:, range(3), range(3)] += variance
+        full = np.zeros((len(columns), 3, len(self._vector)))
+        full[:, :, sensor * BIASES : (sensor + 1) * BIASES] = own
+        if other is not None:
+            # The other's biases move the position it gives, which moves what this sensor should have measured the other way.
+            _, theirs, biases = _look(self._site[other], self._basis[other], position, velocity)
+            moved = np.linalg.solve(theirs, biases)
+            full[:, :, other * BIASES : (other + 1) * BIASES] -= jacobian @ moved
+        return self._add(sensor, other, residual, full, noise)
+
+    def _add(self, sensor: int, other: int | None, residual: Floats, full: Floats, noise: Floats) -> int:
+        """Gate pairs against what is known, and add those within."""
+        known, doubt = self._solve()
+        surprise = residual - full @ known
+        spread = noise + full @ doubt @ np.swapaxes(full, 1, 2)
+        squared = np.einsum("ni,ni->n", surprise, np.linalg.solve(spread, surprise[..., None])[..., 0])
+        near = squared < self.settings.gate
+        self.rejected[self.sensors[sensor].id] += int((~near).sum())
+        weighted = np.linalg.solve(noise[near], full[near])
+        self._info += np.einsum("nki,nkj->ij", full[near], weighted)
+        self._vector += np.einsum("nki,nk->i", weighted, residual[near])
+        for one in (sensor, *(() if other is None else (other,))):
+            self._plots[one] += int(near.sum())
+        self._solved = None
+        return int(near.sum())
+
+    def _variance(self, sensor: int, columns: Any) -> Floats:
+        """Return the variances of range, azimuth and elevation, the sensor's own where a plot gives none."""
+        one = self.sensors[sensor]
+        names = ("sigma_range_m", "sigma_azimuth_rad", "sigma_elevation_rad")
+        sigma: Floats = np.stack([np.where(columns[n] > 0.0, columns[n], getattr(one, n)) for n in names], axis=1)
+        return sigma * sigma
+
+    def _fade(self, t_ns: int) -> None:
+        """Let old evidence fade up to a time."""
+        if self._t_ns is not None and t_ns > self._t_ns:
+            kept = math.exp(-(t_ns - self._t_ns) * 1e-9 / self.settings.fade_s)
+            self._info *= kept
+            self._vector *= kept
+            self._solved = None
+        self._t_ns = t_ns if self._t_ns is None else max(self._t_ns, t_ns)
+
+    def _solve(self) -> tuple[Floats, Floats]:
+        """Return all biases and their covariance."""
+        if self._solved is None:
+            # Scaled by the prior, as metres, radians and seconds are far apart.
+            scale = 1.0 / np.sqrt(np.diag(self._prior))
+            covariance = np.linalg.inv((self._prior + self._info) * scale[:, None] * scale) * scale[:, None] * scale
+            self._solved = (covariance @ self._vector, covariance)
+        return self._solved
+
+
+def _look(site: Floats, basis: Floats, position: Floats, velocity: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return what a sensor should measure (n, 3), its derivatives by ECEF position (n, 3, 3) and by its biases (n, 3, 7)."""
+    enu, speed = (position - site) @ basis.T, velocity @ basis.T
+    flat = np.hypot(enu[:, 0], enu[:, 1])
+    r = np.sqrt((enu**2).sum(axis=1))
+    value = np.stack([r, np.arctan2(enu[:, 0], enu[:, 1]) % (2 * math.pi), np.arctan2(enu[:, 2], flat)], axis=1)
+    flat = np.maximum(flat, _COS_MIN * r)
+    zero = np.zeros_like(r)
+    local = np.stack(
+        [
+            enu / r[:, None],
+            np.stack([enu[:, 1] / flat**2, -enu[:, 0] / flat**2, zero], axis=1),
+            np.stack([-enu[:, 0] * enu[:, 2] / (flat * r**2), -enu[:, 1] * enu[:, 2] / (flat * r**2), flat / r**2], axis=1),
+        ],
+        axis=1,
+    )
+    biases = np.zeros((len(r), 3, BIASES))
+    biases[:, range(3), range(3)] = 1.0
+    biases[:, :, TIME] = -np.einsum("nij,nj->ni", local, speed)
+    biases[:, :, PLACE:] = -local
+    return value, local @ basis, biases
+
+
+def by_address(columns: Any, tracks: Any) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
+    """Pair plots with reference tracks that claim the same ICAO address, moved to the plots' times.
+
+    columns (n,): REPORT_DTYPE plots; tracks: TRACK_DTYPE columns of a tracker fed with self-reported positions alone. Returns
+    the plots' rows (m,), and positions, velocities (m, 3) and position covariances (m, 3, 3) there. The registration's gate, not
+    this, tells a false claim: a claimed address is evidence.
+    """
+    known = np.flatnonzero((tracks["address"] >= 0) & (tracks["status"] == 1))
+    order = known[np.argsort(tracks["address"][known], kind="stable")]
+    addresses = tracks["address"][order]
+    at = np.searchsorted(addresses, columns["address"])
+    hit = (at < len(addresses)) & (columns["address"] >= 0)
+    hit[hit] = addresses[at[hit]] == columns["address"][hit]
+    rows = np.flatnonzero(hit)
+    held = tracks[order[at[rows]]]
+    dt = ((columns["t_ns"][rows] - held["t_ns"]) * 1e-9)[:, None]
+    P = held["covariance"]  # noqa: N806 - the field's letter
+    cross = P[:, :3, 3:] + P[:, 3:, :3]
+    covariance = P[:, :3, :3] + dt[..., None] * cross + dt[..., None] ** 2 * P[:, 3:, 3:]
+    return rows, held["position_m"] + dt * held["velocity_m_s"], held["velocity_m_s"], covariance

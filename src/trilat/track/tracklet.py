@@ -1,0 +1,250 @@
+"""Tracklets: equivalent measurements (DESIGN section 5), made of a track's plots, and fused by whoever receives them.
+
+A tracklet is what an information filter, begun knowing nothing, makes of the plots since the last one on one declared model: it
+holds no prior and so nothing twice. Its pedigree id (nation, stream, number, sequence) makes fusing it again harmless.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from trilat.records.label import Label
+from trilat.records.report import Domain, Pedigree
+from trilat.records.track import Tracklet
+
+Floats = NDArray[np.float64]
+# The declared models: constant velocity with this acceleration noise (m2/s3).
+MODELS: dict[str, float] = {"cv-slow": 0.02, "cv-4": 4.0, "cv-20": 20.0}
+MODEL_OF_DOMAIN = {"sea": "cv-slow", "air": "cv-4", "unknown": "cv-4", "missile": "cv-20", "space": "cv-20"}
+_UPPER = np.triu_indices(6)
+_NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
+
+
+class TrackletSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How tracklets are made and fused.
+
+    span_s: the longest time one tracklet speaks of; longer ones would tie together what the model's noise has parted. lag_s: how
+    late one may be and still count in its place; later ones count at the edge and are counted. items_max: kept per track.
+    """
+
+    span_s: Annotated[float, Meta(ge=0.0, le=60.0)] = 5.0
+    lag_s: Annotated[float, Meta(gt=0.0, le=600.0)] = 60.0
+    items_max: Annotated[int, Meta(ge=4, le=100_000)] = 2_000
+
+
+class _Open:
+    """A tracklet in the making."""
+
+    def __init__(self, origin_m: Floats, t_ns: int) -> None:
+        self.origin_m, self.from_ns, self.t_ns = origin_m, t_ns, t_ns
+        self.info, self.y = np.zeros((1, 6, 6)), np.zeros((1, 6))
+        self.plots = 0
+        self.sensors: set[str] = set()
+
+
+class TrackletMaker:
+    """Makes the tracklets of one stream (one tracker of one nation for one audience) from plots that belong to its tracks."""
+
+    def __init__(self, nation: str, stream: str, settings: TrackletSettings | None = None) -> None:
+        from trilat.kernels import information  # noqa: PLC0415 - numba loads here
+
+        self.nation, self.stream, self.settings = nation, stream, settings or TrackletSettings()
+        self._kernels = information
+        self._open: dict[int, list[_Open]] = {}
+        self._sequence: dict[int, int] = {}
+
+    def add(
+        self, number: int, t_ns: int, about_m: Floats, information: Floats, state: Floats, sensor: str, model: str = "cv-4"
+    ) -> None:
+        """Take one plot of track `number`: information (3, 3) on position, and information @ (measured - about_m) as state (3,).
+
+        Rank-deficient information (a bearing, a range without height) is welcome. A plot older than what the open tracklets
+        hold makes one of its own.
+        """
+        held = self._open.setdefault(number, [])
+        span_ns = round(self.settings.span_s * 1e9)
+        one = next((o for o in held if o.t_ns <= t_ns <= o.from_ns + span_ns), None)
+        if one is None:
+            one = _Open(about_m.astype(np.float64), t_ns)
+            held.append(one)
+        info, y = np.zeros((1, 6, 6)), np.zeros((1, 6))
+        info[0, :3, :3] = information
+        y[0, :3] = state + information @ (about_m - one.origin_m)
+        out_info, out_y = np.empty_like(info), np.empty_like(y)
+        base = np.array([one.t_ns])
+        noise = np.array([MODELS[model]])
+        self._kernels.run(np.array([0, 1]), base, one.info, one.y, np.array([t_ns]), info, y, noise, t_ns, out_info, out_y)
+        one.info, one.y, one.t_ns = out_info, out_y, t_ns
+        one.plots += 1
+        one.sensors.add(sensor)
+
+    def take(
+        self, label_of: Callable[[tuple[str, ...]], Label], domain: Domain = "unknown", model: str = "cv-4"
+    ) -> list[Tracklet]:
+        """Close every open tracklet and return them, ordered by track and time; none is made twice.
+
+        label_of gives the label of what rests on the sensors named.
+        """
+        made = []
+        for number in sorted(self._open):
+            for one in sorted(self._open[number], key=lambda o: (o.t_ns, o.from_ns)):
+                sequence = self._sequence[number] = self._sequence.get(number, 0) + 1
+                sensors = tuple(sorted(one.sensors))
+                made.append(
+                    Tracklet(
+                        stream=self.stream,
+                        number=number,
+                        sequence=sequence,
+                        t_from_ns=one.from_ns,
+                        t_ns=one.t_ns,
+                        label=label_of(sensors),
+                        pedigree=Pedigree(nation=self.nation, sensors=sensors),
+                        model=model,
+                        domain=domain,
+                        origin_ecef_m=tuple(one.origin_m.tolist()),
+                        information_state=tuple(one.y[0].tolist()),
+                        information=tuple(one.info[0][_UPPER].tolist()),
+                        plots=one.plots,
+                    )
+                )
+        self._open.clear()
+        return made
+
+
+class Estimates(NamedTuple):
+    """States of several tracks at one time: known (n,) tells which are known at all; ECEF mean (n, 6), covariance (n, 6, 6)."""
+
+    known: NDArray[np.bool_]
+    mean: Floats
+    covariance: Floats
+
+
+class _Item(NamedTuple):
+    """One tracklet in a line: about its own origin."""
+
+    t_ns: int
+    identity: tuple[str, str, int, int]
+    origin_m: tuple[float, float, float]
+    noise: float
+    info: Floats
+    vector: Floats
+
+
+class _Line:
+    """The tracklets of one track inside the lag, in order, and what was known at its edge (nothing, until something was folded).
+
+    Origin and noise are those of the first tracklet in order, whichever came first.
+    """
+
+    def __init__(self) -> None:
+        self.edge_ns, self.info, self.vector = -1, np.zeros((6, 6)), np.zeros(6)
+        self.origin_m: tuple[float, float, float] | None = None
+        self.noise = 1.0
+        self.ids: set[tuple[str, str, int, int]] = set()
+        self.items: list[_Item] = []
+
+    def begin(self) -> tuple[tuple[float, float, float], float]:
+        """Return the origin and the noise of the line."""
+        if self.origin_m is not None:
+            return self.origin_m, self.noise
+        return (self.items[0].origin_m, self.items[0].noise) if self.items else ((0.0, 0.0, 0.0), 1.0)
+
+
+def _columns(items: Sequence[_Item], origins_m: Floats) -> tuple[Any, Floats, Floats]:
+    """Return items' times (n,), information (n, 6, 6) and vectors (n, 6), each about its line's origin (n, 3)."""
+    t_ns = np.array([item.t_ns for item in items], np.int64)
+    info = np.array([item.info for item in items]).reshape(-1, 6, 6)
+    vector = np.array([item.vector for item in items]).reshape(-1, 6)
+    shift = np.array([item.origin_m for item in items]).reshape(-1, 3) - origins_m
+    return t_ns, info, vector + np.einsum("nij,nj->ni", info[:, :, :3], shift)
+
+
+class TrackletFuser:
+    """Fuses tracklets of any number of nations into tracks, a function of the set of tracklets inside the lag.
+
+    Which tracklets are of one target is the caller's to say: `target` is any hashable name. `refused` counts what was not used.
+    """
+
+    def __init__(self, settings: TrackletSettings | None = None) -> None:
+        from trilat.kernels import information  # noqa: PLC0415 - numba loads here
+
+        self.settings = settings or TrackletSettings()
+        self.refused: Counter[str] = Counter()
+        self._kernels = information
+        self._lines: dict[Any, _Line] = {}
+
+    def add(self, target: Any, nation: str, tracklet: Tracklet) -> bool:
+        """Take one tracklet of a target from its verified origin; tells whether it was new and usable."""
+        if tracklet.pedigree.nation != nation:
+            self.refused["origin-not-partner"] += 1
+            return False
+        identity = (nation, tracklet.stream, tracklet.number, tracklet.sequence)
+        info = np.zeros((6, 6))
+        info[_UPPER] = tracklet.information
+        info = np.triu(info) + np.triu(info, 1).T
+        line = self._lines.get(target)
+        if line is not None and identity in line.ids:
+            return False
+        values = np.linalg.eigvalsh(info)
+        if tracklet.model not in MODELS or values[0] < _NEGATIVE_MAX * max(values[-1], 1e-300):
+            self.refused["covariance-invalid" if tracklet.model in MODELS else "model-unknown"] += 1
+            return False
+        line = line or self._lines.setdefault(target, _Line())
+        if tracklet.t_ns <= line.edge_ns:
+            self.refused["report-late"] += 1
+            return False
+        line.ids.add(identity)
+        vector = np.array(tracklet.information_state)
+        item = _Item(tracklet.t_ns, identity, tracklet.origin_ecef_m, MODELS[tracklet.model], info, vector)
+        insort(line.items, item, key=lambda one: one[:2])
+        return True
+
+    def estimates(self, targets: Sequence[Any], now_ns: int) -> Estimates:
+        """Return the states of targets at a time; what is later than it does not count."""
+        n, nothing = len(targets), _Line()
+        held = [self._lines.get(target, nothing) for target in targets]
+        parts = [[item for item in line.items if item.t_ns <= now_ns] for line in held]
+        begins = [line.begin() for line in held]
+        counts = [len(part) for part in parts]
+        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        origins_m, noise = np.array([b[0] for b in begins]).reshape(-1, 3), np.array([b[1] for b in begins])
+        t_ns, info, vector = _columns([item for part in parts for item in part], np.repeat(origins_m, counts, axis=0))
+        base_ns = np.array([min(line.edge_ns, now_ns) for line in held], np.int64)
+        base_info = np.array([line.info for line in held]).reshape(-1, 6, 6)
+        base_vector = np.array([line.vector for line in held]).reshape(-1, 6)
+        out_info, out_vector, mean, covariance = np.empty((n, 6, 6)), np.empty((n, 6)), np.empty((n, 6)), np.empty((n, 6, 6))
+        self._kernels.run(start, base_ns, base_info, base_vector, t_ns, info, vector, noise, now_ns, out_info, out_vector)
+        self._kernels.states(out_info, out_vector, mean, covariance)
+        mean[:, :3] += origins_m
+        return Estimates(~np.isnan(mean[:, 0]), mean, covariance)
+
+    def forget(self, now_ns: int) -> None:
+        """Fold tracklets older than the lag into what is known at its edge; a target silent for twice the lag is dropped."""
+        lag_ns = round(self.settings.lag_s * 1e9)
+        edge_ns = now_ns - lag_ns
+        for target in [t for t, line in self._lines.items() if not line.items and line.edge_ns < edge_ns - lag_ns]:
+            del self._lines[target]
+        for line in self._lines.values():
+            count = bisect_right(line.items, edge_ns, key=lambda one: one.t_ns)
+            count = max(count, len(line.items) - self.settings.items_max)
+            if count > 0:
+                self._fold(line, count)
+
+    def _fold(self, line: _Line, count: int) -> None:
+        """Fold the first items of a line into what is known at its edge."""
+        line.origin_m, line.noise = line.begin()
+        old, line.items = line.items[:count], line.items[count:]
+        t_ns, info, vector = _columns(old, np.array(line.origin_m)[None])
+        out_info, out_vector = np.empty((1, 6, 6)), np.empty((1, 6))
+        base, start, noise = np.array([line.edge_ns]), np.array([0, count]), np.array([line.noise])
+        last = old[-1].t_ns
+        self._kernels.run(start, base, line.info[None], line.vector[None], t_ns, info, vector, noise, last, out_info, out_vector)
+        line.edge_ns, line.info, line.vector = last, out_info[0], out_vector[0]
+        line.ids -= {item.identity for item in old}
