@@ -1,0 +1,224 @@
+"""Health: whether what a sensor or partner sends fits, and its quarantine when it does not, per audience.
+
+One `Health` belongs to one tracker or combined picture and learns from its data alone, so that nothing learnt from a withheld
+sensor shows in another audience's tracks. A source in quarantine is still watched: it comes back when it has fitted for a while.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from trilat.records.columns import KIND_FIX
+
+Floats = NDArray[np.float64]
+State = Literal["unknown", "fit", "suspect", "quarantined"]
+Reason = Literal["", "does-not-fit", "bias-drifts", "clock-stuck", "clock-off", "ghosts", "replayed"]
+_MEASURED = ("range_m", "azimuth_rad", "elevation_rad", "lat_deg", "lon_deg", "alt_m", "address", "mmsi")
+STILL_M_S = 1.0
+
+
+class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a source does not fit. Every judgement is over the last `window_s` and needs `evidence_min` reports.
+
+    nis_max: mean normalised innovation squared per dimension (an honest source has 1; real ones some more). bias_max: mean of the
+    innovations in units of their sigma (an honest source has 0). clock_s_max: change of a source's clock
+    against receipt. ghosts_max: share of what others should have seen and nobody else confirms. repeats_max: share of reports
+    that are an earlier one's values under another time. suspect_s: how long it must not fit before quarantine; release_s: how
+    long it must fit to come back.
+    """
+
+    window_s: Annotated[float, Meta(gt=0)] = 60.0
+    evidence_min: Annotated[int, Meta(ge=1)] = 30
+    nis_max: Annotated[float, Meta(gt=1)] = 4.0
+    bias_max: Annotated[float, Meta(gt=0)] = 1.0
+    clock_s_max: Annotated[float, Meta(gt=0)] = 3.0
+    ghosts_max: Annotated[float, Meta(gt=0, le=1)] = 0.6
+    repeats_max: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    repeats_s: Annotated[float, Meta(gt=0)] = 900.0
+    repeats_kept: Annotated[int, Meta(ge=1)] = 200_000
+    suspect_s: Annotated[float, Meta(ge=0)] = 10.0
+    release_s: Annotated[float, Meta(ge=0)] = 60.0
+
+
+class Verdict(NamedTuple):
+    """What is thought of a source: state, the reason it does not fit, since when it is in that state, and the figures shown."""
+
+    state: State
+    reason: Reason
+    since_ns: int
+    nis_per_dimension: float
+    bias: float
+    clock_offset_s: float
+    ghosts: float
+    repeats: float
+    reports: int
+
+
+class _Source:
+    """The window of one source."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.fits: deque[tuple[int, int, float, Floats, int]] = deque()  # time, n, sum of squares, sum of innovations, dimension
+        self.clock: deque[tuple[int, int, float]] = deque()  # time, newest stamp, offset s
+        self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
+        self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated
+        self.known: dict[int, tuple[int, int]] = {}  # hash of values -> stamp, time of receipt
+        self.usual_s: float | None = None
+        self.state: State = "unknown"
+        self.reason: Reason = ""
+        self.since_ns = self.good_ns = now_ns
+        self.bad_ns: int | None = None
+
+
+class Health:
+    """Monitors of the sources of one tracker or combined picture, fed in time order. `quarantined` is what to leave out."""
+
+    def __init__(self, settings: HealthSettings | None = None) -> None:
+        self.settings = settings or HealthSettings()
+        self._sources: dict[str, _Source] = {}
+
+    def innovations(self, source: str, now_ns: int, whitened: Floats) -> None:
+        """Take innovations of a source in units of their own sigma (n, d): L^-1 (z - Hx) with L L' = S, from before the update."""
+        finite = whitened[np.isfinite(whitened).all(axis=1)]
+        if len(finite):
+            held = self._source(source, now_ns)
+            held.fits.append((now_ns, len(finite), float((finite**2).sum()), finite.sum(axis=0), finite.shape[1]))
+
+    def reports(self, source: str, now_ns: int, columns: Any) -> None:
+        """Take a source's reports (REPORT_DTYPE) as they came, for its clock and for replayed ones; receipt is now_ns."""
+        if not len(columns):
+            return
+        held = self._source(source, now_ns)
+        newest = int(columns["t_ns"].max())
+        held.clock.append((now_ns, newest, (now_ns - newest) * 1e-9))
+        again = 0
+        # What lies still says the same again and again, rightly.
+        moving = columns[(columns["kind"] != KIND_FIX) | (columns["speed_m_s"] > STILL_M_S)]
+        values = np.stack([columns_of.astype(np.float64) for columns_of in (moving[name] for name in _MEASURED)], axis=1)
+        for row, stamp in zip(values, moving["t_ns"].tolist(), strict=True):
+            code = int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest())
+            before = held.known.get(code)
+            again += before is not None and before[0] != stamp
+            if before is None and len(held.known) < self.settings.repeats_kept:
+                held.known[code] = (stamp, now_ns)
+        held.repeats.append((now_ns, len(moving), again))
+
+    def confirmations(self, source: str, now_ns: int, expected: int, confirmed: int) -> None:
+        """Take how many of a source's tracks others should see as well, and how many of these others do see."""
+        if expected:
+            self._source(source, now_ns).seen.append((now_ns, expected, confirmed))
+
+    def step(self, now_ns: int) -> dict[str, Verdict]:
+        """Judge every source at a time; call it at every step."""
+        return {name: self._judge(held, now_ns) for name, held in sorted(self._sources.items())}
+
+    @property
+    def quarantined(self) -> frozenset[str]:
+        """The sources whose data is to be left out (and still fed here), as judged at the last step."""
+        return frozenset(name for name, held in self._sources.items() if held.state == "quarantined")
+
+    def _source(self, name: str, now_ns: int) -> _Source:
+        return self._sources.setdefault(name, _Source(now_ns))
+
+    def _judge(self, held: _Source, now_ns: int) -> Verdict:
+        """Move one source's state on."""
+        self._forget(held, now_ns)
+        nis, bias, offset, ghosts, repeats, n = self._figures(held)
+        reason = self._reason(held, now_ns, nis, bias, offset, ghosts, repeats)
+        s = self.settings
+        if reason:
+            held.bad_ns = now_ns if held.bad_ns is None else held.bad_ns
+            held.good_ns = now_ns
+            ready = now_ns - held.bad_ns >= s.suspect_s * 1e9
+            self._turn(held, "quarantined" if ready or held.state == "quarantined" else "suspect", reason, now_ns)
+        else:
+            held.bad_ns = None
+            if held.state != "quarantined" or now_ns - held.good_ns >= s.release_s * 1e9:
+                self._turn(held, "fit" if n >= s.evidence_min else "unknown", "", now_ns)
+        return Verdict(held.state, held.reason, held.since_ns, nis, bias, offset, ghosts, repeats, n)
+
+    def _turn(self, held: _Source, state: State, reason: Reason, now_ns: int) -> None:
+        """Set a source's state, remembering since when."""
+        if state != held.state:
+            held.since_ns = now_ns
+        held.state, held.reason = state, reason
+
+    def _forget(self, held: _Source, now_ns: int) -> None:
+        """Drop what is older than the window."""
+        oldest = now_ns - round(self.settings.window_s * 1e9)
+        windows: tuple[deque[Any], ...] = (held.fits, held.clock, held.seen, held.repeats)
+        for window in windows:
+            while window and window[0][0] < oldest:
+                window.popleft()
+        before = now_ns - round(self.settings.repeats_s * 1e9)
+        while held.known:
+            code, (_, at) = next(iter(held.known.items()))
+            if at >= before:
+                break
+            del held.known[code]
+
+    def _figures(self, held: _Source) -> tuple[float, float, float, float, float, int]:
+        """Return NIS per dimension, largest mean whitened innovation, clock offset, shares of ghosts and repeats, reports."""
+        n = sum(one[1] for one in held.fits)
+        scalars = sum(one[1] * one[4] for one in held.fits)
+        nis = sum(one[2] for one in held.fits) / scalars if scalars else 0.0
+        widest = max((one[4] for one in held.fits), default=0)
+        total = np.zeros(widest)
+        for one in held.fits:
+            total[: one[4]] += one[3]
+        bias = float(np.abs(total).max()) / n if n else 0.0
+        offset = float(np.median([one[2] for one in held.clock])) if held.clock else 0.0
+        expected = sum(one[1] for one in held.seen)
+        ghosts = 1.0 - sum(one[2] for one in held.seen) / expected if expected >= self.settings.evidence_min else 0.0
+        count = sum(one[1] for one in held.repeats)
+        repeats = sum(one[2] for one in held.repeats) / count if count >= self.settings.evidence_min else 0.0
+        return nis, bias, offset, ghosts, repeats, max(n, count)
+
+    def _reason(
+        self, held: _Source, now_ns: int, nis: float, bias: float, offset: float, ghosts: float, repeats: float
+    ) -> Reason:
+        """Return why a source does not fit, empty when it does or when there is too little to say."""
+        s = self.settings
+        enough = sum(one[1] for one in held.fits) >= s.evidence_min
+        if repeats > s.repeats_max:
+            return "replayed"
+        if clock := self._clock(held, now_ns, offset):
+            return clock
+        if ghosts > s.ghosts_max:
+            return "ghosts"
+        if enough and bias > s.bias_max:
+            return "bias-drifts"
+        return "does-not-fit" if enough and nis > s.nis_max else ""
+
+    def _clock(self, held: _Source, now_ns: int, offset: float) -> Reason:
+        """Return what is wrong with a source's clock: it stands still while reports come, or it has moved against receipt."""
+        s = self.settings
+        if len(held.clock) < 2:
+            return ""
+        elapsed_s = (held.clock[-1][0] - held.clock[0][0]) * 1e-9
+        advanced_s = (held.clock[-1][1] - held.clock[0][1]) * 1e-9
+        if elapsed_s >= 2 * s.suspect_s and advanced_s < 0.2 * elapsed_s:
+            return "clock-stuck"
+        if held.usual_s is None and elapsed_s >= s.suspect_s and now_ns > held.clock[0][0]:
+            held.usual_s = offset
+        if held.usual_s is not None:
+            newest = float(np.median([one[2] for one in list(held.clock)[-5:]]))
+            if abs(newest - held.usual_s) > s.clock_s_max:
+                return "clock-off"
+        return ""
+
+
+def whitened(position_m: Floats, velocity_m_s: Floats, covariance: Floats, fused: Any) -> Floats:
+    """Return a partner's tracks against the others' fused ones of the same targets, whitened (n, 6).
+
+    position_m, velocity_m_s (n, 3), covariance (n, 6, 6): the partner's; fused (n,): TRACK_DTYPE columns of the others, then.
+    """
+    e = np.concatenate([position_m - fused["position_m"], velocity_m_s - fused["velocity_m_s"]], axis=1)
+    root = np.linalg.cholesky(covariance + fused["covariance"])
+    return np.asarray(np.linalg.solve(root, e[..., None])[..., 0])

@@ -1,0 +1,135 @@
+"""Health: sources that do not fit are named and quarantined, the others are left alone, and what mends comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fuse_world import START_NS, World
+
+from trilat.records.columns import KIND_FIX, KIND_RADAR, empty_reports
+from trilat.track.fuse import Combiner
+from trilat.track.health import Health, HealthSettings, Verdict, whitened
+
+S_NS = 10**9
+
+
+def plots(g: np.random.Generator, t_s: float, count: int = 10) -> Any:
+    rows = empty_reports(count)
+    rows["kind"], rows["t_ns"] = KIND_RADAR, START_NS + round(t_s * 1e9)
+    rows["range_m"], rows["azimuth_rad"] = g.uniform(1e4, 2e5, count), g.uniform(0, 6, count)
+    return rows
+
+
+def watch(seconds: int, bad: Any, settings: HealthSettings | None = None) -> list[dict[str, Verdict]]:
+    """Feed an honest source and a bad one side by side; bad(g, t) gives the bad one's reports and innovations."""
+    g, health, out = np.random.default_rng(1), Health(settings), []
+    for t in range(seconds):
+        now = START_NS + t * S_NS
+        health.reports("honest", now, plots(g, t - 0.3))
+        health.innovations("honest", now, g.normal(size=(10, 3)))
+        reports, innovations = bad(g, t)
+        health.reports("bad", now, reports)
+        health.innovations("bad", now, innovations)
+        out.append(health.step(now))
+    return out
+
+
+def drifting(g: np.random.Generator, t: int) -> tuple[Any, Any]:
+    return plots(g, t - 0.3), g.normal(size=(10, 3)) + np.array([0.02 * t, 0.0, 0.0])
+
+
+def stuck(g: np.random.Generator, t: int) -> tuple[Any, Any]:
+    return plots(g, min(t, 20) - 0.3), g.normal(size=(10, 3))
+
+
+def jumped(g: np.random.Generator, t: int) -> tuple[Any, Any]:
+    return plots(g, t - 0.3 - (60.0 if t > 40 else 0.0)), g.normal(size=(10, 3))
+
+
+def noisy(g: np.random.Generator, t: int) -> tuple[Any, Any]:
+    return plots(g, t - 0.3), g.normal(size=(10, 3)) * (1.0 if t < 30 else 3.0)
+
+
+def replayed(g: np.random.Generator, t: int) -> tuple[Any, Any]:
+    again = np.random.default_rng(1000 + t % 60)
+    return plots(again, t - 0.3), g.normal(size=(10, 3))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [(drifting, "bias-drifts"), (stuck, "clock-stuck"), (jumped, "clock-off"), (noisy, "does-not-fit"), (replayed, "replayed")],
+    ids=["drifting bias", "stuck clock", "clock jump", "too large errors", "replayed minutes"],
+)
+def test_a_bad_source_is_quarantined_and_others_are_not(bad: Any, reason: str) -> None:
+    """Each kind of fault is named and quarantined; the honest source beside it stays fit throughout."""
+    told = watch(180, bad)
+    assert ("quarantined", reason) == (told[-1]["bad"].state, told[-1]["bad"].reason)
+    assert {"fit"} == {one["honest"].state for one in told[40:]}
+    states = [one["bad"].state for one in told]
+    assert states.index("suspect") < states.index("quarantined")
+
+
+def test_a_source_that_mends_comes_back() -> None:
+    """A source fits again after its fault has left the window and it has fitted for the time of release."""
+    told = watch(400, lambda g, t: (plots(g, t - 0.3), g.normal(size=(10, 3)) * (4.0 if 50 <= t < 100 else 1.0)))
+    states = [one["bad"].state for one in told]
+    assert ("quarantined", "fit") == (states[100], states[-1])
+    assert states.index("quarantined") + 60 < len(states) - states[::-1].index("quarantined")
+
+
+def test_ghosts_are_told_from_lone_sight() -> None:
+    """Tracks that others should see and do not are ghosts; those that nobody else could see say nothing."""
+    health = Health()
+    for t in range(60):
+        now = START_NS + t * S_NS
+        health.confirmations("ghostly", now, 10, 2)
+        health.confirmations("far away", now, 0, 0)
+        health.confirmations("good", now, 10, 9)
+        told = health.step(now)
+    assert {"ghostly": "ghosts", "good": ""} == {name: one.reason for name, one in told.items()}
+    assert frozenset({"ghostly"}) == health.quarantined
+
+
+def test_a_ship_at_anchor_is_no_replay() -> None:
+    """What lies still repeats itself rightly."""
+    health, row = Health(), empty_reports(5)
+    row["kind"], row["lat_deg"], row["lon_deg"], row["speed_m_s"] = KIND_FIX, 33.0, 130.0, 0.0
+    for t in range(60):
+        row["t_ns"] = START_NS + t * S_NS
+        health.reports("ais", START_NS + t * S_NS, row)
+        told = health.step(START_NS + t * S_NS)
+    assert "" == told["ais"].reason
+
+
+def test_health_is_per_audience() -> None:
+    """Two audiences' monitors share nothing: what one learns of a withheld source does not show in the other."""
+    one, two = Health(), Health()
+    g = np.random.default_rng(2)
+    for t in range(60):
+        now = START_NS + t * S_NS
+        one.innovations("withheld", now, g.normal(size=(10, 3)) * 9.0)
+        for health in (one, two):
+            health.innovations("shared", now, np.full((10, 3), 0.5))
+        told = [one.step(now), two.step(now)]
+    assert told[0]["shared"] == told[1]["shared"]
+    assert ({"withheld"}, set()) == (one.quarantined, two.quarantined)
+
+
+def test_a_partner_with_a_drifting_bias_is_found_in_the_combined_picture() -> None:
+    """A partner whose tracks drift away is quarantined by its distance from the others' fused tracks; the other partner is not."""
+    world, health = World(30, 4), Health(HealthSettings(bias_max=1.5))
+    combiner = Combiner("JPN", ("KOR",))
+    for t in range(120):
+        now = START_NS + t * S_NS
+        shift = np.array([0.0, 0.0, 6.0]) * max(t - 30, 0)
+        fused = combiner.step(now, world.tracks("JPN", float(t)), world.items("KOR", float(t), t))
+        mine = fused.tracks.columns[(fused.nations & 1).astype(bool)]
+        order = np.argsort([key[2] for keys in fused.members for key in keys if key[0] == "JPN"])
+        for name, offset in (("USA", shift), ("KOR", 0.0)):
+            state = world.states(name, float(t))[np.argsort(world.numbers["JPN"])] + np.r_[offset * np.ones(3), np.zeros(3)]
+            covariance = np.broadcast_to(world.covariance[name], (30, 6, 6))
+            health.innovations(name, now, whitened(state[:, :3], state[:, 3:], covariance, mine[order]))
+        told = health.step(now)
+    assert ("quarantined", "fit") == (told["USA"].state, told["KOR"].state)
