@@ -211,9 +211,12 @@ class FixTable:
         if value is None or value == "":
             value = self._cell(row, "t")
         if self._map.time == "iso":
-            return iso_t_ns(str(value))
-        number = _number(value)
-        return round(number * (1e9 if self._map.time == "epoch-s" else 1e6))
+            t_ns = iso_t_ns(str(value))
+        else:
+            t_ns = round(_number(value) * (1e9 if self._map.time == "epoch-s" else 1e6))
+        if t_ns == 0:
+            raise ValueError("the very start of 1970 is how tables say that they know no time")
+        return t_ns
 
     def _identity(self, row: Mapping[str, Any]) -> tuple[int, int, int, bytes]:
         """Return address, MMSI, Mode 3/A and callsign; what is beyond their ranges is no identity."""
