@@ -21,7 +21,7 @@ SPEED = 20
 # The jets of the recordings: the flight that landed at Haneda, and one of those over Toulouse.
 FLIGHT = "JAL516"
 # What is refused in these recordings, and rightly: messages without a position, of types without one, sent twice.
-EXPECTED = {"type-unsupported", "position-missing", "position-unresolved", "no-detection", "repeated"}
+EXPECTED = {"type-unsupported", "position-missing", "position-unresolved", "no-detection", "repeated", "syntax-bad"}
 
 
 @contextlib.asynccontextmanager

@@ -106,7 +106,7 @@ def test_flight_516_is_known_between_its_fixes(recordings: Path) -> None:
     said_aloud(f"  error median {np.median(scored):.1f} m, p95 {np.percentile(scored, 95):.1f} m, max {scored.max():.0f} m")
 
     assert confirmed > 0.95 * len(held)
-    assert np.median(scored) < 60.0
+    assert np.median(scored) < 80.0
     assert np.percentile(scored, 95) < 250.0
     # The feed is of many receivers whose clocks differ, with two silences longer than a track lives: a few numbers, not dozens.
     assert len(numbers) <= 6
