@@ -59,17 +59,13 @@ def diagonalise(M, U, values):  # type: ignore[no-untyped-def]
         for c in range(n):
             U[r, c] = 1.0 if r == c else 0.0
     for _ in range(_SWEEPS_MAX):
-        off, diagonal = 0.0, 0.0
-        for r in range(n):
-            diagonal += M[r, r] * M[r, r]
-            for c in range(r):
-                off += M[r, c] * M[r, c]
-        if off <= 1e-17 * diagonal:  # what is left changes the values by its square
-            break
+        turned = False
         for p in range(n - 1):
             for q in range(p + 1, n):
-                if M[p, q] == 0.0:
+                # Against its own two values: small ones are then as exact as large ones (Demmel and Veselic, 1992).
+                if M[p, q] * M[p, q] <= 1e-22 * abs(M[p, p] * M[q, q]):
                     continue
+                turned = True
                 theta = (M[q, q] - M[p, p]) / (2.0 * M[p, q])
                 t = 1.0 / (abs(theta) + np.sqrt(theta * theta + 1.0))
                 if theta < 0.0:
@@ -85,6 +81,8 @@ def diagonalise(M, U, values):  # type: ignore[no-untyped-def]
                 for k in range(n):
                     a, b = U[k, p], U[k, q]
                     U[k, p], U[k, q] = c * a - s * b, s * a + c * b
+        if not turned:
+            break
     for k in range(n):
         values[k] = M[k, k]
 

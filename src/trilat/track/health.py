@@ -84,7 +84,7 @@ class Health:
         self._sources: dict[str, _Source] = {}
 
     def innovations(self, source: str, now_ns: int, whitened: Floats) -> None:
-        """Take innovations of a source in units of their own sigma (n, d): L^-1 (z - Hx) with L L' = S, from before the update."""
+        """Take innovations of a source in units of their sigma (n, d): L^-1 (z - Hx) with L L' = S, from before the update."""
         finite = whitened[np.isfinite(whitened).all(axis=1)]
         if len(finite):
             held = self._source(source, now_ns)
