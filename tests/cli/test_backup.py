@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "exchange"))
 from exchange_pair import Joined, tracks
-
 from exchange_records import EXERCISE
+
 from trilat.cli.audit import command as audit
 from trilat.cli.backup import command as backup
 from trilat.cli.restore import command as restore

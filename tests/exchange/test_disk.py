@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from exchange_pair import SETTINGS, Joined, tracks
-
 from exchange_records import EXERCISE, SECOND, released, ring_of, warning_of
+
 from trilat.exchange.exchange import Exchange
 from trilat.store.sqlite import RESERVE_NAME, StoreSettings, connect, open_database
 
