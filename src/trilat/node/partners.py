@@ -63,6 +63,7 @@ class PartnerTracker:
         self._sensors: tuple[Sensor, ...] = ()
         self._tracker: Tracker | None = None
         self._labels: dict[str, Label] = {}
+        self._shown: dict[tuple[str, int], Track] = {}
 
     def step(self, now_ns: int, records: Sequence[Plot | Fix]) -> list[PartnerRecord]:
         """Take what the partner released, and return its confirmed tracks (all of them, each step that brought something)."""
@@ -79,7 +80,14 @@ class PartnerTracker:
         batches = [self._batch(now_ns, name, index[name], held) for name, held in sorted(by_sensor.items()) if name in index]
         tracks = self._tracker.step(now_ns, batches)
         made = to_records(tracks, self._sensors, self._label_of, self.exporter, SHOWN)
-        return [PartnerRecord(origin=self.exporter, lane="state", record=track) for track in made]
+        return [PartnerRecord(origin=self.exporter, lane="state", record=track) for track in (*made, *self._ended(now_ns, made))]
+
+    def _ended(self, now_ns: int, made: Sequence[Track]) -> list[Track]:
+        """Return the last word on the tracks that were shown and are no more."""
+        now_shown = {(track.stream, track.number): track for track in made}
+        ended = [track for key, track in self._shown.items() if key not in now_shown]
+        self._shown = now_shown
+        return [msgspec.structs.replace(track, t_ns=now_ns, status="deleted") for track in ended]
 
     def _know(self, names: Sequence[str]) -> None:
         """Make the tracker anew when a sensor is met for the first time; that happens once or twice in a node's life."""
