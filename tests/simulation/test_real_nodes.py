@@ -65,7 +65,7 @@ async def test_recordings_at_once_reach_the_partners_that_may_have_them(recordin
         async with replaying(recordings, nodes):
             await usa.until(lambda page: page.ever_seen["JPN"] and page.ever_seen["KOR"], live.PATIENCE_S)
             for page in (jpn, kor, usa):
-                await page.until(lambda page: page.ever_seen["JPN"] and page.ever_seen["USA"] > 1, live.PATIENCE_S)
+                await page.until(lambda page: page.ever_seen["JPN"] and page.ever_seen["USA"], live.PATIENCE_S)
             for page in (kor, usa):
                 await page.until(lambda page: any(FLIGHT in name for name in page.names.values()), live.PATIENCE_S)
             await jpn.until(lambda page: feeds(page)["ships"]["reports"] > 800, live.PATIENCE_S)
