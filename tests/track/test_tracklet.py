@@ -5,13 +5,16 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from fuse_world import START_NS, World
 
 from trilat.cli.bench_fusion import Kalman, Network, begin, make_world, measure
-from trilat.kernels import fusion
+from trilat.kernels import fusion, geodesy
 from trilat.records import codec
+from trilat.records.columns import KIND_RADAR, empty_reports
 from trilat.records.label import Label, Mode
+from trilat.records.sensor import Sensor
 from trilat.records.track import Tracklet
-from trilat.track.tracklet import TrackletFuser, TrackletMaker, TrackletSettings
+from trilat.track.tracklet import TrackletFuser, TrackletMaker, TrackletSettings, plots_of_tracks
 
 S_NS = 10**9
 LABEL = Label(policy="TRILAT", originator="KOR", mode=Mode(kind="exercise", id="test"), level=0)
@@ -177,3 +180,55 @@ def test_mixed_tiers_stay_honest() -> None:
             nees.append(np.einsum("ni,ni->n", e, np.linalg.solve(covariance, e[..., None])[..., 0]).mean() / 6)
     assert np.mean(squares) < np.mean(without)
     assert 0.8 <= np.mean(nees) <= 1.2
+
+
+def seen(world: World, t_s: float, g: np.random.Generator, which: np.ndarray) -> np.ndarray:
+    """Give a radar's plots of some of the targets."""
+    rae = geodesy.ecef_to_rae(world.truth(t_s)[which, :3], 33.0, 129.0, 100.0)
+    rows = empty_reports(len(which))
+    rows["kind"], rows["t_ns"] = KIND_RADAR, START_NS + round(t_s * 1e9)
+    rows["range_m"], rows["azimuth_rad"] = rae[:, 0] + g.normal(0, 50, len(which)), rae[:, 1] + g.normal(0, 0.001, len(which))
+    rows["elevation_rad"] = rae[:, 2] + g.normal(0, 0.001, len(which))
+    return rows
+
+
+def test_plots_find_their_tracks_and_become_tracklets() -> None:
+    """Plots of well parted tracks are all found and rightly, and the tracklets made of them say where the targets are."""
+    world, g = World(40, 3, spread_m=250_000.0), np.random.default_rng(1)
+    sensor = Sensor(
+        id="R1",
+        nation="KOR",
+        label=LABEL,
+        kind="radar3d",
+        lat_deg=33.0,
+        lon_deg=129.0,
+        alt_m=100.0,
+        sigma_range_m=50.0,
+        sigma_azimuth_rad=0.001,
+        sigma_elevation_rad=0.001,
+    )
+    maker, fuser, found = TrackletMaker("KOR", "KOR/shared"), TrackletFuser(), 0
+    for t in range(0, 60, 4):
+        tracks = world.tracks("KOR", t + 0.5).columns
+        own = plots_of_tracks(tracks, seen(world, float(t), g, np.arange(40)), sensor)
+        found += len(own.number)
+        for k, number in enumerate(own.number.tolist()):
+            maker.add(number, int(own.t_ns[k]), own.about_m[k], own.information[k], own.state[k], "R1")
+        for made in maker.take(lambda _: LABEL):
+            assert fuser.add(made.number, "KOR", made)
+    assert found >= 0.9 * 15 * 40
+    got = fuser.estimates(world.numbers["KOR"].tolist(), START_NS + 56 * S_NS)
+    e = got.mean - world.truth(56.0)
+    nees = np.einsum("ni,ni->n", e, np.linalg.solve(got.covariance, e[..., None])[..., 0]) / 6
+    assert got.known.all()
+    assert np.median(nees) < 1.5
+
+
+def test_what_could_be_of_two_tracks_is_left_out() -> None:
+    """A plot between two tracks a hundred metres apart is no track's."""
+    world, g = World(2, 3), np.random.default_rng(1)
+    world.position[1], world.velocity[1] = world.position[0] + 100.0, world.velocity[0]
+    sensor = Sensor(id="R1", nation="KOR", label=LABEL, kind="radar3d", lat_deg=33.0, lon_deg=129.0, alt_m=100.0)
+    tracks = world.tracks("KOR", 0.0).columns
+    assert 0 == len(plots_of_tracks(tracks, seen(world, 0.0, g, np.array([0])), sensor).number)
+    assert 0 == len(plots_of_tracks(tracks[:0], seen(world, 0.0, g, np.array([0])), sensor).number)

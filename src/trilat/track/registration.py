@@ -117,7 +117,7 @@ class Registration:
         if not len(columns):
             return 0
         self._fade(int(columns["t_ns"].max()))
-        value, jacobian, own = _look(self._site[sensor], self._basis[sensor], position, velocity)
+        value, jacobian, own = look(self._site[sensor], self._basis[sensor], position, velocity)
         residual = np.stack([columns["range_m"], columns["azimuth_rad"], columns["elevation_rad"]], axis=1) - value
         residual[:, AZIMUTH] = (residual[:, AZIMUTH] + math.pi) % (2.0 * math.pi) - math.pi
         variance = self._variance(sensor, columns)
@@ -129,7 +129,7 @@ class Registration:
         full[:, :, sensor * BIASES : (sensor + 1) * BIASES] = own
         if other is not None:
             # The other's biases move the position it gives, which moves what this sensor should have measured the other way.
-            _, theirs, biases = _look(self._site[other], self._basis[other], position, velocity)
+            _, theirs, biases = look(self._site[other], self._basis[other], position, velocity)
             moved = np.linalg.solve(theirs, biases)
             full[:, :, other * BIASES : (other + 1) * BIASES] -= jacobian @ moved
         return self._add(sensor, other, residual, full, noise)
@@ -176,7 +176,7 @@ class Registration:
         return self._solved
 
 
-def _look(site: Floats, basis: Floats, position: Floats, velocity: Floats) -> tuple[Floats, Floats, Floats]:
+def look(site: Floats, basis: Floats, position: Floats, velocity: Floats) -> tuple[Floats, Floats, Floats]:
     """Return what a sensor should measure (n, 3), its derivatives by ECEF position (n, 3, 3) and by its biases (n, 3, 7)."""
     enu, speed = (position - site) @ basis.T, velocity @ basis.T
     flat = np.hypot(enu[:, 0], enu[:, 1])

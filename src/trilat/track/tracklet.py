@@ -15,14 +15,21 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from trilat.kernels import geodesy
+from trilat.records.columns import KIND_RADAR
 from trilat.records.label import Label
 from trilat.records.report import Domain, Pedigree
+from trilat.records.sensor import Sensor
 from trilat.records.track import Tracklet
+from trilat.track.registration import look
 
 Floats = NDArray[np.float64]
 # The declared models: constant velocity with this acceleration noise (m2/s3).
 MODELS: dict[str, float] = {"cv-slow": 0.02, "cv-4": 4.0, "cv-20": 20.0}
 MODEL_OF_DOMAIN = {"sea": "cv-slow", "air": "cv-4", "unknown": "cv-4", "missile": "cv-20", "space": "cv-20"}
+GATE = 16.27  # squared statistical distance that holds 99.9 % of true pairs, three degrees of freedom
+RIVAL = 9.0  # a second choice this much worse (a likelihood of one in ninety) is no rival
+GATE_REACH, NEAR_M = 5.0, 1_000.0
 _UPPER = np.triu_indices(6)
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 
@@ -47,6 +54,71 @@ class _Open:
         self.info, self.y = np.zeros((1, 6, 6)), np.zeros((1, 6))
         self.plots = 0
         self.sensors: set[str] = set()
+
+
+class OwnPlots(NamedTuple):
+    """Plots that belong to tracks: numbers, times (n,), places they are about (n, 3), information (n, 3, 3), state (n, 3)."""
+
+    number: NDArray[np.int64]
+    t_ns: NDArray[np.int64]
+    about_m: Floats
+    information: Floats
+    state: Floats
+
+
+def plots_of_tracks(tracks: Any, columns: Any, sensor: Sensor) -> OwnPlots:
+    """Say which reports of one sensor are whose, and what each says of position: what `TrackletMaker.add` takes.
+
+    tracks: TRACK_DTYPE columns of the stream's tracker at about the reports' time; columns: REPORT_DTYPE, one look of the sensor.
+    A report that could be of two tracks, and two that could be of one, are left out: a tracklet may know less, never wrongly.
+    """
+    tracks = tracks[(tracks["status"] > 0) & (tracks["status"] < 3)]
+    radar = (columns["kind"] == KIND_RADAR) & np.isfinite(columns["range_m"]) & np.isfinite(columns["azimuth_rad"])
+    columns = columns[radar]
+    near = _near(tracks, columns, sensor)
+    dt = (columns["t_ns"][near[:, 0]] - tracks["t_ns"][near[:, 1]])[:, None] * 1e-9
+    held = tracks[near[:, 1]]
+    about = held["position_m"] + dt * held["velocity_m_s"]
+    site = geodesy.geodetic_to_ecef(sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+    basis = geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg)
+    value, jacobian, _ = look(site, basis, about, held["velocity_m_s"])
+    report = columns[near[:, 0]]
+    residual = np.stack([report["range_m"], report["azimuth_rad"], report["elevation_rad"]], axis=1) - value
+    residual[:, 1] = (residual[:, 1] + np.pi) % (2 * np.pi) - np.pi
+    names = ("sigma_range_m", "sigma_azimuth_rad", "sigma_elevation_rad")
+    sigma = np.stack([np.where(report[n] > 0.0, report[n], getattr(sensor, n)) for n in names], axis=1)
+    weight = np.where(np.isnan(residual), 0.0, sigma**-2.0)
+    residual = np.where(np.isnan(residual), 0.0, residual)
+    spread = jacobian @ held["covariance"][:, :3, :3] @ np.swapaxes(jacobian, 1, 2)
+    spread[:, range(3), range(3)] += np.where(weight > 0.0, sigma**2, 1e6)
+    squared = np.einsum("ni,ni->n", residual, np.linalg.solve(spread, residual[..., None])[..., 0])
+    sure = _sure(near, squared)
+    weighted = np.swapaxes(jacobian, 1, 2) * weight[:, None, :]
+    state = np.einsum("nij,nj->ni", weighted, residual)
+    return OwnPlots(held["number"][sure], report["t_ns"][sure], about[sure], (weighted @ jacobian)[sure], state[sure])
+
+
+def _near(tracks: Any, columns: Any, sensor: Sensor) -> NDArray[np.int64]:
+    """Return pairs (report, track) that are near in range and bearing, with room for what both do not know."""
+    spot = geodesy.ecef_to_rae(tracks["position_m"], sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+    reach = GATE_REACH * np.sqrt(np.trace(tracks["covariance"][:, :3, :3], axis1=1, axis2=2)) + NEAR_M
+    away = np.abs(columns["range_m"][:, None] - spot[None, :, 0])
+    turn = (columns["azimuth_rad"][:, None] - spot[None, :, 1] + np.pi) % (2 * np.pi) - np.pi
+    side = np.abs(turn) * columns["range_m"][:, None]
+    return np.argwhere((away < reach) & (side < reach + GATE_REACH * sensor.sigma_azimuth_rad * columns["range_m"][:, None]))
+
+
+def _sure(near: NDArray[np.int64], squared: Floats) -> NDArray[np.int64]:
+    """Return the pairs within the gate that have no rival for their report or their track."""
+    kept = np.flatnonzero(squared < GATE)
+    for side in (0, 1):
+        rival = np.full(int(near.max(initial=-1)) + 1, np.inf)
+        best = rival.copy()
+        for k in np.flatnonzero(squared < GATE + RIVAL):
+            at = near[k, side]
+            best[at], rival[at] = min(best[at], squared[k]), min(rival[at], max(best[at], squared[k]))
+        kept = kept[(squared[kept] <= best[near[kept, side]]) & (rival[near[kept, side]] > squared[kept] + RIVAL)]
+    return kept
 
 
 class TrackletMaker:
