@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_RADAR, empty_reports, empty_tracks
+from trilat.records.columns import KIND_RADAR, Reports, empty_reports, empty_tracks
 from trilat.records.label import Label, Mode
+from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
+from trilat.track import Tracker, TrackerSettings
 from trilat.track.registration import AZIMUTH, RANGE, TIME, Registration, by_address
 
 T0_NS = 1_760_000_000_000_000_000
@@ -148,3 +150,28 @@ def test_what_was_not_measured_is_not_learnt() -> None:
     assert 30 == made.against_reference(0, plots[rows], position, velocity, covariance)
     assert made.bias(0).sigma()[2] == pytest.approx(before[2], rel=1e-3)
     assert 0 == made.against_reference(0, plots[:0], position[:0], velocity[:0], covariance[:0])
+
+
+def test_a_registered_radar_makes_no_second_track() -> None:
+    """With 0.2 degrees, 100 m and 0.5 s in one of two radars, registration leaves one track a target, nearer than without it."""
+    sensors, biases = [radar("R1", 33.2, 130.1), radar("R2", 32.6, 129.2)], [(0.0,) * 4, (100.0, 0.2 * DEG, 0.1 * DEG, 0.5)]
+    rmse_m = []
+    for registered in (False, True):
+        sky, made, tracker = Sky(3, 20), Registration(sensors), Tracker(TrackerSettings(domains=("air",)), sensors, "JPN/x")
+        for t in range(0, 300, 4):
+            batches = []
+            for k, sensor in enumerate(sensors):
+                plots = sky.plots(sensor, float(t), biases[k])
+                rows, position, velocity, covariance = by_address(plots, sky.reference(float(t)))
+                made.against_reference(k, plots[rows], position, velocity, covariance)
+                plots = made.correct(k, plots) if registered else plots
+                plots["sensor"], plots["address"] = k, -1
+                pedigree = Pedigree(nation="JPN", sensors=(sensor.id,))
+                batches.append(Reports(source=sensor.id, label=LABEL, pedigree=pedigree, received_t_ns=0, columns=plots))
+            tracks = tracker.step(T0_NS + (t + 1) * 10**9, batches).columns
+        sure = tracks[tracks["status"] == 1]
+        distance = np.linalg.norm(sure["position_m"][:, None] - sky.at(t + 1.0)[None], axis=2)
+        rmse_m.append(float(np.sqrt((distance.min(axis=1) ** 2).mean())))
+        if registered:
+            assert 20 == len(sure)
+    assert rmse_m[1] < 0.8 * rmse_m[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
@@ -204,28 +205,26 @@ def _clusters(pairs: Ints, cost: Any, joined: Any, stream: Ints) -> list[list[in
 
 def _numbered(before: Sequence[Group], t_ns: int, members: list[tuple[int, ...]], named: list[Key]) -> tuple[Group, ...]:
     """Give every group the number of the group it goes on from, or one made of its first member's name."""
-    group_of = {slot: group for group in before for slot in group.members}
-    claims: list[tuple[int, int, int]] = []
+    same = {group.members: group for group in before}
+    stay = [same.get(slots) for slots in members]  # nobody else can claim the number of a group that is as it was
+    kept = {group.number for group in stay if group is not None}
+    group_of = {slot: group for group in before if group.number not in kept for slot in group.members}
+    claims: list[tuple[int, int, int, int]] = []
     for k, slots in enumerate(members):
-        shared: dict[int, int] = {}
-        for slot in slots:
-            if (group := group_of.get(slot)) is not None:
-                shared[group.number] = shared.get(group.number, 0) + 1
-        claims.extend((-n, number, k) for number, n in shared.items())
-    born = {group.number: group.born_ns for group in before}
-    claims.sort(key=lambda claim: (claim[0], born[claim[1]], claim[1], claim[2]))
-    given: dict[int, int] = {}
-    used: set[int] = set()
-    for _, number, k in claims:
-        if k not in given and number not in used:
-            given[k] = number
-            used.add(number)
-    taken = set(born)
+        if stay[k] is None:
+            shared = Counter(group_of[slot] for slot in slots if slot in group_of)
+            claims.extend((-n, group.born_ns, group.number, k) for group, n in shared.items())
+    given: dict[int, Group] = {}
+    for _, born_ns, number, k in sorted(claims):
+        if k not in given and number not in kept:
+            given[k] = Group(number, born_ns, members[k])
+            kept.add(number)
+    taken = {group.number for group in before}
     made = []
     for k, slots in enumerate(members):
-        number = given[k] if k in given else _free_number(named[k], taken)
-        taken.add(number)
-        made.append(Group(number, born.get(number, t_ns), slots))
+        group = stay[k] or given.get(k) or Group(_free_number(named[k], taken), t_ns, slots)
+        taken.add(group.number)
+        made.append(group)
     return tuple(sorted(made))
 
 
