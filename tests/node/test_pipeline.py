@@ -180,3 +180,16 @@ def test_restart_knows_its_warnings_and_goes_on_with_its_ids(configs: dict[str, 
     actual = after.step(worlds.T0_NS + 2, [raise_])
     assert [one.record.id for one in shown if isinstance(one.record, Warning)] == ["JPN-W1"]
     assert [one.record for one in expected.released] == [one.record for one in actual.released]
+
+
+def test_live_node_refuses_what_a_simulator_marks(
+    configs: dict[str, NodeConfig], jpn_inputs: list[tuple[int, list[Input]]]
+) -> None:
+    """A node in mode live takes no radar plot that carries the SIM bit, counts each, and says so by name."""
+    live = msgspec.structs.replace(configs["JPN"], mode="live", agreements=(), partner=())
+    outputs = run(worlds.pipeline_of(live), jpn_inputs[:40])
+
+    refused = [one for out in outputs for one in out.refused if one.reason == "simulated-on-live"]
+    radars = {worlds.provision.feed_of(sensor) for sensor in ("JPN/ridge", "JPN/isle", "JPN/strait")}
+    assert radars == {one.source for one in refused}
+    assert not any(out.reports.get(radar) for out in outputs for radar in radars)
