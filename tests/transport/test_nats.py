@@ -57,6 +57,12 @@ async def test_killed_server_comes_back_on_its_port_and_serves(tmp_path: Path) -
         assert (usa.server.port, usa.server.restarts) == (port, 1)
 
 
+def has_stopped(pid: int) -> bool:
+    """Tell whether every thread of a process stands still (state T in /proc, proc(5))."""
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return all(state == "T" for state in states)
+
+
 async def test_server_that_hangs_is_given_up_and_found_again(tmp_path: Path) -> None:
     """A partner's server that is stopped in its tracks is noticed by pings, not by the TLS farewell; when it goes on, so do we."""
     async with running(tmp_path) as nodes:
@@ -66,6 +72,9 @@ async def test_server_that_hangs_is_given_up_and_found_again(tmp_path: Path) -> 
         assert stuck is not None
         os.kill(stuck, signal.SIGSTOP)
         try:
+            async with asyncio.timeout(10):
+                while not has_stopped(stuck):  # the signal reaches a busy thread a little later than the call returns
+                    await asyncio.sleep(0.01)
             with pytest.raises(LinkDown) as caught:
                 await jpn.transport.request(question("JPN", "USA", sequence=2), 20)
         finally:
