@@ -73,7 +73,7 @@ async def test_server_that_hangs_is_given_up_and_found_again(tmp_path: Path) -> 
         os.kill(stuck, signal.SIGSTOP)
         try:
             async with asyncio.timeout(10):
-                while not has_stopped(stuck):  # the signal reaches a busy thread a little later than the call returns
+                while not has_stopped(stuck):  # noqa: ASYNC110 - a busy thread stops a little later
                     await asyncio.sleep(0.01)
             with pytest.raises(LinkDown) as caught:
                 await jpn.transport.request(question("JPN", "USA", sequence=2), 20)
