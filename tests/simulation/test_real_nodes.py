@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import live_nodes as live
+import pytest
 import real_nodes as real
 
 from trilat.node import clock
@@ -57,6 +58,7 @@ def feeds(page: PageClient) -> dict[str, dict[str, Any]]:
     return {feed["name"]: feed for feed in page.status.get("feeds", ())}
 
 
+@pytest.mark.soak  # three nodes and five replays at once: minutes on a busy two-core machine
 async def test_recordings_at_once_reach_the_partners_that_may_have_them(recordings: Path, tmp_path: Path) -> None:
     """Five recordings into three nodes: every page shows what its partners release, and not the one flight withheld from JPN."""
     prepared = real.prepare(tmp_path)
