@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "track"))
 from fuse_world import START_NS, World
 
 from trilat.cli.bench_fusion import Network, measure
-from trilat.track.fuse import Combiner
+from trilat.fuse.combine import Combiner
 
 TINY = "--tiny" in sys.argv
 TARGETS, SECONDS = (8, 120) if TINY else (100, 360)

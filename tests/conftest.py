@@ -33,6 +33,7 @@ FOLDER_SECONDS_MAX = {
     "policy": 180,
     "feeds": 180,
     "track": 240,
+    "fuse": 180,
     "kernels": 180,
     "picture": 180,
     "node": 300,

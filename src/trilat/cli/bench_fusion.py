@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trilat.track.tracklet import TrackletFuser
+    from trilat.fuse.tracklet import TrackletFuser
 
 NOISE_M2_S3 = 4.0
 PERIODS_S = (4, 5, 10)
@@ -184,7 +184,7 @@ def share_items(
     """Share plots or tracklets; return the scores at the exchange, and of the same times once late items are there."""
     import numpy as np
 
-    from trilat.track.tracklet import TrackletFuser, TrackletMaker, TrackletSettings
+    from trilat.fuse.tracklet import TrackletFuser, TrackletMaker, TrackletSettings
 
     settings = TrackletSettings(span_s=0.0 if tier == "plot" else 5.0)
     names, mail = [f"N{k}" for k in range(nodes)], Mail(nodes, network, len(world.plots), seed)

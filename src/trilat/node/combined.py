@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from trilat.errors import PolicyError
+from trilat.fuse.combine import Combiner, PartnerItem
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join
 from trilat.records.columns import Tracks
 from trilat.records.label import Label
 from trilat.records.track import Track
-from trilat.track.fuse import Combiner, PartnerItem
 
 
 class CombinedPicture:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trilat.fuse.registration import AZIMUTH, RANGE, TIME, Registration, by_address
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, empty_reports, empty_tracks
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
-from trilat.track.registration import AZIMUTH, RANGE, TIME, Registration, by_address
 
 T0_NS = 1_760_000_000_000_000_000
 LABEL = Label(policy="TRILAT", originator="JPN", mode=Mode(kind="exercise", id="test"), level=0)

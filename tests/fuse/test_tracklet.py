@@ -8,13 +8,13 @@ import pytest
 from fuse_world import START_NS, World
 
 from trilat.cli.bench_fusion import Kalman, Network, begin, make_world, measure
+from trilat.fuse.tracklet import TrackletFuser, TrackletMaker, TrackletSettings, plots_of_tracks
 from trilat.kernels import fusion, geodesy
 from trilat.records import codec
 from trilat.records.columns import KIND_RADAR, empty_reports
 from trilat.records.label import Label, Mode
 from trilat.records.sensor import Sensor
 from trilat.records.track import Tracklet
-from trilat.track.tracklet import TrackletFuser, TrackletMaker, TrackletSettings, plots_of_tracks
 
 S_NS = 10**9
 LABEL = Label(policy="TRILAT", originator="KOR", mode=Mode(kind="exercise", id="test"), level=0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fuse_world import START_NS, World
 
+from trilat.fuse.combine import Combiner
+from trilat.fuse.health import Health, HealthSettings, Verdict, whitened
 from trilat.records.columns import KIND_FIX, KIND_RADAR, empty_reports
-from trilat.track.fuse import Combiner
-from trilat.track.health import Health, HealthSettings, Verdict, whitened
 
 S_NS = 10**9
 

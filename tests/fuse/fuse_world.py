@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from trilat.fuse.combine import PartnerItem
 from trilat.kernels import geodesy
 from trilat.records.columns import Tracks, empty_tracks
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.track import Track
-from trilat.track.fuse import PartnerItem
 
 START_NS = 1_760_000_000_000_000_000
 NATIONS = ("JPN", "KOR", "USA")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fuse_world import START_NS, World
 
+from trilat.fuse.combine import Combined, Combiner, CombinerSettings, PartnerItem
 from trilat.records.report import Pedigree
-from trilat.track.fuse import Combined, Combiner, CombinerSettings, PartnerItem
 
 PARTNERS = ("KOR", "USA")
 

@@ -15,13 +15,13 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from trilat.fuse.registration import look
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR
 from trilat.records.label import Label
 from trilat.records.report import Domain, Pedigree
 from trilat.records.sensor import Sensor
 from trilat.records.track import Tracklet
-from trilat.track.registration import look
 
 Floats = NDArray[np.float64]
 # The declared models: constant velocity with this acceleration noise (m2/s3).

@@ -15,10 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, Tracks, empty_tracks
-from trilat.records.label import Label
-from trilat.records.track import Track
-from trilat.track.correlate import (
+from trilat.fuse.correlate import (
     ITEM_DTYPE,
     Correlated,
     CorrelationSettings,
@@ -32,6 +29,9 @@ from trilat.track.correlate import (
     nothing,
     rows_of,
 )
+from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, Tracks, empty_tracks
+from trilat.records.label import Label
+from trilat.records.track import Track
 
 SLOTS_MAX_DEFAULT = 30_000
 CHECKPOINT_FORMAT = 1
