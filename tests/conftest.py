@@ -31,6 +31,7 @@ FOLDER_SECONDS_MAX = {
     "exchange": 180,
     "transport": 180,
     "policy": 180,
+    "marking": 90,
     "feeds": 180,
     "track": 240,
     "fuse": 180,

@@ -5,6 +5,7 @@ import random
 import msgspec
 from hypothesis import strategies as st
 
+from trilat.marking.canonical import OPERATIONS, PURPOSE_NONE
 from trilat.policy import signing
 from trilat.policy.agreement import (
     Agreement,
@@ -18,7 +19,6 @@ from trilat.policy.agreement import (
     StandingConsent,
     parse,
 )
-from trilat.policy.canonical import OPERATIONS, PURPOSE_NONE
 from trilat.policy.labels import LevelEquivalence, make
 from trilat.records.label import FieldOperation, Label, Mode
 

@@ -7,10 +7,10 @@ import pytest
 from policy_cases import AUDIENCES, EXERCISE, NOW_NS, random_agreements
 from test_decide import pool, random_context
 
+from trilat.marking.canonical import fault_of
 from trilat.policy import cedar
 from trilat.policy.agreement import Agreements
 from trilat.policy.audience import AudiencePolicy
-from trilat.policy.canonical import fault_of
 from trilat.policy.decide import Rulebook
 from trilat.policy.labels import make
 

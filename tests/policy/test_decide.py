@@ -20,10 +20,10 @@ from policy_cases import (
 )
 from policy_oracle import ORDER, may_have
 
+from trilat.marking.canonical import fault_of, strictest
 from trilat.policy import decide as decide_module
 from trilat.policy import rules as rules_module
 from trilat.policy.agreement import Agreements
-from trilat.policy.canonical import fault_of, strictest
 from trilat.policy.decide import Rulebook, decide, explain
 from trilat.policy.labels import join, make
 from trilat.policy.rules import Context, Decision, Rule, SensorClass

@@ -7,17 +7,15 @@ from hypothesis import strategies as st
 from policy_cases import EXERCISE, MODES, NOW_NS, labels
 
 from trilat.errors import PolicyError
-from trilat.policy.canonical import PURPOSE_NONE, check, fault_of, strictest
+from trilat.marking.canonical import PURPOSE_NONE, check, fault_of, strictest
+from trilat.marking.display import banner, in_words, portion_mark
 from trilat.policy.labels import (
     LevelEquivalence,
-    banner,
     digest,
     from_json,
-    in_words,
     join,
     make,
     meet_purposes,
-    portion_mark,
     to_json,
 )
 from trilat.records import codec

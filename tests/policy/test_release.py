@@ -9,7 +9,7 @@ from policy_cases import EXERCISE, NOW_NS
 from policy_records import LABEL, SECRET, lane_of, operation, permit, records, track
 
 from trilat.errors import PolicyError
-from trilat.policy.canonical import OPERATIONS, fault_of
+from trilat.marking.canonical import OPERATIONS, fault_of
 from trilat.policy.coarsen import Coarsener
 from trilat.policy.labels import digest, make
 from trilat.policy.release import DROPS, HOLDS, release, sanitise, view

@@ -19,6 +19,7 @@ COMMANDS: dict[str, Command] = {
     "partner": Command("trilat.cli.partner:command", "Invite partners, accept their invites, show and revoke them."),
     "agreement": Command("trilat.cli.agreement:command", "Write, sign, check, compare and explain agreements."),
     "release": Command("trilat.cli.release:command", "Explain what may be released to whom, and why."),
+    "label": Command("trilat.cli.label:command", "Show a label in words, as JSON or as ADatP-4774 XML."),
     "audit": Command("trilat.cli.audit:command", "Check what a node has kept."),
     "backup": Command("trilat.cli.backup:command", "Copy a node's store while it runs."),
     "restore": Command("trilat.cli.restore:command", "Make a store of a backup; partners go on in a new epoch."),

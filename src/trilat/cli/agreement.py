@@ -59,8 +59,8 @@ def read_document(path: Path) -> Document:
 @click.option("--out", type=FILE, required=True, help="The private key file to write (mode 0600). Keep it off every node.")
 def key(nation: str, out: Path) -> None:
     """Make a policy key for NATION and print its public half, which every node pins."""
+    from trilat.marking.canonical import is_audience
     from trilat.policy import signing
-    from trilat.policy.canonical import is_audience
 
     if not is_audience(nation) or nation == "PUBLIC":
         raise click.BadParameter(f"{nation!r} is not three upper-case letters", param_hint="NATION")
@@ -182,8 +182,8 @@ def explain(file: Path) -> None:
 
 
 def _in_words(agreement: Agreement) -> list[str]:
+    from trilat.marking.display import level_name
     from trilat.policy.agreement import strictest_of
-    from trilat.policy.labels import level_name
 
     said = [f"{agreement.name}: {agreement.title}", f"In mode {' or '.join(agreement.modes)}, levels of {agreement.policy}."]
     said.append(f"From {agreement.validity.not_before.isoformat()} until {agreement.validity.expires.isoformat()}.")

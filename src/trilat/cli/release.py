@@ -49,11 +49,11 @@ def _label_and_sensors(raw: bytes) -> tuple[Label, tuple[str, ...]]:
 @click.option("--at-ns", type=int, help="When, as UTC nanoseconds since 1970; now when left out.")
 def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> None:
     """Print the path of the decision on RECORD (MessagePack or JSON; a label alone will do; - is stdin), rule by rule."""
+    from trilat.marking.display import in_words
     from trilat.node import config as node_config
     from trilat.node import setup
     from trilat.node.clock import now_ns
     from trilat.policy.audience import AudiencePolicy
-    from trilat.policy.labels import in_words
 
     raw = sys.stdin.buffer.read() if str(record) == "-" else record.read_bytes()
     label, sensors = _label_and_sensors(raw)

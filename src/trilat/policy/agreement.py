@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trilat.errors import PolicyError
+from trilat.marking.canonical import OPERATIONS, PURPOSE_NONE, Tier, coarsest, strictest
 from trilat.policy import signing
-from trilat.policy.canonical import OPERATIONS, PURPOSE_NONE, Tier, coarsest, strictest
 from trilat.policy.labels import LevelEquivalence
 from trilat.records.fields import Audience, Name, ShortText, Text, Trigraph
 from trilat.records.label import FieldOperation

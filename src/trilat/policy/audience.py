@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from trilat.errors import PolicyError
+from trilat.marking.canonical import fault_of, is_audience
 from trilat.policy.agreement import Agreements
-from trilat.policy.canonical import fault_of, is_audience
 from trilat.policy.coarsen import Coarsener
 from trilat.policy.decide import Rulebook, labels_interned_max
 from trilat.policy.labels import digest

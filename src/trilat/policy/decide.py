@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from trilat.marking.canonical import coarsest, fault_of, is_audience, strictest
 from trilat.policy import rules
 from trilat.policy.agreement import Agreement, Agreements, Flow, strictest_of
-from trilat.policy.canonical import coarsest, fault_of, is_audience, strictest
 from trilat.policy.labels import digest
 from trilat.policy.rules import TIME_MAX_NS, Case, Context, Decision, Explanation, Facts, Grant, Rule, Step
 from trilat.records.declassification import Declassification

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.errors import PolicyError
-from trilat.policy.canonical import PURPOSE_NONE, check, strictest
+from trilat.marking.canonical import PURPOSE_NONE, check, strictest
 from trilat.records import codec
 from trilat.records.fields import Name
 from trilat.records.label import Consent, FieldOperation, Label, Mode
@@ -248,41 +248,3 @@ def _refuse_unknown(found: object) -> None:
     for name, part in parts:
         if isinstance(part, dict) and (unknown := set(part) - _KEYS[name]):
             raise ValueError(f"unknown keys {sorted(unknown)!r}")
-
-
-def level_name(level: int) -> str:
-    """Return the fictional name of a level; no real marking is ever put on the data we ship."""
-    return f"TRILAT-{level}"
-
-
-def _readers(label: Label) -> str:
-    return f"REL TO {', '.join((label.originator, *label.rel_to))}" if label.rel_to else f"{label.originator} ONLY"
-
-
-def portion_mark(label: Label) -> str:
-    """Return the short mark for one line or symbol, such as "(T2//REL TO JPN, KOR)"."""
-    return f"({'//'.join((f'T{label.level}', *label.caveats, _readers(label)))})"
-
-
-def banner(label: Label) -> str:
-    """Return the line for the top and bottom of a page: mode, level, communities, caveats, readers."""
-    head = {"live": "", "exercise": "EXERCISE EXERCISE EXERCISE//", "replay": "REPLAY REPLAY REPLAY//"}[label.mode.kind]
-    return head + "//".join((level_name(label.level), *label.communities, *label.caveats, _readers(label)))
-
-
-def in_words(label: Label) -> str:
-    """Return a sentence that says what the label says, for the officer who reads it."""
-    parts = [f"{level_name(label.level)} of {label.originator} ({label.policy}, {label.mode.kind} {label.mode.id}".rstrip() + ")"]
-    parts.append(f"for {', '.join(label.rel_to)}" if label.rel_to else "for nobody else")
-    for word, values in (
-        ("about", label.topics),
-        ("only to members of", label.communities),
-        ("caveats", label.caveats),
-        ("to be used for", label.purposes),
-        ("rests on data of", label.sources),
-        ("with consent", tuple(f"{one.source} to {one.recipient}" for one in label.consents)),
-        ("after", tuple(f"{one.operation} {one.field} {one.amount:g}" for one in label.operations)),
-    ):
-        if values:
-            parts.append(f"{word} {', '.join(values)}")
-    return "; ".join(parts) + "."

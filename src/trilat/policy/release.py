@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.errors import PolicyError
-from trilat.policy.canonical import TIERS, check
+from trilat.marking.canonical import TIERS, check
 from trilat.policy.coarsen import CELL_DEFAULT_M, TIME_STEP_NS, Coarsener
 from trilat.policy.labels import digest
 from trilat.policy.rules import Decision

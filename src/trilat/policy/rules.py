@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from trilat.marking.canonical import PURPOSE_NONE, TIERS, Tier
+from trilat.marking.display import level_name
 from trilat.policy.agreement import Agreement, Flow
-from trilat.policy.canonical import PURPOSE_NONE, TIERS, Tier
-from trilat.policy.labels import level_name, meet_purposes
+from trilat.policy.labels import meet_purposes
 from trilat.records.declassification import Declassification
 from trilat.records.fields import Audience, Name, Trigraph
 from trilat.records.label import FieldOperation, Label, Mode
