@@ -5,6 +5,7 @@ one transaction. When the disk fails, the step is forgotten whole, the books are
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from trilat.errors import ExchangeError
@@ -24,6 +25,7 @@ from trilat.transport.messages import LANES, ExchangeSettings, Pull, PullId, Wak
 MS = 1_000_000
 HOUSEKEEPING_NS = 1_000 * MS
 UNKNOWN = "unknown"
+_ROW = attrgetter("row")
 
 
 __all__ = ["CHECKPOINT_TYPE", "Exchange", "LinkState", "Outgoing"]
@@ -238,7 +240,7 @@ class Exchange(Keeping):
 
         They are given again after a crash until `handed` was told and committed.
         """
-        received, self._received = sorted(self._received, key=lambda item: item.row), []
+        received, self._received = sorted(self._received, key=_ROW), []
         return received
 
     def handed(self, row: int) -> None:

@@ -7,17 +7,13 @@ not fit is refused, counted, and changes nothing; the next session begins at the
 
 from typing import Any, NamedTuple
 
-import msgspec
-
 from trilat.exchange.intake import Intake, Received
 from trilat.exchange.station import Station
 from trilat.identity.sign import Rejected
-from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import (
-    CHUNK_TYPE,
     BatchHeader,
     Empty,
     Message,
@@ -30,9 +26,6 @@ from trilat.transport.pace import Pace
 
 # Counters are reserved on disk in blocks of this many, so that a pull needs no write.
 COUNTER_BLOCK = 100_000
-CHUNK_MARK = CHUNK_TYPE.encode()
-_KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
-_record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 
 __all__ = ["Importer", "Received", "Request"]
 

@@ -4,7 +4,7 @@ Each batch is verified whole before anything of it is taken; batch and cursor st
 refused and changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,29 +16,48 @@ from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
 from trilat.records.fields import Lane
+from trilat.records.glance import glance
+from trilat.records.label import Label
 from trilat.records.warning import Recall
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
 
 CHUNK_MARK = CHUNK_TYPE.encode()
+RECALL_TYPE = str(Recall.__struct_config__.tag)
+# Pairs of type and label remembered per inbox.
+ADMITTED_MAX = 4_096
 _KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
 _record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 
 
 class Received(NamedTuple):
-    """A record that came from a partner, durably held: its verified origin, its bytes, and what they say.
+    """A record that came from a partner, durably held: its verified origin, and its bytes as they were signed.
 
-    record is None when the type is not known here: kept as verified bytes, neither shown nor used nor released.
-    row: the inbox row it stands in, rising in order of arrival over all partners; see `Exchange.handed`.
+    known: its type is known here and every value of it was found in range. Otherwise it is kept as verified bytes, neither
+    shown nor used nor released. row: the inbox row it stands in, rising in order of arrival over all partners; see
+    `Exchange.handed`.
     """
 
     exporter: str
     lane: Lane
     epoch: int
     sequence: int
-    record: Record | None
+    known: bool
     raw: bytes
     row: int = 0
+
+    @property
+    def record(self) -> Record | None:
+        """The record itself, made from the bytes at each call; None when its type is not known here."""
+        return _record.decode(self.raw) if self.known else None
+
+
+class Seen(NamedTuple):
+    """A record that may be here: its bytes and type. sound: it is of a known type and found in range already."""
+
+    raw: bytes
+    kind: str
+    sound: bool
 
 
 class Intake:
@@ -58,6 +77,8 @@ class Intake:
         # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
         self._whole: list[bytes] = []
         self._assembled: list[tuple[int, bytes]] = []
+        # Labels and types that were found to belong in this lane from this exporter: few, and shared by many records.
+        self._admitted: set[tuple[str, Label]] = set()
 
     def _put(self, **changes: object) -> None:
         self.state = structs.replace(self.state, **changes)
@@ -109,12 +130,12 @@ class Intake:
         elif header.prev_head != cursor.head:
             raise Rejected("head-wrong", f"{header.epoch}.{header.number}")
         opened = sealing.open_batch(header, envelope.payload)
-        parsed = [None if entry is None else self._parse(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
+        seen = [None if entry is None else self._look(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
         # From here on nothing is refused any more.
         if begins:
             self._begin_epoch(now_ns, header)
         self._resync, self.trouble = "", ""
-        received, skip = self._sort_out(now_ns, header, parsed)
+        received, skip = self._sort_out(now_ns, header, seen)
         row = self._inbox.put_batch(
             SealedBatch(
                 partner=self.exporter,
@@ -138,7 +159,8 @@ class Intake:
         self.station.note(
             "inbox", self.exporter, self.lane, now_ns, (header.epoch, header.number, header.count, header.head, digest)
         )
-        self.taken += [item._replace(row=row) for item in received]
+        exporter, lane, epoch = self.exporter, self.lane, header.epoch
+        self.taken += [Received(exporter, lane, epoch, sequence, known, raw, row) for sequence, known, raw in received]
         self._note_whole(row)
 
     def _check_base(self, header: BatchHeader) -> None:
@@ -172,54 +194,84 @@ class Intake:
         facts = {"epoch": header.epoch, "base": header.base, "cursor": self.state.cursor, "lost": header.lost}
         self.station.note("epoch", self.exporter, self.lane, now_ns, facts)
 
-    def _parse(self, raw: bytes) -> tuple[bytes, Any]:
-        """Return a record's bytes and plain content when it may be here at all; raises Rejected for the whole batch."""
+    def _look(self, raw: bytes) -> Seen:
+        """Return a record's bytes and type when it may be here at all; raises Rejected for the whole batch."""
+        seen = glance(raw)
+        if seen is None:
+            return self._parse(raw)
+        if seen not in self._admitted:
+            label = seen.label
+            self._check(seen.kind, label.originator, (label.mode.kind, label.mode.id), label.rel_to)
+            if len(self._admitted) >= ADMITTED_MAX:
+                self._admitted.clear()
+            self._admitted.add(seen)
+        return Seen(raw, seen.kind, sound=True)
+
+    def _parse(self, raw: bytes) -> Seen:
+        """Do the same for what a glance cannot vouch for: types and fields of later versions, values out of range, pieces."""
         plain = sealing.parse_plain(raw)
         kind = plain.get("type") if isinstance(plain, dict) else None
         if kind == CHUNK_TYPE:
-            return raw, plain
+            return Seen(raw, CHUNK_TYPE, sound=False)
         label = plain.get("label") if isinstance(plain, dict) else None
         if not isinstance(kind, str) or not isinstance(label, dict):
             raise Rejected("audience-mixed", "a record without type or label is its originator's alone")
+        mode, rel_to = label.get("mode"), label.get("rel_to")
+        place = (mode.get("kind"), mode.get("id", "")) if isinstance(mode, dict) else (mode, "")
+        self._check(kind, label.get("originator"), place, rel_to if isinstance(rel_to, list) else ())
+        return Seen(raw, kind, sound=False)
+
+    def _check(self, kind: str, originator: object, mode: tuple[object, object], rel_to: Sequence[object]) -> None:
+        """Check that a record belongs in this lane, comes from its originator, in our mode, and is for us; raises Rejected."""
         if self.lane not in LANES_OF_TYPE.get(kind, {self.lane}):
             raise Rejected("lane-mixed", f"{kind} in {self.lane}")
-        if label.get("originator") != self.exporter:
-            raise Rejected("originator-wrong", f"{str(label.get('originator'))[:8]} from {self.exporter}")
-        mode = label.get("mode")
-        if not isinstance(mode, dict) or (mode.get("kind"), mode.get("id", "")) != (self.station.mode.kind, self.station.mode.id):
+        if originator != self.exporter:
+            raise Rejected("originator-wrong", f"{str(originator)[:8]} from {self.exporter}")
+        if mode != (self.station.mode.kind, self.station.mode.id):
             raise Rejected("mode-wrong", f"a record of {str(mode)[:64]}")
-        rel_to = label.get("rel_to")
-        if not isinstance(rel_to, list) or (self.station.nation not in rel_to and "PUBLIC" not in rel_to):
+        if self.station.nation not in rel_to and "PUBLIC" not in rel_to:
             raise Rejected("audience-mixed", f"{kind} is not releasable to {self.station.nation}")
-        return raw, plain
 
     def _sort_out(
-        self, now_ns: int, header: BatchHeader, parsed: Iterable[tuple[bytes, Any] | None]
-    ) -> tuple[list[Received], list[int]]:
-        """Return what is handed on, and the offsets of what is not: withheld, held already, kept aside."""
-        received: list[Received] = []
+        self, now_ns: int, header: BatchHeader, seen: Iterable[Seen | None]
+    ) -> tuple[list[tuple[int, bool, bytes]], list[int]]:
+        """Return what is handed on (number, known, bytes), and the offsets of what is not: withheld, held already, kept aside."""
+        received: list[tuple[int, bool, bytes]] = []
         skip: list[int] = []
-        for offset, item in enumerate(parsed):
-            sequence = header.number + offset
+        for sequence, item in enumerate(seen, header.number):
             if item is None:
                 self._put(recalled=self.state.recalled + 1)
-                skip.append(offset)
-                continue
-            if self._orphans and self._known(item[0]):
-                skip.append(offset)
-                continue
-            try:
-                whole = self.whole(header.epoch, sequence, item[0], item[1].get("type"))
-            except (msgspec.MsgspecError, Rejected) as error:
-                self._put(kept_aside=self.state.kept_aside + 1)
-                self.station.tally.count(now_ns, self.exporter, "record-invalid", f"{header.epoch}.{sequence}: {error}")
-                skip.append(offset)
-                continue
-            if whole is not None:
-                received.append(whole)
-                if isinstance(whole.record, Recall):
-                    self._inbox.recall(self.exporter, whole.record.lane, whole.record.epoch, whole.record.sequences)
+                skip.append(sequence - header.number)
+            elif self._orphans and self._known(item.raw):
+                skip.append(sequence - header.number)
+            elif item.sound and item.kind != RECALL_TYPE:
+                received.append((sequence, True, item.raw))
+            else:
+                self._sort_slowly(now_ns, (header.epoch, sequence, sequence - header.number), item, received, skip)
         return received, skip
+
+    def _sort_slowly(
+        self,
+        now_ns: int,
+        place: tuple[int, int, int],
+        item: Seen,
+        received: list[tuple[int, bool, bytes]],
+        skip: list[int],
+    ) -> None:
+        """Sort out what needs a closer look: place is epoch, number and offset."""
+        epoch, sequence, offset = place
+        try:
+            whole = self.whole(item)
+            record = _record.decode(whole.raw) if whole is not None and whole.kind in _KNOWN_TYPES else None
+        except (msgspec.MsgspecError, Rejected) as error:
+            self._put(kept_aside=self.state.kept_aside + 1)
+            self.station.tally.count(now_ns, self.exporter, "record-invalid", f"{epoch}.{sequence}: {error}")
+            skip.append(offset)
+            return
+        if whole is not None:
+            received.append((sequence, record is not None, whole.raw))
+            if isinstance(record, Recall):
+                self._inbox.recall(self.exporter, record.lane, record.epoch, record.sequences)
 
     def _known(self, raw: bytes) -> bool:
         digest = sealing.leaf_hash(raw)
@@ -230,20 +282,17 @@ class Intake:
         self._put(duplicates=self.state.duplicates + 1)
         return True
 
-    def whole(self, epoch: int, sequence: int, raw: bytes, kind: Any) -> Received | None:
-        """Return a record to be handed on; None for a piece of one that is not whole yet.
+    def whole(self, item: Seen) -> Seen | None:
+        """Return a record to be handed on; None for a piece of one that is not whole yet, or that came again.
 
-        Raises msgspec.ValidationError for a record of a known type that is out of range, and Rejected for pieces that do not
-        make a record.
+        Raises Rejected for pieces that do not make a record that may be here.
         """
-        if kind == CHUNK_TYPE:
-            assembled = self._assemble(raw)
-            if assembled is None or (self._orphans and self._known(assembled)):
-                return None
-            raw, plain = self._parse(assembled)
-            kind = plain["type"]
-        record = _record.decode(raw) if kind in _KNOWN_TYPES else None
-        return Received(self.exporter, self.lane, epoch, sequence, record, raw)
+        if item.kind != CHUNK_TYPE:
+            return item
+        assembled = self._assemble(item.raw)
+        if assembled is None or (self._orphans and self._known(assembled)):
+            return None
+        return self._look(assembled)
 
     def _assemble(self, raw: bytes) -> bytes | None:
         chunk = decode_chunk(raw)
@@ -271,10 +320,10 @@ class Intake:
         """Return a held batch's records once more, because a stop came before they were known to be taken."""
         received: list[Received] = []
         for offset, entry in enumerate(sealing.split_payload(batch.payload)):
-            if offset not in batch.skip:
-                raw = entry[sealing.SALT_BYTES :]
-                whole = self.whole(batch.epoch, batch.first + offset, raw, sealing.parse_plain(raw)["type"])
-                received += [] if whole is None else [whole._replace(row=batch.row)]
+            if offset not in batch.skip and (whole := self.whole(self._look(entry[sealing.SALT_BYTES :]))) is not None:
+                known = whole.kind in _KNOWN_TYPES
+                sequence = batch.first + offset
+                received.append(Received(self.exporter, self.lane, batch.epoch, sequence, known, whole.raw, batch.row))
         self._note_whole(batch.row)
         return received
 

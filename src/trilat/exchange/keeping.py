@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -26,6 +27,13 @@ UNSAVED_MAX = 10_000
 RECALL_TYPE = "trilat.recall/1"
 CHECKPOINT_TYPE = "trilat.checkpoint/1"
 _encode = msgspec.msgpack.Encoder().encode
+
+
+@lru_cache(maxsize=4_096)
+def _about(record_type: str, decision: str, reason: str) -> bytes:
+    """Return why a record was released, as it is kept beside it: few kinds of answers, many records."""
+    return _encode((record_type, decision, reason))
+
 
 Health = Literal["ok", "flash-only", "down"]
 
@@ -70,7 +78,7 @@ class Keeping:
                 priority=item.priority,
                 key=item.supersede_key if item.lane == "state" else None,
                 expires_ns=item.expires_ns,
-                about=_encode((item.record_type, item.decision, item.reason)),
+                about=_about(item.record_type, item.decision, item.reason),
             )
             by_place.setdefault((item.audience, item.lane), []).append(row)
             if item.record_type == RECALL_TYPE:

@@ -293,7 +293,7 @@ class Numbering:
                 about=_encode([row.about for row in rows]),
             )
         )
-        self._outbox.dequeue(self.audience, self.lane, rows)
+        self._outbox.dequeue_next(self.audience, self.lane, rows)
         final = last.sequence + len(rows)
         self._put(last=Cursor(last.epoch, final, header.head))
         facts = (last.epoch, first, len(rows), header.head, sealing.leaf_hash(sealed.body))

@@ -37,6 +37,10 @@ class OutboxStore(Protocol):
         """Take records out of the queue."""
         ...
 
+    def dequeue_next(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:
+        """Take out the first records of the queue, as `queued` gave them, because they got numbers."""
+        ...
+
     def queue_size(self, audience: str, lane: str) -> tuple[int, int]:
         """Return records and bytes that wait."""
         ...

@@ -178,6 +178,18 @@ class Outbox:
         size[1] -= sum(len(row.record) for row in rows)
         self._database.write_many("DELETE FROM queued WHERE id=?", [(row.id,) for row in rows])
 
+    def dequeue_next(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:
+        """Take out what leaves next: `rows` must be the beginning of what `queued` returned in this step, nothing left out.
+
+        Such rows are runs in the queue's order, so that a statement per priority removes them.
+        """
+        stream = self._stream(audience, lane)
+        size = self._sizes[stream]
+        size[0] -= len(rows)
+        size[1] -= sum([len(row.record) for row in rows])
+        for priority, final in {row.priority: row.id for row in rows}.items():
+            self._database.write("DELETE FROM queued WHERE stream=? AND priority=? AND id<=?", (stream, priority, final))
+
     def queue_size(self, audience: str, lane: str) -> tuple[int, int]:
         """Return how many records and bytes wait."""
         records, size = self._sizes.get(self._streams.get((audience, lane), 0), (0, 0))
