@@ -27,6 +27,7 @@ COMMANDS: dict[str, Command] = {
     "decode": Command("trilat.cli.decode:command", "Print what a recording holds, one record a line."),
     "track": Command("trilat.cli.track:command", "Track what recordings hold, at full speed."),
     "replay": Command("trilat.cli.replay:command", "Send recordings to a node in mode Replay."),
+    "warn": Command("trilat.cli.warn:command", "Say where a flight comes down, and who is under it."),
     "schema": Command("trilat.cli.schema:command", "Print the JSON Schema of the records."),
     "bench": Command("trilat.cli.bench:command", "Measure this build on this machine."),
 }

@@ -29,7 +29,12 @@ def warm_tracker() -> None:
 def main() -> None:
     """Warm every family of kernels that is there."""
     warm_tracker()
-    for name in ("trilat.kernels.asterix_warm", "trilat.kernels.fusion", "trilat.kernels.information"):
+    for name in (
+        "trilat.kernels.asterix_warm",
+        "trilat.kernels.fusion",
+        "trilat.kernels.information",
+        "trilat.kernels.ballistic",
+    ):
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name).warm()
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
 from trilat.records.released import Released
 from trilat.records.report import Fix, Plot, Refused
@@ -24,6 +25,7 @@ RECORDS: tuple[type[Struct], ...] = (
     Track,
     Tracklet,
     Area,
+    Assessment,
     Warning,
     Acknowledgement,
     Retraction,
@@ -40,6 +42,7 @@ Record = (
     | Track
     | Tracklet
     | Area
+    | Assessment
     | Warning
     | Acknowledgement
     | Retraction

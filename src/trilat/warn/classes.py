@@ -1,0 +1,159 @@
+"""What a flight is, with probabilities: by the range it flies, by the range its energy could have reached, by its orbit.
+
+Bounds of the classes are those of public statements: short under 1,000 km, medium to 3,000, intermediate to 5,500,
+intercontinental above. Lofted and depressed are by the angle at which the arc leaves the ground against that of least energy.
+"""
+
+from __future__ import annotations
+
+from math import erf, exp, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from trilat.kernels import geodesy
+from trilat.records.assessment import ClassProbability, FlightClass, TrajectoryShape
+from trilat.warn.landing import (
+    STEP2,
+    Array,
+    Landing,
+    arc_back,
+    energy_range_m,
+    ground_range_m,
+    perigee_m,
+    sigma_states,
+)
+from trilat.warn.state import FlightState
+
+BOUNDS_M: tuple[float, ...] = (1_000e3, 3_000e3, 5_500e3)
+BY_RANGE: tuple[FlightClass, ...] = ("SRBM", "MRBM", "IRBM", "ICBM")
+# Higher than this over the mean sphere at its lowest, an orbit comes round again: the air takes hours over it.
+ORBIT_M = 80_000.0
+# Followed back, an orbit's arc never was at the ground; one whose lowest point is within the ground was, once.
+RETURN_M = 0.0
+PERIGEE_SIGMA_MIN_M = 3_000.0
+RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
+LOFT_DEG = 12.0  # farther from the angle of least energy than this, an arc is named lofted or depressed
+
+
+class Spread(NamedTuple):
+    """A number with its sigma."""
+
+    mean: float
+    sigma: float
+
+
+class Shape(NamedTuple):
+    """The arc of a flight from the ground to the ground."""
+
+    apogee_m: float
+    range_m: float | None
+    energy_range_m: Spread
+    perigee_m: Spread
+    shape: TrajectoryShape | None
+    launch_m: Array | None  # where the unpowered arc, followed back, left the ground
+
+
+def normal(x: float) -> float:
+    """Return the probability that a standard normal number is below x."""
+    return 0.5 * (1.0 + erf(x / sqrt(2.0)))
+
+
+def of_range(range_m: Spread) -> tuple[float, ...]:
+    """Return the probabilities of the four classes by range."""
+    sigma = max(range_m.sigma, 1.0)
+    below = [normal((bound - range_m.mean) / sigma) for bound in BOUNDS_M]
+    return (below[0], below[1] - below[0], below[2] - below[1], 1.0 - below[2])
+
+
+def spread_of(state: FlightState, values: list[float], middle: float) -> Spread:
+    """Return mean and sigma of a number over a state's sigma states (pairs), as in landing.spread."""
+    del state
+    if not values:
+        return Spread(middle, 0.0)
+    both = np.array(values).reshape(-1, 2) - middle
+    odd, even = (both[:, 0] - both[:, 1]) / 2.0, both.sum(axis=1) / 2.0
+    variance = float(odd @ odd / STEP2 + even @ even * ((STEP2 - 1.0) / STEP2**2))
+    return Spread(middle, sqrt(variance))
+
+
+def shape_of(state: FlightState, landing: Landing | None, launch_m: Array | None = None) -> Shape:
+    """Return the arc of a state: its apogee (also when passed), its range from launch (or where the arc left the ground)."""
+    states = list(sigma_states(state._replace(log_sigma=0.0))[0])
+    energy = spread_of(state, [energy_range_m(one) for one in states], energy_range_m(state.mean))
+    energy = Spread(energy.mean, sqrt(energy.sigma**2 + (RANGE_SIGMA_SHARE * energy.mean) ** 2))
+    perigee = spread_of(state, [perigee_m(one) for one in states], perigee_m(state.mean))
+    perigee = Spread(perigee.mean, max(perigee.sigma, PERIGEE_SIGMA_MIN_M))
+    back = arc_back(state)
+    start = back.place_m if launch_m is None else launch_m
+    apogee = back.apogee_m if landing is None else max(back.apogee_m, landing.flight.apogee_m)
+    if landing is None or start is None:
+        return Shape(apogee, None, energy, perigee, None, start)
+    flown = ground_range_m(start, landing.place_m)
+    return Shape(apogee, flown, energy, perigee, loft(apogee, flown), start)
+
+
+def loft(apogee_m: float, range_m: float) -> TrajectoryShape:
+    """Return how an arc of this apogee and range stands to the arc of least energy to the same range.
+
+    The angle at which an ellipse through the ground leaves it follows from both (Bate, Mueller, White 1971, section 6.2, on the
+    mean sphere); that of least energy is (180 degrees - range angle) / 4.
+    """
+    angle = range_m / 6_371_000.0
+    ratio = (6_371_000.0 + apogee_m) / 6_371_000.0
+    half = angle / 2.0
+    # Apogee radius a(1+e), ground radius a(1-e2)/(1+e cos f), f = pi - half angle: solve for e, then for the angle.
+    e = (ratio - 1.0) / (ratio - np.cos(half))
+    cos_f, sin_f = -np.cos(half), np.sin(half)
+    climb = float(np.degrees(np.arctan2(e * sin_f, 1.0 + e * cos_f)))
+    least = (180.0 - float(np.degrees(angle))) / 4.0
+    return "lofted" if climb > least + LOFT_DEG else "depressed" if climb < least - LOFT_DEG else "normal"
+
+
+class Odds(NamedTuple):
+    """What speaks for and against a missile beside its arc: probabilities."""
+
+    launch: float = 1.0  # it was launched: seen to thrust or to come up from the ground
+    more_thrust: float = 0.0  # it burns, or will burn again
+    launcher: float = 0.0  # its burn is that of a space launcher's stage
+
+
+def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, ...], tuple[ClassProbability, ...]]:  # noqa: B008 - a constant
+    """Return the classes by energy-equivalent range and by flown range, each summing to one, likeliest first."""
+    orbits = normal((shape.perigee_m.mean - ORBIT_M) / shape.perigee_m.sigma)
+    returns = normal((RETURN_M - shape.perigee_m.mean) / shape.perigee_m.sigma)
+    # What neither orbits nor was at the ground within one arc falls out of an orbit.
+    falls = max(0.0, 1.0 - orbits - returns)
+    launched = odds.launch
+    open_still = 1.0 - (1.0 - odds.more_thrust) * (1.0 - odds.launcher)
+    unclassified = launched * (1.0 - orbits * (1.0 - odds.more_thrust)) * open_still
+    space = launched * orbits * (1.0 - odds.more_thrust)
+    nothing = (1.0 - launched) * (orbits + falls + 0.5 * returns)
+    rest = max(0.0, 1.0 - unclassified - space - nothing)
+    sets = []
+    flown = shape.energy_range_m if shape.range_m is None else Spread(shape.range_m, RANGE_SIGMA_SHARE * shape.range_m)
+    for ranges in (of_range(shape.energy_range_m), of_range(flown)):
+        chances = dict(zip(BY_RANGE, (p * rest for p in ranges), strict=True))
+        chances |= {"space launch": space, "not a missile": nothing, "launch, unclassified": unclassified}
+        total = sum(chances.values())
+        order = sorted(chances, key=lambda name: (-chances[name], name))
+        sets.append(tuple(ClassProbability(name=name, probability=min(1.0, chances[name] / total)) for name in order))
+    return sets[0], sets[1]
+
+
+def launcher_odds(speed_m_s: float, burn_s: float, sigma_s: float) -> float:
+    """Return how likely a burn is a space launcher's: it gains speed slowly, for long.
+
+    Mean acceleration from rest: public webcast telemetry of launchers' first stages lies at 11 to 17 m/s2 over 140 to 185 s,
+    flights of ballistic missiles in the open literature above 20 m/s2 (docs/explanation/warning.md).
+    """
+    if burn_s < 60.0 or speed_m_s < 800.0:
+        return 0.02
+    mean = speed_m_s / burn_s
+    sigma = max(0.8, mean * sigma_s / burn_s)
+    return 1.0 / (1.0 + exp((mean - 18.2) / (0.7 * sigma)))
+
+
+def height_m(mean: Array) -> float:
+    """Return the ellipsoidal height m of a state."""
+    return float(geodesy.ecef_to_geodetic(mean[:3])[2])
