@@ -119,3 +119,28 @@ def lines(found: dict[str, Any]) -> list[str]:
             bearing = found[f"ellipse{share}_bearing_deg"]
             out.append(f"{share} % within  {axes[0] / 1e3:,.2f} x {axes[1] / 1e3:,.2f} km, long axis at {bearing:.0f} degrees")
     return out
+
+
+@command.command()
+@click.argument("state", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--layer", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="GeoJSON areas to use for ours.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def areas(state: Path, layer: Path | None, *, as_json: bool) -> None:
+    """Print the areas that the flight of STATE may come down in or passes over, with probability and seconds from now."""
+    import msgspec
+
+    from trilat.warn.areas import decode_layer, shipped_layer, touched
+    from trilat.warn.landing import T_MAX_S, predict
+    from trilat.warn.state import decode_state
+
+    found = predict(decode_state(state.read_bytes()), T_MAX_S)
+    used = shipped_layer() if layer is None else decode_layer(layer.read_bytes())
+    under = () if found is None else touched(used, found, 0)
+    if as_json:
+        click.echo(msgspec.json.encode(under).decode())
+        return
+    for one in under:
+        when = f"{one.t_from_ns / 1e9:,.0f} to {one.t_to_ns / 1e9:,.0f} s"
+        click.echo(f"{one.touch:<10} {one.probability:6.1%}  {when:>16}  {one.id:<12} {one.name_en} {one.name_ja} {one.name_ko}")
+    if not under:
+        click.echo("none")
