@@ -1,7 +1,8 @@
 """Drives an exchange over a transport: one worker thread owns exchange and store, an asyncio task feeds it. Does I/O.
 
 Group commit comes by itself: while one step commits, inputs gather; the next step takes them together, flash first, up to
-`group_records_max`, and waits up to `group_wait_ms` for more. The clock is passed in.
+`group_records_max`, and waits up to `group_wait_ms` for more. What partners send on bulk lanes is taken in steps of its own while
+there is flash, so that flash does not wait for it to be verified. The clock is passed in.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 from trilat.exchange.exchange import Exchange, LinkState, Outgoing
@@ -24,12 +26,21 @@ REQUESTS_MAX = 512
 STOP_TIMEOUT_S = 5.0
 # Link states are read this often; they cost a few queries.
 LINKS_NS = 250_000_000
+# Partners' bulk waits for flash at most this many steps in a row.
+FLASH_STEPS_MAX = 4
+
+
+class _Rank(IntEnum):
+    """Which inputs go first. What the node itself posts and offers stays in its order: a journal entry before what came of it."""
+
+    FLASH = 0
+    OWN = 1
+    BULK = 2
 
 
 class _Input(NamedTuple):
     """One input of a step, and how much of the group's bound it takes."""
 
-    flash: bool
     weight: int
     run: Callable[[int], None]
 
@@ -59,8 +70,9 @@ class Drive:
         self._hands_on = hands_on
         self._group_records_max = group_records_max
         self._group_wait_s = group_wait_ms / 1000
-        self._flash: deque[_Input] = deque()
-        self._bulk: deque[_Input] = deque()
+        self._queues: dict[_Rank, deque[_Input]] = {rank: deque() for rank in _Rank}
+        self._flash_steps = 0
+        self._told_row = 0
         self._more = asyncio.Event()
         self._tickets: dict[int, asyncio.Future[Envelope | None]] = {}
         self._ticket = 0
@@ -82,14 +94,15 @@ class Drive:
             items = [item for item in released if (item.lane == "flash") == flash]
             for at in range(0, len(items), self._group_records_max):
                 part = items[at : at + self._group_records_max]
-                self._put(flash, len(part), lambda now_ns, part=part: self._exchange.offer(now_ns, part))  # type: ignore[misc]
+                rank = _Rank.FLASH if flash else _Rank.OWN
+                self._put(rank, len(part), lambda now_ns, part=part: self._exchange.offer(now_ns, part))  # type: ignore[misc]
 
     def post(self, run: Callable[[int], None], *, flash: bool = False, weight: int = 1) -> None:
         """Run something with exchange and store in the worker thread, in the same transaction as its neighbours.
 
         It is given the step's time. For the journal: post its appends before offering what came of them.
         """
-        self._put(flash, weight, run)
+        self._put(_Rank.FLASH if flash else _Rank.OWN, weight, run)
 
     def links(self) -> list[LinkState]:
         """Return the link states as of at most LINKS_NS ago."""
@@ -98,10 +111,10 @@ class Drive:
     @property
     def waiting(self) -> int:
         """How many inputs wait for a step."""
-        return len(self._flash) + len(self._bulk)
+        return sum(len(queue) for queue in self._queues.values())
 
-    def _put(self, flash: bool, weight: int, run: Callable[[int], None]) -> None:  # noqa: FBT001 - private
-        (self._flash if flash else self._bulk).append(_Input(flash, weight, run))
+    def _put(self, rank: _Rank, weight: int, run: Callable[[int], None]) -> None:
+        self._queues[rank].append(_Input(weight, run))
         self._more.set()
 
     # --- the transport's side -----------------------------------------------------------------------------------------
@@ -112,7 +125,7 @@ class Drive:
         self._ticket += 1
         ticket, future = self._ticket, asyncio.get_running_loop().create_future()
         self._tickets[ticket] = future
-        self._put(envelope.lane == "flash", 1, lambda now_ns: self._exchange.handle(now_ns, envelope, ticket=ticket))
+        self._put(_rank(envelope.lane), 1, lambda now_ns: self._exchange.handle(now_ns, envelope, ticket=ticket))
         try:
             reply: Envelope | None = await future
         finally:
@@ -120,18 +133,18 @@ class Drive:
         return reply
 
     def _woken(self, envelope: Envelope) -> None:
-        self._put(True, 1, lambda now_ns: self._exchange.handle(now_ns, envelope))  # noqa: FBT003 - private
+        self._put(_Rank.FLASH, 1, lambda now_ns: self._exchange.handle(now_ns, envelope))
 
     async def _request(self, request: Request) -> None:
-        pull, flash = request.pull, request.pull.lane == "flash"
+        pull, rank = request.pull, _rank(request.pull.lane)
         try:
             reply = await self._transport.request(request.envelope, request.timeout_ns / NS_PER_S)
         except LinkDown as down:
             name, detail = down.name, down.detail
-            self._put(flash, 1, lambda now_ns: self._lost(now_ns, pull, name, detail))
+            self._put(rank, 1, lambda now_ns: self._lost(now_ns, pull, name, detail))
             return
         weight = 1 + len(reply.payload) // 512
-        self._put(flash, weight, lambda now_ns: self._exchange.handle(now_ns, reply, pull=pull))
+        self._put(rank, weight, lambda now_ns: self._exchange.handle(now_ns, reply, pull=pull))
 
     def _lost(self, now_ns: int, pull: PullId, name: str, detail: str) -> None:
         self._exchange.refused(now_ns, pull.partner, name, detail)
@@ -151,23 +164,27 @@ class Drive:
                 self._let_out(outgoing)
                 if received:
                     self._on_received(received)
+                    self._told_row = received[-1].row if self._hands_on else 0
         finally:
             await self._stop()
 
     async def _gather(self) -> list[_Input]:
         """Wait for inputs or the next tick; return what goes into one step, flash first."""
-        if not self.waiting:
+        if not self.waiting and not self._exchange.has_more:
             self._more.clear()
             wait_s = max((self._next_tick_ns - self._clock_ns()) / NS_PER_S, 0.0)
             # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(wait_s, self._tick_s)):
                     await self._more.wait()
-        if self._group_wait_s and not self._flash:
+        if self._group_wait_s and not self._queues[_Rank.FLASH]:
             await asyncio.sleep(self._group_wait_s)
+        alone = bool(self._queues[_Rank.FLASH]) and self._flash_steps < FLASH_STEPS_MAX
+        self._flash_steps = self._flash_steps + 1 if alone else 0
         group: list[_Input] = []
         weight = 0
-        for queue in (self._flash, self._bulk):
+        for rank in (_Rank.FLASH, _Rank.OWN) if alone else _Rank:
+            queue = self._queues[rank]
             while queue and weight < self._group_records_max:
                 group.append(queue.popleft())
                 weight += group[-1].weight
@@ -175,20 +192,26 @@ class Drive:
 
     def _step(self, group: list[_Input]) -> tuple[Outgoing, list[Received]]:
         now_ns = self._clock_ns()
+        self._note_told()
         for item in group:
             item.run(now_ns)
         if now_ns >= self._next_tick_ns:
             tick_ns = int(self._tick_s * NS_PER_S)
             self._next_tick_ns = (now_ns // tick_ns + 1) * tick_ns
-            self._exchange.tick(now_ns)
+            self._exchange.tick(now_ns, piecewise=True)
             if now_ns >= self._next_links_ns:
                 self._next_links_ns = now_ns + LINKS_NS
                 self._links = self._exchange.links(now_ns)
+        if self._exchange.has_more and not self._flash_steps:
+            self._exchange.serve_more(now_ns)
         outgoing = self._exchange.flush(now_ns)
-        received = self._exchange.take_received()
-        if received and self._hands_on:
-            self._exchange.handed(received[-1].row)
-        return outgoing, received
+        return outgoing, self._exchange.take_received()
+
+    def _note_told(self) -> None:
+        """With hands_on: what was told before this step counts as taken over. Never sooner: a stop may come between."""
+        if self._told_row:
+            self._exchange.handed(self._told_row)
+            self._told_row = 0
 
     def _let_out(self, outgoing: Outgoing) -> None:
         for ticket, envelope in outgoing.answers:
@@ -212,10 +235,16 @@ class Drive:
             if not future.done():
                 future.set_result(None)
         await asyncio.gather(*self._requests, return_exceptions=True)
-        last = asyncio.get_running_loop().run_in_executor(
-            self._worker, lambda: self._exchange.flush(self._clock_ns(), force=True)
-        )
+        last = asyncio.get_running_loop().run_in_executor(self._worker, self._end)
         with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await asyncio.shield(last)
         self._worker.shutdown(wait=True)
+
+    def _end(self) -> None:
+        self._note_told()
+        self._exchange.flush(self._clock_ns(), force=True)
+
+
+def _rank(lane: str) -> _Rank:
+    return _Rank.FLASH if lane == "flash" else _Rank.BULK

@@ -13,6 +13,7 @@ from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received, Request
 from trilat.exchange.keeping import CHECKPOINT_TYPE, Keeping
 from trilat.exchange.links import LinkState, link_in, link_out
+from trilat.exchange.numbering import HEADER_BYTES
 from trilat.exchange.station import Store
 from trilat.identity.sign import KeyRing, Rejected
 from trilat.records.envelope import Envelope
@@ -51,6 +52,8 @@ class Exchange(Keeping):
         super().__init__(settings, nation, mode, ring, store, partners)
         self._wakes_due = True
         self._tick_ns: int | None = None
+        # What each bulk lane may still send on the present tick.
+        self._budgets: dict[tuple[str, str], int] = {}
         self._housekeeping_ns = 0
         self._flush_ns = 0
         self._load()
@@ -152,30 +155,60 @@ class Exchange(Keeping):
             if exporter is not None:
                 self._answers += exporter.release_all()
 
-    def tick(self, now_ns: int) -> None:
+    def tick(self, now_ns: int, *, piecewise: bool = False) -> None:
         """Let time pass: bulk lanes leave on their tick, parked pulls end, lost pulls are given up, the disk is tried again.
 
-        To be called at least every tick_ms.
+        To be called at least every tick_ms. piecewise: of what leaves on this tick, `serve_more` lets out one answer a call, so
+        that flash never waits for all of it.
         """
         if self.health != "ok" and now_ns >= self._retry_ns:
             self._recover(now_ns)
         if self.health == "down":
             return
         with self._guarded(now_ns):
-            tick_ns = self.station.settings.tick_ms * MS
-            due = self._tick_ns is None or now_ns >= self._tick_ns
-            for (_, lane), exporter in self._exporters.items():
-                budget = self.station.settings.lane(lane).tick_budget_bytes
-                if due and budget and self.health == "ok":
-                    self._answers += exporter.serve(now_ns, budget)
-                self._answers += exporter.expire(now_ns)
-            if due:
+            if self._tick_ns is None or now_ns >= self._tick_ns:
+                tick_ns = self.station.settings.tick_ms * MS
                 self._tick_ns = (now_ns // tick_ns + 1) * tick_ns
+                self._budgets = {
+                    place: budget
+                    for place in self._exporters
+                    if (budget := self.station.settings.lane(place[1]).tick_budget_bytes) and self.health == "ok"
+                }
+                while self._budgets and not piecewise:
+                    self._serve_one(now_ns)
+            for exporter in self._exporters.values():
+                self._answers += exporter.expire(now_ns)
             for importer in self._importers.values():
                 importer.expire(now_ns)
             if now_ns >= self._housekeeping_ns:
                 self._housekeeping_ns = now_ns + HOUSEKEEPING_NS
                 self._keep_house(now_ns)
+
+    @property
+    def has_more(self) -> bool:
+        """Tell whether more of what leaves on the present tick waits for `serve_more`."""
+        return bool(self._budgets)
+
+    def serve_more(self, now_ns: int) -> None:
+        """Let out one more answer of what leaves on the present tick."""
+        if self.health != "ok":
+            self._budgets = {}
+        with self._guarded(now_ns):
+            self._serve_one(now_ns)
+
+    def _serve_one(self, now_ns: int) -> None:
+        """Answer one parked pull of a bulk lane, and put that lane behind the others; a lane with nothing to say is done."""
+        while self._budgets:
+            place = next(iter(self._budgets))
+            left = self._budgets.pop(place)
+            exporter = self._exporters.get(place)
+            answers = exporter.serve(now_ns, left, 1) if exporter is not None else []
+            self._answers += answers
+            if answers and answers[0].envelope is not None:
+                left -= len(answers[0].envelope.payload) + HEADER_BYTES
+                if left > 0:
+                    self._budgets[place] = left
+                return
 
     # --- outputs ------------------------------------------------------------------------------------------------------
 

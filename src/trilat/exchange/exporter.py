@@ -78,11 +78,11 @@ class Exporter(Numbering):
             answers += self.serve(now_ns)
         return answers
 
-    def serve(self, now_ns: int, budget_bytes: int | None = None) -> list[Answer]:
-        """Answer parked pulls with what there is to send, oldest pull first, within the budget when one is given."""
+    def serve(self, now_ns: int, budget_bytes: int | None = None, answers_max: int | None = None) -> list[Answer]:
+        """Answer parked pulls with what there is to send, oldest pull first, within the bounds when they are given."""
         answers: list[Answer] = []
         left = budget_bytes
-        while self._parked and (left is None or left > 0):
+        while self._parked and (left is None or left > 0) and (answers_max is None or len(answers) < answers_max):
             credit = self._parked[0].credit_bytes if left is None else min(self._parked[0].credit_bytes, left)
             sealed = self._next(now_ns, credit, self._parked[0].minor)
             if sealed is None:

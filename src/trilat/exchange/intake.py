@@ -5,6 +5,7 @@ refused and changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import count, repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -53,11 +54,10 @@ class Received(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A record that may be here: its bytes and type. sound: it is of a known type and found in range already."""
+    """A record that may be here but needs a closer look: its bytes and type."""
 
     raw: bytes
     kind: str
-    sound: bool
 
 
 class Intake:
@@ -194,8 +194,11 @@ class Intake:
         facts = {"epoch": header.epoch, "base": header.base, "cursor": self.state.cursor, "lost": header.lost}
         self.station.note("epoch", self.exporter, self.lane, now_ns, facts)
 
-    def _look(self, raw: bytes) -> Seen:
-        """Return a record's bytes and type when it may be here at all; raises Rejected for the whole batch."""
+    def _look(self, raw: bytes) -> bytes | Seen:
+        """Return a record when it may be here at all; raises Rejected for the whole batch.
+
+        Bytes alone say that there is nothing more to look at: a known type, in range. No object is made for such a record.
+        """
         seen = glance(raw)
         if seen is None:
             return self._parse(raw)
@@ -205,21 +208,21 @@ class Intake:
             if len(self._admitted) >= ADMITTED_MAX:
                 self._admitted.clear()
             self._admitted.add(seen)
-        return Seen(raw, seen.kind, sound=True)
+        return raw if seen.kind != RECALL_TYPE else Seen(raw, RECALL_TYPE)
 
     def _parse(self, raw: bytes) -> Seen:
         """Do the same for what a glance cannot vouch for: types and fields of later versions, values out of range, pieces."""
         plain = sealing.parse_plain(raw)
         kind = plain.get("type") if isinstance(plain, dict) else None
         if kind == CHUNK_TYPE:
-            return Seen(raw, CHUNK_TYPE, sound=False)
+            return Seen(raw, CHUNK_TYPE)
         label = plain.get("label") if isinstance(plain, dict) else None
         if not isinstance(kind, str) or not isinstance(label, dict):
             raise Rejected("audience-mixed", "a record without type or label is its originator's alone")
         mode, rel_to = label.get("mode"), label.get("rel_to")
         place = (mode.get("kind"), mode.get("id", "")) if isinstance(mode, dict) else (mode, "")
         self._check(kind, label.get("originator"), place, rel_to if isinstance(rel_to, list) else ())
-        return Seen(raw, kind, sound=False)
+        return Seen(raw, kind)
 
     def _check(self, kind: str, originator: object, mode: tuple[object, object], rel_to: Sequence[object]) -> None:
         """Check that a record belongs in this lane, comes from its originator, in our mode, and is for us; raises Rejected."""
@@ -233,19 +236,21 @@ class Intake:
             raise Rejected("audience-mixed", f"{kind} is not releasable to {self.station.nation}")
 
     def _sort_out(
-        self, now_ns: int, header: BatchHeader, seen: Iterable[Seen | None]
-    ) -> tuple[list[tuple[int, bool, bytes]], list[int]]:
+        self, now_ns: int, header: BatchHeader, seen: Sequence[bytes | Seen | None]
+    ) -> tuple[Iterable[tuple[int, bool, bytes]], list[int]]:
         """Return what is handed on (number, known, bytes), and the offsets of what is not: withheld, held already, kept aside."""
+        if not self._orphans and all(type(item) is bytes for item in seen):
+            return zip(count(header.number), repeat(object=True), seen, strict=False), []  # type: ignore[arg-type]
         received: list[tuple[int, bool, bytes]] = []
         skip: list[int] = []
         for sequence, item in enumerate(seen, header.number):
             if item is None:
                 self._put(recalled=self.state.recalled + 1)
                 skip.append(sequence - header.number)
-            elif self._orphans and self._known(item.raw):
+            elif self._orphans and self._known(item if isinstance(item, bytes) else item.raw):
                 skip.append(sequence - header.number)
-            elif item.sound and item.kind != RECALL_TYPE:
-                received.append((sequence, True, item.raw))
+            elif isinstance(item, bytes):
+                received.append((sequence, True, item))
             else:
                 self._sort_slowly(now_ns, (header.epoch, sequence, sequence - header.number), item, received, skip)
         return received, skip
@@ -262,13 +267,15 @@ class Intake:
         epoch, sequence, offset = place
         try:
             whole = self.whole(item)
-            record = _record.decode(whole.raw) if whole is not None and whole.kind in _KNOWN_TYPES else None
+            record = _record.decode(whole.raw) if isinstance(whole, Seen) and whole.kind in _KNOWN_TYPES else None
         except (msgspec.MsgspecError, Rejected) as error:
             self._put(kept_aside=self.state.kept_aside + 1)
             self.station.tally.count(now_ns, self.exporter, "record-invalid", f"{epoch}.{sequence}: {error}")
             skip.append(offset)
             return
-        if whole is not None:
+        if isinstance(whole, bytes):
+            received.append((sequence, True, whole))
+        elif whole is not None:
             received.append((sequence, record is not None, whole.raw))
             if isinstance(record, Recall):
                 self._inbox.recall(self.exporter, record.lane, record.epoch, record.sequences)
@@ -282,12 +289,12 @@ class Intake:
         self._put(duplicates=self.state.duplicates + 1)
         return True
 
-    def whole(self, item: Seen) -> Seen | None:
+    def whole(self, item: bytes | Seen) -> bytes | Seen | None:
         """Return a record to be handed on; None for a piece of one that is not whole yet, or that came again.
 
         Raises Rejected for pieces that do not make a record that may be here.
         """
-        if item.kind != CHUNK_TYPE:
+        if isinstance(item, bytes) or item.kind != CHUNK_TYPE:
             return item
         assembled = self._assemble(item.raw)
         if assembled is None or (self._orphans and self._known(assembled)):
@@ -321,9 +328,9 @@ class Intake:
         received: list[Received] = []
         for offset, entry in enumerate(sealing.split_payload(batch.payload)):
             if offset not in batch.skip and (whole := self.whole(self._look(entry[sealing.SALT_BYTES :]))) is not None:
-                known = whole.kind in _KNOWN_TYPES
-                sequence = batch.first + offset
-                received.append(Received(self.exporter, self.lane, batch.epoch, sequence, known, whole.raw, batch.row))
+                known = isinstance(whole, bytes) or whole.kind in _KNOWN_TYPES
+                raw = whole if isinstance(whole, bytes) else whole.raw
+                received.append(Received(self.exporter, self.lane, batch.epoch, batch.first + offset, known, raw, batch.row))
         self._note_whole(batch.row)
         return received
 

@@ -152,7 +152,7 @@ class ExchangeSettings(Struct, frozen=True, kw_only=True):
 
     flash: LaneSettings = LaneSettings(window_pulls=4, window_pulls_max=32, batch_records_max=1)
     state: LaneSettings = LaneSettings(window_pulls=8, window_pulls_max=8, wait_ms=2_000, tick_budget_bytes=4 << 20)
-    history: LaneSettings = LaneSettings(window_pulls=8, window_pulls_max=8, wait_ms=2_000, tick_budget_bytes=4 << 20)
+    history: LaneSettings = LaneSettings(window_pulls=8, window_pulls_max=16, wait_ms=2_000, tick_budget_bytes=4 << 20)
     # State and history leave on this tick, so that hidden load does not show in the timing.
     tick_ms: Annotated[int, Meta(ge=1, le=10_000)] = 50
     # A request is given up this long after its wait has passed; a measured round trip is added.

@@ -56,8 +56,11 @@ class Pace:
     def replied(self, now_ns: int, sent_ns: int, size: int, credit_bytes: int) -> None:
         """A batch came in answer to a pull sent at sent_ns with this credit: measure, and adapt after each round."""
         self._failures = 0
-        self.window = min(self._lane.window_pulls_max, self.window + 1)
-        if size < _FULL * credit_bytes:
+        full = size >= _FULL * credit_bytes
+        # More pulls help where replies are small (the way is long), or as large as they may be; else larger replies do.
+        if not full or credit_bytes >= self._settings.credit_bytes_max:
+            self.window = min(self._lane.window_pulls_max, self.window + 1)
+        if not full:
             self._round_ns = None
             return
         elapsed_ns = float(max(now_ns - sent_ns, 1))
