@@ -35,7 +35,7 @@ class Pipe:
         async with self._room:
             await self._room.wait_for(lambda: self._held < bound)
         self._held += len(data)
-        now = time.monotonic()
+        now = time.perf_counter()
         self._free_at = max(self._free_at, now) + (len(data) / self._rate if self._rate else 0.0)
         self._queue.append((self._free_at + self._delay_s, writer, data))
         self._more.set()
@@ -48,7 +48,7 @@ class Pipe:
                 self._more.clear()
                 await self._more.wait()
                 continue
-            due = self._queue[0][0] - time.monotonic()
+            due = self._queue[0][0] - time.perf_counter()
             if due > 0:
                 await asyncio.sleep(due)
                 continue
