@@ -114,7 +114,7 @@ async def together(plots_per_s: float, seconds: float, settle_s: float) -> None:
         path.write_bytes(msgspec.toml.encode(plan))
         begun_ns = clock.monotonic_ns()
         async with demo.running(str(path)) as shown, contextlib.AsyncExitStack() as stack:
-            pages = {n: await stack.enter_async_context(PageClient(shown.page(n))) for n in sorted(shown.nodes)}
+            pages = {n: await stack.enter_async_context(shown.client(n)) for n in sorted(shown.nodes)}
             for page in pages.values():
                 await page.until(lambda page: page.frames_in and len(page.by_nation()) == len(shown.nodes), 60.0)
             first_s = (clock.monotonic_ns() - begun_ns) / 1e9

@@ -46,7 +46,7 @@ def frame_cost(tracks: int, turns: int) -> None:
 async def push(tracks: int, pages: int, turns: int) -> None:
     """Print how long a frame takes from the step's end until each of the pages has decoded and applied it."""
     cop = feeder.make_cop("JPN", EVERY_STEP)
-    hub = Hub(cop, feeder.Feeder(3).on_act, WebSettings(sessions_max=pages + 1))
+    hub = Hub(cop, feeder.Feeder(3).on_act, feeder.open_gate(), WebSettings(sessions_max=pages + 1))
     good = (True, {})
     app = make_app(hub, live=lambda: good, ready=lambda: good, metrics=lambda: b"")
     waits: list[float] = []

@@ -6,6 +6,7 @@ TrilatError
 ├── PolicyError     an agreement, label or decision is refused
 ├── ExchangeError   keys, links, envelopes
 ├── StoreError      the journal or another store
+├── AccountError    accounts, passwords, what takes two people
 └── ExerciseError   scenario, replay, score
 """
 
@@ -26,6 +27,12 @@ def codes() -> dict[str, dict[str, str]]:
 def code_of(name: str) -> str:
     """Return the code ("TRI-0003") of an error's name; raises KeyError for a name that is not in the file."""
     return next(code for code, entry in codes().items() if entry["name"] == name)
+
+
+def sentence(name: str) -> str:
+    """Return what an error's name says to a person, with what to do: its sentence and remedy."""
+    entry = codes()[code_of(name)]
+    return f"{entry['says']} {entry['remedy']}"
 
 
 class TrilatError(Exception):
@@ -58,6 +65,10 @@ class ExchangeError(TrilatError):
 
 class StoreError(TrilatError):
     """The journal or another store."""
+
+
+class AccountError(TrilatError):
+    """Accounts, passwords, what takes two people."""
 
 
 class ExerciseError(TrilatError):

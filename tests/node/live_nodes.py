@@ -18,6 +18,7 @@ from trilat.node.config import load, mode_of
 from trilat.node.inputs import ReceivedInput
 from trilat.node.settings import NodeConfig
 from trilat.picture.client import PageClient
+from trilat.records.approval import Role
 from trilat.store.journal import Entry
 from trilat.store.sqlite import open_store
 
@@ -38,6 +39,11 @@ class Running:
     def page(self) -> str:
         """Where its page is."""
         return f"http://127.0.0.1:{self.process.ports['page']}"
+
+    def client(self, role: Role = "watch-officer") -> PageClient:
+        """Return a page that logs in as the exercise's officer of a role."""
+        login = self.process.prepared.login(role)
+        return PageClient(self.page, login.user, login.password)
 
     def feed_url(self, sensor: str) -> str:
         """Return the address of a sensor's feed."""
@@ -95,7 +101,7 @@ async def world_feeding(nodes: Iterable[Running]) -> AsyncIterator[World]:
 async def pages_of(nodes: Iterable[Running]) -> AsyncIterator[dict[str, PageClient]]:
     """Open every node's page as a browser would."""
     async with contextlib.AsyncExitStack() as stack:
-        yield {node.config.nation: await stack.enter_async_context(PageClient(node.page)) for node in nodes}
+        yield {node.config.nation: await stack.enter_async_context(node.client()) for node in nodes}
 
 
 def link(page: PageClient, nation: str, lane: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pytest
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
-from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning, Session
+from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning
 from trilat.records import codec
+from trilat.records.approval import Session
 from trilat.records.released import Released
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
@@ -36,6 +37,9 @@ def run(pipeline: Pipeline, steps: Iterable[tuple[int, list[Input]]]) -> list[Ou
     return [pipeline.step(now_ns, inputs) for now_ns, inputs in steps]
 
 
+OFFICER = Session(user="watch-a", person="Watch officer A", station="st-1", session="s-1", roles=("watch-officer",))
+
+
 def sent_to(outputs: Iterable[Output], audience: str) -> list[bytes]:
     return [msgspec.msgpack.encode(one) for out in outputs for one in out.released if one.audience == audience]
 
@@ -45,7 +49,7 @@ def records_for(outputs: Iterable[Output], audience: str) -> list[object]:
 
 
 def act(given: RaiseWarning | AcknowledgeWarning | RetractWarning) -> ActInput:
-    return ActInput(act=OfficerAct(session=Session(), act=given))
+    return ActInput(act=OfficerAct(session=OFFICER, act=given))
 
 
 def received(exporter: str, released: Released, sequence: int) -> ReceivedInput:

@@ -11,10 +11,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from trilat.accounts.roles import acts_of
 from trilat.kernels.geodesy import ecef_to_geodetic, enu_basis, geodetic_to_ecef
 from trilat.picture import acts
 from trilat.picture.cop import Cop
+from trilat.picture.guard import Gate
 from trilat.picture.inputs import (
     ActAnswer,
     AudienceView,
@@ -27,6 +32,7 @@ from trilat.picture.inputs import (
     WarningRecord,
 )
 from trilat.picture.web import Hub, WebSettings, make_app, serving
+from trilat.records.approval import Session
 from trilat.records.columns import DOMAINS, STATUSES, Tracks, empty_tracks
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
@@ -252,11 +258,31 @@ def acknowledgement(nation: str, originator: str, name: str, now_ns: int, **othe
     return WarningRecord(origin=nation, record=Acknowledgement(**{**fields, **other}))
 
 
+OFFICER = Session(user="watch-officer", person="Watch Officer", station="watch", session="s-1", roles=("watch-officer",))
+
+
+def open_gate(**other: Any) -> Gate:
+    """Return a gate that takes whoever comes for the one watch officer: what is tested here lies behind the door."""
+
+    async def whose(_: Request) -> Response:
+        return JSONResponse({"user": OFFICER.user, "person": OFFICER.person, "roles": OFFICER.roles, "ends_ms": 0})
+
+    good = {"door": lambda _: OFFICER, "renew": lambda session: session, "may": acts_of, "routes": [Route("/session", whose)]}
+    return Gate(**{**good, **other})
+
+
 class Feeder:
     """Steps a picture with the world's inputs and answers acts the way a node would."""
 
     def __init__(
-        self, tracks: int = 300, nation: str = "JPN", settings: CopSettings | None = None, *, alone: bool = False, **web: Any
+        self,
+        tracks: int = 300,
+        nation: str = "JPN",
+        settings: CopSettings | None = None,
+        *,
+        alone: bool = False,
+        gate: Gate | None = None,
+        **web: Any,
     ) -> None:
         self.world = World(tracks)
         self.partners = () if alone else tuple(n for n in NATIONS if n != nation)
@@ -267,7 +293,7 @@ class Feeder:
         self.waiting: list[WarningRecord] = []
         self.answers: list[ActAnswer] = []
         self.serial = 0
-        self.hub = Hub(self.cop, self.on_act, WebSettings(**web))
+        self.hub = Hub(self.cop, self.on_act, gate or open_gate(), WebSettings(**web))
 
     async def on_act(self, act: acts.OfficerAct) -> None:
         """Take an act as the node's input queue does; the answer comes with the next tick."""

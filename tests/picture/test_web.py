@@ -211,7 +211,7 @@ async def test_messages_and_sessions_are_bounded() -> None:
 
 async def test_nobody_gets_in_whom_the_door_does_not_know() -> None:
     """A door that knows nobody keeps every page out."""
-    async with served(feeder.Feeder(3), door=lambda _: None) as url:
+    async with served(feeder.Feeder(3, gate=feeder.open_gate(door=lambda _: None))) as url:
         with pytest.raises(InvalidStatus):
             await connect(url.replace("http", "ws") + "/ws", origin=url)
 

@@ -16,6 +16,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("trilat.cli.demo:command", "Run three nodes on this machine, fed by an invented world."),
     "node": Command("trilat.cli.node:command", "Run one nation's node."),
     "keys": Command("trilat.cli.keys:command", "Make, show, rotate and revoke the keys of this node."),
+    "users": Command("trilat.cli.users:command", "Make, list, change and disable the accounts of a node's page."),
     "partner": Command("trilat.cli.partner:command", "Invite partners, accept their invites, show and revoke them."),
     "agreement": Command("trilat.cli.agreement:command", "Write, sign, check, compare and explain agreements."),
     "release": Command("trilat.cli.release:command", "Explain what may be released to whom, and why."),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 WHAT_TO_LOOK_FOR = """\
 What to look for:
+  - Log in with a name and password from above; they were drawn for this run and are gone with it.
   - Symbols move on all three pages; the colour and mark of each say whose sensors see it.
   - The pages differ: each nation withholds one radar from one partner (JPN/isle and USA/picket from KOR, KOR/isle from JPN).
   - Select a symbol: who, where, how fast, how sure, which sensors, its label, who may see it, and by which rule.
@@ -53,6 +54,8 @@ def _show(demo: Demo) -> None:
     click.echo("")
     for nation in sorted(demo.nodes):
         click.echo(f"  {nation}  {demo.page(nation)}")
+        for login in demo.nodes[nation].prepared.logins:
+            click.echo(f"         {login.user:<9} {login.password}   {login.role}")
     click.echo("")
     click.echo(WHAT_TO_LOOK_FOR)
 

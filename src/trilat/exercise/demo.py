@@ -10,7 +10,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from trilat.errors import ExerciseError
 from trilat.exercise import provision, scenario, simulate
@@ -18,6 +18,9 @@ from trilat.exercise.processes import NodeProcess
 from trilat.exercise.world import World
 from trilat.node import clock
 from trilat.records.label import Mode
+
+if TYPE_CHECKING:
+    from trilat.picture.client import PageClient
 
 SCENARIO = "straits"
 WATCH_S = 0.5
@@ -44,6 +47,13 @@ class Demo:
     def page(self, nation: str) -> str:
         """Return the address of a nation's page."""
         return f"http://127.0.0.1:{self.nodes[nation].ports['page']}/"
+
+    def client(self, nation: str) -> PageClient:
+        """Return a page without a screen that logs in as a nation's first watch officer."""
+        from trilat.picture.client import PageClient  # noqa: PLC0415 - only the headless demo opens pages itself
+
+        login = self.nodes[nation].prepared.login("watch-officer")
+        return PageClient(self.page(nation), login.user, login.password)
 
 
 @contextlib.asynccontextmanager
@@ -96,12 +106,12 @@ def _urls(plan: scenario.Scenario, nodes: dict[str, NodeProcess]) -> dict[str, s
 
 async def watch(demo: Demo, seconds: float, say: Callable[[str], None] = lambda _: None) -> list[Seen]:
     """Watch every page as a browser would for `seconds`; ends early only when a node ends or hangs up."""
-    from trilat.picture.client import PageClient  # noqa: PLC0415 - only the headless demo opens pages itself
-
     nations = tuple(sorted(demo.nodes))
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
-        pages = {nation: await stack.enter_async_context(PageClient(demo.page(nation))) for nation in nations}
+        pages = {}
+        for nation in nations:
+            pages[nation] = await stack.enter_async_context(demo.client(nation))
         began_s = loop.time()
         complete: dict[str, float] = {}
         while loop.time() < began_s + seconds and all(node.alive for node in demo.nodes.values()):

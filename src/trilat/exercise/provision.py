@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 import trilat
+from trilat.accounts import passwords
+from trilat.accounts.book import FILE_NAME, Book
 from trilat.exercise.scenario import Scenario, ScenarioSensor, nations
 from trilat.identity import keyfiles
 from trilat.policy import signing
+from trilat.records.approval import Role
 from trilat.records.label import Mode
 from trilat.records.sensor import SensorSite
 
@@ -23,7 +27,26 @@ SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
 RECEIVER = {"receiver_clock": "12mhz"}
 EDITIONS = {"34": "1.29", "48": "1.32"}
 SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp"}
+PASSWORD_BYTES = 10
 CENTRE = {"JPN": (31.8, 130.2), "KOR": (34.6, 128.2), "USA": (29.2, 127.6)}
+
+
+class Login(NamedTuple):
+    """One account of an exercise: its name, whose it is, its one role, and the password that was drawn for it."""
+
+    user: str
+    person: str
+    role: Role
+    password: str
+
+
+# Enough for every act that takes two: of watch officers there are two.
+STAFF: tuple[tuple[str, str, Role], ...] = (
+    ("watch-a", "Watch officer A", "watch-officer"),
+    ("watch-b", "Watch officer B", "watch-officer"),
+    ("release", "Release officer", "release-officer"),
+    ("director", "Exercise director", "exercise-director"),
+)
 
 
 class Prepared(NamedTuple):
@@ -32,6 +55,11 @@ class Prepared(NamedTuple):
     nation: str
     config: Path
     directory: Path
+    logins: tuple[Login, ...] = ()
+
+    def login(self, role: Role) -> Login:
+        """Return the first login that holds a role."""
+        return next(one for one in self.logins if one.role == role)
 
 
 def prepare(
@@ -59,10 +87,30 @@ def prepare(
         _sign(agreements, name, values, policy_keys)
     ports = page_ports or (0,) * len(who)
     pinned = {nation: key.public for nation, key in policy_keys.items()}
-    return {
+    made = {
         nation: _write(scenario, directory, nation, mode, keys[nation], pinned, port)
         for nation, port in zip(who, ports, strict=True)
     }
+    return {nation: one._replace(logins=_staff(one, mode, now_ns, random_bytes)) for nation, one in made.items()}
+
+
+def _staff(prepared: Prepared, mode: Mode, now_ns: int, random_bytes: Callable[[int], bytes]) -> tuple[Login, ...]:
+    """Make the accounts of an exercise's node, with passwords of 80 random bits."""
+    hasher = passwords.Argon2(drawn=True)
+    logins = [
+        Login(user, f"{prepared.nation} {person}", role, _drawn(random_bytes(PASSWORD_BYTES))) for user, person, role in STAFF
+    ]
+    prepared.directory.mkdir(mode=0o700, exist_ok=True)
+    with Book(prepared.directory / FILE_NAME, prepared.nation, mode) as book:
+        salts = [random_bytes(passwords.SALT_BYTES) for _ in logins]
+        pairs = zip(logins, salts, strict=True)
+        book.begin(now_ns, [(one.user, one.person, hasher.keep(one.password, salt), (one.role,)) for one, salt in pairs])
+    return tuple(logins)
+
+
+def _drawn(random: bytes) -> str:
+    text = base64.b32encode(random).decode().lower()
+    return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def _published(nation: str, held: keyfiles.NodeKeys) -> dict[str, str]:

@@ -35,6 +35,8 @@ METRICS: dict[str, Metric] = {
     "trilat_link_lag_records": Metric("gauge", ("partner", "lane"), "Records that the partner has not receipted."),
     "trilat_rejected_total": Metric("counter", ("partner", "reason"), "Envelopes rejected, by partner and reason."),
     "trilat_pages": Metric("gauge", (), "Open pages."),
+    "trilat_logins_total": Metric("counter", ("outcome",), "Logins, by outcome: in, refused, rate, busy, bad, out."),
+    "trilat_proposals_pending": Metric("gauge", (), "Proposals that wait for another person."),
     "trilat_store_degraded": Metric("gauge", (), "1 while the store cannot be written, else 0."),
     "trilat_journal_entries_total": Metric("counter", (), "Entries in the journal."),
 }

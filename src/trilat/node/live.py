@@ -30,6 +30,7 @@ from trilat.node import clock, setup, show
 from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
+from trilat.node.people import People, open_book
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.record import Recorder
 from trilat.node.settings import NodeConfig
@@ -104,6 +105,7 @@ class LiveNode:
         await self._start_exchange(stack)
         await self._start_feeds(stack)
         await self._start_page(stack)
+        self.people.restored(now_ns, self.pipeline.approvals)
 
     async def _warm(self) -> None:
         """Load the compiled kernels before anything comes in: a compilation in the middle of a step would hold everything up."""
@@ -147,7 +149,13 @@ class LiveNode:
 
     async def _start_page(self, stack: contextlib.AsyncExitStack) -> None:
         page = self.config.page
-        self.hub = Hub(self.cop, self._on_act, WebSettings(origins=page.origins))
+        book = open_book(self.config)
+        stack.callback(book.close)
+        self.people = People(self.config, book, os.urandom, self._note_account)
+        self.hub = Hub(self.cop, self._on_act, self.people.gate(), WebSettings(origins=page.origins))
+        self.people.hub = self.hub
+        if not book.accounts():
+            log.warning("no account yet: nobody can use the page", remedy="trilat users add CONFIG NAME --role watch-officer")
         app = make_app(
             self.hub,
             live=lambda: self.health.live(clock.now_ns()),
@@ -158,6 +166,9 @@ class LiveNode:
             self.ports["page"] = await stack.enter_async_context(serving(app, page.host, page.port))
         except OSError as error:
             raise ConfigError("port-in-use", f"[page] {page.host}:{page.port}: {error.strerror or error}.") from error
+
+    def _note_account(self, t_ns: int, data: bytes) -> None:
+        self.drive.post(lambda _: self.store.note("account", self.config.nation, t_ns, data))
 
     # Working --------------------------------------------------------------------------------------------------------
 
@@ -208,6 +219,7 @@ class LiveNode:
             self.drive.offer(out.released)
         except ExchangeError as error:
             log.warning("not offered", code=error.code, detail=error.detail)
+        self.people.take(now_ns, out.approvals)
         self._show(now_ns, out)
         if now_ns >= self._next_retain_ns:
             self._next_retain_ns = now_ns + RETAIN_NS
@@ -250,12 +262,14 @@ class LiveNode:
             for (partner, name), n in self.transport.refused.items():
                 self.health.put("trilat_rejected_total", n, partner, name)
             self._check(links)
+            self.people.tick(now_ns, self.pipeline.approvals, self.health, sound=self.exchange.trouble is None)
+        self.people.show(self.pipeline.approvals)
         given = CopInput(
             combined=None if out.combined is None else show.confirmed_only(out.combined),
             partners=[one for one in out.partners if isinstance(one.record, Area)],
             warnings=out.warnings,
             answers=out.answers,
-            notices=out.notices,
+            notices=[*out.notices, *self.people.notices()],
             **lights,
         )
         if self.cop.step(out.national.t_ns, given) or out.warnings or out.answers or due:

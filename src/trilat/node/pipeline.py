@@ -13,14 +13,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from trilat.errors import PolicyError
+from trilat.accounts.approvals import ApprovalDesk
+from trilat.accounts.roles import may
+from trilat.errors import PolicyError, sentence
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
+from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, label_joiner, sensor_of, with_sensor
 from trilat.node.combined import CombinedPicture
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerTracker
-from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning
+from trilat.picture.acts import AcknowledgeWarning, Act, OfficerAct, RaiseWarning, RetractWarning
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
@@ -60,6 +63,8 @@ class Output(NamedTuple):
     notices: tuple[Notice, ...]
     refused: tuple[Refused, ...]
     reports: dict[str, int]
+    # Proposals made, yeses and noes, what enough people want, and what waited too long: in the order in which it came about.
+    approvals: tuple[approvals.Event, ...] = ()
 
     def digest(self) -> bytes:
         """Return SHA-256 over everything a replay must give again: what leaves, and the national tracks."""
@@ -68,7 +73,7 @@ class Output(NamedTuple):
             told.update(self.combined.tracks.columns.tobytes())
         for one in self.released:
             told.update(msgspec.msgpack.encode(one))
-        for part in (self.partners, self.warnings, self.answers, self.notices, self.refused):
+        for part in (self.partners, self.warnings, self.answers, self.notices, self.refused, self.approvals):
             told.update(msgspec.msgpack.encode(part))
         return told.digest()
 
@@ -87,6 +92,7 @@ class Pipeline:
             for policy in policies
         }
         self.desk = WarningDesk(settings.nation)
+        self.approvals = ApprovalDesk(settings.nation, settings.mode, approvals.KINDS)
         self.combined = CombinedPicture(settings.nation, self.audiences, self.label_of, settings.state_tick_ns)
         self._partners: dict[str, PartnerTracker] = {}
         self._waiting: dict[str, list[Plot | Fix]] = {}
@@ -133,6 +139,7 @@ class Pipeline:
             notices=tuple(desk.notices),
             refused=tuple(refused),
             reports=dict(_counts(batches)),
+            approvals=tuple(desk.approvals),
         )
 
     def restore(self, now_ns: int, inputs: Sequence[Input]) -> list[WarningRecord]:
@@ -195,21 +202,37 @@ class _Desk:
         self.shown: list[WarningRecord] = []
         self.answers: list[ActAnswer] = []
         self.notices: list[Notice] = []
+        self.approvals: list[approvals.Event] = []
+        for late in pipeline.approvals.step(now_ns):
+            self._note("caution", f"{late.id} ({late.kind}) waited too long and is void")
 
     def act(self, given: OfficerAct) -> None:
         """Do one officer's act, and answer it."""
         act = given.act
+        fault = self._do(given, act) if may(given.session.roles, approvals.name_of(act)) else "act-role"
+        self.answers.append(ActAnswer(act_id=act.act_id, ok=not fault, reason=fault, text=sentence(fault)[:200] if fault else ""))
+
+    def _do(self, given: OfficerAct, act: Act) -> str:
         try:
             match act:
                 case RaiseWarning():
-                    fault = self._raise(given, act)
+                    return self._raise(given, act)
                 case AcknowledgeWarning():
-                    fault = self._acknowledge(given, act)
+                    return self._acknowledge(given, act)
                 case RetractWarning():
-                    fault = self._retract(given, act)
+                    return self._retract(given, act)
+                case _:
+                    return self._decide(given, act)
         except PolicyError as error:
-            fault = error.name
-        self.answers.append(ActAnswer(act_id=act.act_id, ok=not fault, reason=fault))
+            return error.name
+
+    def _decide(self, given: OfficerAct, act: approvals.DeskAct) -> str:
+        """Take an act at the approvals' desk; what comes of it stands in the output, for whoever acts on it."""
+        done = approvals.take(self._p.approvals, self._now_ns, given.session, act)
+        self.approvals.extend(done.events)
+        for severity, text in done.notes:
+            self._note(severity, text)
+        return done.fault
 
     def _raise(self, given: OfficerAct, act: RaiseWarning) -> str:
         draft = Draft(

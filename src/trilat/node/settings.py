@@ -1,6 +1,6 @@
 """Settings of a node: what a `node.toml` may hold. Ranges and units are in the types; defaults are the sensible ones."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -81,6 +81,14 @@ class PageSettings(_Settings, frozen=True, kw_only=True):
     origins: tuple[str, ...] = ()  # other addresses under which the page may be opened
 
 
+class AccountsSettings(_Settings, frozen=True, kw_only=True):
+    """Accounts at the page: how long a login lasts, and what counts as one station."""
+
+    idle_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 30  # a session without an open page ends after this
+    session_hours: Annotated[int, Meta(ge=1, le=48)] = 12  # every session ends after this: a watch's length
+    station: Literal["browser", "address"] = "browser"  # what one station is; address where each desk has its own
+
+
 class ExchangeSettings(_Settings, frozen=True, kw_only=True):
     """The exchange: the own server (or an existing cluster) and where it listens. Loopback only unless configured."""
 
@@ -121,6 +129,7 @@ class NodeConfig(_Settings, frozen=True, kw_only=True):
     feed: tuple[FeedSettings, ...] = ()  # where reports come in
     step: StepSettings = StepSettings()  # the loop
     page: PageSettings = PageSettings()  # the page
+    accounts: AccountsSettings = AccountsSettings()  # who may come in at the page
     exchange: ExchangeSettings = ExchangeSettings()  # the link to partners
     store: StoreSettings = StoreSettings()  # what is kept
     view: PlaceSettings = PlaceSettings()  # where the page opens

@@ -1,21 +1,15 @@
 """What a page may say to its node: greetings, selections, and officers' acts. Everything else is refused."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from trilat.records.fields import Audience, Count, Name, Probability, Text, Trigraph
+from trilat.records.approval import Content, Session
+from trilat.records.fields import Audience, Count, Name, Probability, ShortText, Text, Trigraph
 from trilat.records.warning import WarningArea
 
+HexSha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 ActId = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
-
-
-class Session(Struct, frozen=True, kw_only=True):
-    """Who sits at the page, as the door found out: never taken from what the page says. `view` bounds what is shown."""
-
-    user: Name = "watch-officer"
-    station: Name = "watch"
-    view: Name = "watch"
 
 
 class RaiseWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="raise"):
@@ -52,7 +46,38 @@ class RetractWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     text: Text = ""
 
 
-Act = RaiseWarning | AcknowledgeWarning | RetractWarning
+class Propose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="propose"):
+    """Put something before a second person. `content` is JSON text of what `kind` asks for."""
+
+    act_id: ActId
+    kind: Name
+    content: Content
+    reason: ShortText = ""
+
+
+class Approve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="approve"):
+    """Say yes to a proposal whose content has exactly this hash (hex), computed by the page over what it showed."""
+
+    act_id: ActId
+    proposal: Name
+    content_sha256: HexSha256
+
+
+class Decline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="decline"):
+    """Say no to a proposal; whoever proposed it withdraws it so."""
+
+    act_id: ActId
+    proposal: Name
+    content_sha256: HexSha256
+    reason: ShortText = ""
+
+
+Act = RaiseWarning | AcknowledgeWarning | RetractWarning | Propose | Approve | Decline
+
+
+def refused(act: Act, reason: str, text: str) -> dict[str, Any]:
+    """Return the message that tells a page its act was refused before the node's step."""
+    return {"type": "answer", "answer": {"act_id": act.act_id, "ok": False, "reason": reason, "text": text}}
 
 
 class OfficerAct(Struct, frozen=True, kw_only=True):

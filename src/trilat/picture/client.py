@@ -4,7 +4,11 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPSConnection
+from http.cookies import SimpleCookie
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -14,18 +18,23 @@ from websockets.exceptions import ConnectionClosed
 from trilat.picture import acts, frames
 from trilat.picture.frames import RECORD_DTYPE, Frame
 
+# A loaded machine may take long over verifying a password.
+REQUEST_S = 60.0
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 
 class PageClient:
     """What one page knows: tracks by id, names, warnings by key, log, status, answers to its acts.
 
-    Use as `async with PageClient(url) as page`; url is the page's ("http://127.0.0.1:8080"). Raises OSError when nothing
-    answers there.
+    Use as `async with PageClient(url, user, password) as page`; url is the page's ("http://127.0.0.1:8080"). Raises OSError when
+    nothing answers there, PermissionError when the door turns it away. Without a user it does not log in.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
         self.url = url.rstrip("/")
+        self.cookies: dict[str, str] = {}
+        self.approvals: dict[str, Any] = {"pending": [], "settled": []}
+        self._user, self._password = user, password
         self.hello: dict[str, Any] = {}
         self.status: dict[str, Any] = {}
         self.details: dict[str, Any] = {}
@@ -58,12 +67,49 @@ class PageClient:
 
     async def connect(self) -> None:
         """Connect (again): what was missed since the last event and frame comes first."""
+        if self._user and not self.cookies:
+            await self.login()
         address = "ws" + self.url.removeprefix("http") + "/ws"
-        self._socket = await connect(address, origin=self.url, max_size=FRAME_BYTES_MAX, compression=None)  # type: ignore[arg-type]
+        self._socket = await connect(
+            address,
+            origin=self.url,  # type: ignore[arg-type]
+            max_size=FRAME_BYTES_MAX,
+            compression=None,
+            additional_headers={"cookie": self._cookie()} if self.cookies else None,
+        )
         self.closed = ""
         epoch = int(self.hello.get("epoch", 0))
         await self._say(acts.Hello(protocol=1, epoch=epoch, last_sequence=self.sequence, last_event=self.event))
         self._reader = asyncio.ensure_future(self._read(self._socket))
+
+    async def login(self) -> None:
+        """Log in by name and password, as the form does; the session's cookies are kept for `connect`."""
+        status, told = await self.post("/login", {"user": self._user, "password": self._password})
+        if status != HTTPStatus.NO_CONTENT:
+            raise PermissionError(f"{self.url}: login as {self._user}: {status} {told.decode('utf-8', 'replace')}")
+
+    async def post(self, path: str, told: object) -> tuple[int, bytes]:
+        """Post JSON to the door as the page does; return status and answer. Cookies are taken over."""
+        return await asyncio.to_thread(self._post, path, msgspec.json.encode(told))
+
+    def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        parts = urlsplit(self.url)
+        make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = make(parts.hostname or "", parts.port, timeout=REQUEST_S)
+        try:
+            headers = {"content-type": "application/json", "origin": self.url, "cookie": self._cookie()}
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            told = answer.read()
+            for line in answer.headers.get_all("set-cookie", ()):
+                for name, morsel in SimpleCookie(line).items():
+                    self.cookies[name] = morsel.value
+        finally:
+            connection.close()
+        return answer.status, told
+
+    def _cookie(self) -> str:
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
 
     async def close(self) -> None:
         """Leave. What is known stays."""
@@ -121,6 +167,8 @@ class PageClient:
                 self.status = message
             case "details":
                 self.details = message
+            case "approvals":
+                self.approvals = message
             case "answer":
                 self.answers[message["answer"]["act_id"]] = message["answer"]
             case "state":

@@ -17,7 +17,7 @@ import msgspec
 import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -25,19 +25,19 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from trilat.errors import TrilatError, code_of
+from trilat.errors import TrilatError, code_of, sentence
 from trilat.picture import acts
 from trilat.picture.cop import Cop
-from trilat.picture.guard import CLOSE_POLICY, Guard
+from trilat.picture.guard import CLOSE_POLICY, Gate, Guard
+from trilat.records.approval import Session
 
 STATIC = Path(__file__).with_name("static")
-CLOSE_TOO_MANY, CLOSE_SLOW, CLOSE_BAD = 1013, 4008, 4002
+CLOSE_TOO_MANY, CLOSE_SLOW, CLOSE_BAD, CLOSE_SESSION = 1013, 4008, 4002, 4001
 # After a page that does not keep up was told so, its connection is ended whether it listens or not.
 LAST_WORD_S = 1.5
 
 OnAct = Callable[[acts.OfficerAct], Awaitable[None]]
 Health = Callable[[], tuple[bool, Mapping[str, Any]]]
-Door = Callable[[HTTPConnection], acts.Session | None]
 
 
 class WebSettings(Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
 class _Page:
     """One open page: what it has, what it wants, how often it acts."""
 
-    def __init__(self, socket_: WebSocket, session: acts.Session, number: int) -> None:
+    def __init__(self, socket_: WebSocket, session: Session, number: int) -> None:
         self.socket = socket_
         self.session = session
         self.number = number
@@ -70,6 +70,8 @@ class _Page:
         self.selected = 0
         self.selected_is_new = False
         self.greeted = False
+        self.ended = False
+        self.approvals = 0
         self.status_due_s = 0.0
         self.act_times_s: list[float] = []
         self.notes: list[dict[str, Any]] = []
@@ -78,14 +80,18 @@ class _Page:
 class Hub:
     """The open pages of one picture. The node calls `publish` after each `Cop.step`, on the loop that serves the pages."""
 
-    def __init__(self, cop: Cop, on_act: OnAct, settings: WebSettings | None = None) -> None:
+    def __init__(self, cop: Cop, on_act: OnAct, gate: Gate, settings: WebSettings | None = None) -> None:
         self.cop = cop
         self.on_act = on_act
+        self.gate = gate
         self.settings = settings or WebSettings()
         self.pages: set[_Page] = set()
         self.counts = {"sessions": 0, "refused": 0, "cut": 0, "acts": 0, "bytes_sent": 0}
-        self._acts_seen: OrderedDict[str, dict[str, Any] | None] = OrderedDict()  # act id -> its refusal, if it was refused
+        self._acts_seen: OrderedDict[tuple[str, str], dict[str, Any] | None] = (
+            OrderedDict()
+        )  # user, act id -> its refusal, if it was refused
         self._frames: dict[tuple[str, int | None], bytes] = {}
+        self._approvals = (0, b"")
 
     def publish(self) -> None:
         """Tell every page that there may be something new. Frames are built when sent, once per view and starting point."""
@@ -93,13 +99,25 @@ class Hub:
         for page in self.pages:
             page.wake.set()
 
+    def show_approvals(self, told: bytes) -> None:
+        """Show every page what waits for a second person (and what became of the last): the newest list, whole."""
+        self._approvals = (self._approvals[0] + 1, told)
+        self.publish()
+
+    def end(self, session: str) -> None:
+        """Close the pages of a session that has ended, at once."""
+        for page in self.pages:
+            if page.session.session == session:
+                page.ended = True
+                page.wake.set()
+
     def _frame(self, view: str, since: int | None) -> bytes:
         key = (view, since)
         if key not in self._frames:
             self._frames[key] = self.cop.frames(view, since)
         return self._frames[key]
 
-    async def open(self, websocket: WebSocket, session: acts.Session) -> None:
+    async def open(self, websocket: WebSocket, session: Session) -> None:
         """Serve one page until it leaves or is cut."""
         if len(self.pages) >= self.settings.sessions_max:
             self.counts["refused"] += 1
@@ -138,7 +156,7 @@ class Hub:
                 return
             try:
                 message = msgspec.json.decode(raw.get("text") or raw.get("bytes") or b"", type=acts.Message)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 self.counts["refused"] += 1
                 await page.socket.close(CLOSE_BAD, f"{code_of('page-frame')} {error}"[:100])
                 return
@@ -165,29 +183,39 @@ class Hub:
         page.confirmed = page.event
         page.greeted = True
         told = self.cop.hello(page.session.view)
-        who = {"session": f"{told['epoch']}-{page.number}", "user": page.session.user, "station": page.session.station}
-        page.notes.append({**told, **who, "resumed": same})
+        page.notes.append({**told, "session": f"{told['epoch']}-{page.number}", **self.gate.who(page.session), "resumed": same})
+
+    def _is_in(self, page: _Page) -> bool:
+        """Look at the page's session anew: it may have ended, or hold other roles."""
+        fresh = None if page.ended else self.gate.renew(page.session)
+        page.ended = fresh is None
+        page.session = fresh or page.session
+        return not page.ended
 
     async def _act(self, page: _Page, act: acts.Act) -> None:
-        if act.act_id in self._acts_seen:
-            if (refusal := self._acts_seen[act.act_id]) is not None:
+        key = (page.session.user, act.act_id)
+        if key in self._acts_seen:
+            if (refusal := self._acts_seen[key]) is not None:
                 page.notes.append(refusal)
+            return
+        if not self._is_in(page):
+            page.notes.append(acts.refused(act, "session-ended", sentence("session-ended")))
             return
         now_s = asyncio.get_running_loop().time()
         page.act_times_s = [t for t in page.act_times_s if now_s - t < 60.0]
         if len(page.act_times_s) >= self.settings.acts_per_minute_max:
-            page.notes.append(_refused(act, "act-rate", "Too many acts in one minute."))
+            page.notes.append(acts.refused(act, "act-rate", "Too many acts in one minute."))
             return
         page.act_times_s.append(now_s)
-        self._acts_seen[act.act_id] = None
+        self._acts_seen[key] = None
         while len(self._acts_seen) > self.settings.acts_kept_max:
             self._acts_seen.popitem(last=False)
         self.counts["acts"] += 1
         try:
             await self.on_act(acts.OfficerAct(session=page.session, act=act))
         except TrilatError as error:
-            self._acts_seen[act.act_id] = _refused(act, error.name, str(error))
-            page.notes.append(_refused(act, error.name, str(error)))
+            self._acts_seen[key] = acts.refused(act, error.name, str(error))
+            page.notes.append(acts.refused(act, error.name, str(error)))
 
     async def _send(self, page: _Page) -> None:
         while True:
@@ -199,8 +227,10 @@ class Hub:
     async def _send_due(self, page: _Page) -> None:
         while page.notes:
             await self._text(page, msgspec.json.encode(page.notes.pop(0)))
-        await self._send_events(page)
+        if page.ended:
+            await self._close_ended(page)
         await self._send_status(page)
+        await self._send_events(page)
         view = page.session.view
         if page.sequence is None:
             page.sequence = self.cop.sequence(view)
@@ -210,6 +240,10 @@ class Hub:
             frame = self._frame(view, page.sequence)
             page.sequence = sequence
             await self._bytes(page, frame)
+
+    async def _close_ended(self, page: _Page) -> None:
+        await page.socket.close(CLOSE_SESSION, "the session has ended")
+        raise WebSocketDisconnect(CLOSE_SESSION)
 
     async def _send_events(self, page: _Page) -> None:
         view = page.session.view
@@ -231,12 +265,18 @@ class Hub:
         due = now_s >= page.status_due_s
         if due:
             page.status_due_s = now_s + self.settings.status_ms / 1000
-            await self._text(page, msgspec.json.encode(self.cop.status(page.session.view)))
+            if not self._is_in(page):
+                await self._close_ended(page)
+            here = self.gate.here(page.session, (one.session for one in self.pages if one.greeted))
+            await self._text(page, msgspec.json.encode({**self.cop.status(page.session.view), **here}))
+        if page.approvals != self._approvals[0]:
+            page.approvals = self._approvals[0]
+            await self._text(page, self._approvals[1])
         if page.selected and (due or page.selected_is_new):
             page.selected_is_new = False
-            told = self.cop.details(page.session.view, page.selected)
+            found = self.cop.details(page.session.view, page.selected)
             gone = {"type": "details", "id": page.selected, "gone": True}
-            await self._text(page, msgspec.json.encode(told or gone))
+            await self._text(page, msgspec.json.encode(found or gone))
 
     async def _text(self, page: _Page, raw: bytes) -> None:
         await self._deliver(page.socket.send_text(raw.decode()), len(raw))
@@ -250,22 +290,12 @@ class Hub:
         self.counts["bytes_sent"] += size
 
 
-def _refused(act: acts.Act, reason: str, text: str) -> dict[str, Any]:
-    return {"type": "answer", "answer": {"act_id": act.act_id, "ok": False, "reason": reason, "text": text}}
-
-
-def one_watch_officer(_: HTTPConnection) -> acts.Session:
-    """The door while there are no accounts: whoever reaches the node's own address is its watch officer."""
-    return acts.Session()
-
-
 def make_app(
     hub: Hub,
     *,
     live: Health,
     ready: Health,
     metrics: Callable[[], bytes],
-    door: Door = one_watch_officer,
     static: Path = STATIC,
 ) -> Starlette:
     """Return the ASGI application: the page, `/ws`, `/livez` and `/readyz` (200 or 503, JSON), `/metrics` (Prometheus text)."""
@@ -277,7 +307,7 @@ def make_app(
         return FileResponse(static / "index.html", headers={"cache-control": "no-store"})
 
     async def page(websocket: WebSocket) -> None:
-        session = door(websocket)
+        session = hub.gate.door(websocket)
         if session is None:
             await websocket.close(CLOSE_POLICY, "not signed in")
             return
@@ -292,6 +322,7 @@ def make_app(
         Route("/livez", _health(live)),
         Route("/readyz", _health(ready)),
         Route("/metrics", measured),
+        *hub.gate.routes,
         *(Mount(f"/{name}", StaticFiles(directory=static / name, check_dir=False)) for name in ("assets", "map")),
     ]
     app = Starlette(routes=routes)

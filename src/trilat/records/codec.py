@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from trilat.records.approval import Approval, Approved, Proposal
 from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
 from trilat.records.released import Released
@@ -34,6 +35,9 @@ RECORDS: tuple[type[Struct], ...] = (
     Released,
     Sensor,
     Declassification,
+    Proposal,
+    Approval,
+    Approved,
 )
 Record = (
     Plot
@@ -51,6 +55,9 @@ Record = (
     | Released
     | Sensor
     | Declassification
+    | Proposal
+    | Approval
+    | Approved
 )
 
 _encoder = msgspec.msgpack.Encoder(order=None)

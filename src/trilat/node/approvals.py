@@ -1,0 +1,107 @@
+"""The approvals' desk in the node's step: which kinds there are, officers' acts at it, and what the pages are shown of it. Pure.
+
+To let two people decide something new, add its kind to KINDS (its content's type, who may propose, who may approve, how long it
+waits) and act on the `Approved` of that kind in `Output.approvals`. Each comes out once, in the step in which the last yes came;
+a restart makes it again from the journal (`Pipeline.approvals.settled`), so whoever acts on it remembers its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from trilat.accounts import approvals, roles
+from trilat.accounts.approvals import ApprovalDesk, Pending, ProposalKind, Refused, Settled
+from trilat.picture.acts import Act, Approve, Decline, Propose
+from trilat.records.approval import Approval, Approved, Proposal, Role, Session
+from trilat.records.declassification import Declassification
+
+DeskAct = Propose | Approve | Decline
+Event = Proposal | Approval | Approved
+RELEASE: frozenset[Role] = frozenset({"release-officer"})
+KINDS: Mapping[str, ProposalKind] = {
+    **approvals.KINDS,
+    # One record, or a standing permission, for one audience: the release officer is always one of the two.
+    "declassify": ProposalKind(Declassification, roles.OFFICERS, RELEASE, 3_600),
+    "pre-authorise": ProposalKind(Declassification, roles.OFFICERS, RELEASE, 86_400),
+}
+SETTLED_SHOWN = 20
+MS = 1_000_000
+
+
+class Done(NamedTuple):
+    """What came of an act: why it was refused (empty when it was not), what came out, lines for the watch log."""
+
+    fault: str
+    events: tuple[Event, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def name_of(act: Act) -> str:
+    """Return an act's name in the table of roles."""
+    return str(act.__struct_config__.tag)
+
+
+def take(desk: ApprovalDesk, now_ns: int, session: Session, act: DeskAct) -> Done:
+    """Do one officer's act at the desk."""
+    match act:
+        case Propose():
+            made: Event | Refused = desk.propose(now_ns, session, act.kind, act.content, act.reason)
+        case Approve():
+            made = desk.approve(now_ns, session, act.proposal, bytes.fromhex(act.content_sha256))
+        case Decline():
+            made = desk.decline(now_ns, session, act.proposal, bytes.fromhex(act.content_sha256), act.reason)
+    if isinstance(made, Refused):
+        # Somebody who tries to be two people is worth a line; a slip of the page is not.
+        note = f"{session.user}'s {name_of(act)} was refused: {made.reason}"[:200]
+        return Done(made.reason, notes=(("alarm", note),) if made.reason.startswith("approval-") else ())
+    return Done("", (made,), (("caution", _said(session, made)),))
+
+
+def _said(session: Session, made: Event) -> str:
+    match made:
+        case Proposal():
+            text = f"{session.user} proposed {made.id} ({made.kind})"
+        case Approved():
+            text = f"{session.user} approved {made.proposal.id} ({made.proposal.kind}): decided"
+        case Approval():
+            text = f"{session.user} {made.verdict}d {made.proposal_id}"
+    return text[:200]
+
+
+def told(desk: ApprovalDesk) -> bytes:
+    """Return the message that shows pages what waits, with content and hash, and how the last ones ended."""
+    settled = list(desk.settled.values())[-SETTLED_SHOWN:]
+    message = {
+        "type": "approvals",
+        "pending": [_pending(one) for one in desk.pending()],
+        "settled": [_settled(one) for one in reversed(settled)],
+    }
+    return msgspec.json.encode(message)
+
+
+def _pending(one: Pending) -> dict[str, Any]:
+    approvals_ = [{"by": given.by.user, "person": given.by.person, "t_ms": given.t_ns // MS} for given in one.approvals]
+    return {**_proposal(one.proposal), "approvals": approvals_, "missing": one.missing}
+
+
+def _settled(one: Settled) -> dict[str, Any]:
+    return {**_proposal(one.proposal), "outcome": one.outcome, "settled_ms": one.t_ns // MS, "settled_by": one.by}
+
+
+def _proposal(one: Proposal) -> dict[str, Any]:
+    by = None if one.by is None else {"user": one.by.user, "person": one.by.person, "station": one.by.station}
+    return {
+        "id": one.id,
+        "nation": one.nation,
+        "mode": f"{one.mode.kind}:{one.mode.id}",
+        "kind": one.kind,
+        "content": one.content,
+        "content_sha256": one.content_sha256.hex(),
+        "t_ms": one.t_ns // MS,
+        "expires_ms": one.expires_ns // MS,
+        "by": by,
+        "reason": one.reason,
+    }

@@ -1,0 +1,117 @@
+"""The people of a node: its account book, the door to its pages, what the log has of both, roles that two officers approved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from trilat.accounts.approvals import ApprovalDesk
+from trilat.accounts.book import FILE_NAME, Book
+from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
+from trilat.accounts.roles import acts_of
+from trilat.node import approvals, clock
+from trilat.node.config import mode_of
+from trilat.node.health import Health
+from trilat.node.settings import NodeConfig
+from trilat.picture.board import mode_words
+from trilat.picture.guard import Gate
+from trilat.picture.inputs import Notice
+from trilat.picture.web import Hub
+from trilat.records.approval import Approved
+
+MINUTE_NS = 60 * 1_000_000_000
+# What was approved is acted upon when the step that decided it has had time to reach the disk.
+SETTLE_NS = 1_000_000_000
+NOTICES_MAX = 100
+
+
+class AccountNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What the node's log holds of accounts and logins: an entry of kind "account"."""
+
+    severity: str
+    text: str
+
+
+class _Due(NamedTuple):
+    due_ns: int
+    approved: Approved
+
+
+def open_book(config: NodeConfig) -> Book:
+    """Open, or make, the account book of a node; raises AccountError."""
+    return Book(Path(config.directory) / FILE_NAME, config.nation, mode_of(config))
+
+
+class People:
+    """Made once per node. `journal(t_ns, data)` appends to the node's log."""
+
+    def __init__(
+        self, config: NodeConfig, book: Book, random_bytes: Callable[[int], bytes], journal: Callable[[int, bytes], None]
+    ) -> None:
+        self._book = book
+        self._journal = journal
+        self._notices: list[Notice] = []
+        self._due: list[_Due] = []
+        self._shown = -1
+        self.hub: Hub | None = None
+        mode = mode_of(config)
+        face = NodeFace(config.nation, config.name, {"kind": mode.kind, "id": mode.id, "words": mode_words(mode)})
+        settings = DoorSettings(
+            idle_ns=config.accounts.idle_minutes * MINUTE_NS,
+            session_ns=config.accounts.session_hours * 60 * MINUTE_NS,
+            address_is_station=config.accounts.station == "address",
+        )
+        self.door = Door(book, face, Outside(clock.now_ns, random_bytes, self._note, self._ended), settings)
+
+    def gate(self) -> Gate:
+        """Return what the pages know of accounts."""
+        return Gate(self.door, self.door.renew, acts_of, self.door.routes())
+
+    def restored(self, now_ns: int, desk: ApprovalDesk) -> None:
+        """Take over what was approved before a restart and may not have been acted upon; the book knows what was."""
+        self.take(now_ns, [one.approved for one in desk.settled.values() if one.approved is not None])
+
+    def take(self, now_ns: int, events: Iterable[approvals.Event]) -> None:
+        """Take what two officers decided about accounts; it is done once its step is on disk."""
+        for event in events:
+            if isinstance(event, Approved) and event.proposal.kind == "account-roles":
+                self._due.append(_Due(now_ns + SETTLE_NS, event))
+
+    def tick(self, now_ns: int, desk: ApprovalDesk, health: Health, *, sound: bool) -> None:
+        """Act on what is due while the store is sound, put changes of accounts into the log, fill the metrics."""
+        if sound:
+            due, self._due = [d for d in self._due if now_ns >= d.due_ns], [d for d in self._due if now_ns < d.due_ns]
+            for one in due:
+                self._book.apply(now_ns, one.approved)
+        changes = self._book.changes()
+        for change in changes:
+            self._note(change.t_ns, change.severity, change.text)
+        if changes:
+            self._book.told(changes[-1].n)
+        for outcome, count in self.door.counts.items():
+            health.put("trilat_logins_total", count, outcome)
+        health.put("trilat_proposals_pending", len(desk.pending()))
+
+    def show(self, desk: ApprovalDesk) -> None:
+        """Show the pages what waits for a second person, when it has changed."""
+        if self.hub is not None and desk.version != self._shown:
+            self._shown = desk.version
+            self.hub.show_approvals(approvals.told(desk))
+
+    def notices(self) -> list[Notice]:
+        """Return the lines for the watch log since the last call."""
+        taken, self._notices = self._notices, []
+        return taken
+
+    def _note(self, t_ns: int, severity: str, text: str) -> None:
+        note = AccountNote(severity=severity, text=text[:200])
+        self._journal(t_ns, msgspec.msgpack.encode(note))
+        if len(self._notices) < NOTICES_MAX:
+            self._notices.append(msgspec.convert({"t_ns": t_ns, "severity": severity, "text": note.text}, Notice))
+
+    def _ended(self, session: str) -> None:
+        if self.hub is not None:
+            self.hub.end(session)
