@@ -206,3 +206,52 @@ def _in_words(agreement: Agreement) -> list[str]:
     if agreement.yields_to:
         said.append(f"  Where they cover the same flow and topic, {', '.join(agreement.yields_to)} governs instead.")
     return said
+
+
+@command.command()
+@click.option("--config", type=EXISTING, required=True, help="The node's configuration: nation, mode, store, policy keys.")
+@click.option(
+    "--with", "files", type=EXISTING, multiple=True, help="The agreements to judge by; the configured ones when left out."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every number.")
+def impact(config: Path, files: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click's
+    """List what was released and would not be released today, so that it can be recalled. Exit 1 when there is any.
+
+    Decides every record in every outbox of the node's store anew; the node may be running. New agreements must be signed
+    by all parties, as for a node.
+    """
+    import os
+
+    import msgspec
+
+    from trilat.node import config as node_config
+    from trilat.node import redecide, setup
+    from trilat.node.clock import now_ns
+    from trilat.policy.agreement import load
+    from trilat.store.sqlite import open_reader
+
+    settings = node_config.load(config, os.environ)
+    held = load([read_document(path) for path in files], settings.policy_keys) if files else setup.read_agreements(settings)
+    database = open_reader(Path(settings.directory) / "store")
+    try:
+        found = redecide.redecide(
+            redecide.sent(database),
+            held,
+            settings.nation,
+            node_config.mode_of(settings),
+            now_ns(),
+            node_config.sensors_of(settings),
+            redecide.recalled_in(database),
+        )
+    finally:
+        database.close()
+    for one in found.changed:
+        if as_json:
+            click.echo(msgspec.json.encode(one._asdict()))
+        else:
+            numbers = f"{one.sequences[0]} to {one.sequences[-1]}" if len(one.sequences) > 1 else str(one.sequences[0])
+            where = f"{one.audience} {one.lane} {one.epoch}: {len(one.sequences)} of {one.record_type} ({numbers})"
+            click.echo(f"{where}: {one.reason}, by {one.rule}")
+    click.echo(f"{found.records_changed} of {found.records} released records would not be released today.")
+    if found.changed:
+        raise click.exceptions.Exit(1)

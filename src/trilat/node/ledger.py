@@ -133,7 +133,7 @@ class Ledger:
 
     def faults(self, nation: str, mode: Any) -> Iterator[Fault]:
         """Yield every record in an outbox whose own label does not name its audience, or is of another nation or mode."""
-        for batch in self._all_batches():
+        for batch in self.batches():
             for sequence, record in _records(batch):
                 label = getattr(record, "label", None)
                 where = f"{batch.partner} {batch.lane} {batch.epoch}.{sequence}"
@@ -146,7 +146,8 @@ class Ledger:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def _all_batches(self) -> Iterator[SealedBatch]:
+    def batches(self) -> Iterator[SealedBatch]:
+        """Yield every batch of every outbox."""
         for stream, partner, lane in self._database.rows("SELECT stream, partner, lane FROM streams WHERE side='out'"):
             yield from self._batches(stream, partner, lane)
 
