@@ -23,6 +23,7 @@ SIGMAS = ((0.15, 0.10, 60.0), (0.15, 0.12, 75.0), (0.10, 0.08, 50.0))
 DETECTION = 0.9
 WARM_S = 60
 SETTLE_S = 30  # how long after its time an estimate is looked at again, once late items are there
+REAL_TIERS = ("plot", "tracklet", "track", "local")
 TIERS = ("plot", "tracklet", "track", "track-ci", "naive", "local")
 
 
@@ -332,9 +333,18 @@ def measure(
     "--partition-s", type=click.IntRange(0, 25), default=0, help="How long node 0 is cut off; what it missed comes after."
 )
 @click.option("--relay-loop", is_flag=True, help="Every node sends on what it gets, round and round.")
+@click.option(
+    "--real", is_flag=True, help="The nodes' own parts: real association, turns, false plots; tiers plot, tracklet, track, local."
+)
+@click.option(
+    "--turning", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="With --real: share of targets that turn."
+)
+@click.option("--clutter", type=click.FloatRange(0, 500), default=5.0, show_default=True, help="With --real: false plots a scan.")
+@click.option("--bias-deg", type=click.FloatRange(0, 2), default=0.0, help="With --real: one sigma of each radar's azimuth bias.")
+@click.option("--bias-m", type=click.FloatRange(0, 1_000), default=0.0, help="With --real: one sigma of each radar's range bias.")
 @click.option("--tiny", is_flag=True, help="The smallest run, for tests.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tier.")
-def command(tiers: tuple[str, ...], tiny: bool, as_json: bool, **given: Any) -> None:  # noqa: FBT001 - click passes flags so
+def command(tiers: tuple[str, ...], real: bool, tiny: bool, as_json: bool, **given: Any) -> None:  # noqa: FBT001 - click passes flags so
     """Share plots, tracklets or tracks between nodes and print what it loses against sharing every plot.
 
     RMSE is over position, relative to one filter that gets every plot at once; NEES/dim of 1 is honest, more is over-confident.
@@ -342,9 +352,15 @@ def command(tiers: tuple[str, ...], tiny: bool, as_json: bool, **given: Any) -> 
     """
     import msgspec
 
+    from trilat.cli.bench_fusion_world import Real
+
     network = Network(*(given.pop(name) for name in Network._fields))
+    world = Real(*(given.pop(name) for name in Real._fields))
     if tiny:
         given |= {"targets": 10, "seconds": 120}
+    if real:
+        _print_real(tiers or REAL_TIERS, given, network, world, as_json=as_json)
+        return
     click.echo(
         f"{given['nodes']} nodes, exchange every {given['exchange_s']} s, {given['targets']} targets, {network}", err=as_json
     )
@@ -358,3 +374,22 @@ def command(tiers: tuple[str, ...], tiny: bool, as_json: bool, **given: Any) -> 
         else:
             values = f"{r['rmse_m']:9.1f} {r['ratio']:10.3f} {r['nees']:9.2f}"
             click.echo(f"{tier:10s} {values} {r['settled_ratio']:10.3f} {r['settled_nees']:9.2f}")
+
+
+def _print_real(tiers: tuple[str, ...], given: dict[str, Any], network: Network, world: Any, *, as_json: bool) -> None:
+    """Print the figures of the real world, tier by tier."""
+    import msgspec
+
+    from trilat.cli.bench_fusion_world import measure_real
+
+    click.echo(f"{given['nodes']} nodes, exchange every {given['exchange_s']} s, {network}, {world}", err=as_json)
+    for tier in tiers:
+        if tier not in REAL_TIERS:
+            raise click.BadParameter(f"{tier} has no part in a node: one of {', '.join(REAL_TIERS)}", param_hint="--tier")
+        r = measure_real(tier, **given, network=network, real=world)
+        if as_json:
+            click.echo(msgspec.json.encode(r).decode())
+            continue
+        best = f"central {r['central_rmse_m']:6.1f} m, NEES {r['central_nees']:.2f}"
+        mine = f"RMSE {r['rmse_m']:6.1f} m, x central {r['ratio']:6.3f}, NEES/dim {r['nees']:5.2f}"
+        click.echo(f"{tier:10s} {mine}, missed {r['missed']:.2f}, false {r['false']:.2f}  ({best})")

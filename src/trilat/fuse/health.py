@@ -64,7 +64,9 @@ class _Source:
     """The window of one source."""
 
     def __init__(self, now_ns: int) -> None:
-        self.fits: deque[tuple[int, int, float, Floats, int]] = deque()  # time, n, sum of squares, sum of innovations, dimension
+        self.fits: deque[tuple[int, int, float, Floats, float]] = (
+            deque()
+        )  # time, n, sum of squares, sum of innovations, dimension
         self.clock: deque[tuple[int, int, float]] = deque()  # time, newest stamp, offset s
         self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
         self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated
@@ -89,6 +91,11 @@ class Health:
         if len(finite):
             held = self._source(source, now_ns)
             held.fits.append((now_ns, len(finite), float((finite**2).sum()), finite.sum(axis=0), finite.shape[1]))
+
+    def sums(self, source: str, now_ns: int, plots: int, components: float, squares: float, total: Floats) -> None:
+        """Take the growth of a tracker's sums (Tracker.fit) for a source: plots, components, squares, whitened sums (3,)."""
+        if plots > 0:
+            self._source(source, now_ns).fits.append((now_ns, plots, squares, total, components / plots))
 
     def reports(self, source: str, now_ns: int, columns: Any) -> None:
         """Take a source's reports (REPORT_DTYPE) as they came, for its clock and for replayed ones; receipt is now_ns."""
@@ -168,10 +175,10 @@ class Health:
         n = sum(one[1] for one in held.fits)
         scalars = sum(one[1] * one[4] for one in held.fits)
         nis = sum(one[2] for one in held.fits) / scalars if scalars else 0.0
-        widest = max((one[4] for one in held.fits), default=0)
+        widest = max((len(one[3]) for one in held.fits), default=0)
         total = np.zeros(widest)
         for one in held.fits:
-            total[: one[4]] += one[3]
+            total[: len(one[3])] += one[3]
         bias = float(np.abs(total).max()) / n if n else 0.0
         offset = float(np.median([one[2] for one in held.clock])) if held.clock else 0.0
         expected = sum(one[1] for one in held.seen)

@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 RANGE, AZIMUTH, ELEVATION, TIME, PLACE = 0, 1, 2, 3, 4
 BIASES = 7
 UNKNOWN_VARIANCE = 1e6  # of an angle that was not measured: as good as no measurement
+CONSIDER = 4.0  # plots that a track remembers: so many times is the variance of what they share counted
 _COS_MIN = 0.05  # azimuth says little straight overhead
 
 
@@ -66,6 +67,7 @@ class Registration:
         s = self.settings = settings or RegistrationSettings()
         self.sensors = tuple(sensors)
         sigma = [s.range_sigma_m, s.azimuth_sigma_rad, s.elevation_sigma_rad, s.time_sigma_s, *[s.place_sigma_m] * 3]
+        self._prior_sigma = np.array(sigma)
         self._prior = np.diag(np.tile(1.0 / np.square(sigma), len(sensors)))
         self._info = np.zeros_like(self._prior)
         self._vector = np.zeros(len(self._prior))
@@ -100,7 +102,14 @@ class Registration:
 
         The place is not corrected: a surveyed place that is wrong is a matter for people, who are shown it.
         """
-        bias = self.bias(sensor)
+        return self.corrected(sensor, columns, self.bias(sensor))
+
+    def corrected(self, sensor: int, columns: Any, bias: Bias) -> Any:
+        """Return what `correct` does, for a bias as it was known at some time.
+
+        What is not known of the bias is considered: it goes into the plots' own sigmas, several times its variance, as all plots
+        of the sensor share it and a filter that took it for noise would average it away (after Schmidt, 1966).
+        """
         value = np.where(np.abs(bias.value) >= self.settings.sigmas_min * bias.sigma(), bias.value, 0.0)
         out = columns.copy()
         radar = out["kind"] == KIND_RADAR
@@ -108,6 +117,13 @@ class Registration:
         out["azimuth_rad"][radar] = (out["azimuth_rad"][radar] - value[AZIMUTH]) % (2.0 * math.pi)
         out["elevation_rad"][radar] -= value[ELEVATION]
         out["t_ns"][radar] -= round(value[TIME] * 1e9)
+        doubt = np.where(
+            value != 0.0, bias.sigma()[: len(value)], np.minimum(np.abs(bias.value) + bias.sigma(), self._prior_sigma)
+        )
+        one = self.sensors[sensor]
+        for k, name in enumerate(("sigma_range_m", "sigma_azimuth_rad", "sigma_elevation_rad")):
+            own = np.where(out[name] > 0.0, out[name], getattr(one, name))
+            out[name] = np.where(radar, np.sqrt(own**2 + CONSIDER * doubt[k] ** 2), out[name])
         return out
 
     def _take(self, sensor: int, other: int | None, columns: Any, position: Floats, velocity: Floats, covariance: Floats) -> int:

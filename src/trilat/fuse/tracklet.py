@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from trilat.fuse.registration import look
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_RADAR
+from trilat.records.columns import FLAG_BAROMETRIC, KIND_FIX, KIND_RADAR
 from trilat.records.label import Label
-from trilat.records.report import Domain, Pedigree
+from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.records.track import Tracklet
 
@@ -30,6 +30,7 @@ MODEL_OF_DOMAIN = {"sea": "cv-slow", "air": "cv-4", "unknown": "cv-4", "missile"
 GATE = 16.27  # squared statistical distance that holds 99.9 % of true pairs, three degrees of freedom
 RIVAL = 9.0  # a second choice this much worse (a likelihood of one in ninety) is no rival
 GATE_REACH, NEAR_M = 5.0, 1_000.0
+FIX_INFLATION = 1.5  # a self-report's error is not white: as the trackers take it
 _UPPER = np.triu_indices(6)
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 
@@ -53,25 +54,33 @@ class _Open:
         self.origin_m, self.from_ns, self.t_ns = origin_m, t_ns, t_ns
         self.info, self.y = np.zeros((1, 6, 6)), np.zeros((1, 6))
         self.plots = 0
+        self.model = "cv-4"
         self.sensors: set[str] = set()
 
 
 class OwnPlots(NamedTuple):
-    """Plots that belong to tracks: numbers, times (n,), places they are about (n, 3), information (n, 3, 3), state (n, 3)."""
+    """Plots that belong to tracks: numbers, times (n,), places they are about (n, 3), information (n, 3, 3), state (n, 3).
+
+    whitened (n, 3): how far each was from its track's prediction, in units of its sigma.
+    """
 
     number: NDArray[np.int64]
     t_ns: NDArray[np.int64]
     about_m: Floats
     information: Floats
     state: Floats
+    whitened: Floats
 
 
-def plots_of_tracks(tracks: Any, columns: Any, sensor: Sensor) -> OwnPlots:
+def plots_of_tracks(tracks: Any, columns: Any, sensor: Sensor, gate: float = GATE) -> OwnPlots:
     """Say which reports of one sensor are whose, and what each says of position: what `TrackletMaker.add` takes.
 
     tracks: TRACK_DTYPE columns of the stream's tracker at about the reports' time; columns: REPORT_DTYPE, one look of the sensor.
     A report that could be of two tracks, and two that could be of one, are left out: a tracklet may know less, never wrongly.
+    Self-reported positions are taken by their claimed identity where a track holds it too, and by nothing else.
     """
+    if len(columns) and int(columns["kind"][0]) >= KIND_FIX:
+        return _fixes_of_tracks(tracks, columns, sensor, gate)
     tracks = tracks[(tracks["status"] > 0) & (tracks["status"] < 3)]
     radar = (columns["kind"] == KIND_RADAR) & np.isfinite(columns["range_m"]) & np.isfinite(columns["azimuth_rad"])
     columns = columns[radar]
@@ -92,10 +101,45 @@ def plots_of_tracks(tracks: Any, columns: Any, sensor: Sensor) -> OwnPlots:
     spread = jacobian @ held["covariance"][:, :3, :3] @ np.swapaxes(jacobian, 1, 2)
     spread[:, range(3), range(3)] += np.where(weight > 0.0, sigma**2, 1e6)
     squared = np.einsum("ni,ni->n", residual, np.linalg.solve(spread, residual[..., None])[..., 0])
-    sure = _sure(near, squared)
+    sure = _sure(near, squared, gate)
+    white: Floats = np.linalg.solve(np.linalg.cholesky(spread), residual[..., None])[..., 0]
     weighted = np.swapaxes(jacobian, 1, 2) * weight[:, None, :]
     state = np.einsum("nij,nj->ni", weighted, residual)
-    return OwnPlots(held["number"][sure], report["t_ns"][sure], about[sure], (weighted @ jacobian)[sure], state[sure])
+    return OwnPlots(
+        held["number"][sure], report["t_ns"][sure], about[sure], (weighted @ jacobian)[sure], state[sure], white[sure]
+    )
+
+
+def _fixes_of_tracks(tracks: Any, columns: Any, sensor: Sensor, gate: float) -> OwnPlots:
+    """Return self-reported positions that belong to tracks with the same address or MMSI, within the gate."""
+    tracks = tracks[(tracks["status"] > 0) & (tracks["status"] < 3)]
+    pairs = np.concatenate([_same(columns[name], tracks[name]) for name in ("address", "mmsi")])
+    report, held = columns[pairs[:, 0]], tracks[pairs[:, 1]]
+    about = held["position_m"] + ((report["t_ns"] - held["t_ns"]) * 1e-9)[:, None] * held["velocity_m_s"]
+    alt = np.where(np.isnan(report["alt_m"]), 0.0, report["alt_m"])
+    place = geodesy.geodetic_to_ecef(report["lat_deg"], report["lon_deg"], alt)
+    level = np.where(report["sigma_horizontal_m"] > 0.0, report["sigma_horizontal_m"], sensor.sigma_horizontal_m)
+    steep = np.where(report["sigma_vertical_m"] > 0.0, report["sigma_vertical_m"], sensor.sigma_vertical_m)
+    known = np.isfinite(report["alt_m"]) & ((report["flags"] & FLAG_BAROMETRIC) == 0)
+    basis = geodesy.enu_basis(report["lat_deg"], report["lon_deg"])
+    weight = np.stack([level**-2.0, level**-2.0, np.where(known, steep**-2.0, 1e-8)], axis=1) / FIX_INFLATION**2
+    information = np.swapaxes(basis, 1, 2) @ (weight[:, :, None] * basis)
+    residual = place - about
+    spread = held["covariance"][:, :3, :3] + np.linalg.inv(information)
+    white = np.linalg.solve(np.linalg.cholesky(spread), residual[..., None])[..., 0]
+    sure = (white**2).sum(axis=1) < gate
+    state = np.einsum("nij,nj->ni", information, residual)
+    return OwnPlots(held["number"][sure], report["t_ns"][sure], about[sure], information[sure], state[sure], white[sure])
+
+
+def _same(claimed: Any, held: Any) -> NDArray[np.int64]:
+    """Return pairs (report, track) of equal identities, where one track alone holds it."""
+    names, first, count = np.unique(held, return_index=True, return_counts=True)
+    at = np.minimum(np.searchsorted(names, claimed), max(len(names) - 1, 0))
+    if not len(names):
+        return np.zeros((0, 2), np.int64)
+    hit = np.flatnonzero((claimed >= 0) & (names[at] == claimed) & (count[at] == 1))
+    return np.stack([hit, first[at[hit]]], axis=1)
 
 
 def _near(tracks: Any, columns: Any, sensor: Sensor) -> NDArray[np.int64]:
@@ -108,13 +152,13 @@ def _near(tracks: Any, columns: Any, sensor: Sensor) -> NDArray[np.int64]:
     return np.argwhere((away < reach) & (side < reach + GATE_REACH * sensor.sigma_azimuth_rad * columns["range_m"][:, None]))
 
 
-def _sure(near: NDArray[np.int64], squared: Floats) -> NDArray[np.int64]:
+def _sure(near: NDArray[np.int64], squared: Floats, gate: float) -> NDArray[np.int64]:
     """Return the pairs within the gate that have no rival for their report or their track."""
-    kept = np.flatnonzero(squared < GATE)
+    kept = np.flatnonzero(squared < gate)
     for side in (0, 1):
         rival = np.full(int(near.max(initial=-1)) + 1, np.inf)
         best = rival.copy()
-        for k in np.flatnonzero(squared < GATE + RIVAL):
+        for k in np.flatnonzero(squared < gate + RIVAL):
             at = near[k, side]
             best[at], rival[at] = min(best[at], squared[k]), min(rival[at], max(best[at], squared[k]))
         kept = kept[(squared[kept] <= best[near[kept, side]]) & (rival[near[kept, side]] > squared[kept] + RIVAL)]
@@ -145,24 +189,25 @@ class TrackletMaker:
         one = next((o for o in held if o.t_ns <= t_ns <= o.from_ns + span_ns), None)
         if one is None:
             one = _Open(about_m.astype(np.float64), t_ns)
+            one.model = model
             held.append(one)
         info, y = np.zeros((1, 6, 6)), np.zeros((1, 6))
         info[0, :3, :3] = information
         y[0, :3] = state + information @ (about_m - one.origin_m)
         out_info, out_y = np.empty_like(info), np.empty_like(y)
         base = np.array([one.t_ns])
-        noise = np.array([MODELS[model]])
+        noise = np.array([MODELS[one.model]])
         self._kernels.run(np.array([0, 1]), base, one.info, one.y, np.array([t_ns]), info, y, noise, t_ns, out_info, out_y)
         one.info, one.y, one.t_ns = out_info, out_y, t_ns
         one.plots += 1
         one.sensors.add(sensor)
 
     def take(
-        self, label_of: Callable[[tuple[str, ...]], Label], domain: Domain = "unknown", model: str = "cv-4"
+        self, label_of: Callable[[tuple[str, ...]], Label], of_track: Callable[[int], Mapping[str, Any]] | None = None
     ) -> list[Tracklet]:
         """Close every open tracklet and return them, ordered by track and time; none is made twice.
 
-        label_of gives the label of what rests on the sensors named.
+        label_of gives the label of what rests on the sensors named; of_track what else is known of a track: its domain, identity.
         """
         made = []
         for number in sorted(self._open):
@@ -178,12 +223,12 @@ class TrackletMaker:
                         t_ns=one.t_ns,
                         label=label_of(sensors),
                         pedigree=Pedigree(nation=self.nation, sensors=sensors),
-                        model=model,
-                        domain=domain,
+                        model=one.model,
                         origin_ecef_m=tuple(one.origin_m.tolist()),
                         information_state=tuple(one.y[0].tolist()),
                         information=tuple(one.info[0][_UPPER].tolist()),
                         plots=one.plots,
+                        **(of_track(number) if of_track else {}),
                     )
                 )
         self._open.clear()

@@ -36,6 +36,13 @@ Z_RANGE, Z_AZIMUTH, Z_ELEVATION, Z_HEIGHT, Z_DOPPLER = 0, 1, 2, 3, 4
 Z_SIGMA_RANGE, Z_SIGMA_AZIMUTH, Z_SIGMA_ELEVATION, Z_SIGMA_HEIGHT, Z_SIGMA_DOPPLER = 5, 6, 7, 8, 9
 Z_X, Z_Y, Z_Z, Z_LAT, Z_LON = 0, 1, 2, 3, 4
 Z_SIGMA_H, Z_SIGMA_V, Z_V_EAST, Z_V_NORTH, Z_V_UP, Z_SIGMA_SPEED = 5, 6, 7, 8, 9, 10
+# An Earth-fixed measurement's (KIND_MEASUREMENT): place as above, Z_SIGMA_H the widest sigma (for the gate), and its ellipsoid:
+# sigmas along the axis, across it (level) and up, and the axis' direction at the place.
+Z_UP, Z_ALONG, Z_ACROSS, Z_AXIS_AZIMUTH, Z_AXIS_ELEVATION = 6, 7, 8, 9, 10
+# A tracklet's (KIND_TRACKLET): place as above, Z_SIGMA_H the sigma of its place (for the gate), velocity, and U with U'U = Y, row
+# by row. Its rows are wider than other plots'.
+Z_TRACKLET_V, Z_ROOT = 6, 9
+TRACKLET_COLUMNS = 30
 PLOT_COLUMNS = 11
 # Plot columns (integers).
 I_T, I_SENSOR, I_KIND, I_DOMAIN, I_KEY, I_ID = 0, 1, 2, 3, 4, 5  # I_ID .. I_ID+4 follow the ID_ columns
@@ -80,6 +87,8 @@ HEAD_DTYPE = np.dtype(
         ("full", "i8"),  # plots that could not begin a track
         ("pairs", "i8"),  # gated pairs that found no room
         ("looks_ns", "i8", (SENSORS, 2)),  # first and last frame of each sensor since it was last silent
+        # Sums over every firm update, by sensor: plots, components, normalised squares, whitened innovations (first three).
+        ("fit", "f8", (SENSORS, 6)),
     ]
 )
 

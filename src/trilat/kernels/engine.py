@@ -30,16 +30,32 @@ TAKEN = 0.5  # a plot that soft association gave away by more than this begins n
 
 
 @kernel
-def take(model, bank, sensor, s, z, plots, j, i, log_ratio, frame, work):  # type: ignore[no-untyped-def]
+def take(model, head, bank, sensor, s, z, plots, j, i, log_ratio, frame, work):  # type: ignore[no-untyped-def]
     """Update row i by plot j, firmly."""
     t_ns = plots[j, I_T]
     predict(model, bank, i, t_ns, work)
     pd = max(detection_probability(model, bank, i, sensor, t_ns), PD_UNEXPECTED)
     nis = update(model, bank, i, sensor, z[j], plots[j, I_KIND], work)
+    _fit(head, s, work, nis)
     age(model, bank, i, t_ns)
     detected(model, bank, i, log_ratio, pd)
     learn(bank, i, s, plots, j, nis, frame)
     classify(model, bank, i, plots[j, I_DOMAIN])
+
+
+@kernel
+def _fit(head, s, work, nis):  # type: ignore[no-untyped-def]
+    """Add one update's innovations to the sensor's sums: whoever watches the sensor's health reads their growth."""
+    fit = head.fit[s]
+    n = 0
+    for r in range(6):
+        if work.D[r] != 0.0:
+            n = r + 1
+    fit[0] += 1.0
+    fit[1] += max(n, 1)
+    fit[2] += nis * max(n, 1)
+    for r in range(3):
+        fit[3 + r] += work.D[r]
 
 
 @entry
@@ -69,7 +85,7 @@ def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[n
     for c in range(count):
         if chosen[c] >= 0 and not soft[c]:
             j = column[chosen[c]]
-            take(model, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
+            take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
             taken[j] = 1.0
     misses(model, head, bank, sensor, s, latest, frame)
     settle(model, head, bank, latest)

@@ -291,6 +291,7 @@ def update_mode(bank, i, m, states, n, work):  # type: ignore[no-untyped-def]
             x[m, a] += g * v
             for b in range(a + 1):
                 P[m, AT[a, b]] -= g * gain[b]
+        work.y[r] = v / np.sqrt(S)
         d2 += v * v / S
         log -= 0.5 * (v * v / S + np.log(S) + LOG_TWO_PI)
     return log, d2
@@ -302,9 +303,17 @@ def update(model, bank, i, sensor, z, kind, work):  # type: ignore[no-untyped-de
     k = bank[i].model_set
     modes = model.modes[k]
     n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
-    top, nis = -1e300, 0.0
+    top, nis, heavy = -1e300, 0.0, 0
+    for m in range(modes):
+        if bank[i].mu[m] > bank[i].mu[heavy]:
+            heavy = m
+    for r in range(n, 6):
+        work.D[r] = 0.0
     for m in range(modes):
         log, d2 = update_mode(bank, i, m, states_of(model.kind[k, m]), n, work)
+        if m == heavy:  # the innovations of the likeliest mode in units of their sigma, for whoever watches the sensor
+            for r in range(n):
+                work.D[r] = work.y[r]
         work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
         top = max(top, work.logs[m])
         nis += bank[i].mu[m] * d2 / max(n, 1)

@@ -48,7 +48,7 @@ from trilat.kernels.frames import vertical
 from trilat.kernels.gate import detection_probability
 from trilat.kernels.imm import extra_prior, linearise_row, moments, states_of, update_mode
 from trilat.kernels.jit import kernel
-from trilat.kernels.measure import KIND_FIX, clutter_density, place
+from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
 
 FLAG_INNOVATION, FLAG_ID_CONFLICT = 1, 2  # as records.columns, which kernels do not import
 FLAG_HOLD_NS = 60_000_000_000  # a flag stands a minute after its last cause
@@ -304,7 +304,7 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     bank[i].key = plots[j, I_KEY]
     bank[i].status = TENTATIVE
     false, new = clutter_density(sensor, z[j], kind)
-    fix = kind >= KIND_FIX
+    fix = kind >= KIND_FIX and kind != KIND_MEASUREMENT
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
     domain = plots[j, I_DOMAIN]
     start = (

@@ -13,6 +13,10 @@ from trilat.kernels.bank import (
     S_ALT_MIN,
     S_CLUTTER,
     S_RANGE_MAX,
+    Z_ACROSS,
+    Z_ALONG,
+    Z_AXIS_AZIMUTH,
+    Z_AXIS_ELEVATION,
     Z_AZIMUTH,
     Z_DOPPLER,
     Z_ELEVATION,
@@ -20,6 +24,7 @@ from trilat.kernels.bank import (
     Z_LAT,
     Z_LON,
     Z_RANGE,
+    Z_ROOT,
     Z_SIGMA_AZIMUTH,
     Z_SIGMA_DOPPLER,
     Z_SIGMA_ELEVATION,
@@ -28,23 +33,33 @@ from trilat.kernels.bank import (
     Z_SIGMA_RANGE,
     Z_SIGMA_SPEED,
     Z_SIGMA_V,
+    Z_TRACKLET_V,
+    Z_UP,
     Z_V_EAST,
     Z_X,
 )
 from trilat.kernels.frames import vertical
 from trilat.kernels.jit import kernel
 
-KIND_RADAR, KIND_BEARING, KIND_FIX, KIND_TRACK = 0, 1, 2, 3  # as records.columns, which kernels do not import
+# As records.columns, which kernels do not import.
+KIND_RADAR, KIND_BEARING, KIND_FIX, KIND_TRACK, KIND_MEASUREMENT, KIND_TRACKLET = 0, 1, 2, 3, 4, 5
 TWO_PI = 2.0 * np.pi
 DOPPLER_SPAN_M_S = 1_000.0  # false plots' Doppler, heights and velocities are taken as uniform over these spans
 VELOCITY_SPAN_M_S = 600.0
 FIX_CLUTTER_PER_M2 = 1e-12  # a wrong self-reported position: one per million square kilometres and frame
 HEIGHT_SPAN_MIN_M = 200.0
+TRACKLET_CLUTTER_PER_M = 4.6e-6  # the cube root of a wrong fix' density in the volume
+ROOT_MIN = 1e-9  # 1/m: a direction known to no better than this is not known
+PLACE_SIGMA_MAX_M = 20_000.0  # a measurement vaguer than this begins no track
 
 
 @kernel
 def linearise(earth, sensor, z, kind, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Write rows H (6, 6), innovations nu (6,) and variances R (6,) of one plot at a state; return how many components."""
+    if kind == KIND_MEASUREMENT:
+        return _measurement(z, px, py, pz, H, nu, R)
+    if kind == KIND_TRACKLET:
+        return _tracklet(z, px, py, pz, vx, vy, vz, H, nu, R)
     if kind >= KIND_FIX:
         return _fix(z, px, py, pz, vx, vy, vz, H, nu, R)
     return _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R)
@@ -133,11 +148,63 @@ def _fix(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _measurement(z, px, py, pz, H, nu, R):  # type: ignore[no-untyped-def]
+    """Position along, across and above the axis of the plot's own ellipsoid, which stands in the Earth's frame."""
+    sl, cl, so, co = np.sin(z[Z_LAT]), np.cos(z[Z_LAT]), np.sin(z[Z_LON]), np.cos(z[Z_LON])
+    sa, ca = np.sin(z[Z_AXIS_AZIMUTH]), np.cos(z[Z_AXIS_AZIMUTH])
+    se, ce = np.sin(z[Z_AXIS_ELEVATION]), np.cos(z[Z_AXIS_ELEVATION])
+    local = ((ce * sa, ce * ca, se), (ca, -sa, 0.0), (-se * sa, -se * ca, ce))
+    sigma = (z[Z_ALONG], z[Z_ACROSS], z[Z_UP])
+    d = (z[Z_X] - px, z[Z_X + 1] - py, z[Z_X + 2] - pz)
+    for k in range(3):
+        e, n, u = local[k]
+        H[k, 0] = -so * e - sl * co * n + cl * co * u
+        H[k, 1] = co * e - sl * so * n + cl * so * u
+        H[k, 2] = cl * n + sl * u
+        H[k, 3], H[k, 4], H[k, 5] = 0.0, 0.0, 0.0
+        nu[k] = H[k, 0] * d[0] + H[k, 1] * d[1] + H[k, 2] * d[2]
+        R[k] = sigma[k] * sigma[k]
+    return 3
+
+
+@kernel
+def _tracklet(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
+    """Whitened components U (x - state) of an equivalent measurement: unit variance each; rows that say nothing are left out."""
+    d = (z[0] - px, z[1] - py, z[2] - pz, z[Z_TRACKLET_V] - vx, z[Z_TRACKLET_V + 1] - vy, z[Z_TRACKLET_V + 2] - vz)
+    k, at = 0, Z_ROOT
+    for r in range(6):
+        most, s = 0.0, 0.0
+        for c in range(6):
+            value = 0.0
+            if c >= r:
+                value = z[at]
+                at += 1
+            H[k, c] = value
+            most = max(most, abs(value))
+            s += value * d[c]
+        if most > ROOT_MIN:
+            nu[k], R[k] = s, 1.0
+            k += 1
+    return k
+
+
+@kernel
 def clutter_density(sensor, z, kind):  # type: ignore[no-untyped-def]
     """Return the density of false and of new plots in one plot's own measurement space: (false, new).
 
     False radar plots are uniform in the volume (with elevation) or the area (without) that the sensor covers.
     """
+    if kind == KIND_MEASUREMENT:
+        span = max(min(sensor[S_ALT_MAX], 20_000.0) - max(sensor[S_ALT_MIN], 0.0), HEIGHT_SPAN_MIN_M)
+        share = 1.0 / (np.pi * sensor[S_RANGE_MAX] * sensor[S_RANGE_MAX] * span)
+        return max(share * sensor[S_CLUTTER], 1e-30), max(share * sensor[S_CLUTTER + 1], 1e-30)
+    if kind == KIND_TRACKLET:  # the density of a wrong fix, in the whitened components
+        density, at = 1.0, Z_ROOT
+        for r in range(6):
+            if abs(z[at]) > ROOT_MIN:
+                density *= (TRACKLET_CLUTTER_PER_M if r < 3 else 1.0 / VELOCITY_SPAN_M_S) / abs(z[at])
+            at += 6 - r
+        return density, density
     if kind >= KIND_FIX:
         density = FIX_CLUTTER_PER_M2
         if not np.isnan(z[Z_SIGMA_V]):
@@ -169,6 +236,8 @@ def place(earth, sensor, z, kind, out):  # type: ignore[no-untyped-def]
     """
     if kind >= KIND_FIX:
         out[0], out[1], out[2] = z[Z_X], z[Z_X + 1], z[Z_X + 2]
+        if kind >= KIND_MEASUREMENT:
+            return 0.0 if z[Z_SIGMA_H] < PLACE_SIGMA_MAX_M else -1.0
         return 0.0 if not np.isnan(z[Z_SIGMA_V]) else 1_000.0
     if np.isnan(z[Z_RANGE]):
         return -1.0

@@ -11,53 +11,31 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from trilat.errors import PolicyError
+from trilat.fuse.earth_fixed import can_stand_alone, measurements
+from trilat.node.core import batch_of
+from trilat.node.tier import TierName, TierTracker
 from trilat.policy.audience import AudiencePolicy
-from trilat.policy.labels import join
-from trilat.records.columns import STATUSES, Reports, Tracks
+from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records
-from trilat.records.label import Label, Mode
+from trilat.records.label import Mode
 from trilat.records.released import Released
-from trilat.records.report import Fix, Plot
+from trilat.records.report import Fix, Measurement, Plot
 from trilat.records.sensor import Sensor
-from trilat.records.track import Track
+from trilat.records.track import Track, Tracklet
 from trilat.records.warning import Acknowledgement, Retraction, Warning
-from trilat.track import Tracker, TrackerSettings
-from trilat.track.records import to_records
+from trilat.track import TrackerSettings
 from trilat.warn.lifecycle import AudienceWarnings
 
-SHOWN = ("confirmed", "coasting")
+TIERS_TRACKED: tuple[TierName, ...] = ("tracklet", "track", "area")
 PRIORITY_TRACK = 2
 PRIORITY_PLOT = 3
-_SHOWN_CODES = [STATUSES.index(word) for word in SHOWN]
 
 
 def sensor_of(batch: Reports) -> str:
     """Return the id of the one sensor whose reports a batch holds."""
     return batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source
-
-
-def with_sensor(batch: Reports, index: int) -> Any:
-    """Return a copy of a batch's columns with the sensor index of the tracker that is to read it."""
-    columns = batch.columns.copy()
-    columns["sensor"] = index
-    return columns
-
-
-def label_joiner(sensors: Sequence[Sensor]) -> Callable[[int], Label]:
-    """Return a cached function from a bit set over `sensors` to the join of their labels (of all of them for an empty set)."""
-    known: dict[int, Label] = {}
-
-    def label_of(bits: int) -> Label:
-        label = known.get(bits)
-        if label is None:
-            chosen = [sensor for k, sensor in enumerate(sensors) if bits >> k & 1] or list(sensors)
-            label = known[bits] = join([sensor.label for sensor in chosen])
-        return label
-
-    return label_of
 
 
 class ReplayClock:
@@ -94,16 +72,16 @@ class AudiencePipeline:
         self.nation = policy.nation
         self._state_tick_ns = state_tick_ns
         self._next_state_ns = 0
-        self._waiting: list[Reports] = []
         self._clock = ReplayClock(policy.mode)
         decisions = [(sensor, policy.sensor_decision(sensor, now_ns)) for sensor in sensors]
         permitted = [(sensor, decision.tier) for sensor, decision in decisions if decision.permit]
         self._tier = {sensor.id: tier for sensor, tier in permitted}
-        self._sensors = tuple(sensor for sensor, tier in permitted if tier != "plot")
-        self._index = {sensor.id: k for k, sensor in enumerate(self._sensors)}
-        self._tracker = Tracker(settings, self._sensors, f"{self.nation}/track") if self._sensors else None
-        self._label_of = label_joiner(self._sensors)
-        self._sent: dict[int, Track] = {}
+        self._sensors = {sensor.id: sensor for sensor, _ in permitted}
+        self.tiers = tuple(
+            TierTracker(self.nation, name, held, settings)
+            for name in TIERS_TRACKED
+            if (held := [sensor for sensor, tier in permitted if tier == name])
+        )
         self.withheld: Counter[str] = Counter()
         self._warnings = AudienceWarnings(self.nation, policy.recipient)
 
@@ -112,45 +90,30 @@ class AudiencePipeline:
         mine = [batch for batch in batches if self._may_have(batch, now_ns)]
         now_ns = self._clock.at(now_ns, mine)
         released = [one for batch in mine if self._tier[sensor_of(batch)] == "plot" for one in self._plots(now_ns, batch)]
-        if self._tracker is not None:
-            self._waiting += [self._indexed(batch) for batch in mine if sensor_of(batch) in self._index]
-            # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
-            if now_ns >= self._next_state_ns:
-                self._next_state_ns = now_ns + self._state_tick_ns
-                waiting, self._waiting = self._waiting, []
-                released.extend(self._tracks(now_ns, self._tracker.step(now_ns, waiting)))
+        for tier in self.tiers:
+            held = [(batch, tier.index.get(sensor_of(batch))) for batch in mine]
+            tier.waiting += [batch_of(batch, index) for batch, index in held if index is not None]
+        # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
+        if self.tiers and now_ns >= self._next_state_ns:
+            self._next_state_ns = now_ns + self._state_tick_ns
+            offered = [record for tier in self.tiers for record in tier.step(now_ns)]
+            released.extend(one for record in offered for one in self._release(record, now_ns))
         return released
 
     def _may_have(self, batch: Reports, now_ns: int) -> bool:
         return sensor_of(batch) in self._tier and self.policy.batch_decision(batch.label, now_ns, (sensor_of(batch),)).permit
 
-    def _indexed(self, batch: Reports) -> Reports:
-        return msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[sensor_of(batch)]))
-
     def _plots(self, now_ns: int, batch: Reports) -> Iterable[Released]:
-        for record in reports_to_records(batch):
+        """Release plots as they are in Earth-fixed terms, so that no radar's place goes with them; fixes as they came."""
+        for made in measurements(batch, self._sensors[sensor_of(batch)]):
+            yield from self._release(made, now_ns, PRIORITY_PLOT)
+        rest = msgspec.structs.replace(batch, columns=batch.columns[~can_stand_alone(batch.columns)])
+        for record in reports_to_records(rest):
             yield from self._release(record, now_ns, PRIORITY_PLOT)
 
-    def _tracks(self, now_ns: int, tracks: Tracks) -> Iterable[Released]:
-        """Release every shown track that was updated since it was last sent, and the last word on those that ended."""
-        columns = tracks.columns
-        shown = columns[np.isin(columns["status"], _SHOWN_CODES)]
-        due = [
-            (held := self._sent.get(int(row["number"]))) is None
-            or held.updated_t_ns != row["updated_t_ns"]
-            or held.status != STATUSES[row["status"]]
-            for row in shown
-        ]
-        fresh = msgspec.structs.replace(tracks, columns=shown[np.array(due, bool)])
-        for track in to_records(fresh, self._sensors, self._label_of, self.nation, SHOWN):
-            self._sent[track.number] = track
-            yield from self._release(track, now_ns)
-        alive = set(shown["number"].tolist())
-        for number in sorted(set(self._sent) - alive):
-            last = self._sent.pop(number)
-            yield from self._release(msgspec.structs.replace(last, t_ns=now_ns, status="deleted"), now_ns)
-
-    def _release(self, record: Track | Plot | Fix, now_ns: int, priority: int = PRIORITY_TRACK) -> Iterable[Released]:
+    def _release(
+        self, record: Track | Tracklet | Measurement | Plot | Fix, now_ns: int, priority: int = PRIORITY_TRACK
+    ) -> Iterable[Released]:
         """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other."""
         try:
             one = self.policy.release(record, "state", now_ns, priority=priority)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
 from trilat.errors import PolicyError
 from trilat.fuse.combine import Combiner, PartnerItem
+from trilat.node.core import CoreTracker
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join
 from trilat.records.columns import Tracks
@@ -18,17 +19,17 @@ from trilat.records.track import Track
 class CombinedPicture:
     """Correlates and fuses on a fixed tick, with the labels of what joined."""
 
-    def __init__(self, nation: str, partners: Iterable[str], label_of: Callable[[int], Label], tick_ns: int) -> None:
+    def __init__(self, nation: str, partners: Iterable[str], core: CoreTracker, tick_ns: int) -> None:
         self._nation = nation
-        self._label_of = label_of
+        self._core = core
         self._tick_ns = tick_ns
         self._next_ns = 0
         self._waiting: list[PartnerItem] = []
-        self._joined: dict[tuple[Label | int, ...], Label] = {}
+        self._joined: dict[tuple[Label, ...], Label] = {}
         self.combiner = Combiner(nation, tuple(sorted(partners)))
 
     def take(self, item: PartnerRecord, epoch: int, sequence: int) -> None:
-        """Take a partner's track with its place in the lane (0, 0 for one that was made here of its plots)."""
+        """Take a partner's track with its place in the lane."""
         if isinstance(item.record, Track):
             self._waiting.append(PartnerItem(item.origin, item.record, epoch, sequence))
 
@@ -36,25 +37,35 @@ class CombinedPicture:
         """Tell whether the next step makes a picture."""
         return now_ns >= self._next_ns
 
-    def step(self, now_ns: int, national: Tracks) -> CombinedTracks | None:
-        """Return the combined picture when its tick has come, else None."""
+    def step(self, now_ns: int, core: Tracks) -> CombinedTracks | None:
+        """Return the combined picture of the core's tracks and the partners' when its tick has come, else None."""
         if not self.due(now_ns):
             return None
         self._next_ns = now_ns + self._tick_ns
         waiting, self._waiting = self._waiting, []
-        combined = self.combiner.step(now_ns, national, waiting)
+        combined = self.combiner.step(now_ns, core, waiting)
+        own = combined.tracks.columns["sensors"] & np.uint64(self._core.own_bits)
+        combined.tracks.columns["sensors"] = own  # partners' sensors have no place in the page's table of own ones
+        masks = np.array([self._mask(one, combined.nation_names) for one in combined.evidence_sets], np.uint64)
         return CombinedTracks(
             tracks=combined.tracks,
-            nations=combined.nations,
+            nations=masks[np.asarray(combined.evidence)] if len(masks) else combined.nations,
             labels=tuple(self._label(evidence) for evidence in combined.evidence_sets),
             label_index=np.asarray(combined.evidence),
         )
 
+    def _mask(self, evidence: tuple[Label | int, ...], names: tuple[str, ...]) -> int:
+        """Return the bit set of the nations whose sensors are behind a track."""
+        nations: set[str] = set()
+        for one in evidence:
+            nations |= {one.originator} if isinstance(one, Label) else self._core.nations_of(one) or {self._nation}
+        return sum(1 << names.index(nation) for nation in nations if nation in names)
+
     def _label(self, evidence: tuple[Label | int, ...]) -> Label:
-        known = self._joined.get(evidence)
+        labels = tuple(label for one in evidence for label in ([one] if isinstance(one, Label) else self._core.labels_of(one)))
+        known = self._joined.get(labels)
         if known is None:
-            labels = [one if isinstance(one, Label) else self._label_of(one) for one in evidence]
-            known = self._joined[evidence] = self._join(labels)
+            known = self._joined[labels] = self._join(list(labels))
         return known
 
     def _join(self, labels: list[Label]) -> Label:

@@ -29,6 +29,14 @@ METRICS: dict[str, Metric] = {
     "trilat_reports_total": Metric("counter", ("source",), "Reports decoded, by feed."),
     "trilat_refused_total": Metric("counter", ("source", "reason"), "Refused input, by feed and reason."),
     "trilat_tracks": Metric("gauge", ("layer",), "Live tracks, by layer."),
+    "trilat_sensor_nis": Metric(
+        "gauge", ("tracker", "sensor"), "Mean normalised innovation squared per dimension of the last minute; 1 is honest."
+    ),
+    "trilat_sensor_quarantined": Metric("gauge", ("tracker", "sensor"), "1 while the sensor's reports are left out, else 0."),
+    "trilat_sensor_bias": Metric(
+        "gauge", ("tracker", "sensor", "bias"), "Estimated bias (range_m, azimuth_rad, elevation_rad, time_s, place)."
+    ),
+    "trilat_sensor_bias_sigma": Metric("gauge", ("tracker", "sensor", "bias"), "One sigma of the estimated bias."),
     "trilat_released_total": Metric("counter", ("audience", "lane"), "Records released, by audience and lane."),
     "trilat_received_total": Metric("counter", ("partner", "lane"), "Records received and verified, by partner and lane."),
     "trilat_link_up": Metric("gauge", ("partner", "lane"), "1 when the partner's lane answers, else 0."),

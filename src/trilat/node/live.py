@@ -251,6 +251,7 @@ class LiveNode:
         show.count(self.health, out)
         lights: dict[str, Any] = {}
         if due:
+            show.sensors(self.health, self.pipeline)
             self._next_status_ns = now_ns + STATUS_NS
             links = self.drive.links()
             lights = {

@@ -19,10 +19,13 @@ from trilat.errors import PolicyError, sentence
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
 from trilat.node import approvals
-from trilat.node.audience import AudiencePipeline, ReplayClock, label_joiner, sensor_of, with_sensor
+from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
 from trilat.node.combined import CombinedPicture
+from trilat.node.core import CoreTracker, PartnerReport, batch_of
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
-from trilat.node.partners import PartnerInputs, PartnerTracker
+from trilat.node.partners import PartnerInputs
+from trilat.node.tier import label_joiner
+from trilat.node.watch import SensorWatch
 from trilat.picture.acts import AcknowledgeWarning, Act, OfficerAct, RaiseWarning, RetractWarning
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.audience import AudiencePolicy
@@ -30,7 +33,7 @@ from trilat.policy.labels import make
 from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label, Mode
 from trilat.records.released import Released
-from trilat.records.report import Fix, Plot, Refused
+from trilat.records.report import Refused
 from trilat.records.sensor import Sensor
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.track import Tracker, TrackerSettings
@@ -93,9 +96,11 @@ class Pipeline:
         }
         self.desk = WarningDesk(settings.nation)
         self.approvals = ApprovalDesk(settings.nation, settings.mode, approvals.KINDS)
-        self.combined = CombinedPicture(settings.nation, self.audiences, self.label_of, settings.state_tick_ns)
-        self._partners: dict[str, PartnerTracker] = {}
-        self._waiting: dict[str, list[Plot | Fix]] = {}
+        self.watch = SensorWatch(settings.sensors)
+        self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
+        self.combined = CombinedPicture(settings.nation, self.audiences, self.core, settings.state_tick_ns)
+        self._own_waiting: list[Reports] = []
+        self._waiting: dict[str, list[PartnerReport]] = {}
         self.rejected: Counter[str] = Counter()
         self._clock = ReplayClock(settings.mode)
 
@@ -110,30 +115,26 @@ class Pipeline:
             if isinstance(one, ReceivedInput):
                 received.take(one)
         self.rejected.update(received.refused)
-        mine = [
-            msgspec.structs.replace(batch, columns=with_sensor(batch, self._index[sensor_of(batch)]))
-            for batch in batches
-            if sensor_of(batch) in self._index
-        ]
+        mine = [batch_of(batch, self._index[sensor_of(batch)]) for batch in batches if sensor_of(batch) in self._index]
         released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]
         now_ns = self._clock.at(now_ns, mine, (item.record.t_ns for item in received.tracks))
+        mine = self.watch.take(now_ns, mine)
         national = self.national.step(now_ns, mine)
+        self.watch.learn(now_ns, national, self.national.fit())
         desk = _Desk(self, now_ns)
         for warning in received.warnings:
             desk.receive(warning)
         for one in inputs:
             if isinstance(one, ActInput):
                 desk.act(one.act)
-        made = self._partner_tracks(now_ns, received)
+        core = self._core_tracks(now_ns, national, mine, received)
         for item, place in zip(received.tracks, received.places, strict=True):
             self.combined.take(item, *place)
-        for item in made:
-            self.combined.take(item, 0, 0)
         return Output(
             national=national,
-            combined=self.combined.step(now_ns, national),
+            combined=self.combined.step(now_ns, core),
             released=(*desk.released, *released),
-            partners=(*received.tracks, *made),
+            partners=tuple(received.tracks),
             warnings=tuple(desk.shown),
             answers=tuple(desk.answers),
             notices=tuple(desk.notices),
@@ -170,19 +171,16 @@ class Pipeline:
                 refused.extend(decoded.refused)
         return batches, refused
 
-    def _partner_tracks(self, now_ns: int, received: PartnerInputs) -> list[PartnerRecord]:
-        """Track what partners released as plots and fixes, on the combined picture's tick: nobody looks between."""
+    def _core_tracks(self, now_ns: int, national: Tracks, mine: Sequence[Reports], received: PartnerInputs) -> Tracks:
+        """Track own reports with what partners released as reports, on the combined picture's tick: nobody looks between."""
+        self._own_waiting.extend(mine)
         for exporter, records in received.reports.items():
             self._waiting.setdefault(exporter, []).extend(records)
         if not self.combined.due(now_ns):
-            return []
+            return national
+        own, self._own_waiting = self._own_waiting, []
         waiting, self._waiting = self._waiting, {}
-        shown: list[PartnerRecord] = []
-        for exporter, records in sorted(waiting.items()):
-            if exporter not in self._partners:
-                self._partners[exporter] = PartnerTracker(exporter, self.settings.tracker)
-            shown.extend(self._partners[exporter].step(now_ns, records))
-        return shown
+        return self.core.step(now_ns, national, own, waiting)
 
 
 def _counts(batches: Iterable[Reports]) -> Counter[str]:

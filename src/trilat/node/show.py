@@ -11,10 +11,12 @@ import numpy as np
 from trilat.errors import ConfigError
 from trilat.exchange.exchange import LinkState
 from trilat.feeds.sockets import FeedSockets
+from trilat.fuse.health import Verdict
 from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
+from trilat.node.watch import BIAS_NAMES
 from trilat.picture.cop import Cop
 from trilat.picture.inputs import (
     AudienceView,
@@ -150,8 +152,33 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     told |= {f"partner:{reason}": n for reason, n in sorted(pipeline.rejected.items())}
     for name, audience in pipeline.audiences.items():
         told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
+    told |= {f"core:{reason}": n for reason, n in sorted(pipeline.core.refused.items())}
+    verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts}
+    told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
     told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
     return told
+
+
+def sensors(health: Health, pipeline: Pipeline) -> None:
+    """Set what is known of every sensor, by the tracker that learnt it: national, each audience's, partners' sources."""
+    watches = {"national": pipeline.watch}
+    for name, audience in pipeline.audiences.items():
+        watches |= {f"{name}/{tier.tier}": tier.watch for tier in audience.tiers}
+    for tracker, watch in watches.items():
+        for sensor, state in watch.states().items():
+            _put_verdict(health, tracker, sensor, state.verdict)
+            sigma = state.bias.sigma()
+            for k, bias in enumerate(BIAS_NAMES):
+                health.put("trilat_sensor_bias", float(state.bias.value[k]), tracker, sensor, bias)
+                health.put("trilat_sensor_bias_sigma", float(sigma[k]), tracker, sensor, bias)
+    for source, verdict in pipeline.core.verdicts.items():
+        _put_verdict(health, "core", source, verdict)
+
+
+def _put_verdict(health: Health, tracker: str, sensor: str, verdict: Verdict | None) -> None:
+    if verdict is not None:
+        health.put("trilat_sensor_nis", verdict.nis_per_dimension, tracker, sensor)
+        health.put("trilat_sensor_quarantined", float(verdict.state == "quarantined"), tracker, sensor)
 
 
 def count(health: Health, out: Output) -> None:

@@ -20,18 +20,19 @@ from trilat.policy.rules import Decision
 from trilat.records import codec
 from trilat.records.label import FieldOperation, Label
 from trilat.records.released import Lane, Released
-from trilat.records.report import Fix, Plot
+from trilat.records.report import Fix, Measurement, Plot
 from trilat.records.track import Area, Track, Tracklet
 from trilat.records.warning import Acknowledgement, Recall, Retraction, Warning
 
 # The finest tier at which a form may leave; what people say to one another has none.
-FINEST: dict[type[Struct], int] = {Plot: 0, Fix: 0, Tracklet: 1, Track: 2, Area: 3}
+FINEST: dict[type[Struct], int] = {Plot: 0, Fix: 0, Measurement: 0, Tracklet: 1, Track: 2, Area: 3}
 FLASH: tuple[type[Struct], ...] = (Warning, Acknowledgement, Retraction, Recall)
 # What each form holds of the fields that operations speak of. A field that is held and can not be operated on as asked
 # stops the release; one that is not held needs nothing. A warning's areas are what it says, not a target's position.
 HOLDS: dict[type[Struct], frozenset[str]] = {
     Plot: frozenset({"position", "altitude", "velocity", "identity", "address", "callsign", "mode_3a", "doppler", "sensors"}),
     Fix: frozenset({"position", "altitude", "velocity", "identity", "address", "mmsi", "callsign", "mode_3a", "sensors"}),
+    Measurement: frozenset({"position", "altitude", "covariance", "identity", "address", "callsign", "mode_3a", "sensors"}),
     Track: frozenset(
         {
             "position",
@@ -86,6 +87,7 @@ DROPS: dict[str, tuple[str, ...]] = {
 _DROPPABLE_OF: dict[type[Struct], frozenset[str]] = {
     Plot: frozenset(DROPS) - {"flags", "text"},
     Fix: frozenset(DROPS) - {"flags", "text"},
+    Measurement: frozenset({"identity", "address", "callsign", "mode_3a"}),
     Track: frozenset({"identity", "address", "mmsi", "callsign", "mode_3a", "flags"}),
     Tracklet: frozenset({"identity", "address", "mmsi", "callsign"}),
     Warning: frozenset({"text"}),
@@ -173,7 +175,17 @@ def _round_covariance(record: Track, step_m: float) -> Track:
     return msgspec.structs.replace(record, covariance=tuple(covariance))
 
 
+def _ball(record: Any, _: float) -> Any:
+    """An ellipsoid's axes point at the radar, and two of them at its very place; a ball as wide as the widest tells neither."""
+    widest = max(record.sigma_along_m, record.sigma_across_m, record.sigma_up_m)
+    changed = {"sigma_along_m": widest, "sigma_across_m": widest, "sigma_up_m": widest}
+    return msgspec.structs.replace(record, axis_azimuth_rad=0.0, axis_elevation_rad=0.0, **changed)
+
+
 def _inflate(record: Any, factor: float) -> Any:
+    if isinstance(record, Measurement):
+        names = ("sigma_along_m", "sigma_across_m", "sigma_up_m")
+        return msgspec.structs.replace(record, **{name: getattr(record, name) * factor for name in names})
     if isinstance(record, Tracklet):  # information is the inverse of covariance
         less = 1.0 / factor**2
         return msgspec.structs.replace(
@@ -192,6 +204,8 @@ _DOES: dict[tuple[type[Struct], str, str], Callable[[Any, float], Any]] = {
     (Track, "covariance", "round"): _round_covariance,
     (Track, "covariance", "inflate"): _inflate,
     (Tracklet, "covariance", "inflate"): _inflate,
+    (Measurement, "covariance", "inflate"): _inflate,
+    (Measurement, "covariance", "round"): _ball,
     **{(form, field, "drop"): _dropping(field) for form, fields in _DROPPABLE_OF.items() for field in fields},
     **{(form, "sensors", "drop"): (lambda record, _: _drop_sensors(record)) for form in (Track, Tracklet, Area, Warning)},
 }

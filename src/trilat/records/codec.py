@@ -13,7 +13,7 @@ from trilat.records.approval import Approval, Approved, Proposal
 from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
 from trilat.records.released import Released
-from trilat.records.report import Fix, Plot, Refused
+from trilat.records.report import Fix, Measurement, Plot, Refused
 from trilat.records.sensor import Sensor
 from trilat.records.track import Area, Track, Tracklet
 from trilat.records.warning import Acknowledgement, Recall, Receipt, Retraction, Warning
@@ -22,6 +22,7 @@ from trilat.records.warning import Acknowledgement, Recall, Receipt, Retraction,
 RECORDS: tuple[type[Struct], ...] = (
     Plot,
     Fix,
+    Measurement,
     Refused,
     Track,
     Tracklet,
@@ -42,6 +43,7 @@ RECORDS: tuple[type[Struct], ...] = (
 Record = (
     Plot
     | Fix
+    | Measurement
     | Refused
     | Track
     | Tracklet

@@ -16,6 +16,10 @@ KIND_RADAR = 0  # range, azimuth and perhaps elevation, height, Doppler
 KIND_BEARING = 1  # azimuth and elevation, no range
 KIND_FIX = 2  # a position with accuracy, perhaps a velocity
 KIND_TRACK = 3  # a foreign tracker's system track: position, velocity, accuracy
+# A radar plot in Earth-fixed terms: lat_deg, lon_deg, alt_m; azimuth_rad and elevation_rad are the direction, there, of its error
+# ellipsoid's axis; sigma_range_m along it, sigma_horizontal_m across (level), sigma_vertical_m across (up).
+KIND_MEASUREMENT = 4
+KIND_TRACKLET = 5  # an equivalent measurement: time and place here, the rest in the tracker's `wide` rows
 
 DOMAINS = ("unknown", "air", "sea", "missile", "space")
 STATUSES = ("tentative", "confirmed", "coasting", "deleted")

@@ -91,6 +91,33 @@ class Fix(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type
     simulated: bool = False
 
 
+class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.measurement/1"):
+    """A radar's plot in Earth-fixed terms, so that who gets it need not know where the radar stands.
+
+    The error is an ellipsoid: `axis` is the direction of its first axis at the place (the line of sight), azimuth clockwise from
+    true north; one sigma along it, across it in the level, and across it upwards.
+    """
+
+    t_ns: TimeNs
+    sensor: Name
+    label: Label
+    pedigree: Pedigree
+    domain: Domain = "unknown"
+    lat_deg: LatDeg
+    lon_deg: LonDeg
+    alt_m: AltM
+    axis_azimuth_rad: AzimuthRad = 0.0
+    axis_elevation_rad: ElevationRad = 0.0
+    sigma_along_m: SigmaM
+    sigma_across_m: SigmaM
+    sigma_up_m: SigmaM
+    mode_3a: Mode3A | None = None
+    address: IcaoAddress | None = None
+    callsign: Callsign | None = None
+    simulated: bool = False
+    sensor_track: Count | None = None
+
+
 class Refused(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.refused/1"):
     """Input that was refused: where, why (a reason code of the errors file), and how much of it."""
 

@@ -14,9 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_RADAR, KIND_TRACK, REPORT_DTYPE
+from trilat.records.columns import (
+    KIND_BEARING,
+    KIND_FIX,
+    KIND_MEASUREMENT,
+    KIND_RADAR,
+    KIND_TRACK,
+    KIND_TRACKLET,
+    REPORT_DTYPE,
+)
 from trilat.records.sensor import Sensor
 from trilat.track.settings import SETS, SIGMA_DEFAULT_M, TrackerSettings
+from trilat.track.wide import WideRows
 
 SPEED_MAX_M_S = 20_000.0  # above every Earth-bound flight, as records.fields
 RANGE_MAX_M = 1e8
@@ -26,10 +35,11 @@ SIGMA_FLOOR_M, SIGMA_FLOOR_RAD, SIGMA_FLOOR_M_S = 0.01, 1e-6, 0.01
 # between the three of raw GNSS wander and the one of white noise; it keeps covariances honest without dulling the track.
 SELF_REPORT_INFLATION = 1.5
 SIGMA_VERTICAL_DEFAULT_M = 60.0
+SIGMA_MEASUREMENT_DEFAULT_M = 1_000.0
 SIGMA_SPEED_DEFAULT_M_S = 5.0
 KEYS = ("mode_3a", "address", "mmsi", "callsign", "sensor_track")
 
-KINDS = 4
+KINDS = 8
 FrameKey = tuple[int, int, int]  # (start of the slot in ns, sensor index, part within the slot)
 
 
@@ -83,7 +93,7 @@ def refuse(
     sensor, t_ns = columns["sensor"], columns["t_ns"]
     use = np.ones(len(columns), bool)
     rules = (
-        ("sensor-unknown", (sensor < 0) | (sensor >= sensors) | (columns["kind"] > KIND_TRACK)),
+        ("sensor-unknown", (sensor < 0) | (sensor >= sensors) | (columns["kind"] > KIND_TRACKLET)),
         ("time-future", t_ns > newest_ns),
         ("report-late", t_ns < oldest_ns),
         ("not-finite", np.isinf(values).any(axis=1) | _incomplete(columns["kind"], values)),
@@ -148,7 +158,7 @@ def frame_keys(columns: NDArray[Any], frame_ns: NDArray[np.int64]) -> NDArray[np
     out[:, 0] = columns["t_ns"] // width * width
     out[:, 1] = columns["sensor"]
     out[:, 2] = columns["kind"]
-    many = np.flatnonzero(columns["kind"] >= KIND_FIX)
+    many = np.flatnonzero((columns["kind"] >= KIND_FIX) & (columns["kind"] != KIND_MEASUREMENT))
     if len(many):
         seen: Counter[tuple[Any, ...]] = Counter()
         part = columns[many]
@@ -200,14 +210,18 @@ def _equal(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
-def to_frame(columns: NDArray[Any], sensor: Sensor) -> Frame:
+def to_frame(columns: NDArray[Any], sensor: Sensor, wide: WideRows | None = None) -> Frame:
     """Return one frame's reports (canonical order, one sensor) as the engine's plots, sorted by the gate's key."""
     from trilat.kernels import bank as b  # noqa: PLC0415 - see settings
 
     n = len(columns)
     z = np.full((n, b.PLOT_COLUMNS), np.nan)
     kind = int(columns["kind"][0])
-    if kind >= KIND_FIX:
+    if kind == KIND_TRACKLET:
+        z = (wide or WideRows()).rows(columns)
+    elif kind == KIND_MEASUREMENT:
+        _fill_measurements(z, columns)
+    elif kind >= KIND_FIX:
         _fill_fixes(z, columns, sensor)
     else:
         _fill_radar(z, columns, sensor)
@@ -239,6 +253,20 @@ def _fill_radar(z: NDArray[np.float64], c: NDArray[Any], sensor: Sensor) -> None
         sigma = c[name]
         z[:, 5 + k] = np.maximum(np.where(np.isnan(sigma), default, sigma), floor)
     z[c["kind"] == KIND_BEARING, 0] = np.nan
+
+
+def _fill_measurements(z: NDArray[np.float64], c: NDArray[Any]) -> None:
+    """Fill the columns of radar plots that came in Earth-fixed terms."""
+    from trilat.kernels import bank as b  # noqa: PLC0415 - see settings
+
+    z[:, :3] = geodesy.geodetic_to_ecef(c["lat_deg"], c["lon_deg"], np.where(np.isnan(c["alt_m"]), 0.0, c["alt_m"]))
+    z[:, b.Z_LAT], z[:, b.Z_LON] = np.radians(c["lat_deg"]), np.radians(c["lon_deg"])
+    names = ((b.Z_ALONG, "sigma_range_m"), (b.Z_ACROSS, "sigma_horizontal_m"), (b.Z_UP, "sigma_vertical_m"))
+    for column, name in names:
+        z[:, column] = np.maximum(np.where(np.isnan(c[name]), SIGMA_MEASUREMENT_DEFAULT_M, c[name]), SIGMA_FLOOR_M)
+    z[:, b.Z_SIGMA_H] = z[:, [column for column, _ in names]].max(axis=1)
+    z[:, b.Z_AXIS_AZIMUTH] = np.nan_to_num(c["azimuth_rad"])
+    z[:, b.Z_AXIS_ELEVATION] = np.nan_to_num(c["elevation_rad"])
 
 
 def _fill_fixes(z: NDArray[np.float64], c: NDArray[Any], sensor: Sensor) -> None:

@@ -19,10 +19,11 @@ from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, e
 from trilat.records.sensor import Sensor
 from trilat.track.intake import FrameKey, canonical, frame_keys, refuse, sensor_table, to_frame
 from trilat.track.settings import TrackerSettings, build_model
+from trilat.track.wide import WideRows
 
 SNAPSHOT_DENSE_NS = 4_000_000_000  # snapshots this young are all kept; older ones one in SNAPSHOT_SPARSE_NS
 SNAPSHOT_SPARSE_NS = 10_000_000_000
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to come back
 STITCH_GATE = 4.0  # squared, in sigmas of all three axes together
 STITCH_NOISE_M2_S3 = 1.0
@@ -76,6 +77,7 @@ class Tracker:
         self._sure: set[int] = set()  # numbers of live tracks that have been confirmed
         self._lost: dict[int, Any] = {}  # number -> last columns of each such track deleted within STITCH_NS
         self._shown = empty_tracks(0)
+        self.wide = WideRows()
 
     def _slot_ns(self, sensor: Sensor) -> int:
         """Return how long a frame of a sensor lasts: never more than half its period, so that it sees a target once in it."""
@@ -106,6 +108,14 @@ class Tracker:
         if self._done is None or t_ns >= self._done[0]:
             self._engine.look_empty(self._model, *self._bank, self._table, sensor, t_ns)
 
+    def fit(self) -> Any:
+        """Return, by sensor, sums since the start over every plot that updated a track alone: (sensors, 6).
+
+        Columns: plots, components, sum of normalised innovation squares, sums of the first three innovations in units of their
+        sigma. What a late report changed is changed here too: like the tracks, a function of the set of reports.
+        """
+        return self._bank.head["fit"][: len(self.sensors)].copy()
+
     def checkpoint(self) -> bytes:
         """Return everything a tracker made of the same settings and sensors needs to go on as if it were this one."""
         state = {
@@ -124,6 +134,7 @@ class Tracker:
             "events": [tuple(event) for event in self.events],
             "sure": sorted(self._sure),
             "shown": self._shown.tobytes(),
+            "wide": self.wide.checkpoint(),
             "lost": [c.tobytes() for _, c in sorted(self._lost.items())],
         }
         return msgspec.msgpack.encode(state)
@@ -148,6 +159,7 @@ class Tracker:
         self.events = [Event(*event) for event in state["events"]]
         self._sure, self._lost = set(state["sure"]), _by_number(state["lost"])
         self._shown = np.frombuffer(state["shown"], TRACK_DTYPE).copy()
+        self.wide.restore(state["wide"])
 
     def _unpack_bank(self, packed: tuple[bytes, bytes]) -> Any:
         """Return the bank behind `_pack_bank`'s bytes; ValueError when it was made by another build's rows."""
@@ -226,7 +238,7 @@ class Tracker:
                 self._snapshots.append((key, self._k.copy_rows(self._bank)))
             frame = self._ready.get(key)
             if frame is None:
-                frame = self._ready[key] = to_frame(self._frames[key], self.sensors[key[1]])
+                frame = self._ready[key] = to_frame(self._frames[key], self.sensors[key[1]], self.wide)
                 self._note_callsigns(self._frames[key], frame)
             self._engine.step_frame(self._model, *self._bank, self._table, key[1], frame.z, frame.plots, self._work)
             self._done = key
@@ -259,6 +271,7 @@ class Tracker:
             self._frames.pop(key, None)
             self._ready.pop(key, None)
         del self._keys[:cut]
+        self.wide.forget(oldest)
         if len(self._callsigns) > 4 * self.settings.tracks_max:
             live = set(self._bank.rows["identity"][: int(self._bank.head["rows"]), self._k.ID_CALLSIGN].tolist())
             self._callsigns = {h: text for h, text in self._callsigns.items() if h in live}

@@ -26,6 +26,7 @@ LANES_OF_TYPE: dict[str, frozenset[str]] = {
     "trilat.recall/1": _FLASH,
     "trilat.plot/1": _BULK,
     "trilat.fix/1": _BULK,
+    "trilat.measurement/1": _BULK,
     "trilat.track/1": _BULK,
     "trilat.tracklet/1": _BULK,
     "trilat.area/1": _BULK,

@@ -1,0 +1,146 @@
+"""Pairing: what registration compares a radar's plots with - self-reported positions, and other radars' plots of the same target.
+
+Nothing here rests on what the tracker decided: pairs are taken from the reports, by a claimed address or by being the only one
+near, so that a bias that parts two tracks does not hide itself. The registration's own gate tells a false pair.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trilat.fuse.earth_fixed import can_stand_alone, ellipsoids
+from trilat.fuse.registration import look
+from trilat.kernels import geodesy
+from trilat.records.columns import FLAG_BAROMETRIC, KIND_FIX
+from trilat.records.sensor import Sensor
+
+Floats = NDArray[np.float64]
+FIX_AGE_S = 12.0  # a fix is moved no farther than this to a plot's time
+PLOT_AGE_S = 12.0
+NEAR_M, NEAR_RAD = 2_500.0, 0.02  # how far a biased plot may be from where its target is
+ALONE = 3.0  # a second one nearer than this many times that makes the pair unsure
+TURN_M_S2 = 1.0  # how hard targets may turn between the two times
+REFERENCES_MAX = 20_000
+BAROMETRIC_SIGMA_M, HEIGHT_SIGMA_M = 150.0, 4_000.0
+
+
+class Points(NamedTuple):
+    """Where targets were: times (n,), positions, velocities (n, 3) ECEF, position covariances (n, 3, 3), addresses (n,)."""
+
+    t_ns: NDArray[np.int64]
+    position_m: Floats
+    velocity_m_s: Floats
+    covariance: Floats
+    address: NDArray[np.int64]
+
+    def rows(self, keep: Any) -> Points:
+        """Return some of the points."""
+        return Points(*(column[keep] for column in self))
+
+
+def fixes(columns: Any, sensor: Sensor) -> Points:
+    """Return the moving aircraft of self-reported positions that say where, how fast, and who."""
+    usable = (columns["kind"] == KIND_FIX) & (columns["address"] >= 0) & np.isfinite(columns["speed_m_s"])
+    columns = columns[usable & np.isfinite(columns["course_rad"])]
+    known = np.isfinite(columns["alt_m"])
+    barometric = (columns["flags"] & FLAG_BAROMETRIC) != 0
+    place = geodesy.geodetic_to_ecef(columns["lat_deg"], columns["lon_deg"], np.where(known, columns["alt_m"], 6_000.0))
+    basis = geodesy.enu_basis(columns["lat_deg"], columns["lon_deg"]).reshape(-1, 3, 3)
+    course, climb = columns["course_rad"], np.nan_to_num(columns["vertical_rate_m_s"])
+    local = np.stack([columns["speed_m_s"] * np.sin(course), columns["speed_m_s"] * np.cos(course), climb], axis=1)
+    level = np.where(columns["sigma_horizontal_m"] > 0.0, columns["sigma_horizontal_m"], sensor.sigma_horizontal_m)
+    steep = np.where(columns["sigma_vertical_m"] > 0.0, columns["sigma_vertical_m"], sensor.sigma_vertical_m)
+    steep = np.where(known, np.where(barometric, BAROMETRIC_SIGMA_M, steep), HEIGHT_SIGMA_M)
+    spread = np.stack([level, level, steep], axis=1) ** 2
+    covariance = np.swapaxes(basis, 1, 2) @ (spread[:, :, None] * basis)
+    velocity = np.einsum("nji,nj->ni", basis, local)
+    return Points(columns["t_ns"].copy(), np.atleast_2d(place), velocity, covariance, columns["address"].copy())
+
+
+def plots(columns: Any, sensor: Sensor, tracks: Any) -> Points:
+    """Return where a radar with elevation has its targets, with the velocity of the nearest track (TRACK_DTYPE)."""
+    columns = columns[can_stand_alone(columns) & np.isfinite(columns["elevation_rad"])]
+    tracks = tracks[tracks["status"] == 1]
+    place, along, across, up = ellipsoids(columns, sensor)
+    place = np.atleast_2d(place).reshape(-1, 3)
+    velocity = np.full_like(place, np.nan)
+    if len(tracks) and len(place):
+        away = np.linalg.norm(place[:, None] - tracks["position_m"][None], axis=2)
+        near = away.argmin(axis=1)
+        velocity = np.where((away.min(axis=1) < 2 * NEAR_M)[:, None], tracks["velocity_m_s"][near], np.nan)
+    good = np.isfinite(velocity[:, 0])
+    site = geodesy.geodetic_to_ecef(sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+    _, jacobian, _ = look(site, geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg), place, np.nan_to_num(velocity))
+    r = np.maximum(columns["range_m"], 1.0)
+    level = np.maximum(np.cos(columns["elevation_rad"]), 0.05)
+    sigma = np.stack([along, across / (r * level), up / r], axis=1)
+    inverse = np.linalg.inv(jacobian) * sigma[:, None, :]
+    covariance = inverse @ np.swapaxes(inverse, 1, 2)
+    return Points(columns["t_ns"].copy(), place, velocity, covariance, columns["address"].copy()).rows(good)
+
+
+class References:
+    """The newest point of every address (or, without one, of the last seconds), from one kind of source."""
+
+    def __init__(self, age_s: float) -> None:
+        self._age_ns = round(age_s * 1e9)
+        self._held: Points | None = None
+
+    def take(self, points: Points) -> None:
+        """Take points in; what is older than the newest by more than the age is dropped."""
+        both = points if self._held is None else Points(*(np.concatenate(p) for p in zip(self._held, points, strict=True)))
+        if not len(both.t_ns):
+            return
+        both = both.rows(both.t_ns > both.t_ns.max() - 2 * self._age_ns)
+        order = np.argsort(both.t_ns, kind="stable")
+        both = both.rows(order)
+        _, newest = np.unique(both.address[::-1], return_index=True)
+        keep = both.address < 0
+        keep[len(keep) - 1 - newest] = True
+        self._held = both.rows(np.flatnonzero(keep)[-REFERENCES_MAX:])
+
+    def pair(self, columns: Any, sensor: Sensor) -> tuple[NDArray[np.int64], Points]:
+        """Return rows of a radar's plots and the points they are of, moved to the plots' stamped times."""
+        usable = np.flatnonzero(can_stand_alone(columns))
+        if self._held is None or not len(usable):
+            return np.zeros(0, np.int64), _none()
+        row, at = self._alone(columns[usable], sensor, self._held)
+        row = usable[row]
+        held = self._held.rows(at)
+        dt = (columns["t_ns"][row] - held.t_ns) * 1e-9
+        drift = (0.5 * TURN_M_S2 * dt**2) ** 2 + (3.0 * dt) ** 2
+        moved = held.position_m + dt[:, None] * held.velocity_m_s
+        covariance = held.covariance + drift[:, None, None] * np.eye(3)
+        return row, held._replace(t_ns=columns["t_ns"][row], position_m=moved, covariance=covariance)
+
+    def _alone(self, columns: Any, sensor: Sensor, held: Points) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (plot, point) pairs: of one address, or of none and with no second one near."""
+        dt = (columns["t_ns"][:, None] - held.t_ns[None]) * 1e-9
+        young = np.abs(dt) <= self._age_ns * 1e-9
+        spot = geodesy.ecef_to_rae(held.position_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).reshape(-1, 3)
+        ahead = geodesy.ecef_to_rae(held.position_m + held.velocity_m_s, sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+        rate = ahead.reshape(-1, 3) - spot
+        turn = _turned(rate[:, 1])[None] * dt + spot[None, :, 1]
+        away = np.abs(columns["range_m"][:, None] - (spot[None, :, 0] + rate[None, :, 0] * dt)) / NEAR_M
+        side = np.abs(_turned(columns["azimuth_rad"][:, None] - turn)) / NEAR_RAD
+        far = np.where(young, np.maximum(away, side), np.inf)
+        same = (columns["address"][:, None] == held.address[None]) & (held.address[None] >= 0)
+        other = (columns["address"][:, None] >= 0) & (held.address[None] >= 0) & ~same
+        crowd = (far < ALONE).sum(axis=1), (far < ALONE).sum(axis=0)
+        lone = (far < 1.0) & (crowd[0] == 1)[:, None] & (crowd[1] <= 1)[None] & ~other
+        found = np.argwhere((same & (far < 2.0 * ALONE)) | (lone & ~same))
+        _, first = np.unique(found[:, 0], return_index=True)
+        return found[first, 0], found[first, 1]
+
+
+def _turned(angle: Floats) -> Floats:
+    """Return angles between -pi and pi."""
+    return np.asarray((angle + math.pi) % (2 * math.pi) - math.pi)
+
+
+def _none() -> Points:
+    return Points(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros(0, np.int64))

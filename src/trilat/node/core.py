@@ -1,0 +1,169 @@
+"""The core tracker: own reports and what partners released as plots, fixes and tracklets, together in one tracker.
+
+Its tracks are what the combined picture is made of, so that a partner's plot counts as much as an own one. They never leave.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from trilat.fuse.earth_fixed import columns_of_measurements, columns_of_tracklets
+from trilat.fuse.health import Health, Verdict
+from trilat.fuse.tracklet import MODELS
+from trilat.records.columns import Reports, Tracks
+from trilat.records.convert import to_columns
+from trilat.records.label import Label
+from trilat.records.report import Fix, Measurement, Pedigree, Plot
+from trilat.records.sensor import Sensor
+from trilat.records.track import Tracklet
+from trilat.track import Tracker, TrackerSettings
+
+PartnerReport = Plot | Fix | Measurement | Tracklet
+SLOTS = 64
+LIST_MAX = 63  # the tracker's bit set of sensors names so many
+# Before its tracks are shown it has to know what the national tracker knows already.
+WARM_NS = 30_000_000_000
+_NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
+_UPPER = np.triu_indices(6)
+
+
+class CoreTracker:
+    """The tracker behind the combined picture. Until a partner sends reports there is none: the national tracks are all there is.
+
+    `refused` counts partners' reports that were not used, by reason; `health` watches each partner's sensors.
+    """
+
+    def __init__(self, nation: str, sensors: Sequence[Sensor], settings: TrackerSettings) -> None:
+        self.nation, self.own = nation, tuple(sensors)
+        self.refused: Counter[str] = Counter()
+        self.health = Health()
+        self.verdicts: dict[str, Verdict] = {}
+        self._settings = settings
+        self._tracker: Tracker | None = None
+        self._since_ns = 0
+        self._slots: dict[tuple[str, str], int] = {}
+        self._labels: dict[int, Label] = {k: sensor.label for k, sensor in enumerate(sensors)}
+        self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
+        self._fit = np.zeros((0, 6))
+
+    @property
+    def own_bits(self) -> int:
+        """The bit set of the own sensors."""
+        return (1 << len(self.own)) - 1
+
+    def step(
+        self, now_ns: int, national: Tracks, own: Sequence[Reports], partners: Mapping[str, Sequence[PartnerReport]]
+    ) -> Tracks:
+        """Take own batches (as the national tracker had them) and partners' reports; return the combined picture's tracks."""
+        batches = [made for nation, records in sorted(partners.items()) for made in self._batches(now_ns, nation, records)]
+        if self._tracker is None:
+            if not batches:
+                return national
+            self._tracker, self._since_ns = Tracker(self._settings, self._table(), f"{self.nation}/core"), now_ns
+        for batch, rows in batches:
+            if rows is not None:
+                self._tracker.wide.put(batch.columns, rows)
+        left_out = self.health.quarantined
+        usable = [batch for batch, _ in batches if batch.source not in left_out]
+        tracks = self._tracker.step(now_ns, [*own, *usable])
+        self._judge(now_ns)
+        return tracks if now_ns - self._since_ns >= WARM_NS else national
+
+    def labels_of(self, bits: int) -> list[Label]:
+        """Return the labels of the sensors of a bit set, own and partners'; of all own ones for an empty set."""
+        return [label for k, label in self._labels.items() if bits >> k & 1] or [one.label for one in self.own]
+
+    def nations_of(self, bits: int) -> set[str]:
+        """Return the nations whose sensors are in a bit set."""
+        return {nation for k, nation in self._nations.items() if bits >> k & 1}
+
+    def _table(self) -> tuple[Sensor, ...]:
+        """Return the tracker's sensors: one's own, then a place for every source that partners may yet name."""
+        label = self.own[0].label if self.own else next(iter(self._labels.values()))
+        spare = [Sensor(id=f"partner-{k}", nation=self.nation, kind="fixes", label=label) for k in range(len(self.own), SLOTS)]
+        return (*self.own, *spare)
+
+    def _slot(self, nation: str, source: str, label: Label) -> int | None:
+        """Return the place of a partner's sensor or stream, a new one when it is met first; None when there is no more room."""
+        slot = self._slots.get((nation, source))
+        if slot is None:
+            slot = len(self.own) + len(self._slots)
+            if slot >= LIST_MAX:
+                return None
+            self._slots[nation, source] = slot
+            self._nations[slot] = nation
+        self._labels[slot] = label
+        return slot
+
+    def _batches(
+        self, now_ns: int, nation: str, records: Sequence[PartnerReport]
+    ) -> list[tuple[Reports, np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None]]:
+        """Return a partner's usable reports as batches, one per source and form, with the rows of those that are tracklets."""
+        groups: dict[tuple[str, type], list[PartnerReport]] = {}
+        for record in records:
+            reason = self._refusal(nation, record)
+            if reason:
+                self.refused[reason] += 1
+            else:
+                source = record.stream if isinstance(record, Tracklet) else record.sensor
+                groups.setdefault((source, type(record)), []).append(record)
+        made = []
+        for (source, form), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__)):
+            slot = self._slot(nation, source, held[-1].label)
+            if slot is None:
+                self.refused["sensors-full"] += len(held)
+                continue
+            rows = None
+            if form is Tracklet:
+                columns, rows = columns_of_tracklets(held)  # type: ignore[arg-type]  # all of one form
+            else:
+                columns = columns_of_measurements(held) if form is Measurement else to_columns(held)  # type: ignore[arg-type]  # same
+            columns["sensor"] = slot
+            name = f"{nation}:{source}"
+            if form is not Tracklet:
+                self.health.reports(name, now_ns, columns)
+            pedigree = Pedigree(nation=nation, sensors=(source,))
+            batch = Reports(source=name, label=held[-1].label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
+            made.append((batch, rows))
+        return made
+
+    def _refusal(self, nation: str, record: PartnerReport) -> str:
+        """Return why a partner's report is not used, empty when it is."""
+        if record.pedigree.nation != nation:
+            return "origin-not-partner"
+        if isinstance(record, Plot):
+            return "place-unknown"  # a bearing, or a plot of a node of an earlier version: the radar's place is not ours to know
+        if isinstance(record, Tracklet):
+            if record.model not in MODELS:
+                return "model-unknown"
+            info = np.zeros((6, 6))
+            info[_UPPER] = record.information
+            values = np.linalg.eigvalsh(info + np.triu(info, 1).T)
+            if values[0] < _NEGATIVE_MAX * max(values[-1], 1e-300) or values[-1] <= 0.0:
+                return "covariance-invalid"
+        elif isinstance(record, Measurement) and min(record.sigma_along_m, record.sigma_across_m, record.sigma_up_m) <= 0.0:
+            return "sigma-not-positive"
+        return ""
+
+    def _judge(self, now_ns: int) -> None:
+        """Hand the innovations of partners' sources to health."""
+        if self._tracker is None:
+            return
+        fit = self._tracker.fit()
+        grown = fit - self._fit if len(self._fit) else fit
+        self._fit = fit
+        for (nation, source), k in self._slots.items():
+            plots, components, squares = grown[k, :3]
+            self.health.sums(f"{nation}:{source}", now_ns, round(plots), float(components), float(squares), grown[k, 3:6])
+        self.verdicts = self.health.step(now_ns)
+
+
+def batch_of(batch: Reports, index: int) -> Reports:
+    """Return a batch with the sensor index of the tracker that is to read it."""
+    columns = batch.columns.copy()
+    columns["sensor"] = index
+    return msgspec.structs.replace(batch, columns=columns)

@@ -1,0 +1,194 @@
+"""Watch over the sensors of one tracker: their biases found and taken off, misfits named and left out.
+
+One watch belongs to one tracker of one audience (or of the nation) and learns from that tracker's data alone: what a withheld
+sensor would teach shows in nobody else's tracks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from trilat.fuse.health import Health, HealthSettings, Verdict
+from trilat.fuse.pairing import FIX_AGE_S, PLOT_AGE_S, References, fixes, plots
+from trilat.fuse.registration import Bias, Registration, RegistrationSettings
+from trilat.fuse.tracklet import plots_of_tracks
+from trilat.kernels import geodesy
+from trilat.records.columns import KIND_RADAR, Reports, Tracks
+from trilat.records.sensor import Sensor
+
+LEARN_NS = 1_000_000_000
+# Between two changes of what is taken off. A report is corrected by what was in force at its own time, so that the same report
+# that comes twice is the same report twice.
+APPLY_NS = 10_000_000_000
+APPLIED_MAX = 64
+PLOTS_MIN = 60  # pairs before a bias is taken off, and its doubt added to the plots
+PLOTS_MAX = 300  # of one sensor looked at in one second
+HEALTH_GATE = 400.0  # how far off a quarantined sensor's plot may be and still be compared
+GHOST_AGE_NS = 30_000_000_000
+BIAS_NAMES = ("range_m", "azimuth_rad", "elevation_rad", "time_s", "east_m", "north_m", "up_m")  # in the registration's order
+RADARS = ("radar3d", "radar2d")
+
+
+class SensorState(NamedTuple):
+    """What is known of a sensor: the verdict on its data (None before the first), its biases, and whether they are taken off."""
+
+    verdict: Verdict | None
+    bias: Bias
+    applied: bool
+
+
+class SensorWatch:
+    """The watch of one tracker's sensors. `left_out` counts reports of sensors in quarantine."""
+
+    def __init__(
+        self,
+        sensors: Sequence[Sensor],
+        registration: RegistrationSettings | None = None,
+        health: HealthSettings | None = None,
+    ) -> None:
+        self.sensors = tuple(sensors)
+        self.registration = Registration(self.sensors, registration)
+        self.health = Health(health)
+        self.verdicts: dict[str, Verdict] = {}
+        self.left_out: Counter[str] = Counter()
+        self._next_ns = 0
+        self._next_apply_ns = 0
+        self._waiting: list[tuple[int, Any]] = []
+        self._applied: list[tuple[int, dict[int, Bias]]] = []
+        self._fit = np.zeros((len(self.sensors), 6))
+        self._reported = References(FIX_AGE_S)
+        self._seen = [References(PLOT_AGE_S) for _ in self.sensors]
+        self._sites = geodesy.geodetic_to_ecef(
+            [s.lat_deg for s in self.sensors], [s.lon_deg for s in self.sensors], [s.alt_m for s in self.sensors]
+        ).reshape(-1, 3)
+
+    def take(self, now_ns: int, batches: Sequence[Reports]) -> list[Reports]:
+        """Return the batches as the tracker is to have them: biases taken off, and nothing of a sensor in quarantine.
+
+        Each batch holds reports of one sensor, whose index stands in them.
+        """
+        out = []
+        for batch in batches:
+            if not len(batch.columns):
+                continue
+            k = int(batch.columns["sensor"][0])
+            if not 0 <= k < len(self.sensors):
+                out.append(batch)
+                continue
+            name = self.sensors[k].id
+            self.health.reports(name, now_ns, batch.columns)
+            self._waiting.append((k, batch.columns))
+            if name in self.health.quarantined:
+                self.left_out[name] += len(batch.columns)
+            else:
+                out.append(msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
+        return out
+
+    def learn(self, now_ns: int, tracks: Tracks, fit: Any) -> None:
+        """Learn from what came since the last time, once a second: fit is `Tracker.fit`, tracks the tracker's own."""
+        if now_ns < self._next_ns:
+            return
+        self._next_ns = now_ns + LEARN_NS
+        waiting, self._waiting = self._waiting, []
+        by_sensor: dict[int, list[Any]] = {}
+        for k, columns in waiting:
+            by_sensor.setdefault(k, []).append(columns)
+        newest = {k: np.concatenate(parts)[-PLOTS_MAX:] for k, parts in sorted(by_sensor.items())}
+        self._register(newest, tracks.columns)
+        self._judge(now_ns, newest, tracks.columns, fit)
+        if now_ns >= self._next_apply_ns:
+            self._next_apply_ns = now_ns + APPLY_NS
+            self._applied = [*self._applied[-APPLIED_MAX:], (now_ns, self._believed())]
+
+    def states(self) -> dict[str, SensorState]:
+        """Return what is known of every sensor."""
+        applied = self._applied[-1][1] if self._applied else {}
+        return {
+            one.id: SensorState(self.verdicts.get(one.id), self.registration.bias(k), k in applied)
+            for k, one in enumerate(self.sensors)
+        }
+
+    # Biases -------------------------------------------------------------------------------------------------------------
+
+    def _believed(self) -> dict[int, Bias]:
+        """Return the biases of the radars about which enough is known."""
+        known = {k: self.registration.bias(k) for k, one in enumerate(self.sensors) if one.kind in RADARS}
+        return {k: bias for k, bias in known.items() if bias.plots >= PLOTS_MIN}
+
+    def _corrected(self, k: int, columns: Any) -> Any:
+        """Return a sensor's reports corrected by what was in force at each one's own time."""
+        if not self._applied or not (columns["kind"] == KIND_RADAR).any():
+            return columns
+        times = [t_ns for t_ns, _ in self._applied]
+        at = np.array([bisect_right(times, t_ns) - 1 for t_ns in columns["t_ns"].tolist()])
+        out = columns.copy()
+        for which in np.unique(at).tolist():
+            bias = self._applied[which][1].get(k) if which >= 0 else None
+            if bias is not None:
+                out[at == which] = self.registration.corrected(k, columns[at == which], bias)
+        return out
+
+    def _register(self, newest: dict[int, Any], tracks: Any) -> None:
+        """Compare every radar's plots with self-reported positions and with the other radars' plots."""
+        for k, columns in newest.items():
+            if self.sensors[k].kind == "fixes" and self.sensors[k].id not in self.health.quarantined:
+                self._reported.take(fixes(columns, self.sensors[k]))
+        radars = [k for k in newest if self.sensors[k].kind in RADARS]
+        for k in radars:
+            rows, points = self._reported.pair(newest[k], self.sensors[k])
+            if len(rows):
+                self.registration.against_reference(k, newest[k][rows], points.position_m, points.velocity_m_s, points.covariance)
+            for other in range(len(self.sensors)):
+                if other != k and self.sensors[other].kind == "radar3d":
+                    rows, points = self._seen[other].pair(newest[k], self.sensors[k])
+                    if len(rows):
+                        self.registration.against_sensor(
+                            k, newest[k][rows], other, points.position_m, points.velocity_m_s, points.covariance
+                        )
+        for k in radars:
+            if self.sensors[k].kind == "radar3d" and self.sensors[k].id not in self.health.quarantined:
+                self._seen[k].take(plots(newest[k], self.sensors[k], tracks))
+
+    # Health -------------------------------------------------------------------------------------------------------------
+
+    def _judge(self, now_ns: int, newest: dict[int, Any], tracks: Any, fit: Any) -> None:
+        """Hand the tracker's innovations, and who else sees a sensor's tracks, to health, and take its verdicts."""
+        grown, self._fit = fit - self._fit, fit
+        left_out = self.health.quarantined
+        for k, one in enumerate(self.sensors):
+            if one.id not in left_out:
+                self.health.sums(one.id, now_ns, round(grown[k, 0]), float(grown[k, 1]), float(grown[k, 2]), grown[k, 3:6])
+            elif k in newest:
+                columns = self._corrected(k, newest[k])
+                self.health.innovations(one.id, now_ns, plots_of_tracks(tracks, columns, one, HEALTH_GATE).whitened)
+        self._ghosts(now_ns, tracks)
+        self.verdicts = self.health.step(now_ns)
+
+    def _ghosts(self, now_ns: int, tracks: Any) -> None:
+        """Count, per radar, its tracks that another radar should see as well, and those that another sensor does see."""
+        radars = [k for k, one in enumerate(self.sensors) if one.kind in RADARS]
+        tracks = tracks[(tracks["status"] == 1) & (now_ns - tracks["born_t_ns"] > GHOST_AGE_NS)]
+        if len(radars) < 2 or not len(tracks):
+            return
+        inside = {k: self._covers(k, tracks) for k in radars}
+        for k in radars:
+            mine = (tracks["sensors"] >> np.uint64(k) & np.uint64(1)).astype(bool)
+            others = np.any([inside[other] for other in radars if other != k], axis=0)
+            alone = tracks["sensors"] == np.uint64(1 << k)
+            expected = mine & others
+            self.health.confirmations(self.sensors[k].id, now_ns, int(expected.sum()), int((expected & ~alone).sum()))
+
+    def _covers(self, k: int, tracks: Any) -> Any:
+        """Tell which tracks lie well inside a radar's coverage."""
+        one = self.sensors[k]
+        rae = geodesy.ecef_to_rae(tracks["position_m"], one.lat_deg, one.lon_deg, one.alt_m).reshape(-1, 3)
+        height = geodesy.ecef_to_geodetic(tracks["position_m"]).reshape(-1, 3)[:, 2]
+        near = (rae[:, 0] < 0.9 * one.range_max_m) & (rae[:, 0] > one.range_min_m)
+        seen = (rae[:, 2] > max(one.elevation_min_rad, 0.0) + 0.005) & (rae[:, 2] < one.elevation_max_rad)
+        return near & seen & (height > one.alt_min_m) & (height < one.alt_max_m)
