@@ -11,8 +11,8 @@ import pytest
 
 from trilat.cli.bench_fusion import PERFECT, Network
 from trilat.cli.bench_fusion_world import T0_NS, Node, Real, Tally, label_of, make_real_world, measure_real
-from trilat.node.tier import TierTracker
-from trilat.node.watch import SensorWatch
+from trilat.joint.tier import TierTracker
+from trilat.joint.watch import SensorWatch
 from trilat.records.report import Pedigree, Plot
 from trilat.track import Tracker, TrackerSettings
 from trilat.track.library import batch

@@ -118,9 +118,9 @@ class Node:
 
     def __init__(self, k: int, radars: list[Sensor], tier: str, settings: Any) -> None:
         from trilat.fuse.combine import Combiner
-        from trilat.node.core import CoreTracker
-        from trilat.node.tier import TierTracker
-        from trilat.node.watch import SensorWatch
+        from trilat.joint.core import CoreTracker
+        from trilat.joint.tier import TierTracker
+        from trilat.joint.watch import SensorWatch
         from trilat.track import Tracker
 
         self.nation, self.radar, self._tier = radars[k].nation, radars[k], tier

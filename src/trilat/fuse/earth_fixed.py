@@ -136,7 +136,7 @@ def columns_of_tracklets(tracklets: Sequence[Tracklet]) -> tuple[Any, Floats]:
     y = np.array([one.information_state for one in tracklets]).reshape(n, 6)
     inverse = np.divide(1.0, values, out=np.zeros_like(values), where=values > 0.0)
     mean = np.einsum("nij,nj,nkj,nk->ni", vectors, inverse, vectors, y)
-    root: Floats = np.linalg.qr(np.sqrt(values)[:, :, None] * np.swapaxes(vectors, 1, 2), mode="r")
+    root: Any = np.linalg.qr(np.sqrt(values)[:, :, None] * np.swapaxes(vectors, 1, 2), mode="r")
     rows[:, :3] = mean[:, :3] + np.array([one.origin_ecef_m for one in tracklets]).reshape(n, 3)
     rows[:, VELOCITY : VELOCITY + 3] = mean[:, 3:]
     rows[:, ROOT:] = root[:, _UPPER[0], _UPPER[1]]

@@ -102,7 +102,7 @@ def plots_of_tracks(tracks: Any, columns: Any, sensor: Sensor, gate: float = GAT
     spread[:, range(3), range(3)] += np.where(weight > 0.0, sigma**2, 1e6)
     squared = np.einsum("ni,ni->n", residual, np.linalg.solve(spread, residual[..., None])[..., 0])
     sure = _sure(near, squared, gate)
-    white: Floats = np.linalg.solve(np.linalg.cholesky(spread), residual[..., None])[..., 0]
+    white: Any = np.linalg.solve(np.linalg.cholesky(spread), residual[..., None])[..., 0]
     weighted = np.swapaxes(jacobian, 1, 2) * weight[:, None, :]
     state = np.einsum("nij,nj->ni", weighted, residual)
     return OwnPlots(
@@ -126,7 +126,7 @@ def _fixes_of_tracks(tracks: Any, columns: Any, sensor: Sensor, gate: float) -> 
     information = np.swapaxes(basis, 1, 2) @ (weight[:, :, None] * basis)
     residual = place - about
     spread = held["covariance"][:, :3, :3] + np.linalg.inv(information)
-    white = np.linalg.solve(np.linalg.cholesky(spread), residual[..., None])[..., 0]
+    white: Any = np.linalg.solve(np.linalg.cholesky(spread), residual[..., None])[..., 0]
     sure = (white**2).sum(axis=1) < gate
     state = np.einsum("nij,nj->ni", information, residual)
     return OwnPlots(held["number"][sure], report["t_ns"][sure], about[sure], information[sure], state[sure], white[sure])

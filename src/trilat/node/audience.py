@@ -14,8 +14,8 @@ import msgspec
 
 from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import can_stand_alone, measurements
-from trilat.node.core import batch_of
-from trilat.node.tier import TierName, TierTracker
+from trilat.joint.core import batch_of
+from trilat.joint.tier import TierName, TierTracker
 from trilat.policy.audience import AudiencePolicy
 from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records

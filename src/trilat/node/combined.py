@@ -8,7 +8,7 @@ import numpy as np
 
 from trilat.errors import PolicyError
 from trilat.fuse.combine import Combiner, PartnerItem
-from trilat.node.core import CoreTracker
+from trilat.joint.core import CoreTracker
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join
 from trilat.records.columns import Tracks

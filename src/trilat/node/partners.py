@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from trilat.node.core import PartnerReport
+from trilat.joint.core import PartnerReport
 from trilat.node.inputs import ReceivedInput
 from trilat.picture.inputs import PartnerRecord, WarningRecord
 from trilat.records import codec

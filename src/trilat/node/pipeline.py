@@ -18,14 +18,14 @@ from trilat.accounts.roles import may
 from trilat.errors import PolicyError, sentence
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
+from trilat.joint.core import CoreTracker, PartnerReport, batch_of
+from trilat.joint.tier import label_joiner
+from trilat.joint.watch import SensorWatch
 from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
 from trilat.node.combined import CombinedPicture
-from trilat.node.core import CoreTracker, PartnerReport, batch_of
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs
-from trilat.node.tier import label_joiner
-from trilat.node.watch import SensorWatch
 from trilat.picture.acts import AcknowledgeWarning, Act, OfficerAct, RaiseWarning, RetractWarning
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.audience import AudiencePolicy

@@ -12,11 +12,11 @@ from trilat.errors import ConfigError
 from trilat.exchange.exchange import LinkState
 from trilat.feeds.sockets import FeedSockets
 from trilat.fuse.health import Verdict
+from trilat.joint.watch import BIAS_NAMES
 from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
-from trilat.node.watch import BIAS_NAMES
 from trilat.picture.cop import Cop
 from trilat.picture.inputs import (
     AudienceView,

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from trilat.fuse.tracklet import MODEL_OF_DOMAIN, TrackletMaker, plots_of_tracks
-from trilat.node.watch import SensorWatch
+from trilat.joint.watch import SensorWatch
 from trilat.policy.labels import join
 from trilat.records.columns import DOMAINS, STATUSES, Reports, Tracks
 from trilat.records.label import Label
