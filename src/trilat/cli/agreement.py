@@ -224,8 +224,9 @@ def impact(config: Path, files: tuple[Path, ...], as_json: bool) -> None:  # noq
 
     import msgspec
 
+    from trilat.ledger import redecide
     from trilat.node import config as node_config
-    from trilat.node import redecide, setup
+    from trilat.node import setup
     from trilat.node.clock import now_ns
     from trilat.policy.agreement import load
     from trilat.store.sqlite import open_reader

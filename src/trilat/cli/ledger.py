@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from trilat.node.ledger import Holding, Ledger
+    from trilat.ledger.holdings import Holding, Ledger
 
 STORE = click.Path(path_type=Path, file_okay=False)
 NS = 1_000_000_000
@@ -54,7 +54,7 @@ AT = click.option("--at", "at_ns", type=Time(), help="As things stood then; now 
 
 @contextmanager
 def _opened(directory: Path) -> Iterator[Ledger]:
-    from trilat.node.ledger import Ledger
+    from trilat.ledger.holdings import Ledger
     from trilat.store.sqlite import open_reader
 
     database = open_reader(directory)
@@ -136,7 +136,7 @@ def check(directory: Path) -> None:
 
     database = open_reader(directory)
     try:
-        from trilat.node.ledger import Ledger
+        from trilat.ledger.holdings import Ledger
 
         meta = read_meta(database)
         faults = list(Ledger(database).faults(meta["nation"], msgspec.convert(meta["mode"], Mode)))

@@ -135,7 +135,7 @@ def _verdict(book: Rulebook, seen: _Seen, nation: str, mode: Mode, now_ns: int, 
 
 def sent(database: Database) -> Iterator[SealedBatch]:
     """Yield every batch of every outbox of a store."""
-    from trilat.node.ledger import Ledger  # noqa: PLC0415 - one way of reading outboxes
+    from trilat.ledger.holdings import Ledger  # noqa: PLC0415 - one way of reading outboxes
 
     return Ledger(database).batches()
 

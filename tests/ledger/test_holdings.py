@@ -12,7 +12,7 @@ from exchange_pair import Joined, tracks
 from exchange_records import EXERCISE, T0_NS, recall_of, released, track_of, warning_of
 
 from trilat.cli.ledger import command
-from trilat.node.ledger import Ledger
+from trilat.ledger.holdings import Ledger
 from trilat.records import codec
 from trilat.store.sqlite import FILE_NAME
 

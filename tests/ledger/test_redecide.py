@@ -12,7 +12,7 @@ from exchange_records import EXERCISE, recall_of, released, track_of, warning_of
 from policy_cases import NOW_NS, PINNED, PLACES, signed
 
 import trilat
-from trilat.node import redecide
+from trilat.ledger import redecide
 from trilat.policy import signing
 from trilat.policy.agreement import Agreements, load
 from trilat.policy.labels import make
