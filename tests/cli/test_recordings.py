@@ -201,6 +201,22 @@ async def test_replay_reaches_a_node_s_feed_shifted(tmp_path: Path, kind: str) -
     assert NOON_NS == results[0].batches[0].pedigree.original_t_ns
 
 
+@pytest.mark.parametrize("named", ["node.toml", ".", "state"])
+def test_replay_finds_the_port_that_a_running_node_was_given(tmp_path: Path, named: str) -> None:
+    """With port 0 the node's ports.json is read, whether its TOML, its folder or its own directory is named; else a named error."""
+    node = node_file(tmp_path, "replay:R1", "udp://127.0.0.1:0")
+    (tmp_path / "state").mkdir()
+    with pytest.raises(FeedError, match=r"is the node running\?"):
+        target_of(str(tmp_path / named), "", "", "ais")
+    for wrong in (b"{", b"[]", b'{"feeds": {}}', b'{"feeds": {"ais-1": "x"}}'):
+        (tmp_path / "state" / "ports.json").write_bytes(wrong)
+        with pytest.raises(FeedError, match=r"ports\.json"):
+            target_of(str(node), "", "", "ais")
+    (tmp_path / "state" / "ports.json").write_bytes(b'{"feeds": {"ais-1": 4711}}')
+
+    assert "udp://127.0.0.1:4711" == target_of(str(tmp_path / named), "", "", "ais").url
+
+
 def test_replay_goes_to_replay_nodes_only(tmp_path: Path) -> None:
     """A node in another mode, or without a feed of the format, is a named error before anything is sent."""
     live = node_file(tmp_path, "live", "udp://127.0.0.1:1")

@@ -28,6 +28,7 @@ STARRED = {
     "trilat.feeds.sockets": "sockets of the feeds",
     "trilat.node.clock": "the only clock",
     "trilat.node.live": "the asyncio loop round the step",
+    "trilat.node.process": "signals, the end with the parent process, the interpreter's settings",
     "trilat.picture.client": "a page without a person: connects to the page's WebSocket",
     "trilat.picture.guard": "parses addresses (urllib.parse), no more",
     "trilat.picture.web": "the page's server",

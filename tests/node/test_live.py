@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from trilat.node import clock, record, setup
-from trilat.node.live import running
 from trilat.node.pipeline import Pipeline
+from trilat.node.process import running
 from trilat.node.settings import NodeConfig
 from trilat.picture.acts import AcknowledgeWarning, RaiseWarning
 from trilat.picture.client import PageClient

@@ -68,7 +68,7 @@ def test_recorded_bytes_become_tracks_that_both_partners_get(
         tracks = [record for record in records_for(outputs, audience) if isinstance(record, Track)]
         assert tracks, audience
         assert {track.label.originator for track in tracks} == {"JPN"}
-        assert {track.stream for track in tracks} == {"JPN/track"}
+        assert {track.stream for track in tracks} == {f"JPN/track/{worlds.T0_NS // 1_000_000}"}
 
 
 def test_same_inputs_give_the_same_bytes(configs: dict[str, NodeConfig], jpn_inputs: list[tuple[int, list[Input]]]) -> None:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from trilat.exercise import provision, scenario
-from trilat.identity import keyfiles
 from trilat.node import clock
 from trilat.records.label import Mode
 
@@ -106,7 +105,6 @@ def _sensors(recording: Recording) -> list[dict[str, Any]]:
 
 
 def _feed(recording: Recording) -> dict[str, Any]:
-    [port] = keyfiles.free_ports(1)
-    url = f"tcp-listen://127.0.0.1:{port}"  # a port that `trilat replay --to NODE` finds in the configuration
+    url = "tcp-listen://127.0.0.1:0"  # `trilat replay --to NODE` finds the port in the node's ports.json
     base = {"name": recording.feed, "format": recording.format, "url": url, "sensors": recording.sensors}
     return {**base, **recording.settings}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_flight_516_is_known_between_its_fixes(recordings: Path) -> None:
     fixes = positions(fixes_of(path, "fixes-csv", receiver(), preset="flightradar24"))
     kept, held = fixes[::2], fixes[1::2]
     tracker = Tracker(TrackerSettings(domains=("air", "sea")), (receiver(),), "JPN/national")
-    errors, confirmed, numbers = [], 0, set()
+    errors, confirmed, numbers, own = [], 0, Counter[int](), []
     edges = np.searchsorted(held["t_ns"], kept["t_ns"])
     for k, one in enumerate(kept):
         tracker.step(int(one["t_ns"]), [batch(kept[k : k + 1], 0)])
@@ -98,9 +99,10 @@ def test_flight_516_is_known_between_its_fixes(recordings: Path) -> None:
             tracks = tracker.step(int(missing["t_ns"]), []).columns
             shown = tracks[tracks["status"] == CONFIRMED]
             confirmed += len(shown) > 0
-            numbers |= set(shown["number"].tolist())
+            numbers.update(shown["number"].tolist())
             if len(shown):
                 errors.append(distance_m(shown["position_m"], places(np.atleast_1d(missing))).min())
+                own.append(off_the_line_m(kept[k : k + 2], missing))
     scored = np.array(errors)
     said_aloud(f"JAL516: {len(held)} fixes held out, {confirmed} with a confirmed track, {len(numbers)} track numbers;")
     said_aloud(f"  error median {np.median(scored):.1f} m, p95 {np.percentile(scored, 95):.1f} m, max {scored.max():.0f} m")
@@ -108,8 +110,22 @@ def test_flight_516_is_known_between_its_fixes(recordings: Path) -> None:
     assert confirmed > 0.95 * len(held)
     assert np.median(scored) < 80.0
     assert np.percentile(scored, 95) < 250.0
-    # The feed is of many receivers whose clocks differ, with two silences longer than a track lives: a few numbers, not dozens.
-    assert len(numbers) <= 6
+    # What is far off is far off in the recording too: beside the line between the fixes before and after it.
+    wrong = scored > 1_000.0
+    assert (np.array(own)[wrong] > 0.5 * scored[wrong]).all()
+    # One number from the first fix to the landing. Many receivers with clocks of their own gave these fixes; one that is seconds
+    # late draws a second flight half a kilometre behind for a while (3 times here): short, and never instead of the first.
+    [(_, shown_for), *others] = numbers.most_common()
+    assert shown_for == confirmed
+    assert len(others) <= 5
+    assert sum(n for _, n in others) < 0.15 * confirmed
+
+
+def off_the_line_m(around: Any, missing: Any) -> float:
+    """Return how far a fix is from where a straight way between the fixes before and after it would have been then."""
+    place, t_ns = places(around), around["t_ns"]
+    part = (int(missing["t_ns"]) - int(t_ns[0])) / max(int(t_ns[-1]) - int(t_ns[0]), 1)
+    return float(distance_m(place[0] + part * (place[-1] - place[0]), places(np.atleast_1d(missing)))[0])
 
 
 def jumps(fixes: Any, speed_max_m_s: float = 600.0) -> Any:

@@ -32,8 +32,9 @@ def command(config: Path, *, check: bool, json_logs: bool) -> None:
         setup.pipeline_settings(settings)
         click.echo(f"{config}: nothing is wrong with it.")
         return
-    from trilat.node.live import LiveNode, die_with_parent, run_until_told
+    from trilat.node.live import LiveNode
     from trilat.node.logs import set_up
+    from trilat.node.process import die_with_parent, run_until_told
 
     set_up(json_lines=json_logs)
     if os.environ.get("TRILAT_DIE_WITH_PARENT"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections.abc import Iterator
 from itertools import chain
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
 
 from trilat.cli.recordings import FORMATS, FeedOptions, feed_options, format_of, read_pieces, source_for, start_of, summary
-from trilat.cli.replay_senders import open_sender
 from trilat.errors import ConfigError, FeedError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Target(NamedTuple):
 
 @click.command()
 @click.argument("files", metavar="[FEED=]FILE...", nargs=-1, required=True)
-@click.option("--to", "node_or_url", required=True, metavar="NODE", help="A node's TOML, or a feed's URL with --id.")
+@click.option("--to", "node_or_url", required=True, metavar="NODE", help="A node's TOML or folder, or a feed's URL with --id.")
 @click.option("--id", "replay_id", default="", help="The replay's id, when --to is a URL.")
 @click.option("--format", "format_name", default="auto", show_default=True, type=click.Choice(("auto", *FORMATS)))
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.01, 1000), help="Times faster than life.")
@@ -44,6 +43,8 @@ def command(files: tuple[str, ...], node_or_url: str, replay_id: str, format_nam
     Every piece travels marked as replayed, with the time it was recorded and the shift; a live or exercise node refuses it.
     With a node's TOML each file goes to the feed named before "=", or to the only feed of its format.
     """
+    import asyncio
+
     from trilat.node import clock
 
     speed, start_at = given.pop("speed"), given.pop("start_at")
@@ -82,7 +83,7 @@ def target_of(node_or_url: str, replay_id: str, feed: str, format_name: str) -> 
         return Target(node_or_url, replay_id, format_name)
     from trilat.node.config import load
 
-    config = load(node_or_url)
+    config = load(config_path(Path(node_or_url)))
     kind, _, name = config.mode.partition(":")
     if kind != "replay":
         raise ConfigError("config-value", f"{node_or_url}: mode is {config.mode!r}; recordings go to a node in mode replay:ID.")
@@ -90,14 +91,29 @@ def target_of(node_or_url: str, replay_id: str, feed: str, format_name: str) -> 
     if len(fitting) != 1:
         named = f"named {feed!r}" if feed else f"of format {format_name!r}"
         raise ConfigError("config-value", f"{node_or_url}: {len(fitting)} feeds {named}; write FEED=FILE with one of the feeds.")
-    return Target(_address(fitting[0]), name, fitting[0].format)
+    return Target(_address(fitting[0], Path(config.directory)), name, fitting[0].format)
 
 
-def _address(feed: FeedSettings) -> str:
-    """Return a feed's URL, refused where nothing can be sent to it."""
+def config_path(named: Path) -> Path:
+    """Return a node's configuration: the file itself, or `node.toml` in the folder or beside it (a node's own directory)."""
+    if not named.is_dir():
+        return named
+    beside = (named / "node.toml", named.resolve().parent / "node.toml")
+    return next((path for path in beside if path.is_file()), beside[0])
+
+
+def _address(feed: FeedSettings, directory: Path) -> str:
+    """Return a feed's URL with the port the running node listens at; refused where nothing can be sent to it."""
     if feed.url.startswith("file:"):
         raise FeedError("feed-address", f"feed {feed.name!r} reads a file; recordings go to udp, tcp-listen or tcp feeds.")
-    return feed.url
+    if not feed.url.endswith(":0"):
+        return feed.url
+    try:
+        ports = msgspec.json.decode((directory / "ports.json").read_bytes(), type=dict[str, Any])
+        return f"{feed.url[:-1]}{int(ports['feeds'][feed.name])}"
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        told = f"feed {feed.name!r} has port 0 and {directory / 'ports.json'} does not say which it got: is the node running?"
+        raise FeedError("feed-address", told) from error
 
 
 def timed_pieces(path: Path, source: Source, start_t_ns: int, refused: list[Refused]) -> Iterator[Piece]:
@@ -146,6 +162,9 @@ def frames(plans: list[Plan]) -> Iterator[tuple[int, int, bytes]]:
 
 async def send(plans: list[Plan], speed: float) -> list[int]:
     """Send every recording at its pace; return how many pieces each had."""
+    import asyncio
+
+    from trilat.cli.replay_senders import open_sender
     from trilat.node import clock
 
     senders = [await open_sender(each.target.url) for each in plans]

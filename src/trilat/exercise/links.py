@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from pyais import encode_dict
 
 from trilat.exercise.radar import HORIZON_M_PER_ROOT_M, callsign_of
@@ -16,6 +17,9 @@ VELOCITY_PERIOD_S = 1.0
 IDENT_PERIOD_S = 10.0
 SHIP_PERIOD_S = 6.0
 SHIP_STATIC_PERIOD_S = 60.0
+# Period and shift of the phase of everything that an aircraft or a ship says.
+AIRCRAFT_TIMES = ((POSITION_PERIOD_S, 0.0), (VELOCITY_PERIOD_S, 0.5), (IDENT_PERIOD_S, 0.0))
+SHIP_TIMES = ((SHIP_PERIOD_S, 0.0), (SHIP_STATIC_PERIOD_S, 0.0))
 NAC_P = 9  # 95 % horizontal bound 30 m (DO-260B table 2-14)
 GPS_SIGMA_M = {"adsb": 12.0, "ais": 8.0}
 ANTENNA_M = 15.0
@@ -43,13 +47,21 @@ class SimulatedReceiver:
         rae = geodesy.ecef_to_rae(movers.position_m, s.lat_deg, s.lon_deg, s.alt_m)
         height = np.maximum(movers.geodetic[:, 2], ANTENNA_M)
         horizon_m = HORIZON_M_PER_ROOT_M * (np.sqrt(max(s.alt_m, ANTENNA_M)) + np.sqrt(height))
-        wanted = movers.sea if s.link == "ais" else ~movers.sea
-        heard = wanted & ~movers.silent & (rae[:, 0] <= np.minimum(s.range_max_m, horizon_m))
+        wanted = (movers.sea if s.link == "ais" else ~movers.sea) & ~movers.silent & self._speaks(from_s, to_s)
+        heard = wanted & (rae[:, 0] <= np.minimum(s.range_max_m, horizon_m))
         say = self._ship if s.link == "ais" else self._aircraft
         messages: list[tuple[float, int, bytes]] = []
         for row in np.flatnonzero(heard):
             messages.extend((t, int(row), data) for t, data in say(movers, int(row), from_s, to_s))
         return [data for _, _, data in sorted(messages)]
+
+    def _speaks(self, from_s: float, to_s: float) -> NDArray[np.bool_]:
+        """Tell who says anything in (from_s, to_s]: in a short step most say nothing."""
+        said = np.zeros(len(self._phase), bool)
+        for period_s, shift in SHIP_TIMES if self.sensor.link == "ais" else AIRCRAFT_TIMES:
+            phase = (self._phase + shift) % 1.0
+            said |= np.floor(to_s / period_s - phase) > np.floor(from_s / period_s - phase)
+        return said
 
     def _where(self, movers: Movers, row: int, back_s: float) -> tuple[float, float, float]:
         sigma_m = GPS_SIGMA_M[self.sensor.link]

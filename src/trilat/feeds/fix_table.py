@@ -9,7 +9,7 @@ from typing import Any
 
 from trilat.errors import FeedError
 from trilat.feeds.accuracy import BAROMETRIC_AS_GEOMETRIC_SIGMA_M
-from trilat.feeds.rows import NAN, FixRows, sensor_of
+from trilat.feeds.rows import FIELDS, NAN, FixRows, sensor_of
 from trilat.feeds.source import FixColumns, Refusals, Source
 from trilat.records.columns import DOMAINS, FLAG_BAROMETRIC, FLAG_SIMULATED
 
@@ -51,25 +51,7 @@ _AVIATION = {
 PRESETS = {
     # Our own names and units: what `trilat decode` writes and any table may use.
     "trilat": FixColumns(
-        columns={
-            name: name
-            for name in (
-                "lat_deg",
-                "lon_deg",
-                "alt_m",
-                "speed_m_s",
-                "course_rad",
-                "vertical_rate_m_s",
-                "sigma_horizontal_m",
-                "sigma_vertical_m",
-                "sigma_speed_m_s",
-                "mode_3a",
-                "address",
-                "mmsi",
-                "callsign",
-                "simulated",
-            )
-        }
+        columns={name: name for name in (*(name for name in FIELDS if name not in ("t_ns", "flags", "domain")), "simulated")}
         | {"t": "time"},
         altitude="geometric",
     ),

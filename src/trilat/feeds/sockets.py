@@ -125,9 +125,11 @@ class FeedSockets:
         self._start(self._connect(name, address) if address.kind == "tcp" else self._follow(name, Path(address.path)))
         return 0
 
-    def take(self, chunks_max: int = 10_000) -> list[Received]:
-        """Return what waits, in the order it came, without waiting."""
-        taken = [self._pop() for _ in range(min(chunks_max, len(self._queue)))]
+    def take(self, chunks_max: int = 10_000, until_ns: int | None = None) -> list[Received]:
+        """Return what waits (and came in by until_ns, where that is given), in the order it came, without waiting."""
+        taken: list[Received] = []
+        while self._queue and len(taken) < chunks_max and (until_ns is None or self._queue[0].received_t_ns <= until_ns):
+            taken.append(self._pop())
         if not self._queue:
             self._ready.clear()
         return taken

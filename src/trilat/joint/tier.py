@@ -19,6 +19,7 @@ from trilat.track import Tracker, TrackerSettings
 from trilat.track.records import to_records
 
 TierName = Literal["tracklet", "track", "area"]
+NS_PER_MS = 1_000_000
 SHOWN = ("confirmed", "coasting")
 _SHOWN_CODES = [STATUSES.index(word) for word in SHOWN]
 
@@ -37,18 +38,29 @@ def label_joiner(sensors: Sequence[Sensor]) -> Callable[[int], Label]:
     return label_of
 
 
+def stream_name(nation: str, what: str, started_ns: int) -> str:
+    """Return the name of a stream of track numbers: a node that starts again numbers anew, so it begins another stream.
+
+    started_ns: the pipeline's start, which the journal's begin record holds, so that a replay gives the same name.
+    """
+    return f"{nation}/{what}/{started_ns // NS_PER_MS}"
+
+
 class TierTracker:
     """What an audience gets at one tier. It knows of no sensor of another tier, nor of a withheld one."""
 
-    def __init__(self, nation: str, tier: TierName, sensors: Sequence[Sensor], settings: TrackerSettings) -> None:
+    def __init__(
+        self, nation: str, tier: TierName, sensors: Sequence[Sensor], settings: TrackerSettings, started_ns: int = 0
+    ) -> None:
+        stream = stream_name(nation, tier, started_ns)
         self.nation, self.tier, self.sensors = nation, tier, tuple(sensors)
         self.index = {sensor.id: k for k, sensor in enumerate(self.sensors)}
-        self.tracker = Tracker(settings, self.sensors, f"{nation}/{tier}")
+        self.tracker = Tracker(settings, self.sensors, stream)
         self.watch = SensorWatch(self.sensors)
         self.label_of = label_joiner(self.sensors)
         self.waiting: list[Reports] = []
         self._sent: dict[int, Track] = {}
-        self._maker = TrackletMaker(nation, f"{nation}/{tier}") if tier == "tracklet" else None
+        self._maker = TrackletMaker(nation, stream) if tier == "tracklet" else None
 
     def step(self, now_ns: int) -> Sequence[Track | Tracklet]:
         """Take in what has waited and return what is to be offered to the audience now."""
@@ -81,16 +93,15 @@ class TierTracker:
         """Return every shown track that was updated since it was last offered, and the last word on those that ended."""
         columns = tracks.columns
         shown = columns[np.isin(columns["status"], _SHOWN_CODES)]
+        numbers, updated, status = (shown[name].tolist() for name in ("number", "updated_t_ns", "status"))
         due = [
-            (held := self._sent.get(int(row["number"]))) is None
-            or held.updated_t_ns != row["updated_t_ns"]
-            or held.status != STATUSES[row["status"]]
-            for row in shown
+            (held := self._sent.get(number)) is None or held.updated_t_ns != t_ns or held.status != STATUSES[word]
+            for number, t_ns, word in zip(numbers, updated, status, strict=True)
         ]
         fresh = msgspec.structs.replace(tracks, columns=shown[np.array(due, bool)])
         out = to_records(fresh, self.sensors, self.label_of, self.nation, SHOWN)
         self._sent.update((track.number, track) for track in out)
-        alive = set(shown["number"].tolist())
+        alive = set(numbers)
         for number in sorted(set(self._sent) - alive):
             out.append(msgspec.structs.replace(self._sent.pop(number), t_ns=now_ns, status="deleted"))
         return out

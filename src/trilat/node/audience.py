@@ -38,6 +38,26 @@ def sensor_of(batch: Reports) -> str:
     return batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source
 
 
+class Tick:
+    """A fixed tick on the clock itself (whole multiples of its length, moved by `phase_ns`), whatever came between.
+
+    Whether anything else was stepped late or early moves it not: what leaves on it tells nothing of other load.
+    """
+
+    def __init__(self, length_ns: int, phase_ns: int = 0) -> None:
+        self._length_ns = max(length_ns, 1)
+        self._phase_ns = phase_ns
+        self._last: int | None = None
+
+    def passed(self, now_ns: int) -> bool:
+        """Tell whether a tick has come since the last call that said so (the first call always does)."""
+        number = (now_ns - self._phase_ns) // self._length_ns
+        if self._last is not None and number <= self._last:
+            return False
+        self._last = number
+        return True
+
+
 class ReplayClock:
     """The time of a step. In mode Replay a recording may run faster than life: then it is that of the newest report.
 
@@ -70,15 +90,14 @@ class AudiencePipeline:
     ) -> None:
         self.policy = policy
         self.nation = policy.nation
-        self._state_tick_ns = state_tick_ns
-        self._next_state_ns = 0
+        self._state_tick = Tick(state_tick_ns)
         self._clock = ReplayClock(policy.mode)
         decisions = [(sensor, policy.sensor_decision(sensor, now_ns)) for sensor in sensors]
         permitted = [(sensor, decision.tier) for sensor, decision in decisions if decision.permit]
         self._tier = {sensor.id: tier for sensor, tier in permitted}
         self._sensors = {sensor.id: sensor for sensor, _ in permitted}
         self.tiers = tuple(
-            TierTracker(self.nation, name, held, settings)
+            TierTracker(self.nation, name, held, settings, now_ns)
             for name in TIERS_TRACKED
             if (held := [sensor for sensor, tier in permitted if tier == name])
         )
@@ -94,8 +113,7 @@ class AudiencePipeline:
             held = [(batch, tier.index.get(sensor_of(batch))) for batch in mine]
             tier.waiting += [batch_of(batch, index) for batch, index in held if index is not None]
         # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
-        if self.tiers and now_ns >= self._next_state_ns:
-            self._next_state_ns = now_ns + self._state_tick_ns
+        if self.tiers and self._state_tick.passed(now_ns):
             offered = [record for tier in self.tiers for record in tier.step(now_ns)]
             released.extend(one for record in offered for one in self._release(record, now_ns))
         return released

@@ -15,15 +15,18 @@ from trilat.records.columns import Tracks
 from trilat.records.label import Label
 from trilat.records.track import Track
 
+# Pictures are at least this far apart: no eye sees more, and each costs processor time.
+GAP_NS = 40_000_000
+
 
 class CombinedPicture:
-    """Correlates and fuses on a fixed tick, with the labels of what joined."""
+    """Correlates and fuses as soon as there is something new, GAP_NS apart at the least and a tick at the most."""
 
     def __init__(self, nation: str, partners: Iterable[str], core: CoreTracker, tick_ns: int) -> None:
         self._nation = nation
         self._core = core
         self._tick_ns = tick_ns
-        self._next_ns = 0
+        self._last_ns: int | None = None
         self._waiting: list[PartnerItem] = []
         self._joined: dict[tuple[Label, ...], Label] = {}
         self.combiner = Combiner(nation, tuple(sorted(partners)))
@@ -33,15 +36,15 @@ class CombinedPicture:
         if isinstance(item.record, Track):
             self._waiting.append(PartnerItem(item.origin, item.record, epoch, sequence))
 
-    def due(self, now_ns: int) -> bool:
-        """Tell whether the next step makes a picture."""
-        return now_ns >= self._next_ns
+    def next_ns(self, *, new: bool) -> int:
+        """Return from when on a step makes a picture; new: there is something that the last one did not have."""
+        if self._last_ns is None:
+            return 0
+        return self._last_ns + (min(GAP_NS, self._tick_ns) if new or self._waiting else self._tick_ns)
 
-    def step(self, now_ns: int, core: Tracks) -> CombinedTracks | None:
-        """Return the combined picture of the core's tracks and the partners' when its tick has come, else None."""
-        if not self.due(now_ns):
-            return None
-        self._next_ns = now_ns + self._tick_ns
+    def step(self, now_ns: int, core: Tracks) -> CombinedTracks:
+        """Return the combined picture of the core's tracks and the partners'."""
+        self._last_ns = now_ns
         waiting, self._waiting = self._waiting, []
         combined = self.combiner.step(now_ns, core, waiting)
         own = combined.tracks.columns["sensors"] & np.uint64(self._core.own_bits)

@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from trilat.identity.keystore import Passphrase
 from trilat.identity.sign import KeyRing
 from trilat.kernels import warm
 from trilat.node import clock, setup, show
+from trilat.node.audience import Tick
 from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
@@ -66,6 +66,8 @@ class LiveNode:
         self._acts: deque[OfficerAct] = deque()
         self._received: deque[Received] = deque()
         self._last_ns = 0
+        self._wake = asyncio.Event()
+        self._hurry = False
         self._next_status_ns = 0
         self._next_retain_ns = clock.now_ns() + RETAIN_NS
 
@@ -73,6 +75,7 @@ class LiveNode:
         """Start every part, step until `stop` is set, end every part. Raises TrilatError when a part cannot start."""
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
+            stack.callback(setup.forget_ports, Path(self.config.directory))
             setup.write_ports(Path(self.config.directory), self.ports)
             log.info("node started", nation=self.config.nation, mode=self.config.mode, **self.ports)
             if started is not None:
@@ -86,6 +89,7 @@ class LiveNode:
         config, now_ns = self.config, clock.now_ns()
         mode, directory = mode_of(config), Path(config.directory)
         setup.make_directory(directory)
+        setup.forget_ports(directory)  # of a run that was ended from outside
         self.identity = setup.read_identity(config, now_ns, self._passphrase)
         keyfiles.check_certificates(self.identity.keys, now_ns)
         settings = StoreSettings(retention_days=config.store.retention_days)
@@ -129,8 +133,9 @@ class LiveNode:
             self.ports["nats"] = server.port
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
-        self.exchange = Exchange(ExchangeSettings(), config.nation, mode, ring, self.store, tuple(pins))
-        self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._received.extend, hands_on=False)
+        settings = ExchangeSettings(tick_ms=config.exchange.tick_ms)
+        self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins))
+        self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._take_received, hands_on=False)
         self.transport.on_served = lambda _: self.drive.post(lambda _: self.exchange.wake_partners(), flash=True)
         running = asyncio.create_task(self.drive.run(), name="exchange")
         stack.push_async_callback(_cancelled, running)
@@ -176,9 +181,10 @@ class LiveNode:
         if len(self._acts) >= ACTS_MAX:
             raise ConfigError("acts-full", f"{ACTS_MAX} acts are waiting.")
         self._acts.append(act)
+        self._wake.set()
 
-    def _gather(self) -> tuple[list[Input], int]:
-        """Take what waits: acts first, then partners' records, then feeds, in the order in which each came.
+    def _gather(self, until_ns: int | None) -> tuple[list[Input], int]:
+        """Take what waits: acts first, then partners' records, then what feeds brought by until_ns, each in its order.
 
         The number is the inbox row up to which partners' records are among them; 0 when there are none.
         """
@@ -188,30 +194,67 @@ class LiveNode:
             ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
             for one in received
         ]
-        inputs += [
-            FeedInput(source=one.source, received_t_ns=one.received_t_ns, data=one.data)
-            for one in self.feeds.take(INPUTS_PER_STEP_MAX)
-        ]
+        if until_ns is not None:
+            inputs += [
+                FeedInput(source=one.source, received_t_ns=one.received_t_ns, data=one.data)
+                for one in self.feeds.take(INPUTS_PER_STEP_MAX, until_ns)
+            ]
         return inputs, max((one.row for one in received), default=0)
 
-    async def _loop(self, stop: asyncio.Event) -> None:
-        tick_ns = self.config.step.tick_ms * MS
-        next_ns = clock.now_ns()
-        while not stop.is_set():
-            for task in self._tasks:
-                if task.done():
-                    task.result()
-            now_ns = max(clock.now_ns(), self._last_ns + 1)
-            self._last_ns = now_ns
-            began_ns = clock.monotonic_ns()
-            self._step(now_ns)
-            self.health.put("trilat_step_seconds", (clock.monotonic_ns() - began_ns) / 1e9)
-            next_ns = max(next_ns + tick_ns, clock.now_ns() - 10 * tick_ns)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), max((next_ns - clock.now_ns()) / 1e9, 0.0))
+    def _take_received(self, received: list[Received]) -> None:
+        self._received.extend(received)
+        self._hurry |= any(one.lane == "flash" for one in received)
+        self._wake.set()
 
-    def _step(self, now_ns: int) -> None:
-        inputs, row = self._gather()
+    async def _loop(self, stop: asyncio.Event) -> None:
+        """Step on a fixed tick of the clock, with what the feeds brought by then; between ticks for people and partners.
+
+        So when an audience is stepped, and what of its feeds goes in, depends on nothing but the clock: not on what partners
+        or officers do, nor on how long another step took (unless the node has more to do than time).
+        """
+        steady, tick_ns = clock.Steady(), self.config.step.tick_ms * MS
+        tick = Tick(tick_ns)
+        stopping = asyncio.create_task(_set_when(stop, self._wake))
+        try:
+            while not stop.is_set():
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
+                now_ns = steady.now_ns()
+                if on_tick := tick.passed(now_ns):
+                    now_ns -= now_ns % tick_ns
+                if on_tick or self._is_due(now_ns):
+                    self._timed_step(max(now_ns, self._last_ns + 1), feeds=on_tick)
+                await self._sleep(steady, tick_ns)
+        finally:
+            stopping.cancel()
+
+    def _is_due(self, now_ns: int) -> bool:
+        """Tell whether something waits that does not wait for the tick."""
+        return bool(self._acts) or self._hurry or (bool(self._received) and now_ns >= self.pipeline.picture_ns())
+
+    async def _sleep(self, steady: clock.Steady, tick_ns: int) -> None:
+        """Wait for the next tick, or until partners' records that wait can be shown, or for something that hurries."""
+        now_ns = steady.now_ns()
+        until_ns = now_ns - now_ns % tick_ns + tick_ns
+        if self._received:
+            until_ns = min(until_ns, self.pipeline.picture_ns())
+        self._wake.clear()
+        if self._is_due(now_ns) or until_ns <= now_ns:
+            await asyncio.sleep(0)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((until_ns - now_ns) / 1e9):
+                await self._wake.wait()
+
+    def _timed_step(self, now_ns: int, *, feeds: bool) -> None:
+        self._last_ns, self._hurry = now_ns, False
+        began_ns = clock.monotonic_ns()
+        self._step(now_ns, feeds=feeds)
+        self.health.put("trilat_step_seconds", (clock.monotonic_ns() - began_ns) / 1e9)
+
+    def _step(self, now_ns: int, *, feeds: bool) -> None:
+        inputs, row = self._gather(now_ns if feeds else None)
         out = self.pipeline.step(now_ns, inputs)
         entry = self.recorder.entry(inputs, out)
         self.drive.post(lambda at_ns: self._record(now_ns, at_ns, entry, row))
@@ -273,7 +316,7 @@ class LiveNode:
             notices=[*out.notices, *self.people.notices()],
             **lights,
         )
-        if self.cop.step(out.national.t_ns, given) or out.warnings or out.answers or due:
+        if self.cop.step(out.t_ns, given) or out.warnings or out.answers or due:
             self.hub.publish()
 
     def _check(self, links: list[Any]) -> None:
@@ -319,6 +362,11 @@ class LiveNode:
         self.exchange.take_ring(ring)
 
 
+async def _set_when(stop: asyncio.Event, wake: asyncio.Event) -> None:
+    await stop.wait()
+    wake.set()
+
+
 def _drain(queue: deque[Any]) -> list[Any]:
     taken = list(queue)
     queue.clear()
@@ -329,44 +377,3 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-@contextlib.asynccontextmanager
-async def running(config: NodeConfig, passphrase: Passphrase | None = None) -> AsyncIterator[LiveNode]:
-    """Run a node while the block runs (tests and the demo in one process)."""
-    node, stop, ready = LiveNode(config, passphrase), asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(node.run(stop, lambda _: ready.set()))
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    try:
-        if task.done():
-            task.result()
-        yield node
-    finally:
-        stop.set()
-        await task
-
-
-async def run_until_told(node: LiveNode) -> None:
-    """Run a node until SIGINT or SIGTERM; a second one ends it at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def told() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told)
-    await node.run(stop)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends (Linux), so that a demo leaves nothing behind."""
-    if os.name == "posix":
-        import ctypes  # noqa: PLC0415 - one call, at start only
-
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, 15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -43,3 +44,44 @@ class PartnerInputs:
             self.warnings.append(WarningRecord(origin=given.exporter, record=record))
         elif isinstance(record, Plot | Fix | Measurement | Tracklet):
             self.reports.setdefault(given.exporter, []).append(record)
+
+
+class PartnerStreams:
+    """Which stream of track numbers each partner is at. A partner that started again numbers anew in a new stream.
+
+    What it held in the one before is over: it ends here at once, instead of standing beside the new tracks until it is stale.
+    """
+
+    def __init__(self, tracks_max: int) -> None:
+        self._tracks_max = tracks_max
+        self._started: dict[tuple[str, str], int] = {}
+        self._held: dict[tuple[str, str], dict[int, Track]] = {}
+
+    def ended(self, now_ns: int, tracks: Sequence[PartnerRecord]) -> list[PartnerRecord]:
+        """Take a step's tracks, and return the last word on those of a stream that a newer one has replaced."""
+        gone: list[PartnerRecord] = []
+        for one in tracks:
+            base, _, started = one.record.stream.rpartition("/") if isinstance(one.record, Track) else ("", "", "")
+            if not isinstance(one.record, Track) or not started.isdecimal():
+                continue
+            key = (one.origin, base)
+            held = self._held.setdefault(key, {})
+            if int(started) > self._started.setdefault(key, int(started)):
+                self._started[key] = int(started)
+                gone += [_over(now_ns, track, one) for _, track in sorted(held.items())]
+                held.clear()
+            if int(started) == self._started[key]:
+                self._keep(held, one.record)
+        return gone
+
+    def _keep(self, held: dict[int, Track], track: Track) -> None:
+        if track.status == "deleted":
+            held.pop(track.number, None)
+        elif track.number in held or len(held) < self._tracks_max:
+            held[track.number] = track
+
+
+def _over(now_ns: int, track: Track, newer: PartnerRecord) -> PartnerRecord:
+    return PartnerRecord(
+        origin=newer.origin, lane=newer.lane, record=msgspec.structs.replace(track, t_ns=now_ns, status="deleted")
+    )

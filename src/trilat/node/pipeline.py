@@ -22,10 +22,10 @@ from trilat.joint.core import CoreTracker, PartnerReport, batch_of
 from trilat.joint.tier import label_joiner
 from trilat.joint.watch import SensorWatch
 from trilat.node import approvals
-from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
+from trilat.node.audience import AudiencePipeline, ReplayClock, Tick, sensor_of
 from trilat.node.combined import CombinedPicture
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
-from trilat.node.partners import PartnerInputs
+from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.acts import AcknowledgeWarning, Act, OfficerAct, RaiseWarning, RetractWarning
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.audience import AudiencePolicy
@@ -55,8 +55,12 @@ class PipelineSettings(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What one step gave. `released` is what leaves, per audience in order; the rest is for the own picture and counters."""
+    """What one step gave. `released` is what leaves, per audience in order; the rest is for the own picture and counters.
 
+    t_ns: the step's own time. national: the national tracks as of the last picture.
+    """
+
+    t_ns: int
     national: Tracks
     combined: CombinedTracks | None
     released: tuple[Released, ...]
@@ -99,6 +103,10 @@ class Pipeline:
         self.watch = SensorWatch(settings.sensors)
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
         self.combined = CombinedPicture(settings.nation, self.audiences, self.core, settings.state_tick_ns)
+        self._picture_tick = Tick(settings.state_tick_ns, settings.state_tick_ns // 2)
+        self._picture_is_old = True
+        self._national: Tracks | None = None
+        self._streams = PartnerStreams(settings.tracker.tracks_max)
         self._own_waiting: list[Reports] = []
         self._waiting: dict[str, list[PartnerReport]] = {}
         self.rejected: Counter[str] = Counter()
@@ -107,7 +115,7 @@ class Pipeline:
     def step(self, now_ns: int, inputs: Sequence[Input]) -> Output:
         """Take what came in since the last step, in its order, and return what comes of it.
 
-        The output's own time is `national.t_ns`: now_ns, or later where a replay runs faster than life.
+        The output's own time is `t_ns`: now_ns, or later where a replay runs faster than life.
         """
         batches, refused = self._decode([one for one in inputs if isinstance(one, FeedInput)])
         received = PartnerInputs()
@@ -118,23 +126,24 @@ class Pipeline:
         mine = [batch_of(batch, self._index[sensor_of(batch)]) for batch in batches if sensor_of(batch) in self._index]
         released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]
         now_ns = self._clock.at(now_ns, mine, (item.record.t_ns for item in received.tracks))
-        mine = self.watch.take(now_ns, mine)
-        national = self.national.step(now_ns, mine)
-        self.watch.learn(now_ns, national, self.national.fit())
+        national, core = self._own_tracks(now_ns, mine, received)
         desk = _Desk(self, now_ns)
         for warning in received.warnings:
             desk.receive(warning)
         for one in inputs:
             if isinstance(one, ActInput):
                 desk.act(one.act)
-        core = self._core_tracks(now_ns, national, mine, received)
+        ended = self._streams.ended(now_ns, received.tracks)
         for item, place in zip(received.tracks, received.places, strict=True):
             self.combined.take(item, *place)
+        for item in ended:
+            self.combined.take(item, 0, 0)
         return Output(
+            t_ns=now_ns,
             national=national,
-            combined=self.combined.step(now_ns, core),
+            combined=None if core is None else self.combined.step(now_ns, core),
             released=(*desk.released, *released),
-            partners=tuple(received.tracks),
+            partners=(*received.tracks, *ended),
             warnings=tuple(desk.shown),
             answers=tuple(desk.answers),
             notices=tuple(desk.notices),
@@ -171,16 +180,27 @@ class Pipeline:
                 refused.extend(decoded.refused)
         return batches, refused
 
-    def _core_tracks(self, now_ns: int, national: Tracks, mine: Sequence[Reports], received: PartnerInputs) -> Tracks:
-        """Track own reports with what partners released as reports, on the combined picture's tick: nobody looks between."""
+    def picture_ns(self) -> int:
+        """Return from when on a step that takes a partner's records shows them."""
+        return self.combined.next_ns(new=True)
+
+    def _own_tracks(self, now_ns: int, mine: Sequence[Reports], received: PartnerInputs) -> tuple[Tracks, Tracks | None]:
+        """Return the national tracks, and own reports tracked with what partners released as reports when a picture is due.
+
+        Due half way between two of the audiences' ticks (what leaves does not wait for it), and when partners sent something.
+        """
         self._own_waiting.extend(mine)
         for exporter, records in received.reports.items():
             self._waiting.setdefault(exporter, []).extend(records)
-        if not self.combined.due(now_ns):
-            return national
-        own, self._own_waiting = self._own_waiting, []
+        self._picture_is_old |= self._picture_tick.passed(now_ns) or bool(received.tracks or received.reports)
+        if self._national is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
+            return self._national, None
+        self._picture_is_old = False
+        own, self._own_waiting = self.watch.take(now_ns, self._own_waiting), []
         waiting, self._waiting = self._waiting, {}
-        return self.core.step(now_ns, national, own, waiting)
+        self._national = self.national.step(now_ns, own)
+        self.watch.learn(now_ns, self._national, self.national.fit())
+        return self._national, self.core.step(now_ns, self._national, own, waiting)
 
 
 def _counts(batches: Iterable[Reports]) -> Counter[str]:

@@ -1,7 +1,18 @@
-"""How a process of ours uses the interpreter: what a long-running node sets once, after it has started. Changes the process."""
+"""A node as a process: run until told, ended with its parent, its interpreter set for a long run. Changes the process."""
 
+from __future__ import annotations
+
+import asyncio
+import contextlib
 import gc
+import os
+import signal
 import sys
+from collections.abc import AsyncIterator
+
+from trilat.identity.keystore import Passphrase
+from trilat.node.live import LiveNode
+from trilat.node.settings import NodeConfig
 
 # A collection of the youngest after this many new containers: a full batch makes a few thousand, all gone a moment later.
 NEW_CONTAINERS = 50_000
@@ -20,3 +31,44 @@ def settle() -> None:
     gc.freeze()
     gc.set_threshold(NEW_CONTAINERS, YOUNG_PER_OLDER, YOUNG_PER_OLDER)
     sys.setswitchinterval(SWITCH_S)
+
+
+@contextlib.asynccontextmanager
+async def running(config: NodeConfig, passphrase: Passphrase | None = None) -> AsyncIterator[LiveNode]:
+    """Run a node while the block runs (tests and the demo in one process)."""
+    node, stop, ready = LiveNode(config, passphrase), asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(node.run(stop, lambda _: ready.set()))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        if task.done():
+            task.result()
+        yield node
+    finally:
+        stop.set()
+        await task
+
+
+async def run_until_told(node: LiveNode) -> None:
+    """Run a node until SIGINT or SIGTERM; a second one ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told)
+    await node.run(stop, lambda _: settle())
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux), so that a demo leaves nothing behind."""
+    if os.name == "posix":
+        import ctypes  # noqa: PLC0415 - one call, at start only
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, 15)

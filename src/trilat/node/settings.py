@@ -65,10 +65,10 @@ class PartnerSettings(_Settings, frozen=True, kw_only=True):
 class StepSettings(_Settings, frozen=True, kw_only=True):
     """The step loop: how often it runs and how much may wait for it."""
 
-    tick_ms: Milliseconds = 50  # how often the loop steps when nothing comes in
+    tick_ms: Milliseconds = 50  # how often the loop steps and takes in what the feeds brought
     queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # inputs that may wait for a step; more are dropped and counted
     tracks_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # tracks a tracker may hold
-    state_tick_ms: Milliseconds = 200  # how often tracks leave for a partner
+    state_tick_ms: Milliseconds = 100  # how often tracks leave for a partner; a whole number of the loop's steps
 
 
 class PageSettings(_Settings, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class PageSettings(_Settings, frozen=True, kw_only=True):
 
     host: Host = "127.0.0.1"  # where the page is served
     port: Port = 8080  # 0 = one that is free
-    frame_ms: Milliseconds = 200  # how often the picture moves
+    frame_ms: Milliseconds = 50  # how far apart two pictures are at the least; one is sent when there is something new
     places: Path | None = None  # a JSON file of places to draw on the map
     origins: tuple[str, ...] = ()  # other addresses under which the page may be opened
 
@@ -95,6 +95,7 @@ class ExchangeSettings(_Settings, frozen=True, kw_only=True):
     listen_host: Host = "127.0.0.1"  # where partners reach the own server
     listen_port: Port = 0  # 0 = one that is free
     nats_server_path: Path | None = None  # the nats-server to start; without it the one that was installed along
+    tick_ms: Annotated[int, Meta(ge=5, le=1_000)] = 25  # what was released leaves on this tick, however long its step took
     nats_urls: tuple[str, ...] = ()  # an existing cluster to use instead of an own server
 
 

@@ -127,6 +127,11 @@ def make_directory(directory: Path) -> None:
         raise ConfigError("directory-unusable", f"{directory}: {error.strerror}.") from error
 
 
+def forget_ports(directory: Path) -> None:
+    """Take `ports.json` away: a node that does not run listens nowhere."""
+    (directory / "ports.json").unlink(missing_ok=True)
+
+
 def write_ports(directory: Path, ports: Mapping[str, object]) -> None:
     """Say in `ports.json` where the node listens, for those who start it with port 0; whole or not at all."""
     unfinished = directory / "ports.json.new"

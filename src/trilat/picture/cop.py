@@ -35,6 +35,8 @@ NS_PER_S = 1_000_000_000
 # What records may look back before the node's start and still keep their own times.
 LOOK_BACK_MS = 3_600_000
 PROTOCOL = 1
+# With nothing new, tracks still age and go: the picture is made anew this many times more seldom.
+IDLE_FRAMES = 4
 RATE_OVER_NS = 5 * NS_PER_S
 # The kinds of sensor that stand at a place.
 SITED = ("radar3d", "radar2d", "bearing")
@@ -85,7 +87,8 @@ class Cop:
         self._links: tuple[LinkLight, ...] = ()
         self._counters: Mapping[str, int] = {}
         self._rates: dict[str, tuple[int, int, float]] = {}
-        self._next_frame_ns = 0
+        self._last_frame_ns = 0
+        self._is_new = False
 
     def _new_board(self) -> Board:
         return Board(self.identity, self.settings, lambda label: details.label_words(label, self.identity))
@@ -93,7 +96,10 @@ class Cop:
     # What goes in ---------------------------------------------------------------------------------------------------
 
     def step(self, now_ns: int, given: CopInput) -> bool:
-        """Take one tick's input; returns True when a new frame was made (each `frame_ms` at most)."""
+        """Take one tick's input; returns True when a new frame was made.
+
+        Frames are `frame_ms` apart at the least when there is something new, IDLE_FRAMES times that when there is nothing.
+        """
         self.now_ns = now_ns
         self._own = given.own if given.own is not None else self._own
         self._combined = given.combined if given.combined is not None else self._combined
@@ -103,9 +109,11 @@ class Cop:
         for shown in self._shown.values():
             seen = [item for item in given.warnings if item.record.label.level <= shown.view.level_max]
             shown.board.step(now_ns, seen, given.answers, given.notices)
-        if now_ns < self._next_frame_ns:
+        self._is_new |= given.combined is not None or given.own is not None or bool(given.partners)
+        frame_ns = self.settings.frame_ms * NS_PER_MS
+        if now_ns < self._last_frame_ns + (frame_ns if self._is_new else IDLE_FRAMES * frame_ns):
             return False
-        self._next_frame_ns = now_ns + self.settings.frame_ms * NS_PER_MS
+        self._last_frame_ns, self._is_new = now_ns, False
         self._render(now_ns)
         return True
 

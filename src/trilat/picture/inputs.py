@@ -164,7 +164,7 @@ class CopSettings(Struct, frozen=True, kw_only=True):
     taken off the map. trail_*: how often and how many past places are kept per track.
     """
 
-    frame_ms: int = 200
+    frame_ms: int = 50
     tracks_max: int = 20_000
     gone_max: int = 100_000
     events_max: int = 5_000
