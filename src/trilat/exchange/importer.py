@@ -190,6 +190,7 @@ class Importer(Intake):
     def _keep_ahead(self, header: BatchHeader, envelope: Envelope) -> None:
         if len(self._ahead) >= self.station.settings.ahead_max:
             raise Rejected("sequence-gap", f"{header.epoch}.{header.number}")
+        sealing.open_batch(header, envelope.payload)  # a forged payload is refused now, and takes no true batch's place
         self._ahead[header.number] = (header, envelope)
 
     @property

@@ -51,6 +51,8 @@ class Keeping:
         self.unsaved_shed = 0
         self._answers: list[Answer] = []
         self._offered: list[Released] = []
+        # What a failed step was offered, until it is known whether that step is on disk after all.
+        self._doubtful: list[Released] = []
         self._unsaved: list[Released] = []
         self._received: list[Received] = []
         self._keys_due = True
@@ -159,14 +161,13 @@ class Keeping:
         self.trouble = error
         parked = [answer for exporter in self._exporters.values() for answer in exporter.release_all()]
         self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked)]
-        self._keep_unsaved(self._offered)
+        self._doubtful += self._offered
         self._offered = []
         self.station.must, self.station.lazy_ns = False, None
         self._retry_ns = now_ns + self.station.settings.retry_ms_max * MS
         self.health = "flash-only" if error.name == "store-full" and self.station.store.give_reserve() else "down"
         try:
-            self.station.store.rollback()
-            self._load()
+            self._reopen()
         except StoreError as again:
             self.trouble, self.health = again, "down"
         if self.health == "flash-only":
@@ -177,6 +178,16 @@ class Keeping:
                 self.trouble, self.health = again, "down"
                 self._keep_unsaved(self._offered)
                 self._offered = []
+
+    def _reopen(self) -> None:
+        """Open the file anew and read the books; what the failed step was offered is kept, unless that step is on disk after all."""
+        there = self.station.store.rollback()
+        doubtful, self._doubtful = self._doubtful, []
+        if not there:
+            later, self._unsaved = self._unsaved, []
+            self._keep_unsaved(doubtful)
+            self._unsaved += later
+        self._load()
 
     def _keep_unsaved(self, released: Sequence[Released]) -> None:
         flash = [item for item in released if item.lane == "flash"]
@@ -195,8 +206,7 @@ class Keeping:
         store = self.station.store
         try:
             if self.health == "down":
-                store.rollback()
-                self._load()
+                self._reopen()
             facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
             store.note("recovered", self.station.nation, now_ns, _encode(facts))
             store.commit()

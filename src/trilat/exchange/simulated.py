@@ -1,6 +1,6 @@
 """The simulated network: carries envelopes between exchanges on simulated time, with faults drawn from a seeded generator.
 
-Delay, loss, duplication, reordering, corruption and one-way partitions; the same seed and the same inputs give the same
+Delay, loss, duplication, reordering, corruption, replays, misdirection, forgery and one-way partitions; the same seed and the same inputs give the same
 deliveries. It moves packed bytes, as the wire does, so that a flipped bit meets the same checks.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trilat.exchange.exchange import Exchange, Outgoing
 from trilat.identity.sign import Rejected
@@ -20,13 +20,18 @@ from trilat.transport.messages import PullId
 MS = 1_000_000
 # Requests whose answer may still come are remembered up to this many.
 TICKETS_MAX = 1_000_000
+# A wire-tapper keeps this many messages of each line, and takes this share of later ones in the place of one of them.
+RECORDED_MAX = 8
+RECORDED_SHARE = 0.1
 
 
 class Faults(Struct, frozen=True, kw_only=True):
     """How bad the network is: one-way delay range, and the probabilities of each fault per message and direction.
 
-    reorder: a message is held back by up to reorder_ms. bytes_per_s: 0 = no limit; else each direction of a pair of nations
-    is a queue of that rate per lane.
+    reorder: a message is held back by up to reorder_ms. corrupt: one bit is flipped. replay: an older message of the same
+    kind and line comes along with it. misdirect: a copy also goes to a nation it is not for, or back to its sender. forge: a
+    copy with another message's payload, or a foreign signature, comes along. bytes_per_s: 0 = no limit; else each direction of a
+    pair of nations is a queue of that rate per lane.
     """
 
     delay_ms: tuple[float, float] = (0.2, 2.0)
@@ -35,17 +40,21 @@ class Faults(Struct, frozen=True, kw_only=True):
     reorder: float = 0.0
     reorder_ms: float = 300.0
     corrupt: float = 0.0
+    replay: float = 0.0
+    misdirect: float = 0.0
+    forge: float = 0.0
     bytes_per_s: float = 0.0
 
 
 class Delivery(NamedTuple):
-    """Bytes that arrive: at whom, as what, and to which request they belong."""
+    """Bytes that arrive: at whom, as what, to which request they belong, and what was done to them that must be refused."""
 
     to: str
     kind: Literal["request", "reply", "wake"]
     raw: bytes
     ticket: int
     pull: PullId | None
+    fault: str = ""
 
 
 class SimulatedNetwork:
@@ -55,11 +64,14 @@ class SimulatedNetwork:
         self._random = Random(seed)
         self.faults = faults or Faults()
         self.cut: set[tuple[str, str]] = set()
+        self._lines: set[tuple[str, str]] = set()
         self._queue: list[tuple[int, int, Delivery]] = []
         self._order = 0
         self._tickets: dict[int, tuple[str, PullId]] = {}
         self._line_free_ns: dict[tuple[str, str, str], int] = {}
         self.counts: dict[str, int] = {}
+        # What a wire-tapper has recorded: some messages of each line and kind.
+        self._recorded: dict[tuple[str, str, str, str], list[bytes]] = {}
 
     def carry(self, now_ns: int, nation: str, outgoing: Outgoing) -> None:
         """Take what a node lets out."""
@@ -85,23 +97,54 @@ class SimulatedNetwork:
         pull: PullId | None,
     ) -> None:
         raw, faults = sealing.pack(envelope), self.faults
+        self._lines.add((source, to))
         if (source, to) in self.cut:
             self._count("cut")
             return
         if self._strikes("loss", faults.loss):
             return
-        copies = 2 if self._strikes("duplicate", faults.duplicate) else 1
-        for _ in range(copies):
-            sent = raw
-            if self._strikes("corrupt", faults.corrupt):
-                at = self._random.randrange(len(raw))
-                sent = raw[:at] + bytes([raw[at] ^ (1 << self._random.randrange(8))]) + raw[at + 1 :]
+        copies = [Delivery(to, kind, raw, ticket, pull)] * (2 if self._strikes("duplicate", faults.duplicate) else 1)
+        copies = [self._corrupted(one) if self._strikes("corrupt", faults.corrupt) else one for one in copies]
+        if faults.replay or faults.misdirect or faults.forge:
+            copies += self._attacks(source, copies[0]._replace(raw=raw, fault=""), envelope)
+        for one in copies:
             arrive_ns = self._through_line(now_ns, (source, to, envelope.lane), len(raw))
             arrive_ns += int(self._random.uniform(*faults.delay_ms) * MS)
             if self._strikes("reorder", faults.reorder):
                 arrive_ns += int(self._random.uniform(0, faults.reorder_ms) * MS)
             self._order += 1
-            heapq.heappush(self._queue, (arrive_ns, self._order, Delivery(to, kind, sent, ticket, pull)))
+            heapq.heappush(self._queue, (arrive_ns, self._order, one))
+
+    def _corrupted(self, one: Delivery) -> Delivery:
+        at, raw = self._random.randrange(len(one.raw)), one.raw
+        return one._replace(raw=raw[:at] + bytes([raw[at] ^ (1 << self._random.randrange(8))]) + raw[at + 1 :], fault="corrupt")
+
+    def _attacks(self, source: str, one: Delivery, envelope: Envelope) -> list[Delivery]:
+        """Return what a wire-tapper sends along: something recorded, a copy to the wrong nation, a forgery."""
+        made: list[Delivery] = []
+        recorded = self._recorded.setdefault((source, one.to, one.kind, envelope.lane), [])
+        if recorded and self._strikes("replay", self.faults.replay):
+            made.append(one._replace(raw=self._random.choice(recorded)))
+        if self._strikes("misdirect", self.faults.misdirect):
+            made.append(self._misdirected(source, one, envelope))
+        if recorded and self._strikes("forge", self.faults.forge):
+            other = sealing.unpack(self._random.choice(recorded), len(one.raw) + (1 << 20))
+            if other.payload != envelope.payload:
+                made.append(one._replace(raw=sealing.pack(structs.replace(envelope, payload=other.payload)), fault="forge"))
+            elif other.signature != envelope.signature:
+                made.append(one._replace(raw=sealing.pack(structs.replace(envelope, signature=other.signature)), fault="forge"))
+        if len(recorded) < RECORDED_MAX:
+            recorded.append(one.raw)
+        elif self._random.random() < RECORDED_SHARE:
+            recorded[self._random.randrange(RECORDED_MAX)] = one.raw
+        return made
+
+    def _misdirected(self, source: str, one: Delivery, envelope: Envelope) -> Delivery:
+        """Return a copy that goes to a nation it is not for: a third one's, or back to whom it came from."""
+        others = sorted({nation for pair in self._lines for nation in pair} - {one.to})
+        to = self._random.choice(others) if others else source
+        pull = None if one.pull is None else PullId(source if to != source else one.to, envelope.lane, one.pull.counter)
+        return one._replace(to=to, pull=pull, fault="misdirect")
 
     def _through_line(self, now_ns: int, line: tuple[str, str, str], size: int) -> int:
         if not self.faults.bytes_per_s:

@@ -203,8 +203,8 @@ class Store(Protocol):
         """On return everything is on disk."""
         ...
 
-    def rollback(self) -> None:
-        """Forget the step, read anew."""
+    def rollback(self) -> bool:
+        """Forget the step, read anew; tell whether it is on disk after all."""
         ...
 
     def give_reserve(self) -> bool:

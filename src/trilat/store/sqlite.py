@@ -60,6 +60,10 @@ CREATE TABLE forks (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fork BLOB N
 """
 
 
+_COUNT_COMMIT = "INSERT OR REPLACE INTO meta VALUES ('commits',?)"
+_encode = msgspec.msgpack.Encoder().encode
+
+
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """Settings of the store; every bound has its name here.
 
@@ -125,6 +129,8 @@ class Database:
         self.before_commit: list[Callable[[], None]] = []
         self.after_rollback: list[Callable[[], None]] = []
         self._connection: Connection | None = None
+        # How many transactions stand on disk: a failed commit may be there after all, and only this tells.
+        self._commits = 0
         self.open()
 
     def open(self) -> None:
@@ -195,15 +201,28 @@ class Database:
         for pending in self.before_commit:
             pending()
         if self._writing:
+            self.read(_COUNT_COMMIT, (_encode(self._commits + 1),))
             self.read("COMMIT")
             self._writing = False
+            self._commits += 1
 
-    def rollback(self) -> None:
-        """Forget everything since the last commit, open the file anew and reload; raises StoreError when that fails."""
+    def count_commits(self) -> int:
+        """Read how many transactions stand on disk; return how many more there are than were known; raises StoreError."""
+        row = self.row("SELECT value FROM meta WHERE name='commits'")
+        known, self._commits = self._commits, 0 if row is None else msgspec.msgpack.decode(row[0], type=int)
+        return self._commits - known
+
+    def rollback(self) -> bool:
+        """Forget everything since the last commit, open the file anew and reload; raises StoreError when that fails.
+
+        Returns whether the commit that failed is on disk after all: its frames stood in the WAL, and only their sync failed.
+        """
         self.close()
         self.open()
+        there = self.count_commits() > 0
         for reload in self.after_rollback:
             reload()
+        return there
 
 
 class Store:
@@ -235,9 +254,12 @@ class Store:
         """Commit the step: on return everything is on disk. Raises StoreError; then call `rollback`."""
         self.database.commit()
 
-    def rollback(self) -> None:
-        """Forget the step and read the books anew from disk; raises StoreError when the disk does not even let us read."""
-        self.database.rollback()
+    def rollback(self) -> bool:
+        """Forget the step and read the books anew from disk; raises StoreError when the disk does not even let us read.
+
+        Returns whether the step is on disk after all (see `Database.rollback`).
+        """
+        return self.database.rollback()
 
     def has_reserve(self) -> bool:
         """Tell whether the disk space held back for flash is still there."""
@@ -373,13 +395,15 @@ def open_database(
     opener: Callable[[Path], Connection] = connect,
     directory: Path | None = None,
     lock: int | None = None,
+    make: Callable[[Database, Path | None, StoreSettings, int | None], Store] = Store,
 ) -> Store:
     """Open a store on one database file with a given opener (":memory:", a simulated disk); errors as `open_store`."""
     settings = settings or StoreSettings()
     database = Database(path, opener, settings)
     try:
         _check_owner(database, nation, mode)
-        return Store(database, directory, settings, lock)
+        database.count_commits()
+        return make(database, directory, settings, lock)
     except StoreError:
         database.close()
         raise

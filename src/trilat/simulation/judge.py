@@ -1,0 +1,137 @@
+"""The judge: what must hold when everything has healed, from what stands in the stores and in the books outside of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trilat.exchange.exchange import Exchange
+from trilat.records import codec
+from trilat.records.track import Track
+from trilat.simulation.node import SimulatedNode
+from trilat.simulation.schedule import Schedule
+from trilat.store.audit import Audit
+from trilat.store.sqlite import Store
+from trilat.transport.messages import LANES
+
+# These can only come of a store that is older than what it said: never without a rollback in the schedule.
+OF_ROLLBACKS = ("rollback-seen", "fork-seen", "cursor-behind")
+ROLLBACKS = frozenset({"rollback", "rebuild"})
+
+
+def pairs(nodes: Sequence[SimulatedNode]) -> Iterator[tuple[SimulatedNode, SimulatedNode, str]]:
+    """Yield every exporter, importer and lane."""
+    for exporter in nodes:
+        for importer in nodes:
+            if exporter is not importer:
+                for lane in LANES:
+                    yield exporter, importer, lane
+
+
+def running(node: SimulatedNode) -> tuple[Exchange, Store]:
+    """Return a node's exchange and store; it must run."""
+    if node.exchange is None or node.store is None:
+        raise RuntimeError(f"{node.nation} does not run")
+    return node.exchange, node.store
+
+
+def level(nodes: Sequence[SimulatedNode]) -> bool:
+    """Tell whether nothing waits anywhere, and every importer stands at its exporter's head."""
+    if any(node.exchange is None or node.exchange.health != "ok" or node.pending or node.memory for node in nodes):
+        return False
+    for exporter, importer, lane in pairs(nodes):
+        outbox, inbox = running(exporter)[1].outbox, running(importer)[1].inbox
+        if outbox.queue_size(importer.nation, lane)[0]:
+            return False
+        last = outbox.state(importer.nation, lane).last
+        if last.sequence and last != inbox.state(exporter.nation, lane).cursor:
+            return False
+    return True
+
+
+def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[str]) -> list[str]:
+    """Return what is wrong; each says where. `counts` is given the states that were reached."""
+    problems: list[str] = []
+    for exporter, importer, lane in pairs(nodes):
+        where = f"{exporter.nation}->{importer.nation} {lane}"
+        offered = [one.record for one in exporter.offered if (one.audience, one.lane) == (importer.nation, lane)]
+        must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
+        held = importer.held(exporter.nation, lane)
+        problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, importer.nation)]
+        counts["records held"] += len(held)
+        _count(exporter, importer, lane, counts)
+    for node in nodes:
+        problems += [f"{node.nation}: {what}" for what in _store(node)]
+        counts.update(node.counts)
+        counts.update({f"disk: {what}": times for what, times in node.disk.counts.items()})
+        counts["withheld by policy"] += node.offers.withheld
+        counts["large"] += node.offers.large
+    if counts["injected"] != counts["rejected"]:
+        problems.append(f"{counts['injected']} injected, {counts['rejected']} rejected")
+    if not ROLLBACKS & {event.what for event in schedule.event}:
+        problems += [f"{counts[f'refused {why}']} {why} without a rollback" for why in OF_ROLLBACKS if counts[f"refused {why}"]]
+    return problems
+
+
+def _compared(lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], importer: str) -> Iterator[str]:
+    """Compare what was offered to one importer in one lane with what it holds."""
+    place = {record: i for i, record in enumerate(offered)}
+    if len(set(held)) != len(held):
+        yield f"{len(held) - len(set(held))} held twice"
+    if not set(held) <= set(place):
+        yield f"{len(set(held) - set(place))} held that were never offered to {importer}"
+        return
+    order = [place[record] for record in held]
+    if lane != "state":
+        if order != sorted(order):
+            yield "out of order"
+        if not set(must) <= set(held):
+            yield f"{len(set(must) - set(held))} of {len(must)} lost"
+        return
+    yield from _state(must, held, place)
+
+
+def _state(must: list[bytes], held: list[bytes], place: dict[bytes, int]) -> Iterator[str]:
+    """In the state lane a track's newest state must be there, no older one may follow a newer one, and plots are never replaced."""
+    newest = {_key(record) or record: place[record] for record in must}
+    there: dict[Any, int] = {}
+    for record in held:
+        key = _key(record) or record
+        there[key] = max(there.get(key, -1), place[record])
+    lost = [key for key, at in newest.items() if there.get(key, -1) < at]
+    if lost:
+        yield f"{len(lost)} of {len(newest)} newest states or plots lost"
+    last: dict[Any, int] = {}
+    for record in held:
+        key = _key(record)
+        if key is not None and last.get(key, -1) > place[record]:
+            yield f"an older state of {key} came after a newer one"
+            return
+        last[key] = place[record]
+
+
+def _key(record: bytes) -> tuple[str, int] | None:
+    decoded = codec.decode(record)
+    return (decoded.stream, decoded.number) if isinstance(decoded, Track) else None
+
+
+def _store(node: SimulatedNode) -> Iterator[str]:
+    """Audit a store: the log's chain, and outbox, inbox and cursors against it."""
+    audit = Audit(running(node)[1].database)
+    running(node)[0].flush(0, force=True)
+    audit.run(lambda _batch, _ours: "", lambda *_: True)
+    for finding in audit.findings[:3]:
+        yield f"{finding.name}: {finding.where}: {finding.detail}"
+
+
+def _count(exporter: SimulatedNode, importer: SimulatedNode, lane: str, counts: Counter[str]) -> None:
+    out = running(exporter)[1].outbox.state(importer.nation, lane)
+    into = running(importer)[1].inbox.state(exporter.nation, lane)
+    counts["second epoch"] += out.last.epoch > 1
+    counts["third epoch"] += out.last.epoch > 2
+    counts["superseded"] += out.superseded
+    counts["records lost and said so"] += into.lost
+    counts["known by content"] += into.duplicates
+    counts["fork kept"] += len(running(exporter)[1].outbox.forks(importer.nation, lane))
+    counts["fork kept"] += len(running(importer)[1].inbox.forks(exporter.nation, lane))

@@ -1,0 +1,162 @@
+"""Who takes part in a simulation: keys that depend on the name alone, signed sample agreements, and records to release.
+
+What is offered goes through the nation's own policy for each audience, as in a node: so what an audience is entitled to is what
+policy says, and what it must never get is offered, too.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from random import Random
+from typing import Any
+
+from trilat.errors import PolicyError
+from trilat.identity.sign import KeyRing, SigningKey
+from trilat.policy import agreement, signing
+from trilat.policy.agreement import Agreements, Document
+from trilat.policy.audience import AudiencePolicy
+from trilat.policy.labels import make
+from trilat.records.label import Label, Mode
+from trilat.records.report import Fix, Pedigree
+from trilat.records.sensor import Sensor
+from trilat.records.track import Track
+from trilat.records.warning import Warning
+
+MODE = Mode(kind="exercise", id="simulation")
+POLICY = "TRILAT"
+AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
+SECOND_NS = 1_000_000_000
+T0_NS = 1_790_000_000 * SECOND_NS
+# Tracks and ships go round these many numbers, so that an unsent state is often superseded.
+TRACKS = 6
+LANES = ("flash", "state", "state", "plots", "history", "history")
+SEED_BYTES = 32
+
+
+@cache
+def signing_key(nation: str) -> SigningKey:
+    """Return a nation's key: for exercise, made of its name."""
+    return SigningKey(nation, "exercise", f"simulated {nation}".encode().ljust(SEED_BYTES, b"."))
+
+
+def ring_of(nation: str, nations: tuple[str, ...]) -> KeyRing:
+    """Return a nation's ring: its own key, and the others' pinned."""
+    pinned = [signing_key(other).verify_key for other in nations if other != nation]
+    return KeyRing(nation, MODE, [signing_key(nation)], pinned)
+
+
+@cache
+def agreements() -> Agreements:
+    """Return the sample agreements, filled and signed by all parties."""
+    nations = ("JPN", "KOR", "USA")
+    keys = {nation: signing.PolicyKey(nation=nation, seed=nation.encode().ljust(SEED_BYTES, b"p")) for nation in nations}
+    values = {f"{n}.policy-key": key.public for n, key in keys.items()}
+    values |= {f"{n}.exchange-key": f"ed25519:{signing_key(n).verify_key.public.hex()}" for n in nations}
+    values |= {f"{n}.ca-sha256": "0" * 64 for n in nations}
+    documents = []
+    for name in AGREEMENTS:
+        template = resources.files("trilat.policy").joinpath("agreements", f"{name}.toml").read_bytes()
+        parties = [nation for nation in nations if f"@{nation}.".encode() in template]
+        body = signing.fill(template, values)
+        signed = signing.write_signatures({nation: signing.sign(body, keys[nation]) for nation in parties})
+        documents.append(Document(f"{name}.toml", body, signed))
+    return agreement.load(documents, {nation: key.public for nation, key in keys.items()})
+
+
+class Offers:
+    """What one nation says in a run: made by its dice, released by its policy for each partner."""
+
+    def __init__(self, nation: str, nations: tuple[str, ...], dice: Random, large: float) -> None:
+        self.nation = nation
+        self.partners = tuple(other for other in nations if other != nation)
+        self._dice = dice
+        self._large = large
+        self._number = 0
+        self._beacon = Sensor(id=f"{nation}/beacon", nation=nation, kind="fixes", label=self._label(self.partners, "air", 1))
+        self._policies = {
+            partner: AudiencePolicy(partner, agreements(), MODE, nation, sensors=(self._beacon,)) for partner in self.partners
+        }
+        self.withheld = 0
+        self.large = 0
+
+    def make(self, now_ns: int, count: int) -> list[Any]:
+        """Return what policy lets go of `count` new records, for each audience in their order."""
+        made: list[Any] = []
+        for _ in range(count):
+            self._number += 1
+            record, lane = self._record(now_ns + self._number)
+            for policy in self._policies.values():
+                try:
+                    one = policy.release(record, lane, record.t_ns)  # type: ignore[arg-type]
+                except PolicyError:  # a plot for an audience that gets tracks: withheld, as in a node
+                    one = None
+                self.withheld += one is None
+                made += [] if one is None else [one]
+        return made
+
+    def _label(self, rel_to: tuple[str, ...], topic: str, level: int) -> Label:
+        return make(
+            policy=POLICY, originator=self.nation, mode=MODE, level=level, rel_to=rel_to, topics=(topic,), sources=(self.nation,)
+        )
+
+    def _record(self, t_ns: int) -> tuple[Any, str]:
+        dice = self._dice
+        lane = dice.choice(LANES)
+        rel_to = tuple(sorted(dice.sample(self.partners, dice.randrange(1, len(self.partners) + 1))))
+        level = dice.choice([0, 1, 1, 2, 4])  # 4 is above every ceiling: withheld from all
+        if lane == "flash":
+            large = dice.random() < self._large
+            self.large += large
+            return self._warning(t_ns, self._label(rel_to, "missile-warning", level), "x" * 3_900 * large), "flash"
+        label = self._label(rel_to, "air", level)
+        if lane == "plots":
+            return self._fix(t_ns, label), "state"
+        number = dice.randrange(TRACKS) if lane == "state" else self._number
+        return self._track(t_ns, label, number), lane
+
+    def _warning(self, t_ns: int, label: Label, text: str) -> Warning:
+        return Warning(
+            id=f"w{self._number}",
+            version=1,
+            state="issued",
+            t_ns=t_ns,
+            label=label,
+            pedigree=Pedigree(nation=self.nation),
+            kind="missile",
+            headline="Exercise: take shelter",
+            text=text,
+            expires_ns=t_ns + 3_600 * SECOND_NS,
+            raised_by="officer",
+        )
+
+    def _fix(self, t_ns: int, label: Label) -> Fix:
+        return Fix(
+            t_ns=t_ns,
+            sensor=self._beacon.id,
+            label=label,
+            pedigree=Pedigree(nation=self.nation, sensors=(self._beacon.id,)),
+            domain="air",
+            lat_deg=33.0,
+            lon_deg=130.0,
+            sigma_horizontal_m=50.0,
+            callsign=f"F{self._number}",
+        )
+
+    def _track(self, t_ns: int, label: Label, number: int) -> Track:
+        return Track(
+            stream=f"{self.nation}/air",
+            number=number,
+            t_ns=t_ns,
+            status="confirmed",
+            label=label,
+            pedigree=Pedigree(nation=self.nation),
+            lat_deg=33.0,
+            lon_deg=130.0,
+            alt_m=9_000.0,
+            velocity_east_m_s=200.0,
+            velocity_north_m_s=10.0,
+            velocity_up_m_s=0.0,
+            covariance=tuple(float(i) + 0.5 for i in range(21)),
+            updated_t_ns=t_ns,
+        )

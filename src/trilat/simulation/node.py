@@ -1,0 +1,198 @@
+"""One nation in a simulation: its disk, its clock, its exchange while it runs, and the books of what it said.
+
+The books are the judge's: what was offered, what was on disk when the step that took it ended (must arrive), and what a fault
+may have taken before that (may arrive). They are outside the node and survive what it does not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from random import Random
+from typing import Any
+
+from trilat.errors import StoreError
+from trilat.exchange.exchange import Exchange, Outgoing
+from trilat.exchange.simulated import Delivery, deliver
+from trilat.simulation import nations as world
+from trilat.simulation.disk import SimulatedDisk, open_on
+from trilat.simulation.nations import MODE, Offers, ring_of
+from trilat.simulation.schedule import Clock, Schedule
+from trilat.store.sqlite import Store
+from trilat.transport.messages import ExchangeSettings, LaneSettings
+
+MS = 1_000_000
+# Short waits and small windows: the same protocol, more of it in a second.
+SETTINGS = ExchangeSettings(
+    flash=LaneSettings(window_pulls=2, window_pulls_max=4, batch_records_max=1, wait_ms=400),
+    state=LaneSettings(window_pulls=2, window_pulls_max=3, batch_records_max=8, wait_ms=500, tick_budget_bytes=64 << 10),
+    history=LaneSettings(window_pulls=2, window_pulls_max=3, batch_records_max=16, wait_ms=500, tick_budget_bytes=64 << 10),
+    slack_ms=300,
+    retry_ms_max=400,
+    chunk_bytes=1_024,
+    credit_bytes_min=2_048,
+)
+
+
+class SimulatedNode:
+    """A nation at tier A: the exchange with its real store; what it offers is made by dice in the tracker's place."""
+
+    def __init__(self, nation: str, schedule: Schedule) -> None:
+        self.nation = nation
+        self.nations = schedule.nations
+        self.clock = schedule.clock.get(nation, Clock())
+        self.jump_ns = 0
+        self.disk = SimulatedDisk(f"{schedule.seed}/disk/{nation}")
+        self.dice = Random(f"{schedule.seed}/load/{nation}")
+        self.offers = Offers(nation, schedule.nations, self.dice, schedule.large)
+        self.store: Store | None = None
+        self.exchange: Exchange | None = None
+        self.arrived: deque[Delivery] = deque()
+        self.stalled_until_ns = 0
+        # Messages taken per second while it is slow; None = as they come.
+        self.pace_s: float | None = None
+        self.room = 0.0
+        self.down_s = 0.0
+        self.copies: list[tuple[dict[str, bytes], int]] = []
+        self.counts: Counter[str] = Counter()
+        self.pending: list[Any] = []
+        self.memory: list[Any] = []
+        self.must: list[Any] = []
+        self.offered: list[Any] = []
+
+    def now_ns(self, true_ns: int) -> int:
+        """Return what this node's clock shows."""
+        drift = int((true_ns - world.T0_NS) * self.clock.drift_ppm / 1e6)
+        return true_ns + drift + int(self.clock.skew_s * 1e9) + self.jump_ns
+
+    # --- its life -----------------------------------------------------------------------------------------------------
+
+    def start(self, true_ns: int) -> bool:
+        """Open the store and start; tell whether the disk let it."""
+        del true_ns
+        try:
+            store = self.store = open_on(self.disk, self.nation, MODE)
+            partners = [other for other in self.nations if other != self.nation]
+            self.exchange = Exchange(SETTINGS, self.nation, MODE, ring_of(self.nation, self.nations), store, partners)
+        except StoreError as error:
+            self.counts[f"no start: {error.name}"] += 1
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End without a word: what was not committed is gone, with everything in memory."""
+        self.disk.kill()
+        if self.store is not None:
+            self.store.close()
+        self.exchange = self.store = None
+        self.pending, self.memory = [], []
+        self.arrived.clear()
+        self.disk.reserve_bytes = self.disk.reserve_bytes if self.disk.files else 0
+
+    def keep_copy(self) -> None:
+        """Keep a copy of the store, and how much of what was said is in it."""
+        self.copies.append((self.disk.copy(), len(self.must)))
+
+    def roll_back(self) -> bool:
+        """Put the newest copy in the place of the store; tell whether there was one."""
+        if not self.copies:
+            return False
+        self.kill()
+        copy, kept = self.copies[-1]
+        self.disk.restore(copy)
+        self.must = self.must[:kept]
+        return True
+
+    def rebuild(self) -> None:
+        """Lose the store."""
+        self.kill()
+        self.disk.restore({})
+        self.must, self.copies = [], []
+
+    # --- its steps ----------------------------------------------------------------------------------------------------
+
+    def offer(self, true_ns: int, count: int) -> None:
+        """Say something."""
+        if self.exchange is not None and count:
+            now_ns = self.now_ns(true_ns)
+            self._offer(now_ns, self.offers.make(now_ns, count))
+
+    def _offer(self, now_ns: int, made: list[Any]) -> None:
+        if self.exchange is None:
+            return
+        sound = self.exchange.health == "ok"
+        self.exchange.offer(now_ns, made)
+        self.offered += made
+        if sound:
+            self.pending += made
+        else:
+            self.memory += [item for item in made if item.lane == "flash"]
+
+    def take(self, true_ns: int, dt_ns: int) -> bool:
+        """Take what arrived, as fast as it may; tell whether anything was taken."""
+        if self.exchange is None or true_ns < self.stalled_until_ns:
+            return False
+        if self.pace_s is not None:
+            self.room = min(self.room + self.pace_s * dt_ns / 1e9, self.pace_s)
+        taken = False
+        while self.arrived and (self.pace_s is None or self.room >= 1.0):
+            self.room -= self.pace_s is not None
+            self._take(self.now_ns(true_ns), self.exchange, self.arrived.popleft())
+            taken = True
+        return taken
+
+    def _take(self, now_ns: int, exchange: Exchange, one: Delivery) -> None:
+        refused = exchange.station.tally.refused
+        before = sum(each.times for each in refused.values())
+        down = exchange.health == "down"
+        deliver(now_ns, exchange, one, SETTINGS.envelope_bytes_max)
+        if one.fault and not down:
+            self.counts["injected"] += 1
+            self.counts[f"injected {one.fault}"] += 1
+            self.counts["rejected"] += sum(each.times for each in refused.values()) > before
+
+    def tick(self, true_ns: int) -> None:
+        """Let time pass."""
+        if self.exchange is not None and true_ns >= self.stalled_until_ns:
+            self.exchange.tick(self.now_ns(true_ns))
+
+    def flush(self, true_ns: int) -> Outgoing | None:
+        """End a step; return what goes out, or None when the power went meanwhile."""
+        exchange, store = self.exchange, self.store
+        if exchange is None or store is None or true_ns < self.stalled_until_ns:
+            return None
+        now_ns = self.now_ns(true_ns)
+        out = exchange.flush(now_ns)
+        if self.disk.lost_power:
+            return None
+        self._settle(exchange)
+        received = exchange.take_received()
+        if received:
+            self._hand_over(now_ns, received)
+            exchange.handed(received[-1].row)
+            exchange.station.soon(now_ns)
+        return out
+
+    def _settle(self, exchange: Exchange) -> None:
+        """Enter in the books what is on disk now."""
+        if exchange.health == "ok":
+            self.must += self.memory + self.pending
+            self.memory = []
+        else:
+            self.counts[f"health {exchange.health}"] += 1
+            self.memory += [item for item in self.pending if item.lane == "flash"]
+        self.pending = []
+
+    def _hand_over(self, now_ns: int, received: list[Any]) -> None:
+        if self.store is not None:
+            for item in received:
+                self.store.journal.append("received", f"{item.exporter}/{item.lane}", now_ns, item.raw)
+
+    # --- what it holds ------------------------------------------------------------------------------------------------
+
+    def held(self, exporter: str, lane: str) -> list[bytes]:
+        """Return what was handed over of a partner's lane, by the node's own log, in order."""
+        if self.store is None:
+            return []
+        source, kinds = f"{exporter}/{lane}", frozenset({"received"})
+        return [entry.data for entry in self.store.journal.read(kinds=kinds) if entry.source == source]

@@ -1,0 +1,171 @@
+"""Schedules: what happens in one simulated run, drawn from a seed or read from a file that a person can shorten.
+
+A schedule holds everything that is not drawn while running: who takes part, how bad the network is, each clock, how much is
+offered, and the events. Runs of one schedule and seed are equal; leaving out an event changes nothing of the others' dice.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from trilat.errors import ExerciseError
+from trilat.exchange.simulated import Faults
+from trilat.records.fields import Trigraph
+
+What = Literal[
+    "crash",
+    "power-cut",
+    "copy",
+    "rollback",
+    "rebuild",
+    "stall",
+    "slow",
+    "clock-jump",
+    "cut",
+    "cut-one-way",
+    "flap",
+    "disk-full",
+    "disk-write",
+    "disk-sync",
+    "disk-readonly",
+]
+Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
+SCHEDULE_BYTES_MAX = 1 << 20
+TIERS = ("a", "b")
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One thing that happens to a node: at_s after the start, for for_s.
+
+    with_: the other end of a cut; "" = everyone. amount: power-cut: writes and syncs until it strikes, 0 = at once; clock-jump:
+    seconds; disk-full: bytes that still fit; slow: messages a second.
+    """
+
+    at_s: Seconds
+    what: What
+    node: Trigraph
+    for_s: Seconds = 0.0
+    with_: str = msgspec.field(default="", name="with")
+    amount: float = 0.0
+
+
+class Clock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How wrong a node's clock is: at the start, and how it drifts."""
+
+    skew_s: Annotated[float, Meta(ge=-86_400.0, le=86_400.0)] = 0.0
+    drift_ppm: Annotated[float, Meta(ge=-1_000.0, le=1_000.0)] = 0.0
+
+
+class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run. load: records offered a second by each node, in bursts; large: share of flash too large for one reply."""
+
+    seed: Annotated[int, Meta(ge=0)]
+    tier: Literal["a", "b"] = "a"
+    nations: Annotated[tuple[Trigraph, ...], Meta(min_length=2, max_length=5)]
+    seconds: Annotated[float, Meta(gt=0.0, le=86_400.0)]
+    load: Annotated[float, Meta(ge=0.0, le=10_000.0)] = 30.0
+    large: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
+    network: Faults = Faults()
+    clock: dict[Trigraph, Clock] = {}
+    event: tuple[Event, ...] = ()
+
+
+# How often each kind is drawn. A rollback brings its copy along.
+WEIGHTS: dict[What, int] = {
+    "crash": 4,
+    "power-cut": 6,
+    "rollback": 4,
+    "rebuild": 1,
+    "stall": 2,
+    "slow": 2,
+    "clock-jump": 1,
+    "cut": 3,
+    "cut-one-way": 3,
+    "flap": 2,
+    "disk-full": 2,
+    "disk-write": 1,
+    "disk-sync": 2,
+    "disk-readonly": 1,
+}
+PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
+ALL = ("JPN", "KOR", "USA")
+
+
+def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None) -> Schedule:
+    """Return the schedule of a seed."""
+    dice = Random(f"{seed}/schedule")
+    span_s = seconds if seconds is not None else (2.0 if tier == "a" else 8.0)
+    nations = ALL if tier == "b" or dice.random() < 0.2 else dice.choice(PAIRS)
+    events: list[Event] = []
+    for _ in range(dice.randrange(1, 6) if tier == "a" else dice.randrange(2, 5)):
+        events += _events(dice, span_s, nations)
+    return Schedule(
+        seed=seed,
+        tier=tier,
+        nations=nations,
+        seconds=span_s,
+        load=dice.choice([10.0, 30.0, 30.0, 80.0]),
+        large=dice.choice([0.0, 0.1, 0.3]),
+        network=_network(dice),
+        clock={n: Clock(skew_s=round(dice.uniform(-5, 5), 3), drift_ppm=round(dice.uniform(-200, 200), 1)) for n in nations},
+        event=tuple(sorted(events, key=lambda one: (one.at_s, one.node, one.what))),
+    )
+
+
+def _network(dice: Random) -> Faults:
+    return Faults(
+        delay_ms=(0.1, dice.choice([1.0, 20.0, 150.0])),
+        loss=dice.choice([0.0, 0.0, 0.02, 0.2]),
+        duplicate=dice.choice([0.0, 0.05, 0.2]),
+        reorder=dice.choice([0.0, 0.05, 0.3]),
+        corrupt=dice.choice([0.0, 0.0, 0.02]),
+        replay=dice.choice([0.0, 0.0, 0.05]),
+        misdirect=dice.choice([0.0, 0.0, 0.05]),
+        forge=dice.choice([0.0, 0.0, 0.05]),
+        bytes_per_s=dice.choice([0.0, 0.0, 32_000.0]),
+    )
+
+
+def _events(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    what = dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    node, at_s = dice.choice(nations), round(dice.uniform(0.05, span_s), 3)
+    for_s = round(dice.uniform(0.0, 1.2) if what != "flap" else dice.uniform(0.4, 1.5), 3)
+    amount = {
+        "power-cut": float(dice.choice([0, dice.randrange(1, 400)])),
+        "clock-jump": round(dice.uniform(-40, 40), 3),
+        "disk-full": float(dice.choice([0, 20_000])),
+        "slow": float(dice.choice([5, 20])),
+    }.get(what, 0.0)
+    others = [one for one in nations if one != node]
+    with_ = dice.choice(["", *others]) if what in {"cut", "cut-one-way", "flap"} else ""
+    made = [Event(at_s=at_s, what=what, node=node, for_s=for_s, with_=with_, amount=amount)]
+    if what == "rollback":
+        # Often to a copy that is hardly older, sometimes twice to the same: both ends then hold parts of several branches.
+        made.append(Event(at_s=round(max(at_s - dice.choice([0.1, 0.4, dice.uniform(0, span_s)]), 0.0), 3), what="copy", node=node))
+        again_s = round(at_s + for_s + dice.uniform(0.1, 0.8), 3)
+        if dice.random() < 0.5 and again_s < span_s:
+            made.append(Event(at_s=again_s, what=dice.choice(["rollback", "rebuild"]), node=dice.choice(nations), for_s=0.1))
+    return made
+
+
+def encode(schedule: Schedule) -> bytes:
+    """Return a schedule as TOML, for a file."""
+    return msgspec.toml.encode(schedule)
+
+
+def decode(raw: bytes, name: str) -> Schedule:
+    """Return the schedule in a file; raises ExerciseError (schedule-unreadable)."""
+    if len(raw) > SCHEDULE_BYTES_MAX:
+        raise ExerciseError("schedule-unreadable", f"{name}: more than {SCHEDULE_BYTES_MAX} bytes.")
+    try:
+        made = msgspec.toml.decode(raw, type=Schedule)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ExerciseError("schedule-unreadable", f"{name}: {error}.") from error
+    unknown = sorted({one.node for one in made.event} - set(made.nations))
+    if unknown or len(set(made.nations)) != len(made.nations):
+        raise ExerciseError("schedule-unreadable", f"{name}: events of {unknown or made.nations}, who do not take part once.")
+    return made
