@@ -281,10 +281,13 @@ class Exchange(Keeping):
 
         On disk with the next commit, in one transaction with whatever the caller journals before it: exactly once.
         """
-        self.station.store.inbox.handed(row)
-        self.station.soon(self._flush_ns)
-        for importer in self._importers.values():
-            importer.drop_assembled(row)
+        if self.health == "down":  # the step is forgotten; everything not handed on by then is given again
+            return
+        with self._guarded(self._flush_ns):
+            self.station.store.inbox.handed(row)
+            self.station.soon(self._flush_ns)
+            for importer in self._importers.values():
+                importer.drop_assembled(row)
 
     def take_ring(self, ring: KeyRing, partners: Sequence[str] | None = None) -> None:
         """Take other keys (a rotation, a new agreement) and, when given, other partners; nothing that is under way is lost."""

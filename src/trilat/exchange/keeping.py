@@ -180,7 +180,7 @@ class Keeping:
                 self._offered = []
 
     def _reopen(self) -> None:
-        """Open the file anew and read the books; what the failed step was offered is kept, unless that step is on disk after all."""
+        """Open the file and read the books anew; keep what the failed step was offered, unless it is on disk after all."""
         there = self.station.store.rollback()
         doubtful, self._doubtful = self._doubtful, []
         if not there:

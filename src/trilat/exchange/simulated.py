@@ -1,7 +1,7 @@
 """The simulated network: carries envelopes between exchanges on simulated time, with faults drawn from a seeded generator.
 
-Delay, loss, duplication, reordering, corruption, replays, misdirection, forgery and one-way partitions; the same seed and the same inputs give the same
-deliveries. It moves packed bytes, as the wire does, so that a flipped bit meets the same checks.
+Delay, loss, duplication, reordering, corruption, replays, misdirection, forgery and one-way partitions; the same seed and the
+same inputs give the same deliveries. It moves packed bytes, as the wire does, so that a flipped bit meets the same checks.
 """
 
 import heapq

@@ -142,6 +142,7 @@ class SimulatedDisk(apsw.VFS):
         """Put an older copy in the place of everything."""
         self.kill()
         self.files.clear()
+        self.reserve_bytes = 0
         for name, content in copy.items():
             self.files[name] = _File()
             self.files[name].content[:] = content
@@ -288,7 +289,9 @@ class _Rows:
 def _as_sqlite3(error: apsw.Error) -> sqlite3.Error:
     """Return apsw's error as the standard library's, with SQLite's code."""
     made = sqlite3.OperationalError(str(error))
-    made.sqlite_errorcode = getattr(error, "extendedresult", None) or getattr(error, "result", 1)
+    # What a file of ours raised comes back as it was raised, without SQLite's code.
+    ours = {apsw.FullError: apsw.SQLITE_FULL, apsw.ReadOnlyError: apsw.SQLITE_READONLY, apsw.IOError: apsw.SQLITE_IOERR}
+    made.sqlite_errorcode = getattr(error, "extendedresult", 0) or ours.get(type(error), apsw.SQLITE_ERROR)
     made.sqlite_errorname = type(error).__name__
     return made
 
@@ -297,6 +300,12 @@ class DiskStore(Store):
     """A store whose reserve stands on a simulated disk."""
 
     disk: SimulatedDisk
+
+    def rollback(self) -> bool:
+        """Forget the step; count it when it is there after all."""
+        there = super().rollback()
+        self.disk.counts["commit found after all"] += there
+        return there
 
     def has_reserve(self) -> bool:
         """Tell whether the reserve is held."""

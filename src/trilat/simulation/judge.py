@@ -53,34 +53,35 @@ def level(nodes: Sequence[SimulatedNode]) -> bool:
 def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[str]) -> list[str]:
     """Return what is wrong; each says where. `counts` is given the states that were reached."""
     problems: list[str] = []
+    rolled = bool(ROLLBACKS & {event.what for event in schedule.event})
     for exporter, importer, lane in pairs(nodes):
         where = f"{exporter.nation}->{importer.nation} {lane}"
         offered = [one.record for one in exporter.offered if (one.audience, one.lane) == (importer.nation, lane)]
         must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
         held = importer.held(exporter.nation, lane)
-        problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, importer.nation)]
+        problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, rolled=rolled)]
         counts["records held"] += len(held)
         _count(exporter, importer, lane, counts)
     for node in nodes:
         problems += [f"{node.nation}: {what}" for what in _store(node)]
         counts.update(node.counts)
         counts.update({f"disk: {what}": times for what, times in node.disk.counts.items()})
-        counts["withheld by policy"] += node.offers.withheld
+        counts["withheld by policy"] += node.withheld
         counts["large"] += node.offers.large
     if counts["injected"] != counts["rejected"]:
         problems.append(f"{counts['injected']} injected, {counts['rejected']} rejected")
-    if not ROLLBACKS & {event.what for event in schedule.event}:
+    if not rolled:
         problems += [f"{counts[f'refused {why}']} {why} without a rollback" for why in OF_ROLLBACKS if counts[f"refused {why}"]]
     return problems
 
 
-def _compared(lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], importer: str) -> Iterator[str]:
+def _compared(lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], *, rolled: bool) -> Iterator[str]:
     """Compare what was offered to one importer in one lane with what it holds."""
     place = {record: i for i, record in enumerate(offered)}
     if len(set(held)) != len(held):
         yield f"{len(held) - len(set(held))} held twice"
     if not set(held) <= set(place):
-        yield f"{len(set(held) - set(place))} held that were never offered to {importer}"
+        yield f"{len(set(held) - set(place))} held that were never offered to it"
         return
     order = [place[record] for record in held]
     if lane != "state":
@@ -89,24 +90,28 @@ def _compared(lane: str, offered: list[bytes], must: list[bytes], held: list[byt
         if not set(must) <= set(held):
             yield f"{len(set(must) - set(held))} of {len(must)} lost"
         return
-    yield from _state(must, held, place)
+    yield from _state(must, held, place, rolled=rolled)
 
 
-def _state(must: list[bytes], held: list[bytes], place: dict[bytes, int]) -> Iterator[str]:
-    """In the state lane a track's newest state must be there, no older one may follow a newer one, and plots are never replaced."""
+def _state(must: list[bytes], held: list[bytes], place: dict[bytes, int], *, rolled: bool) -> Iterator[str]:
+    """A track's newest state must be there, no older one may follow a newer one, and plots are never replaced."""
     newest = {_key(record) or record: place[record] for record in must}
     there: dict[Any, int] = {}
     for record in held:
-        key = _key(record) or record
-        there[key] = max(there.get(key, -1), place[record])
+        name = _key(record) or record
+        there[name] = max(there.get(name, -1), place[record])
     lost = [key for key, at in newest.items() if there.get(key, -1) < at]
     if lost:
         yield f"{len(lost)} of {len(newest)} newest states or plots lost"
+    if rolled:  # a store that was rolled back knows nothing of the newer state that it once sent
+        return
     last: dict[Any, int] = {}
     for record in held:
         key = _key(record)
-        if key is not None and last.get(key, -1) > place[record]:
-            yield f"an older state of {key} came after a newer one"
+        if key is None:
+            continue
+        if last.get(key, -1) > place[record]:
+            yield f"an older state of {key[0]} {key[1]} came after a newer one"
             return
         last[key] = place[record]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange, Outgoing
+from trilat.exchange.importer import Received
 from trilat.exchange.simulated import Delivery, deliver
 from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
@@ -87,7 +88,6 @@ class SimulatedNode:
         self.exchange = self.store = None
         self.pending, self.memory = [], []
         self.arrived.clear()
-        self.disk.reserve_bytes = self.disk.reserve_bytes if self.disk.files else 0
 
     def keep_copy(self) -> None:
         """Keep a copy of the store, and how much of what was said is in it."""
@@ -168,9 +168,7 @@ class SimulatedNode:
         self._settle(exchange)
         received = exchange.take_received()
         if received:
-            self._hand_over(now_ns, received)
-            exchange.handed(received[-1].row)
-            exchange.station.soon(now_ns)
+            self._hand_over(now_ns, exchange, store, received)
         return out
 
     def _settle(self, exchange: Exchange) -> None:
@@ -183,12 +181,19 @@ class SimulatedNode:
             self.memory += [item for item in self.pending if item.lane == "flash"]
         self.pending = []
 
-    def _hand_over(self, now_ns: int, received: list[Any]) -> None:
-        if self.store is not None:
-            for item in received:
-                self.store.journal.append("received", f"{item.exporter}/{item.lane}", now_ns, item.raw)
+    def _hand_over(self, now_ns: int, exchange: Exchange, store: Store, received: list[Received]) -> None:
+        """Take over what came from partners: into the log, in one transaction with the word that it was taken over."""
+        for item in received:
+            store.journal.append("received", f"{item.exporter}/{item.lane}", now_ns, item.raw)
+        exchange.handed(received[-1].row)
+        exchange.station.soon(now_ns)
 
     # --- what it holds ------------------------------------------------------------------------------------------------
+
+    @property
+    def withheld(self) -> int:
+        """How often its policy said no."""
+        return self.offers.withheld
 
     def held(self, exporter: str, lane: str) -> list[bytes]:
         """Return what was handed over of a partner's lane, by the node's own log, in order."""

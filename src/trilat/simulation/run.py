@@ -5,6 +5,7 @@ Simulated time goes in steps of STEP_NS; nothing here reads a clock, and chance 
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -12,17 +13,18 @@ from typing import NamedTuple
 
 from trilat.exchange.simulated import Faults, SimulatedNetwork
 from trilat.simulation import judge
-from trilat.simulation.disk import RESERVE_BYTES
 from trilat.simulation.nations import SECOND_NS, T0_NS
 from trilat.simulation.node import SimulatedNode
 from trilat.simulation.schedule import Event, Schedule
 
 MS = 1_000_000
-STEP_NS = 10 * MS
+STEP_NS = 25 * MS
 TICK_NS = 50 * MS
 # After healing, everything has this much simulated time to become level.
 HEAL_S_MAX = 60.0
 LEVEL_STEPS = 10
+# A flapping link is cut for half of this, then mended for the other half.
+FLAP_S = 0.2
 
 
 class Outcome(NamedTuple):
@@ -61,7 +63,8 @@ class Simulation:
         try:
             return self._run()
         except Exception as error:  # noqa: BLE001 - whatever a node raises in a run is what the run is for
-            return Outcome([f"{type(error).__name__}: {error}"], self.counts, self._seconds())
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            return Outcome([f"{type(error).__name__} in {where.name}: {error}"], self.counts, self._seconds())
         finally:
             for node in self.nodes.values():
                 node.kill()
@@ -205,12 +208,13 @@ class Simulation:
             self.net.cut |= self._lines(event)
             if what == "flap":
                 self._flap(event)
-            self._later(self._seconds() + (min(event.for_s, 0.1) if what == "flap" else event.for_s), "mend", event)
+            self._later(self._seconds() + (FLAP_S / 2 if what == "flap" else event.for_s), "mend", event)
 
     def _flap(self, event: Event) -> None:
         """Cut and mend in turn until for_s is over."""
-        if event.for_s > 0.2:
-            self._later(self._seconds() + 0.2, "flap", Event(at_s=0, what="flap", node=event.node, for_s=event.for_s - 0.2, with_=event.with_))
+        if event.for_s > FLAP_S:
+            rest = Event(at_s=0.0, what="flap", node=event.node, for_s=event.for_s - FLAP_S, with_=event.with_)
+            self._later(self._seconds() + FLAP_S, "flap", rest)
 
     def _lines(self, event: Event) -> set[tuple[str, str]]:
         others = [event.with_] if event.with_ else [n for n in self.nodes if n != event.node]
@@ -225,6 +229,3 @@ class Simulation:
             node.pace_s, node.stalled_until_ns = None, 0
             if node.exchange is None:
                 node.start(self.now_ns)
-
-
-__all__ = ["RESERVE_BYTES", "Outcome", "Simulation"]

@@ -78,7 +78,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 WEIGHTS: dict[What, int] = {
     "crash": 4,
     "power-cut": 6,
-    "rollback": 4,
+    "rollback": 6,
     "rebuild": 1,
     "stall": 2,
     "slow": 2,
@@ -98,7 +98,7 @@ ALL = ("JPN", "KOR", "USA")
 def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None) -> Schedule:
     """Return the schedule of a seed."""
     dice = Random(f"{seed}/schedule")
-    span_s = seconds if seconds is not None else (2.0 if tier == "a" else 8.0)
+    span_s = seconds if seconds is not None else (1.5 if tier == "a" else 6.0)
     nations = ALL if tier == "b" or dice.random() < 0.2 else dice.choice(PAIRS)
     events: list[Event] = []
     for _ in range(dice.randrange(1, 6) if tier == "a" else dice.randrange(2, 5)):
@@ -145,9 +145,10 @@ def _events(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event
     made = [Event(at_s=at_s, what=what, node=node, for_s=for_s, with_=with_, amount=amount)]
     if what == "rollback":
         # Often to a copy that is hardly older, sometimes twice to the same: both ends then hold parts of several branches.
-        made.append(Event(at_s=round(max(at_s - dice.choice([0.1, 0.4, dice.uniform(0, span_s)]), 0.0), 3), what="copy", node=node))
+        copy_s = round(max(at_s - dice.choice([0.1, 0.4, dice.uniform(0, span_s)]), 0.0), 3)
+        made.append(Event(at_s=copy_s, what="copy", node=node))
         again_s = round(at_s + for_s + dice.uniform(0.1, 0.8), 3)
-        if dice.random() < 0.5 and again_s < span_s:
+        if dice.random() < 0.7 and again_s < span_s:
             made.append(Event(at_s=again_s, what=dice.choice(["rollback", "rebuild"]), node=dice.choice(nations), for_s=0.1))
     return made
 
