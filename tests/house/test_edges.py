@@ -30,6 +30,7 @@ STARRED = {
     "trilat.simulation.node": "chance from a seed",
     "trilat.simulation.run": "chance from a seed",
     "trilat.simulation.schedule": "chance from a seed",
+    "trilat.simulation.whole": "chance from a seed; a folder for the keys that it makes once",
     "trilat.feeds.sockets": "sockets of the feeds",
     "trilat.node.clock": "the only clock",
     "trilat.node.live": "the asyncio loop round the step",
