@@ -24,9 +24,10 @@ from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.pipeline import Pipeline
 from trilat.node.record import Recorder, steps
 from trilat.node.settings import NodeConfig
-from trilat.picture.acts import OfficerAct, RaiseWarning, Session
+from trilat.picture.acts import OfficerAct, RaiseWarning
 from trilat.policy.agreement import Agreements
 from trilat.policy.audience import DecisionLog
+from trilat.records.approval import Session
 from trilat.simulation.nations import MODE, T0_NS
 from trilat.simulation.node import SimulatedNode
 from trilat.simulation.schedule import Schedule
@@ -37,6 +38,7 @@ STEP_NS = 200_000_000
 # A small world: this share of the straits' traffic, and never a corridor without any.
 TRAFFIC_SHARE = 0.12
 WARNING_SHARE = 0.5
+OFFICER = Session(user="simulated", person="Simulated Officer", station="watch", session="watch-1", roles=("watch-officer",))
 
 
 class Plan(NamedTuple):
@@ -66,8 +68,8 @@ class WholeNode(SimulatedNode):
         super().__init__(nation, schedule)
         made = plan()
         self.config, self.agreements = made.configs[nation], made.agreements[nation]
-        self.world = World(msgspec.structs.replace(made.scenario, seed=schedule.seed), T0_NS)
-        self.sensors = {sensor.id for sensor in made.scenario.sensor if sensor.nation == nation}
+        mine = tuple(sensor for sensor in made.scenario.sensor if sensor.nation == nation)
+        self.world = World(msgspec.structs.replace(made.scenario, seed=schedule.seed, sensor=mine), T0_NS)
         self.pipeline: Pipeline | None = None
         self.recorder: Recorder | None = None
         self._said: list[FeedInput] = []
@@ -95,16 +97,14 @@ class WholeNode(SimulatedNode):
 
     def offer(self, true_ns: int, count: int) -> None:
         """Let the world go on: what the nation's sensors say waits for the step; sometimes an officer raises a warning."""
+        self._acts += count > 0 and self.exchange is not None and self.dice.random() < WARNING_SHARE
+        if (true_ns - T0_NS) % STEP_NS:
+            return
         lines = self.world.step(true_ns)
         if self.exchange is None:
             return
         at_ns = self.now_ns(true_ns)
-        self._said += [
-            FeedInput(source=provision.feed_of(line.sensor), received_t_ns=at_ns, data=line.data)
-            for line in lines
-            if line.sensor in self.sensors
-        ]
-        self._acts += count > 0 and self.dice.random() < WARNING_SHARE
+        self._said += [FeedInput(source=provision.feed_of(line.sensor), received_t_ns=at_ns, data=line.data) for line in lines]
 
     def tick(self, true_ns: int) -> None:
         """Step the pipeline, journal the step and offer what it released; then let the exchange's time pass."""
@@ -142,7 +142,7 @@ class WholeNode(SimulatedNode):
         partners = tuple(other for other in self.nations if other != self.nation)
         rel_to = partners if self.dice.random() < 0.7 else partners[:1]
         act = RaiseWarning(act_id=f"a{self._raised}", kind="missile", headline="Exercise: take shelter", rel_to=rel_to)
-        return ActInput(act=OfficerAct(session=Session(), act=act))
+        return ActInput(act=OfficerAct(session=OFFICER, act=act))
 
     def _hand_over(self, now_ns: int, exchange: Exchange, store: Store, received: list[Received]) -> None:
         """Let partners' records wait for the step; what is given once more after a failed commit takes the first one's place."""
