@@ -38,7 +38,9 @@ def running(node: SimulatedNode) -> tuple[Exchange, Store]:
 
 def level(nodes: Sequence[SimulatedNode]) -> bool:
     """Tell whether nothing waits anywhere, and every importer stands at its exporter's head."""
-    if any(node.exchange is None or node.exchange.health != "ok" or node.pending or node.memory for node in nodes):
+    if any(node.exchange is None or node.exchange.health != "ok" for node in nodes):
+        return False
+    if any(node.pending or node.memory or node.waiting for node in nodes):
         return False
     for exporter, importer, lane in pairs(nodes):
         outbox, inbox = running(exporter)[1].outbox, running(importer)[1].inbox

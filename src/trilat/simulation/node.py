@@ -191,6 +191,11 @@ class SimulatedNode:
     # --- what it holds ------------------------------------------------------------------------------------------------
 
     @property
+    def waiting(self) -> int:
+        """How many records came from partners and are not taken over yet."""
+        return 0
+
+    @property
     def withheld(self) -> int:
         """How often its policy said no."""
         return self.offers.withheld

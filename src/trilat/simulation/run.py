@@ -64,7 +64,7 @@ class Simulation:
             return self._run()
         except Exception as error:  # noqa: BLE001 - whatever a node raises in a run is what the run is for
             where = traceback.extract_tb(error.__traceback__)[-1]
-            return Outcome([f"{type(error).__name__} in {where.name}: {error}"], self.counts, self._seconds())
+            return Outcome([f"{type(error).__name__} in {where.name}: {error}"], self.counts, self._elapsed_s())
         finally:
             for node in self.nodes.values():
                 node.kill()
@@ -80,20 +80,20 @@ class Simulation:
         self._heal()
         steps = 0
         while not (steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()))):
-            if self._seconds() > self.schedule.seconds + self._heal_s_max:
-                return Outcome(["not level in time after healing"], self._counted(), self._seconds())
+            if self._elapsed_s() > self.schedule.seconds + self._heal_s_max:
+                return Outcome(["not level in time after healing"], self._counted(), self._elapsed_s())
             self._step(offering=False)
             steps += 1
         self._settle()
         problems = judge.judge(self.schedule, list(self.nodes.values()), counts := self._counted())
-        return Outcome(problems, counts, self._seconds())
+        return Outcome(problems, counts, self._elapsed_s())
 
     def _settle(self) -> None:
         """Let the last hand-over be committed."""
         for node in self.nodes.values():
             node.flush(self.now_ns)
 
-    def _seconds(self) -> float:
+    def _elapsed_s(self) -> float:
         return (self.now_ns - T0_NS) / 1e9
 
     def _counted(self) -> Counter[str]:
@@ -155,12 +155,12 @@ class Simulation:
     def _down(self, node: SimulatedNode, for_s: float) -> None:
         self._count_refusals(node)
         node.kill()
-        self._later(self._seconds() + for_s, "start", Event(at_s=0.0, what="crash", node=node.nation, for_s=for_s))
+        self._later(self._elapsed_s() + for_s, "start", Event(at_s=0.0, what="crash", node=node.nation, for_s=for_s))
 
     def _store_event(self, what: str, node: SimulatedNode, event: Event) -> None:
         if what == "start":
             if node.exchange is None and not node.start(self.now_ns):
-                self._later(self._seconds() + 0.2, "start", event)
+                self._later(self._elapsed_s() + 0.2, "start", event)
         elif node.exchange is None:
             self.counts["event in a node that was down"] += 1
         elif what == "copy":
@@ -190,14 +190,14 @@ class Simulation:
             disk.limit_bytes = disk.used_bytes + int(event.amount)
         else:
             disk.failure = {"disk-write": "write", "disk-sync": "sync", "disk-readonly": "readonly"}[what]  # type: ignore[assignment]
-        self._later(self._seconds() + event.for_s, "disk-mend", event)
+        self._later(self._elapsed_s() + event.for_s, "disk-mend", event)
 
     def _other_event(self, what: str, node: SimulatedNode, event: Event) -> None:
         if what == "stall":
             node.stalled_until_ns = self.now_ns + int(event.for_s * SECOND_NS)
         elif what == "slow":
             node.pace_s, node.room = event.amount, 0.0
-            self._later(self._seconds() + event.for_s, "speed-up", event)
+            self._later(self._elapsed_s() + event.for_s, "speed-up", event)
         elif what == "speed-up":
             node.pace_s = None
         elif what == "clock-jump":
@@ -208,13 +208,13 @@ class Simulation:
             self.net.cut |= self._lines(event)
             if what == "flap":
                 self._flap(event)
-            self._later(self._seconds() + (FLAP_S / 2 if what == "flap" else event.for_s), "mend", event)
+            self._later(self._elapsed_s() + (FLAP_S / 2 if what == "flap" else event.for_s), "mend", event)
 
     def _flap(self, event: Event) -> None:
         """Cut and mend in turn until for_s is over."""
         if event.for_s > FLAP_S:
             rest = Event(at_s=0.0, what="flap", node=event.node, for_s=event.for_s - FLAP_S, with_=event.with_)
-            self._later(self._seconds() + FLAP_S, "flap", rest)
+            self._later(self._elapsed_s() + FLAP_S, "flap", rest)
 
     def _lines(self, event: Event) -> set[tuple[str, str]]:
         others = [event.with_] if event.with_ else [n for n in self.nodes if n != event.node]

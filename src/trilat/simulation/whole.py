@@ -150,6 +150,11 @@ class WholeNode(SimulatedNode):
         self._received = [one for one in self._received if one.row < received[0].row] + received
 
     @property
+    def waiting(self) -> int:
+        """How many records came from partners and wait for the next step."""
+        return len(self._received)
+
+    @property
     def withheld(self) -> int:
         """How often its policy said no."""
         return sum(times for total, times in self.decisions.totals().items() if not total.permit)

@@ -60,10 +60,6 @@ CREATE TABLE forks (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fork BLOB N
 """
 
 
-_COUNT_COMMIT = "INSERT OR REPLACE INTO meta VALUES ('commits',?)"
-_encode = msgspec.msgpack.Encoder().encode
-
-
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """Settings of the store; every bound has its name here.
 
@@ -129,8 +125,7 @@ class Database:
         self.before_commit: list[Callable[[], None]] = []
         self.after_rollback: list[Callable[[], None]] = []
         self._connection: Connection | None = None
-        # How many transactions stand on disk: a failed commit may be there after all, and only this tells.
-        self._commits = 0
+        self._commits = 0  # on disk, as far as known: a failed commit may be there after all
         self.open()
 
     def open(self) -> None:
@@ -201,22 +196,19 @@ class Database:
         for pending in self.before_commit:
             pending()
         if self._writing:
-            self.read(_COUNT_COMMIT, (_encode(self._commits + 1),))
+            self.read("INSERT OR REPLACE INTO meta VALUES ('commits',?)", (msgspec.msgpack.encode(self._commits + 1),))
             self.read("COMMIT")
             self._writing = False
             self._commits += 1
 
     def count_commits(self) -> int:
-        """Read how many transactions stand on disk; return how many more there are than were known; raises StoreError."""
+        """Read how many transactions stand on disk; return how many more than were known; raises StoreError."""
         row = self.row("SELECT value FROM meta WHERE name='commits'")
         known, self._commits = self._commits, 0 if row is None else msgspec.msgpack.decode(row[0], type=int)
         return self._commits - known
 
     def rollback(self) -> bool:
-        """Forget everything since the last commit, open the file anew and reload; raises StoreError when that fails.
-
-        Returns whether the commit that failed is on disk after all: its frames stood in the WAL, and only their sync failed.
-        """
+        """Forget the step, open anew, reload; tell whether its commit stood in the WAL and only its sync failed. Raises StoreError."""
         self.close()
         self.open()
         there = self.count_commits() > 0
@@ -255,10 +247,7 @@ class Store:
         self.database.commit()
 
     def rollback(self) -> bool:
-        """Forget the step and read the books anew from disk; raises StoreError when the disk does not even let us read.
-
-        Returns whether the step is on disk after all (see `Database.rollback`).
-        """
+        """Forget the step and read the books anew; tell whether it is on disk after all; raises StoreError as `Database`'s."""
         return self.database.rollback()
 
     def has_reserve(self) -> bool:
