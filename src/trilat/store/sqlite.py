@@ -208,7 +208,7 @@ class Database:
         return self._commits - known
 
     def rollback(self) -> bool:
-        """Forget the step, open anew, reload; tell whether its commit stood in the WAL and only its sync failed. Raises StoreError."""
+        """Forget the step, open anew, reload; tell whether its commit is there after all (only its sync failed)."""
         self.close()
         self.open()
         there = self.count_commits() > 0
