@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from trilat.kernels import bank as b
 from trilat.kernels import engine, geodesy, jit
 from trilat.kernels.assign import choose
-from trilat.kernels.belief import marginals
+from trilat.kernels.belief import DISTINCT_PLOTS_MAX, distinct, marginals
 from trilat.kernels.frames import earth
 from trilat.kernels.smooth import constant_velocity, smooth
 
@@ -273,3 +273,44 @@ def test_a_warm_cache_starts_quickly() -> None:
     subprocess.run([sys.executable, "-m", "trilat.kernels.warm"], check=True)
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["0", "1"]
+
+
+def by_kind(start: Any, column: Any, cost: Any) -> Any:
+    """Marginals by enumeration where the likeliest event of each (rows detected, plots used) stands for all of that kind."""
+    rows = len(start) - 1
+    kinds: dict[Any, list[tuple[float, tuple[int, ...]]]] = {}
+    for picks in itertools.product(*[[-1, *range(start[r], start[r + 1])] for r in range(rows)]):
+        used = [int(column[e]) for e in picks if e >= 0]
+        if len(set(used)) == len(used):
+            kind = (tuple(e >= 0 for e in picks), tuple(sorted(used)))
+            kinds.setdefault(kind, []).append((sum(float(cost[e]) for e in picks if e >= 0), picks))
+    beta, total = np.zeros(len(column)), 0.0
+    for events in kinds.values():
+        weight = sum(np.exp(-price) for price, _ in events)
+        total += weight
+        for e in min(events)[1]:
+            if e >= 0:
+                beta[e] += weight
+    return beta / total
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_marginals_without_permutations_equal_their_enumeration(seed: int) -> None:
+    """On small clusters they equal brute force, up to the joint events that are too unlikely to be looked at."""
+    rng = np.random.default_rng(seed)
+    start, column = [0], []
+    for _ in range(4):
+        column += sorted(rng.choice(5, rng.integers(1, 5), replace=False).tolist())
+        start.append(len(column))
+    cost = rng.normal(-2.0, 2.0, len(column))
+    beta = np.full(len(column), np.nan)
+    assert distinct(np.arange(4), np.array(start), np.array(column), cost, beta)
+    assert np.abs(beta - by_kind(start, column, cost)).max() < 0.01, seed
+
+
+def test_a_cluster_too_large_for_enumeration_is_left_alone() -> None:
+    """More plots than the table's bits hold give False, and the marginals that were there stay."""
+    n = DISTINCT_PLOTS_MAX + 1
+    beta = np.full(2 * n, 0.25)
+    assert not distinct(np.arange(2), np.array([0, n, 2 * n]), np.tile(np.arange(n), 2), np.full(2 * n, -1.0), beta)
+    assert beta.tolist() == [0.25] * (2 * n)

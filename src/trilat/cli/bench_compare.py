@@ -73,14 +73,27 @@ def _associator(predictor: Any, updater: Any) -> Any:
     return Near(DistanceHypothesiser(predictor, updater, Mahalanobis(), missed_distance=GATE))
 
 
-def _peer(arrays: Any) -> Any:
+def _soft(arrays: Any, predictor: Any, updater: Any) -> Any:
+    """Return the peer's joint association by loopy belief propagation, told the detection probability and the clutter."""
+    import numpy as np
+    from stonesoup.dataassociator.probability import JPDAwithLBP  # noqa: TID251 - the peer itself
+    from stonesoup.hypothesiser.probability import PDAHypothesiser  # noqa: TID251 - the peer itself
+
+    # The peer wants one density in its own measurement space (elevation, azimuth, range): that at the middle of the plots.
+    reach, elevation = np.median(arrays["det"][:, 2]), np.median(arrays["det"][:, 0])
+    density = float(arrays["false_density_per_m3"]) * reach**2 * np.cos(elevation)
+    found = float(arrays["sensor_pd"][0])
+    return JPDAwithLBP(PDAHypothesiser(predictor, updater, clutter_spatial_density=density, prob_detect=found, prob_gate=0.999))
+
+
+def _peer(arrays: Any, *, soft: bool = False) -> Any:
     """Return the peer's tracker over a scenario file."""
     import numpy as np
     from stonesoup.deleter.time import UpdateTimeDeleter, UpdateTimeStepsDeleter  # noqa: TID251 - the peer itself
     from stonesoup.initiator.simple import MultiMeasurementInitiator  # noqa: TID251 - the peer itself
     from stonesoup.models.transition import linear  # noqa: TID251 - the peer itself
     from stonesoup.predictor.kalman import ExtendedKalmanPredictor  # noqa: TID251 - the peer itself
-    from stonesoup.tracker.simple import MultiTargetTracker  # noqa: TID251 - the peer itself
+    from stonesoup.tracker.simple import MultiTargetMixtureTracker, MultiTargetTracker  # noqa: TID251 - the peer itself
     from stonesoup.types.state import GaussianState  # noqa: TID251 - the peer itself
     from stonesoup.updater.kalman import ExtendedKalmanUpdater  # noqa: TID251 - the peer itself
 
@@ -96,11 +109,16 @@ def _peer(arrays: Any) -> Any:
         min_points=3,
     )
     deleter = UpdateTimeDeleter(dt.timedelta(seconds=DELETE_S))
+    if soft:
+        return MultiTargetMixtureTracker(initiator, deleter, _detections(arrays), _soft(arrays, predictor, updater), updater)
     return MultiTargetTracker(initiator, deleter, _detections(arrays), _associator(predictor, updater), updater)
 
 
-def run_peer(arrays: Any, cpu_s_max: float) -> tuple[list[Any], float, int]:
-    """Run the peer until the file or the CPU time ends; returns estimates per scan, CPU seconds, detections taken in."""
+def run_peer(arrays: Any, cpu_s_max: float, *, soft: bool = False) -> tuple[list[Any], float, int]:
+    """Run the peer until the file or the CPU time ends; returns estimates per scan, CPU seconds, detections taken in.
+
+    soft: by joint probabilistic data association, for files that hold false_density_per_m3.
+    """
     from time import process_time
 
     import numpy as np
@@ -110,7 +128,7 @@ def run_peer(arrays: Any, cpu_s_max: float) -> tuple[list[Any], float, int]:
     found: list[Any] = []
     numbers: dict[str, int] = {}
     begin = process_time()
-    for _, tracks in _peer(arrays):
+    for _, tracks in _peer(arrays, soft=soft):
         states = np.array([np.asarray(t.state_vector, float).ravel() for t in tracks]).reshape(-1, 6)
         names = np.array([numbers.setdefault(t.id, len(numbers)) for t in tracks], np.int64)
         found.append(Estimates(names, states[:, list(AXES)], states[:, list(SPEEDS)]))

@@ -26,7 +26,8 @@ from trilat.kernels.soft import soften
 
 PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
 PAIRS_MIN = 4096
-TAKEN = 0.5  # a plot that soft association gave away by more than this begins no track
+TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
+CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
 
 
 @kernel
@@ -77,7 +78,7 @@ def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[n
     assign(start, column, cost, n, chosen, owner)
     taken = np.zeros(n)
     soft = np.zeros(count, np.uint8)
-    if model.options[O_JPDA] == 1:
+    if model.options[O_JPDA] > 0:
         soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft)
     latest = plots[0, I_T]
     for j in range(n):
@@ -85,6 +86,8 @@ def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[n
     for c in range(count):
         if chosen[c] >= 0 and not soft[c]:
             j = column[chosen[c]]
+            if taken[j] > TAKEN:  # a soft cluster has it
+                continue
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
             taken[j] = 1.0
     misses(model, head, bank, sensor, s, latest, frame)
@@ -97,7 +100,7 @@ def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type
     """Begin a track from every plot that no track took."""
     first = 0
     for j in range(len(z)):
-        if taken[j] > TAKEN:
+        if taken[j] > CLAIMED:
             continue
         i = initiate(model, head, bank, sensor, s, z, plots, j, 1.0 - taken[j], first, frame, work)
         if i >= 0:

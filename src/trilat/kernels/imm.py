@@ -13,11 +13,10 @@ from trilat.kernels.bank import AT, BOOST, COAST, REENTRY, TURN
 from trilat.kernels.frames import air_density, vertical
 from trilat.kernels.jit import kernel
 from trilat.kernels.measure import linearise
-from trilat.kernels.motion import move
+from trilat.kernels.motion import LOG_COEFFICIENT, move
 
 LOG_TWO_PI = np.log(2.0 * np.pi)
 MODE_FLOOR = 1e-6  # a mode never dies: it must be able to come back
-LOG_COEFFICIENT = np.log(5_000.0)  # kg/m2, between the light and the heavy re-entry bodies of public literature
 
 
 @kernel

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from trilat.kernels.bank import AT, BOOST, COAST, CV, REENTRY, TURN
-from trilat.kernels.frames import AIR_SCALE_HEIGHT_M, E_KIND, E_MU, FLAT, acceleration, air_density, vertical
+from trilat.kernels.frames import AIR_SCALE_HEIGHT_M, DRAG_TOP_M, E_KIND, E_MU, FLAT, acceleration, air_density, vertical
 from trilat.kernels.jit import kernel
 
+LOG_COEFFICIENT = np.log(5_000.0)  # kg/m2, between the light and the heavy re-entry bodies of public literature
 STEP_MAX_S = 2.0  # longest Runge-Kutta step: below 0.1 m a step at missile accelerations
 
 
@@ -175,10 +176,10 @@ def _pull(earth, kind, p, v, extra, out):  # type: ignore[no-untyped-def]
     if kind == BOOST:
         for a in range(3):
             out[a] += extra[a]
-    elif kind == REENTRY:
-        _, _, _, height = vertical(earth, p[0], p[1], p[2])
+    _, _, _, height = vertical(earth, p[0], p[1], p[2])
+    if height < DRAG_TOP_M:
         speed = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-        k = 0.5 * air_density(height) * speed * np.exp(-extra[0])
+        k = 0.5 * air_density(height) * speed * np.exp(-(extra[0] if kind == REENTRY else LOG_COEFFICIENT))
         for a in range(3):
             out[a] -= k * v[a]
 
@@ -219,17 +220,18 @@ def _slopes(earth, kind, p, v, extra, G, C, D):  # type: ignore[no-untyped-def]
     C[1, 2], C[2, 0], C[2, 1] = 2.0 * spin * wx, 2.0 * spin * wy, -2.0 * spin * wx
     if kind == BOOST:
         D[0, 0], D[1, 1], D[2, 2] = 1.0, 1.0, 1.0
-    elif kind == REENTRY:
-        ux, uy, uz, height = vertical(earth, p[0], p[1], p[2])
+    ux, uy, uz, height = vertical(earth, p[0], p[1], p[2])
+    if height < DRAG_TOP_M:
         speed = max(np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]), 1e-3)
-        k = 0.5 * air_density(height) * np.exp(-extra[0])
+        k = 0.5 * air_density(height) * np.exp(-(extra[0] if kind == REENTRY else LOG_COEFFICIENT))
         up = (ux, uy, uz)
         for a in range(3):
             for b in range(3):
                 C[a, b] -= k * v[a] * v[b] / speed
                 G[a, b] += k * speed * v[a] * up[b] / AIR_SCALE_HEIGHT_M
             C[a, a] -= k * speed
-            D[a, 0] = k * speed * v[a]
+            if kind == REENTRY:
+                D[a, 0] = k * speed * v[a]
 
 
 @kernel

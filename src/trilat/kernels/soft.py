@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import AT, I_DOMAIN, I_KIND, I_T, L_CAP, PACKED, STATES
-from trilat.kernels.belief import clusters, marginals
+from trilat.kernels.bank import AT, I_DOMAIN, I_KIND, I_T, L_CAP, O_JPDA, PACKED, STATES, TENTATIVE
+from trilat.kernels.belief import DISTINCT_ROWS_MAX, clusters, distinct, marginals
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability
 from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, states_of, update_mode
 from trilat.kernels.jit import kernel
@@ -13,6 +13,7 @@ from trilat.kernels.life import age, classify, learn
 
 SURE = 0.95  # a cluster in which every track's likeliest choice is this likely is settled firmly
 SETTLED = 1e-5
+DISTINCT = 1  # value of the O_JPDA option that asks for marginals without permutations; 2 asks for belief propagation alone
 CLUSTER_MAX = 64  # tracks in a cluster beyond which the firm assignment stands (a crowd of new tracks, not a formation)
 
 
@@ -21,8 +22,9 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame
     """Find ambiguous clusters and update their tracks softly; marks those rows in soft and adds plots' shares to taken."""
     count = len(start) - 1
     shared = np.zeros(n, np.int64)
-    for e in range(start[count]):
-        shared[column[e]] += 1
+    for c in range(count):
+        for e in range(start[c], start[c + 1]):
+            shared[column[e]] += bank[rows[c]].status != TENTATIVE
     label, size, unsure = np.empty(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.uint8)
     # Only what is in conflict is weighed: most tracks have one plot that nobody else wants.
     part = np.zeros(count + 1, np.int64)
@@ -30,7 +32,7 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame
     rows_in, edges_in = 0, 0
     for c in range(count):
         lone = start[c + 1] - start[c] == 1 and shared[column[start[c]]] == 1
-        if lone:
+        if lone or bank[rows[c]].status == TENTATIVE:  # what is not yet believed takes what is left, firmly
             continue
         for e in range(start[c], start[c + 1]):
             edge[edges_in] = e
@@ -54,6 +56,13 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame
             best = max(best, beta[e])
         if max(best, rest) < SURE:
             unsure[label[c]] = 1
+    if model.options[O_JPDA] == DISTINCT:
+        prices = np.empty(edges_in)
+        for e in range(edges_in):
+            prices[e] = cost[edge[e]]
+        for c in range(rows_in):
+            if label[c] == c and unsure[c] and 1 < size[c] <= DISTINCT_ROWS_MAX:
+                distinct(np.flatnonzero(label[:rows_in] == c), part, plot, prices, beta)
     for c in range(rows_in):
         if unsure[label[c]] and size[label[c]] <= CLUSTER_MAX:
             soft[who[c]] = 1
@@ -92,6 +101,8 @@ def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta,
     quiet = r * (1.0 - pd) / max(1.0 - r * pd, 1e-300)
     bank[i].existence = min(all_ + max(1.0 - all_, 0.0) * quiet, model.life[k, L_CAP])
     moments(model, bank, i)
+    bank[i].last_frame = frame  # this look has been weighed, miss included: it must not count as a miss once more
+    bank[i].chance_ns[s] = t_ns
     if all_ > 0.5:
         learn(bank, i, s, plots, j, nis / all_, frame)
         classify(model, bank, i, plots[j, I_DOMAIN])

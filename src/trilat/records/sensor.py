@@ -44,6 +44,7 @@ class SensorSite(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     alt_max_m: AltM = 40_000.0  # targets above are not its business
     detection_probability: Probability = 0.9  # of a target in coverage, each scan
     clutter_per_scan: Annotated[float, Meta(ge=0, le=1e6)] = 5.0  # false plots expected each scan
+    births_per_scan: Annotated[float, Meta(gt=0, le=1e6)] = 1.0  # new targets expected each scan: how readily a plot is believed
     sigma_range_m: SigmaM = 75.0  # one sigma of range
     sigma_azimuth_rad: SigmaRad = 0.0015  # one sigma of azimuth
     sigma_elevation_rad: SigmaRad = 0.002  # one sigma of elevation

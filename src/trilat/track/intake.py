@@ -69,15 +69,12 @@ def sensor_table(sensors: Sequence[Sensor], settings: TrackerSettings) -> NDArra
         row[b.S_ALT_MIN], row[b.S_ALT_MAX] = sensor.alt_min_m, sensor.alt_max_m
         row[b.S_PD] = min(max(sensor.detection_probability, 0.05), 0.99)
         row[b.S_CLUTTER] = max(sensor.clutter_per_scan, 1e-3)
-        row[b.S_BIRTH] = BIRTHS_PER_SCAN
+        row[b.S_BIRTH] = sensor.births_per_scan
         row[b.S_LOOKS] = float(asks)
         row[b.S_SET] = SETS.index("sea" if surface and "sea" in settings.domains else settings.domains[0])
         row[b.S_PRIOR_ALT] = 0.0 if surface else 6_000.0
         row[b.S_PRIOR_SIGMA] = 50.0 if surface else 4_000.0
     return out
-
-
-BIRTHS_PER_SCAN = 1.0  # new targets per look and sensor: the prior odds of a plot no track explains
 
 
 def refuse(

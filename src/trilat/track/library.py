@@ -121,7 +121,7 @@ class Scenario:
     """A benchmark scenario file as the tracker sees it: its sensors, its scans, and the frame its positions are in.
 
     scenario: the arrays of the layout in benchmarks/scenarios.py (sensor_pos, sensor_sigma, scan_t, det, ...), with the optional
-    keys domain, earth (flat | sphere | wgs84) and origin (lat deg, lon deg, height m of the frame's zero).
+    keys sensor_births, domain, earth (flat | sphere | wgs84) and origin (lat deg, lon deg, height m of the frame's zero).
     """
 
     def __init__(self, scenario: Mapping[str, Any], domain: Domain | None = None, **settings: Any) -> None:
@@ -157,6 +157,7 @@ class Scenario:
             alt_max_m=1e7 if missile else 40_000.0,
             detection_probability=float(s["sensor_pd"][k]),
             clutter_per_scan=float(s["sensor_clutter"][k]),
+            births_per_scan=float(s["sensor_births"][k]) if "sensor_births" in s else 1.0,
             sigma_elevation_rad=float(sigma[0]),
             sigma_azimuth_rad=float(sigma[1]),
             sigma_range_m=float(sigma[2]),

@@ -48,9 +48,9 @@ MODELS: dict[Domain, tuple[tuple[float, float, float, float], tuple[Mode, ...]]]
     "missile": (
         (2_000.0, 30.0, 0.0, 0.5),
         (
-            Mode("boost", (30.0, 0.0), 50.0, 0.5, (0.0, 0.9, 0.1)),
-            Mode("coast", (1e-3,), 500.0, 0.4, (0.3, 0.0, 0.7)),
-            Mode("reentry", (0.5, 0.0, 1e-4), 100.0, 0.1, (0.1, 0.9, 0.0)),
+            Mode("boost", (2.0, 0.0), 50.0, 0.5, (0.0, 0.98, 0.02)),
+            Mode("coast", (1e-3,), 2_000.0, 0.4, (0.1, 0.0, 0.9)),
+            Mode("reentry", (0.5, 0.0, 1e-4), 100.0, 0.1, (0.02, 0.98, 0.0)),
         ),
     ),
 }
@@ -87,7 +87,8 @@ SIGMA_DEFAULT_M = 30.0  # a self-reported position without accuracy
 class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one tracker works. Every bound has a name; what it sheds is counted in `Tracker.refused` or `Tracker.shed`.
 
-    domains: whose model sets may be used. association: "jpda" softens what is ambiguous, "gnn" never does. confirm:
+    domains: whose model sets may be used. association: "jpda" softens what is ambiguous, permutations left out (JPDA*), "lbp" all
+    of it by loopy belief propagation, "gnn" nothing. confirm:
     "existence" (integrated probability) or "m-of-n" (hits alone, time alone). earth: the frame of positions. lag_s: how late
     a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead of
     now a report may be. frame_s: reports of one sensor this close are assigned together. whole_scans: every frame of a radar
@@ -103,7 +104,7 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     snapshot_s: Annotated[float, Meta(gt=0.0, le=60.0)] = 2.0
     events_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     domains: tuple[Domain, ...] = ("air", "sea", "missile")
-    association: Literal["jpda", "gnn"] = "jpda"
+    association: Literal["jpda", "lbp", "gnn"] = "jpda"
     confirm: Literal["existence", "m-of-n"] = "existence"
     earth: Literal["wgs84", "sphere", "flat"] = "wgs84"
     earth_centre_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -134,7 +135,7 @@ def build_model(settings: TrackerSettings) -> Any:
             share[k, m, : len(mode.share)] = mode.share
     options = np.zeros(8, np.int64)
     options[b.O_WHOLE_SCANS] = settings.whole_scans
-    options[b.O_JPDA] = settings.association == "jpda"
+    options[b.O_JPDA] = ("gnn", "jpda", "lbp").index(settings.association)
     options[b.O_MOFN] = settings.confirm == "m-of-n"
     options[b.O_DOMAINS] = sum(1 << SETS.index(name) for name in set(settings.domains))
     model = b.record(b.MODEL_DTYPE)

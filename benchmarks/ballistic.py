@@ -1,0 +1,123 @@
+"""Missiles on fresh seeds: how soon they are confirmed, how well they are tracked, and how near their landing is told.
+
+`python benchmarks/ballistic.py` runs the test seeds over both Earths with 10 and 30 missiles; `--development` the seeds the
+parameters were chosen on; `--seeds N` only the first N of them; `--tiny` one small salvo. The landing is told from each
+confirmed estimate by falling on from it with 5,000 kg/m2; its error is the median within 3 s of 10, 20 and 60 s after the later
+of burn-out and confirmation, as the reference scorer counts it (every scan for a track's first 60, then every fourth).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from scenarios import RADIUS_M, Earth, landing, missiles
+from trilat.cli.bench_track import run_scenario, score_scenario
+
+DEVELOPMENT, TEST = range(1, 21), range(101, 121)  # apart on purpose: nothing was chosen on the test seeds
+AFTER_S = (10.0, 20.0, 30.0, 60.0)
+NEAR_M = 5_000.0
+DENSE_SCANS, WINDOW_S = 60, 3.0
+
+
+def examine(arrays: Any, found: Any) -> tuple[Any, list[list[tuple[int, int, int]]]]:
+    """Return confirmation times (n,) and, per missile and delay, the (missile, scan, row) of the estimates to judge."""
+    scan_t, truth, alive = arrays["scan_t"], arrays["truth_pos"], arrays["truth_alive"]
+    confirmed = np.full(len(truth), np.nan)
+    held: list[list[tuple[int, int]]] = [[] for _ in truth]
+    for k, e in enumerate(found):
+        for i in np.flatnonzero(alive[:, k]) if len(e.track_id) else ():
+            d = np.linalg.norm(e.position_m - truth[i, k], axis=1)
+            row = int(d.argmin())
+            if d[row] > NEAR_M:
+                continue
+            if np.isnan(confirmed[i]):
+                confirmed[i] = scan_t[k]
+            if k % 4 == 0 or len(held[i]) < DENSE_SCANS:
+                held[i].append((k, row))
+    wanted = []
+    for i, of in enumerate(held):
+        start = max(arrays["burnout_t"][i], confirmed[i])
+        wanted += [[(i, k, row) for k, row in of if abs(scan_t[k] - start - after) < WINDOW_S] for after in AFTER_S]
+    return confirmed, wanted
+
+
+def landing_errors(earth: Earth, runs: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Return delays from first sight to confirmation (all missiles) and landing errors in metres (missiles, delays)."""
+    delays, cells, p, v, true = [], [], [], [], []
+    for arrays, found in runs:
+        confirmed, wanted = examine(arrays, found)
+        delays.append(confirmed - arrays["first_visible_t"])
+        for cell in wanted:
+            cells.append(len(cell))
+            for i, k, row in cell:
+                p.append(found[k].position_m[row])
+                v.append(found[k].velocity_m_s[row])
+                true.append(arrays["impact_p"][i])
+    ends, _ = landing(earth, np.array(p).reshape(-1, 3), np.array(v).reshape(-1, 3))
+    a, b = ends - earth.centre, np.array(true).reshape(-1, 3) - earth.centre
+    across = np.linalg.norm(np.cross(a, b), axis=1)
+    error = RADIUS_M * np.arctan2(across, np.einsum("ij,ij->i", a, b))
+    error = np.where(np.isfinite(error), error, 9e6)
+    edges = np.concatenate([[0], np.cumsum(cells)])
+    medians = [np.median(error[x:y]) if y > x else np.nan for x, y in pairwise(edges)]
+    return np.concatenate(delays), np.array(medians).reshape(-1, len(AFTER_S))
+
+
+def measure(kind: str, count: int, seeds: list[int]) -> dict[str, Any]:
+    """Return the figures of one Earth and salvo size over seeds."""
+    salvos = missiles(seeds, count, kind)
+    runs, scores, cpu = [], [], time.process_time()
+    for arrays in salvos:
+        result, found = run_scenario(arrays, "missile", 1)
+        scores.append(score_scenario(arrays, "missile", found, None) | result)
+        runs.append((arrays, found))
+    delays, errors = landing_errors(Earth(kind), runs)
+    return {
+        "gospa_m": float(np.mean([s["gospa_m"] for s in scores])),
+        "id_changes": int(sum(s["id_changes"] for s in scores)),
+        "false": float(np.mean([s["false"] for s in scores])),
+        "velocity_m_s": float(np.mean([s["siap"]["VA"] for s in scores])),
+        "confirm_s": (float(np.nanmedian(delays)), float(np.nanmax(delays))),
+        "never": int(np.isnan(delays).sum()),
+        "landing_km": np.nanmedian(errors, axis=0) / 1e3,
+        "landing_90_km": np.nanpercentile(errors, 90, axis=0) / 1e3,
+        "missiles": count * len(seeds),
+        "plots_per_s": sum(s["detections"] for s in scores) / sum(s["cpu_s"] for s in scores),
+        "cpu_s": time.process_time() - cpu,
+    }
+
+
+def row(kind: str, count: int, r: dict[str, Any]) -> str:
+    """Return the figures as one line."""
+    told = "  ".join(
+        f"+{a:.0f} s {m:5.2f} ({n:5.2f})" for a, m, n in zip(AFTER_S, r["landing_km"], r["landing_90_km"], strict=True)
+    )
+    return (
+        f"{kind:6s} {count:2d} a salvo, {r['missiles']:3d} in all: GOSPA {r['gospa_m']:6.0f} m, "
+        f"number changes {r['id_changes']}, false {r['false']:.3f}, velocity {r['velocity_m_s']:.0f} m/s, confirmed after "
+        f"{r['confirm_s'][0]:.1f} s (most {r['confirm_s'][1]:.1f}, never {r['never']}); landing error km, median (90 %): {told}; "
+        f"{r['plots_per_s']:,.0f} plots/s"
+    )
+
+
+def main() -> None:
+    """Print one line per Earth and salvo size."""
+    tiny = "--tiny" in sys.argv
+    seeds = list(DEVELOPMENT if "--development" in sys.argv else TEST)
+    if "--seeds" in sys.argv:
+        seeds = seeds[: int(sys.argv[sys.argv.index("--seeds") + 1])]
+    for kind in ("sphere", "wgs84"):
+        for count in (3,) if tiny else (10, 30):
+            print(row(kind, count, measure(kind, count, seeds[:1] if tiny else seeds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
