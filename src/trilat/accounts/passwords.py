@@ -67,11 +67,11 @@ class Argon2:
 
     def holds(self, password: str, kept: str | None, stand_in: str | None = None) -> bool:
         """Tell whether a password is the kept one; for None it verifies a stand-in (another account's, if given), and says no."""
-        if self._stand_in is None:
-            self._stand_in = self._argon2.hash("nobody", salt=STAND_IN_SALT)
+        if kept is None and stand_in is None:  # a book without any account
+            stand_in = self._stand_in = self._stand_in or self._argon2.hash("nobody", salt=STAND_IN_SALT)
         self.verified += 1
         try:
-            good = self._argon2.verify(kept or stand_in or self._stand_in, normal(password))
+            good = self._argon2.verify(kept or stand_in or "", normal(password))
         except (VerificationError, InvalidHashError):
             return False
         return kept is not None and bool(good)

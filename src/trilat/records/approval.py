@@ -12,8 +12,8 @@ from trilat.records.fields import Count, Name, Sha256, ShortText, TimeNs, Trigra
 from trilat.records.label import Mode
 
 Role = Literal["watch-officer", "release-officer", "exercise-director", "engineer", "auditor"]
-# Lower-case ASCII only, so that no two accounts look alike.
-UserName = Annotated[str, Meta(pattern="^[a-z][a-z0-9._-]{1,31}$")]
+# Lower-case ASCII only, so that no two accounts look alike; `$` alone would let a line end pass.
+UserName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9._-]{1,31}$(?!\n)")]
 # Canonical JSON: keys sorted, no spaces.
 Content = Annotated[str, Meta(min_length=2, max_length=32_768)]
 Roles = Annotated[tuple[Role, ...], Meta(max_length=5)]

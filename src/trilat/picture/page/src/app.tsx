@@ -1,9 +1,11 @@
 import { useEffect, useRef } from "preact/hooks";
+import { outside } from "./door";
 import * as s from "./state";
 import { startMap } from "./map/map";
 import { Bottom } from "./ui/bottom";
 import { Dialogs } from "./ui/dialogs";
 import { Left } from "./ui/left";
+import { Login } from "./ui/login";
 import { Right } from "./ui/right";
 import { Strip } from "./ui/strip";
 import { t } from "./ui/strings";
@@ -49,6 +51,7 @@ function Toast() {
 }
 
 export function App() {
+  if (outside.value) return <Login />;
   return (
     <div class={`page ${s.exercising.value ? "exercising" : ""}`}>
       <Banner />

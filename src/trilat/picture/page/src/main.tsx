@@ -4,9 +4,10 @@ import { exposeProbe } from "./probe";
 import * as s from "./state";
 import "./styles/base.css";
 import "./styles/panels.css";
+import "./styles/people.css";
 import "./styles/warnings.css";
 import { tab } from "./ui/bottom";
-import { connect, select, tickClock } from "./wire";
+import { select, start, tickClock } from "./wire";
 
 const CLOCK_MS = 500;
 
@@ -29,4 +30,4 @@ if (root) render(<App />, root);
 exposeProbe();
 addEventListener("keydown", onKey);
 setInterval(tickClock, CLOCK_MS);
-connect();
+start();

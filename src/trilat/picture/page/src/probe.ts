@@ -46,6 +46,9 @@ const probe = {
   get selected() {
     return s.selectedId.value;
   },
+  get pending() {
+    return s.approvals.value.pending.map((one) => one.id);
+  },
   get openWarnings() {
     return s.openWarnings.value.map((w) => w.key);
   },

@@ -37,7 +37,34 @@ export interface Hello {
   affiliations: string[];
   layers: string[];
   user: string;
+  person: string;
+  roles: string[];
   station: string;
+  may: string[];
+}
+
+export interface Proposal {
+  id: string;
+  nation: string;
+  mode: string;
+  kind: string;
+  content: string;
+  content_sha256: string;
+  t_ms: number;
+  expires_ms: number;
+  by: { user: string; person: string; station: string } | null;
+  reason: string;
+  approvals: { by: string; person: string; t_ms: number }[];
+  missing: number;
+  outcome?: string;
+  settled_ms?: number;
+  settled_by?: string;
+}
+
+export interface Approvals {
+  type: "approvals";
+  pending: Proposal[];
+  settled: Proposal[];
 }
 
 export type LightState = "up" | "late" | "down" | "off";
@@ -76,6 +103,8 @@ export interface Status {
   links: LinkLight[];
   counters: Record<string, number>;
   refused: Record<string, number>;
+  me: { user: string; person: string; roles: string[]; station: string; may: string[] };
+  on_duty: { user: string; person: string; roles: string[] }[];
 }
 
 export interface Area {
@@ -190,7 +219,7 @@ export type Event =
   | { type: "event"; event: number; kind: "answer"; answer: Answer }
   | { type: "event"; event: number; kind: "log"; line: LogLine };
 
-export type Incoming = Hello | Status | State | Event | Details | { type: "answer"; answer: Answer };
+export type Incoming = Hello | Status | State | Event | Details | Approvals | { type: "answer"; answer: Answer };
 
 export type Act =
   | {
@@ -204,4 +233,7 @@ export type Act =
       minutes: number;
     }
   | { act: "acknowledge"; originator: string; warning_id: string; version: number; kind: "acknowledged" | "handled" }
-  | { act: "retract"; warning_id: string; version: number; reason: string; text: string };
+  | { act: "retract"; warning_id: string; version: number; reason: string; text: string }
+  | { act: "propose"; kind: string; content: string; reason: string }
+  | { act: "approve"; proposal: string; content_sha256: string }
+  | { act: "decline"; proposal: string; content_sha256: string; reason: string };

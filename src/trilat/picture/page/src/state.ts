@@ -1,6 +1,6 @@
 // What the panels read: small signals. Tracks live in `tracks`, outside the framework; `frameTick` says that they moved.
 import { computed, signal } from "@preact/signals";
-import type { Answer, Details, Hello, LogLine, Status, Warning } from "./protocol";
+import type { Answer, Approvals, Details, Hello, LogLine, Status, Warning } from "./protocol";
 import { Tracks } from "./tracks";
 
 export const LOG_LINES_MAX = 500;
@@ -21,7 +21,8 @@ export const log = signal<LogLine[]>([]);
 export const answers = signal<Map<string, Answer>>(new Map());
 export const selectedId = signal(0);
 export const details = signal<Details | null>(null);
-export const dialog = signal<"" | "raise" | `retract:${string}`>("");
+export const dialog = signal<"" | "raise" | "approvals" | "accounts" | `retract:${string}`>("");
+export const approvals = signal<Approvals>({ type: "approvals", pending: [], settled: [] });
 export const toast = signal("");
 export const soundOn = signal(false);
 export const cursor = signal<[number, number] | null>(null);
@@ -37,6 +38,14 @@ export const exercising = computed(() => (hello.value?.mode.kind ?? "live") !== 
 export function acknowledgedHere(warning: Warning): boolean {
   const nation = hello.value?.nation;
   return warning.acknowledgements.some((a) => a.nation === nation && a.kind !== "seen" && a.version >= warning.version);
+}
+
+/** Who sits here and what they may do: by the newest status, because roles change. */
+export const me = computed(() => status.value?.me ?? hello.value);
+
+/** Whether this officer may do an act: what is not offered is refused by the node, too. */
+export function may(act: string): boolean {
+  return me.value?.may.includes(act) ?? false;
 }
 
 export const STALE_AFTER_MS = 4000;

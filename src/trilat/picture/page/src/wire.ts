@@ -1,4 +1,5 @@
 // The one WebSocket: greets, resumes where it left off, hands messages on, sends what the officer does.
+import { ask, inside } from "./door";
 import { DELTA, head } from "./frames";
 import type { Act, Answer, Event, Incoming, State } from "./protocol";
 import * as s from "./state";
@@ -12,7 +13,7 @@ let lastEvent = 0;
 let actNumber = 0;
 const unanswered = new Map<string, Act>();
 
-export function connect(): void {
+function connect(): void {
   const address = new URL("./ws", location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const ws = new WebSocket(address);
@@ -33,8 +34,23 @@ export function connect(): void {
   ws.onclose = () => {
     s.connected.value = false;
     retryMs = Math.min(retryMs * 1.6, RETRY_MS_MAX);
-    setTimeout(connect, retryMs);
+    setTimeout(() => void again(), retryMs);
   };
+}
+
+/** Comes back when the node does; asks first whether the session still stands, and shows the form when it does not. */
+async function again(): Promise<void> {
+  if (await ask()) {
+    if (inside.value) connect();
+  } else {
+    retryMs = Math.min(retryMs * 1.6, RETRY_MS_MAX);
+    setTimeout(() => void again(), retryMs);
+  }
+}
+
+/** Asks who sits here; connects when somebody is in. */
+export function start(): void {
+  void again();
 }
 
 function say(message: object): void {
@@ -66,6 +82,9 @@ function take(message: Incoming): void {
     case "event":
       takeEvent(message);
       break;
+    case "approvals":
+      s.approvals.value = message;
+      break;
     case "details":
       s.details.value = message;
       break;
@@ -93,7 +112,7 @@ function takeEvent(message: Event): void {
 function takeAnswer(answer: Answer): void {
   if (!unanswered.delete(answer.act_id)) return;
   s.answers.value = new Map(s.answers.value).set(answer.act_id, answer);
-  if (!answer.ok) s.toast.value = `${answer.reason}: ${answer.text}`;
+  if (!answer.ok) s.toast.value = answer.text ? `${answer.text} (${answer.reason})` : answer.reason;
 }
 
 /** Sends an act; it is sent again after a reconnection until the node answers, and the node takes it once. */

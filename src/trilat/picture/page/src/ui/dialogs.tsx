@@ -1,26 +1,15 @@
 // The two forms that make something happen: raise a warning by hand, and retract one of one's own.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import * as s from "../state";
 import type { Area, Warning } from "../protocol";
 import { perform } from "../wire";
+import { Accounts, Approvals } from "./approvals";
+import { Modal } from "./modal";
 import { t } from "./strings";
 import type { ComponentChildren } from "preact";
 
 const KINDS = ["launch", "air-incursion", "sea-incursion", "dark-vessel", "distress", "cyber", "other"];
 const REASONS = ["issued-in-error", "threat-over", "superseded"];
-
-function Modal({ title, children }: { title: string; children: ComponentChildren }) {
-  const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => box.current?.showModal(), []);
-  return (
-    <dialog ref={box} aria-label={title} onClose={() => (s.dialog.value = "")}>
-      <h2>
-        {s.exercising.value && <em class="chip mode-exercise">{s.hello.value?.mode.words}</em>} {title}
-      </h2>
-      {children}
-    </dialog>
-  );
-}
 
 /** What has to be typed to issue: the mode's own word, so that an exercise and the real thing never feel alike. */
 function phrase(): string {
@@ -191,6 +180,8 @@ function Retract({ warning }: { warning: Warning }) {
 export function Dialogs() {
   const open = s.dialog.value;
   if (open === "raise") return <Raise />;
+  if (open === "approvals") return <Approvals />;
+  if (open === "accounts") return <Accounts />;
   if (open.startsWith("retract:")) {
     const warning = s.warnings.value.get(open.slice("retract:".length));
     return warning ? <Retract warning={warning} /> : null;

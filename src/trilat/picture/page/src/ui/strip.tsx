@@ -70,12 +70,12 @@ function Row({ warning }: { warning: Warning }) {
             {t("locate")}
           </button>
         )}
-        {warning.mine && (
+        {warning.mine && s.may("retract") && (
           <button type="button" class="quiet" data-testid="retract" onClick={() => (s.dialog.value = `retract:${warning.key}`)}>
             {t("retract")}
           </button>
         )}
-        <button type="button" class="ackbutton" data-testid="ack" disabled={seen} onClick={acknowledge}>
+        <button type="button" class="ackbutton" data-testid="ack" disabled={seen || !s.may("acknowledge")} onClick={acknowledge}>
           {seen ? t("acknowledged") : t("acknowledge")}
         </button>
       </div>

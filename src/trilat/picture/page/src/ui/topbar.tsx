@@ -1,5 +1,6 @@
 import * as s from "../state";
 import type { LightState } from "../protocol";
+import { People } from "./people";
 import { LANGUAGES, lang, setLanguage, t } from "./strings";
 import type { Language } from "./strings";
 import { localTime, utc } from "./words";
@@ -99,9 +100,12 @@ export function TopBar() {
             </option>
           ))}
         </select>
-        <button type="button" class="raise" data-testid="raise" onClick={() => (s.dialog.value = "raise")}>
-          {t("raise")}
-        </button>
+        {s.may("raise") && (
+          <button type="button" class="raise" data-testid="raise" onClick={() => (s.dialog.value = "raise")}>
+            {t("raise")}
+          </button>
+        )}
+        <People />
         <Clock />
       </div>
     </header>
