@@ -35,6 +35,8 @@ FOLDER_SECONDS_MAX = {
     "feeds": 180,
     "track": 240,
     "fuse": 180,
+    "joint": 120,
+    "examples": 180,
     "kernels": 180,
     "picture": 180,
     "node": 300,

@@ -183,16 +183,20 @@ def siap(
     """
     scans = len(scan_t_s)
     of_truth: dict[int, list[Association]] = {}
-    place, velocity, truths, tracks = 0.0, 0.0, set(), set()
-    row_of = [{t: k for k, t in enumerate(found.track_id.tolist())} for found in estimates]
+    place, velocity = 0.0, 0.0
+    truths, tracks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    start = np.concatenate([[0], np.cumsum([len(found.track_id) for found in estimates])])
+    position, speed = (np.concatenate([getattr(e, name) for e in estimates]) for name in ("position_m", "velocity_m_s"))
+    rows = _rows_of_tracks(estimates, start)
     for one in associations:
         of_truth.setdefault(one.truth, []).append(one)
-        for k in range(one.first, one.last + 1):
-            row = row_of[k][one.track]
-            truths.add((k, one.truth))
-            tracks.add((k, one.track))
-            place += float(np.linalg.norm(estimates[k].position_m[row] - truth_m[one.truth, k]))
-            velocity += float(np.linalg.norm(estimates[k].velocity_m_s[row] - truth_m_s[one.truth, k]))
+        scan = np.arange(one.first, one.last + 1)
+        row = rows[one.track][scan]
+        truths.append(scan * len(alive) + one.truth)
+        tracks.append(row)
+        place += float(np.linalg.norm(position[row] - truth_m[one.truth, scan], axis=1).sum())
+        velocity += float(np.linalg.norm(speed[row] - truth_m_s[one.truth, scan], axis=1).sum())
+    n_truths, n_tracks = (len(np.unique(np.concatenate(part))) for part in (truths, tracks))
     lives = [np.flatnonzero(alive[i]) for i in range(len(alive))]
     life_s = sum(float(scan_t_s[held[-1]] - scan_t_s[held[0]]) for held in lives if len(held))
     longest_s = sum(_longest_s(held, scan_t_s) for held in of_truth.values())
@@ -200,14 +204,25 @@ def siap(
     tracked_s = sum(_tracked_s(held, scan_t_s) for held in of_truth.values())
     shown, there = sum(len(found.track_id) for found in estimates), int(alive[:, :scans].sum())
     return {
-        "C": len(truths) / there if there else 0.0,
-        "A": len(tracks) / len(truths) if truths else 1.0,
-        "S": (shown - len(tracks)) / shown if shown else 0.0,
-        "PA": place / len(tracks) if tracks else 0.0,
-        "VA": velocity / len(tracks) if tracks else 0.0,
+        "C": n_truths / there if there else 0.0,
+        "A": n_tracks / n_truths if n_truths else 1.0,
+        "S": (shown - n_tracks) / shown if shown else 0.0,
+        "PA": place / n_tracks if n_tracks else 0.0,
+        "VA": velocity / n_tracks if n_tracks else 0.0,
         "R": needed / tracked_s if tracked_s else 0.0,
         "LS": longest_s / life_s if life_s else 0.0,
     }
+
+
+def _rows_of_tracks(estimates: Sequence[Estimates], start: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    """Return, by track, the row of each scan among all estimates (-1 where it has none)."""
+    rows: dict[int, NDArray[np.int64]] = {}
+    for k, found in enumerate(estimates):
+        for at, track in enumerate(found.track_id.tolist()):
+            if track not in rows:
+                rows[track] = np.full(len(estimates), -1, np.int64)
+            rows[track][k] = start[k] + at
+    return rows
 
 
 def _tracks_needed(held: Sequence[Association]) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from trilat.fuse.checkpoint import FIELDS, pack, unpack
 from trilat.fuse.correlate import (
     ITEM_DTYPE,
     Correlated,
@@ -34,7 +35,6 @@ from trilat.records.label import Label
 from trilat.records.track import Track
 
 SLOTS_MAX_DEFAULT = 30_000
-CHECKPOINT_FORMAT = 1
 _COASTING, _DELETED = STATUSES.index("coasting"), STATUSES.index("deleted")
 # By domain (records.columns.DOMAINS): growth of a state not yet renewed (acceleration noise, m2/s3), age at which a member no
 # longer counts. A ship at anchor speaks every three minutes (ITU-R M.1371-5).
@@ -139,6 +139,18 @@ class Combiner:
         self._run(max(first if dirty is None else min(first, dirty), last - self._lag), last)
         self._forget(now_ns, last)
         return self._show(now_ns)
+
+    def checkpoint(self) -> bytes:
+        """Return what a combiner of the same nation and settings needs to go on as this one."""
+        return pack({name: getattr(self, f"_{name}") for name in FIELDS}, self.nation)
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Take over a checkpoint. Raises ValueError when it is another nation's or of another format."""
+        for name, value in unpack(checkpoint, self.nation).items():
+            setattr(self, f"_{name}", value)
+        self._label_index = {label: k for k, label in enumerate(self._labels)}
+        self._slots_of, self._current = ((), np.zeros(0, np.int64)), {}
+        self._order = self._layout = self._told = None
 
     # Items --------------------------------------------------------------------------------------------------------------
 

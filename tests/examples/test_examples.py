@@ -1,0 +1,71 @@
+"""The examples run: the notebook's cells as a script, the Stone Soup adapter against the installed Stone Soup."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell of the notebook runs in order; the salvo's missiles have one confirmed track each."""
+    matplotlib = pytest.importorskip("matplotlib", reason="the extra `compare` is not installed")
+    matplotlib.use("Agg")
+    monkeypatch.chdir(EXAMPLES)
+    told: dict[str, Any] = {}
+    for cell in json.loads((EXAMPLES / "tracker.ipynb").read_text("utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "tracker.ipynb", "exec"), told)  # noqa: S102 - our own notebook
+    confirmed = told["missiles"]["status"] == 1
+    assert len(told["salvo"]) == len(np.unique(told["missiles"]["number"][confirmed]))
+    assert 1 == len(np.unique(told["tracks"]["number"]))
+
+
+def test_the_library_stands_alone() -> None:
+    """`import trilat.track` brings in no node, policy, exchange, store or page, and neither pandas nor numba."""
+    code = (
+        "import sys, trilat.track\n"
+        "bad = [m for m in sys.modules if m.split('.')[0] in ('pandas', 'numba', 'nats', 'starlette')"
+        " or m.split('.')[:2] in [['trilat', x] for x in ('node', 'policy', 'exchange', 'store', 'picture', 'fuse', 'joint')]]\n"
+        "print(bad)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[]" == done.stdout.strip()
+
+
+def test_stone_soup_detections_become_its_tracks() -> None:
+    """Detections of two aircraft, with noise and a false one each second, become two Stone Soup tracks near the truth (seed 2)."""
+    pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
+    from stonesoup.models.measurement.linear import LinearGaussian  # noqa: TID251 - the peer this example is for
+    from stonesoup.types.detection import Detection  # noqa: TID251 - same
+
+    spec = importlib.util.spec_from_file_location("stone_soup_example", EXAMPLES / "stone_soup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    g = np.random.default_rng(2)
+    model = LinearGaussian(ndim_state=6, mapping=(0, 2, 4), noise_covar=np.diag([60.0**2, 90.0**2, 80.0**2]))
+    adapter = example.StoneSoupTracker(33.0, 130.0)
+    start = np.array([[0.0, 0.0, 8_000.0], [30_000.0, 10_000.0, 9_000.0]])
+    velocity = np.array([[200.0, 50.0, 0.0], [-150.0, 120.0, 0.0]])
+    tracks: set[Any] = set()
+    for t in range(60):
+        time = START + dt.timedelta(seconds=t)
+        seen = [*(start + t * velocity + g.normal(0, [60.0, 90.0, 80.0], (2, 3))), g.uniform(-6e4, 6e4, 3) * [1, 1, 0.1]]
+        detections = {Detection(place.reshape(3, 1), timestamp=time, measurement_model=model) for place in seen}
+        tracks = adapter.step(time, detections)
+    assert 2 == len(tracks)
+    found = sorted(np.asarray(track.state_vector, float).ravel()[[0, 2, 4]].tolist() for track in tracks)
+    assert np.abs(np.array(found) - np.array(sorted((start + 59 * velocity).tolist()))).max() < 150.0
+    assert all(START + dt.timedelta(seconds=59) == track.timestamp for track in tracks)
