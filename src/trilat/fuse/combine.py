@@ -35,7 +35,7 @@ from trilat.records.label import Label
 from trilat.records.track import Track
 
 SLOTS_MAX_DEFAULT = 30_000
-_COASTING, _DELETED = STATUSES.index("coasting"), STATUSES.index("deleted")
+_DELETED = STATUSES.index("deleted")
 # By domain (records.columns.DOMAINS): growth of a state not yet renewed (acceleration noise, m2/s3), age at which a member no
 # longer counts. A ship at anchor speaks every three minutes (ITU-R M.1371-5).
 NOISE_M2_S3 = np.array([10.0, 10.0, 0.02, 300.0, 0.1])
@@ -149,8 +149,8 @@ class Combiner:
         for name, value in unpack(checkpoint, self.nation).items():
             setattr(self, f"_{name}", value)
         self._label_index = {label: k for k, label in enumerate(self._labels)}
-        self._slots_of, self._current = ((), np.zeros(0, np.int64)), {}
-        self._order = self._layout = self._told = None
+        self._slots_of, self._current, self._order = ((), np.zeros(0, np.int64)), {}, None
+        self._layout = self._told = None
 
     # Items --------------------------------------------------------------------------------------------------------------
 
@@ -307,9 +307,8 @@ class Combiner:
         """Fold what is older than the lag into the base, and let go of tracks that ended long ago."""
         for epoch in sorted(e for e in self._buckets if e <= last - self._lag):
             keep_newest(self._base, self._buckets.pop(epoch))
-        for kept in (self._known, self._own_ns):
-            for epoch in [e for e in kept if e < last - self._lag - 1]:
-                del kept[epoch]
+        self._known = {e: known for e, known in self._known.items() if e >= last - self._lag - 1}
+        self._own_ns = {e: t_ns for e, t_ns in self._own_ns.items() if e >= last - self._lag - 1}
         self._current = {e: found for e, found in self._current.items() if e >= last - 2}
         keep_newest(self._latest, self._own)
         if last % self._lag == 0:
@@ -319,8 +318,8 @@ class Combiner:
         """Give back the slots of tracks without an item in the lag and too old to count."""
         latest = self._latest
         oldest_ns = now_ns - (DROP_S[latest["domain"]] * 1e9).astype(np.int64) - 2 * self._lag * self._epoch_ns
-        gone = {key for key, slot in self._slots.items() if latest["t_ns"][slot] < oldest_ns[slot]}
-        for key in sorted(gone):
+        gone = sorted(key for key, slot in self._slots.items() if latest["t_ns"][slot] < oldest_ns[slot])
+        for key in gone:
             slot = self._slots.pop(key)
             self._free.append(slot)
             for rows in (self._latest, self._base, *self._current.values()):
