@@ -89,9 +89,11 @@ async def test_health_pages_answer(trio: Trio) -> None:
     await trio.pages["KOR"].until(lambda page: page.ever_seen["JPN"] and page.ever_seen["USA"], live.PATIENCE_S)
     await trio.pages["KOR"].until(lambda page: live.link(page, "JPN", "flash").get("state") == "up", live.PATIENCE_S)
     async with httpx.AsyncClient(base_url=trio.pages["KOR"].url, trust_env=False) as http:
-        answers = {path: await http.get(path) for path in ("/livez", "/readyz", "/metrics")}
+        answers = {path: await http.get(path) for path in ("/livez", "/readyz", "/metrics", "/links")}
 
     assert dict.fromkeys(answers, 200) == {path: answer.status_code for path, answer in answers.items()}
+    lanes = {(link["partner"], link["lane"], link["direction"]) for link in answers["/links"].json()}
+    assert {("JPN", lane, way) for lane in ("flash", "state", "history") for way in ("in", "out")} <= lanes
     figures = answers["/metrics"].text
     for wanted in (
         "trilat_steps_total",

@@ -41,6 +41,34 @@ METRICS: dict[str, Metric] = {
     "trilat_received_total": Metric("counter", ("partner", "lane"), "Records received and verified, by partner and lane."),
     "trilat_link_up": Metric("gauge", ("partner", "lane"), "1 when the partner's lane answers, else 0."),
     "trilat_link_lag_records": Metric("gauge", ("partner", "lane"), "Records that the partner has not receipted."),
+    "trilat_link_state": Metric(
+        "gauge", ("partner", "lane", "direction"), "1 when this way of the partner's lane is up, else 0."
+    ),
+    "trilat_link_age_seconds": Metric("gauge", ("partner", "lane", "direction"), "Since the last verified message, in seconds."),
+    "trilat_link_lag_seconds": Metric(
+        "gauge",
+        ("partner", "lane", "direction"),
+        "How long the oldest record without receipt waits (out), or we are not level (in).",
+    ),
+    "trilat_link_receipt_age_seconds": Metric("gauge", ("partner", "lane", "direction"), "Since the last receipt, in seconds."),
+    "trilat_link_epoch": Metric(
+        "gauge", ("partner", "lane", "direction"), "The lane's epoch: it rises when a store was rolled back."
+    ),
+    "trilat_link_sequence": Metric("gauge", ("partner", "lane", "direction"), "The last number sent (out) or held (in)."),
+    "trilat_link_forks": Metric("gauge", ("partner", "lane", "direction"), "Forks seen: two signed heads for one number."),
+    "trilat_link_lost_total": Metric("counter", ("partner", "lane", "direction"), "Records known to be lost."),
+    "trilat_link_recalled_total": Metric("counter", ("partner", "lane", "direction"), "Records recalled."),
+    "trilat_link_duplicates_total": Metric(
+        "counter", ("partner", "lane"), "Records that came again in a new epoch and were dropped."
+    ),
+    "trilat_link_kept_aside_total": Metric(
+        "counter", ("partner", "lane"), "Records kept aside because a value was out of range."
+    ),
+    "trilat_link_dropped_total": Metric(
+        "counter",
+        ("partner", "lane", "why"),
+        "Records dropped by policy before they were sent: superseded, expired, shed, withdrawn.",
+    ),
     "trilat_rejected_total": Metric("counter", ("partner", "reason"), "Envelopes rejected, by partner and reason."),
     "trilat_pages": Metric("gauge", (), "Open pages."),
     "trilat_logins_total": Metric("counter", ("outcome",), "Logins, by outcome: in, refused, rate, busy, bad, out."),

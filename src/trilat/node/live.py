@@ -18,14 +18,14 @@ import structlog
 
 from trilat.errors import ConfigError, ExchangeError, TrilatError
 from trilat.exchange.drive import Drive
-from trilat.exchange.exchange import Exchange
+from trilat.exchange.exchange import Exchange, LinkState
 from trilat.exchange.importer import Received
 from trilat.feeds.sockets import FeedSockets
 from trilat.identity import keyfiles
 from trilat.identity.keystore import Passphrase
 from trilat.identity.sign import KeyRing
 from trilat.kernels import warm
-from trilat.node import clock, setup, show
+from trilat.node import clock, links, setup, show
 from trilat.node.audience import Tick
 from trilat.node.config import mode_of
 from trilat.node.health import Health
@@ -65,6 +65,8 @@ class LiveNode:
         self._passphrase = passphrase
         self._acts: deque[OfficerAct] = deque()
         self._received: deque[Received] = deque()
+        self.links: list[links.LinkReport] = []
+        self._link_watch = links.Watch()
         self._last_ns = 0
         self._wake = asyncio.Event()
         self._hurry = False
@@ -166,6 +168,7 @@ class LiveNode:
             live=lambda: self.health.live(clock.now_ns()),
             ready=lambda: self.health.readiness(clock.now_ns()),
             metrics=self.health.metrics,
+            links=lambda: self.links,
         )
         try:
             self.ports["page"] = await stack.enter_async_context(serving(app, page.host, page.port))
@@ -296,16 +299,15 @@ class LiveNode:
         if due:
             show.sensors(self.health, self.pipeline)
             self._next_status_ns = now_ns + STATUS_NS
-            links = self.drive.links()
+            states = self.drive.links()
             lights = {
                 "feeds": show.feed_lights(now_ns, self.config, self.feeds, self.health),
-                "links": show.link_lights(now_ns, links),
+                "links": show.link_lights(now_ns, states),
                 "counters": show.counters(self.pipeline, self.health),
             }
-            show.measure(self.health, self.feeds, links, len(self.hub.pages), self.drive.waiting)
-            for (partner, name), n in self.transport.refused.items():
-                self.health.put("trilat_rejected_total", n, partner, name)
-            self._check(links)
+            show.measure(self.health, self.feeds, len(self.hub.pages), self.drive.waiting)
+            self._tell_links(now_ns, states)
+            self._check(states)
             self.people.tick(now_ns, self.pipeline.approvals, self.health, sound=self.exchange.trouble is None)
         self.people.show(self.pipeline.approvals)
         given = CopInput(
@@ -319,7 +321,17 @@ class LiveNode:
         if self.cop.step(out.t_ns, given) or out.warnings or out.answers or due:
             self.hub.publish()
 
-    def _check(self, links: list[Any]) -> None:
+    def _tell_links(self, now_ns: int, states: list[LinkState]) -> None:
+        """Set the links' figures, keep their report for whoever asks, and log what changed with what to do about it."""
+        self.links = links.report(now_ns, states, self.transport.states(), self.transport.refused)
+        links.measure(self.health, self.links)
+        for link, before in self._link_watch.changes(self.links):
+            say = log.info if link.state == "up" else log.warning
+            facts = {"partner": link.partner, "lane": link.lane, "direction": link.direction, "before": before}
+            told = {"why": link.why, "do": link.do} if link.why else {}
+            say(f"link {link.state}", **facts, lag_records=link.lag_records, **told)
+
+    def _check(self, states: list[LinkState]) -> None:
         """Say what keeps the node from doing its whole job."""
         trouble = self.exchange.trouble
         faults = {} if trouble is None else {"store": str(trouble)}
@@ -328,7 +340,7 @@ class LiveNode:
         self.health.faults = faults
         self.health.put("trilat_store_degraded", float(trouble is not None))
         self.health.put("trilat_journal_entries_total", float(self.store.journal.length))
-        self.health.ready = {"exchange": bool(links) or not self.config.partner}
+        self.health.ready = {"exchange": bool(states) or not self.config.partner}
 
     async def _watch_pins(self) -> None:
         """Take over what `trilat partner` and `trilat keys` change on disk while the node runs."""

@@ -139,6 +139,11 @@ def link_lights(now_ns: int, links: Sequence[LinkState]) -> list[LinkLight]:
                 sent=out.cursor.sequence,
                 rejected=out.rejected,
                 note=(out.trouble or inward.trouble)[:200],
+                lag_s=out.lag_ns / NS,
+                head=out.cursor.head.hex()[:16],
+                lost=out.lost + inward.lost,
+                forks=out.forks + inward.forks,
+                kept_aside=inward.kept_aside,
             )
         )
     return lights
@@ -196,16 +201,9 @@ def count(health: Health, out: Output) -> None:
     health.put("trilat_tracks", tentative, "tentative")
 
 
-def measure(health: Health, feeds: FeedSockets, links: Sequence[LinkState], pages: int, waiting: int) -> None:
+def measure(health: Health, feeds: FeedSockets, pages: int, waiting: int) -> None:
     """Set the figures that are looked up rather than counted."""
     health.put("trilat_pages", pages)
     health.put("trilat_queue_inputs", waiting)
     for name, state in feeds.states.items():
         health.put("trilat_queue_dropped_total", state.dropped, name)
-    for link in links:
-        if link.direction == "in":
-            health.put("trilat_link_up", float(link.health == "up"), link.partner, link.lane)
-        else:
-            health.put("trilat_link_lag_records", link.lag_records, link.partner, link.lane)
-        for reason, n in link.rejected.items():
-            health.put("trilat_rejected_total", n, link.partner, reason)

@@ -77,7 +77,9 @@ class FeedLight(Struct, frozen=True, kw_only=True):
 class LinkLight(Struct, frozen=True, kw_only=True):
     """One lane to or from one partner: its state, when it was last heard, what waits, what the partner has durably.
 
-    lag: records not yet receipted by the partner. received / sent: sequences. rejected: reason -> count.
+    lag, lag_s: records not yet receipted by the partner, and for how long the oldest waits. received / sent: sequences. head: of
+    what was sent, its first 16 hex digits. rejected: reason -> count. lost, forks, kept_aside: records known to be missing, two
+    heads for one number, records with a value out of range.
     """
 
     nation: Trigraph
@@ -91,6 +93,11 @@ class LinkLight(Struct, frozen=True, kw_only=True):
     sent: Count = 0
     rejected: Mapping[str, int] = {}
     note: ShortText = ""
+    lag_s: float = 0.0
+    head: str = ""
+    lost: Count = 0
+    forks: Count = 0
+    kept_aside: Count = 0
 
 
 class PartnerRecord(Struct, frozen=True, kw_only=True):
