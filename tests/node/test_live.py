@@ -92,7 +92,7 @@ async def test_health_pages_answer(trio: Trio) -> None:
         answers = {path: await http.get(path) for path in ("/livez", "/readyz", "/metrics", "/links")}
 
     assert dict.fromkeys(answers, 200) == {path: answer.status_code for path, answer in answers.items()}
-    lanes = {(link["partner"], link["lane"], link["direction"]) for link in answers["/links"].json()}
+    lanes = {(link["partner"], link["lane"], link["direction"]) for link in answers["/links"].json()["links"]}
     assert {("JPN", lane, way) for lane in ("flash", "state", "history") for way in ("in", "out")} <= lanes
     figures = answers["/metrics"].text
     for wanted in (

@@ -65,8 +65,8 @@ def fetch(config: Path) -> list[LinkReport]:
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=TIMEOUT_S) as reply:
-            return msgspec.json.decode(reply.read(BYTES_MAX), type=list[LinkReport])
-    except (OSError, urllib.error.URLError, http.client.HTTPException, msgspec.MsgspecError) as error:
+            return msgspec.json.decode(reply.read(BYTES_MAX), type=dict[str, list[LinkReport]])["links"]
+    except (KeyError, OSError, urllib.error.URLError, http.client.HTTPException, msgspec.MsgspecError) as error:
         raise ConfigError("node-silent", f"{url}: {error}.") from error
 
 

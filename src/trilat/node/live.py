@@ -168,7 +168,7 @@ class LiveNode:
             live=lambda: self.health.live(clock.now_ns()),
             ready=lambda: self.health.readiness(clock.now_ns()),
             metrics=self.health.metrics,
-            links=lambda: self.links,
+            links=lambda: (True, {"links": self.links}),
         )
         try:
             self.ports["page"] = await stack.enter_async_context(serving(app, page.host, page.port))

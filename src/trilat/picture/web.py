@@ -296,13 +296,10 @@ def make_app(
     live: Health,
     ready: Health,
     metrics: Callable[[], bytes],
-    links: Callable[[], Any] = list,
+    links: Health = lambda: (True, {}),
     static: Path = STATIC,
 ) -> Starlette:
-    """Return the ASGI application: the page, `/ws`, `/livez` and `/readyz` (200 or 503, JSON), `/metrics` (Prometheus text).
-
-    And `/links`: what `trilat links` shows, as JSON.
-    """
+    """Return the ASGI application: the page, `/ws`, `/livez` and `/readyz` (200 or 503, JSON), `/links` (JSON), `/metrics`."""
 
     async def index(_: Request) -> Response:
         if not (static / "index.html").is_file():
@@ -320,16 +317,13 @@ def make_app(
     async def measured(_: Request) -> Response:
         return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def linked(_: Request) -> Response:
-        return Response(msgspec.json.encode(links()), media_type="application/json")
-
     routes = [
         Route("/", index),
         WebSocketRoute("/ws", page),
         Route("/livez", _health(live)),
         Route("/readyz", _health(ready)),
         Route("/metrics", measured),
-        Route("/links", linked),
+        Route("/links", _health(links)),
         *hub.gate.routes,
         *(Mount(f"/{name}", StaticFiles(directory=static / name, check_dir=False)) for name in ("assets", "map")),
     ]
