@@ -1,8 +1,8 @@
-"""The exchange's figures: durable signed append, verify and take, catch-up, flash latency; beside a plain pipe of SQLite.
+"""The exchange's figures: durable signed append, verify and take, audit, catch-up, flash latency; beside two yardsticks.
 
-Two nodes in one process, joined by the in-process transport, each with its own store and worker thread: both ends share this
-process's interpreter lock, so rates of two real nodes on two cores are higher. Latency is from `offer` at one node to the
-record being durably held at the other. The disk's own fsync time is printed beside, since p99 belongs to it.
+Latency and catch-up are of two processes over NATS with TLS on loopback, each with its own server and store; the long, the
+narrow and the broken line are a process between them (`exchange_link.py`). Latency is from `offer` at one node to the record
+being durably held at the other. The disk's own fsync time is printed beside, since p99 belongs to it.
 """
 
 import argparse
@@ -11,19 +11,21 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+import exchange_jetstream
 import exchange_pipe
-from exchange_nodes import EXERCISE, NATIONS, node_exchange, released_track, released_warning
-from trilat.exchange.drive import Drive
-from trilat.exchange.exchange import Exchange
-from trilat.exchange.importer import Received
+import exchange_processes as processes
+from exchange_nodes import EXERCISE, exchange_of, node_exchange, released_track
+from trilat.cli import audit
 from trilat.node import clock
+from trilat.store.sqlite import StoreSettings, open_store
 from trilat.transport import envelope as sealing
-from trilat.transport.loopback import LoopbackHub, LoopbackTransport
 from trilat.transport.messages import PullId
 
 GROUP = 64
@@ -102,83 +104,83 @@ def take_rate(directory: Path, count: int) -> float:
     return count / took
 
 
-class Pair:
-    """JPN and KOR under drivers, on the in-process transport."""
-
-    def __init__(self, directory: Path) -> None:
-        hub = LoopbackHub()
-        self.flashes: list[tuple[int, Received]] = []
-        self.bulk = 0
-        self.exchanges: dict[str, Exchange] = {n: node_exchange(n, directory / f"{n}.sqlite") for n in NATIONS[:2]}
-        self.drives = {
-            nation: Drive(exchange, LoopbackTransport(hub, nation), clock.now_ns, self._arrive)
-            for nation, exchange in self.exchanges.items()
-        }
-        self.tasks = [asyncio.create_task(drive.run()) for drive in self.drives.values()]
-
-    def _arrive(self, received: list[Received]) -> None:
-        now_ns = clock.now_ns()
-        flashes = [(now_ns, item) for item in received if item.lane == "flash"]
-        self.flashes += flashes
-        self.bulk += len(received) - len(flashes)
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is true."""
-        while not true():  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.001)
-
-    async def close(self) -> None:
-        """Stop both."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        for exchange in self.exchanges.values():
-            exchange.station.store.close()
-
-    async def level(self) -> None:
-        """Wait until the first warning has passed."""
-        self.drives["JPN"].offer([released_warning(0, "KOR")])
-        await self.until(lambda: bool(self.flashes))
-
-    async def flash(self, count: int, per_s: float) -> list[float]:
-        """Return the latencies of warnings offered at a rate, in milliseconds."""
-        seen = len(self.flashes)
-        begin = time.perf_counter()
-        for n in range(count):
-            delay = begin + n / per_s - time.perf_counter()
-            if delay > 0:
-                await asyncio.sleep(delay)
-            self.drives["JPN"].offer([released_warning(n, "KOR", t_ns=clock.now_ns())])
-
-        await self.until(lambda: len(self.flashes) >= seen + count)
-        return [(now_ns - getattr(item.record, "t_ns", now_ns)) / 1e6 for now_ns, item in self.flashes[seen:]]
-
-
-async def latencies(directory: Path, rates: dict[float, int]) -> dict[float, tuple[float, float]]:
-    """Return p50 and p99 of flash at several rates."""
-    pair = Pair(directory)
-    await pair.level()
-    found = {per_s: percentiles(await pair.flash(count, per_s)) for per_s, count in rates.items()}
-    await pair.close()
-    return found
-
-
-async def catch_up(directory: Path, count: int) -> tuple[float, tuple[float, float]]:
-    """Return records per second of a backlog, and p50 and p99 of flash (50 a second) meanwhile."""
-    backlog = [released_track(n, "KOR", "history") for n in range(count)]
-    sender = node_exchange("JPN", directory / "JPN.sqlite")
-    for at in range(0, count, 2_000):
-        sender.offer(clock.now_ns(), backlog[at : at + 2_000])
+def audit_s(directory: Path, count: int) -> float:
+    """Return the seconds that `trilat audit verify` needs for a store of `count` records sent and `count` log entries."""
+    store = open_store(directory / "audit", "JPN", EXERCISE, StoreSettings(reserve_bytes=0))
+    sender = exchange_of("JPN", store)
+    exporter = sender._exporters[("KOR", "history")]  # noqa: SLF001 - a benchmark of the inside
+    exporter.open_epoch(clock.now_ns(), sealing.Cursor(), sealing.Cursor(), "first")
+    items = [released_track(n, "KOR", "history") for n in range(FULL_BATCH)]
+    for _ in range(count // FULL_BATCH):
+        sender.offer(clock.now_ns(), items)
+        exporter.number(clock.now_ns(), 1 << 20, 1)
+        for n in range(FULL_BATCH):
+            store.journal.append("tick", "node", n, bytes(200))
         sender.flush(clock.now_ns())
-    sender.station.store.close()
-    pair = Pair(directory)
+    store.close()
     start = time.perf_counter()
-    flash = asyncio.create_task(pair.flash(max(10, count // 2_000), 50.0))
-    await pair.until(lambda: pair.bulk >= count)
+    result = CliRunner().invoke(audit.verify, [str(directory / "audit")])
     took = time.perf_counter() - start
-    waits = await flash
-    await pair.close()
-    return count / took, percentiles(waits)
+    assert result.exit_code == 0, result.output  # noqa: S101 - a store that is not sound measured nothing
+    return took
+
+
+def pair_figures(name: str, parent: str | None, size: int, rates: dict[float, int]) -> None:
+    """Print what two processes over loopback do: flash at rates, then a catch-up with flash in between."""
+    with folder(parent) as directory, processes.running(directory) as pair:
+        pair.flash(5, 10.0)
+        for per_s, count in rates.items():
+            half, most = percentiles(pair.flash(count, per_s))
+            say(f"[{name}] flash at {per_s:g}/s, offer to durable", f"p50 {half:.1f} p99 {most:.1f} ms", "target 5 / 20")
+    catch_up(name, parent, size, 0.0, "target 30,000; flash p99 100")
+
+
+def catch_up(name: str, parent: str | None, size: int, one_way_ms: float, target: str) -> None:
+    """Print how fast a backlog passes, and what flash does meanwhile."""
+    with folder(parent) as directory, processes.running(directory, backlog=size, one_way_ms=one_way_ms) as pair:
+        pair.begin(processes.EXPORTER, "flash", max(4, size // 2_000), 25.0)
+        waits, bulk, first_s, last_s, _ = pair.ask(processes.IMPORTER, "await", 1, size)
+        pair.end(processes.EXPORTER)
+    say(
+        f"[{name}] catch-up of {size:,}, round trip {2 * one_way_ms:g} ms",
+        f"{bulk / max(last_s - first_s, 1e-9):,.0f} records/s",
+        target,
+    )
+    half, most = percentiles(waits)
+    say(f"[{name}] flash at 25/s meanwhile", f"p50 {half:.1f} p99 {most:.1f} ms")
+
+
+def link_figures(name: str, parent: str | None, *, tiny: bool) -> None:
+    """Print what a long, a narrow and a broken line do."""
+    one_way_ms, few = 75.0, 4 if tiny else 50
+    with folder(parent) as directory, processes.running(directory, one_way_ms=one_way_ms) as pair:
+        pair.flash(5, 2.0)
+        half, most = percentiles(pair.flash(few, 20.0))
+        say(f"[{name}] flash, round trip 150 ms", f"p50 {half:.1f} p99 {most:.1f} ms", f"target p50 {1.5 * one_way_ms:g}")
+    catch_up(name, parent, 2_048 if tiny else 100_000, one_way_ms, "target 15,000")
+    with folder(parent) as directory, processes.running(directory, backlog=2_048 if tiny else 100_000, kbit_s=256.0) as pair:
+        if not tiny:
+            time.sleep(10.0)  # noqa: TID251 - real links take real time
+        pair.ask(processes.EXPORTER, "flash", few, 2.0)
+        waits, bulk, *_ = pair.ask(processes.IMPORTER, "await", few, 0)
+        half, most = percentiles(waits)
+        say(
+            f"[{name}] flash at 256 kbit/s beside {bulk:,} records of bulk",
+            f"p50 {half:.0f} max {max(waits):.0f} ms",
+            "target 1,000",
+        )
+    cut_s = 2.0 if tiny else 12.0
+    with folder(parent) as directory, processes.running(directory, one_way_ms=0.05) as pair:
+        pair.flash(5, 10.0)
+        pair.ask(processes.IMPORTER, "forget")
+        pair.line("cut")
+        pair.begin(processes.EXPORTER, "flash", int(cut_s * 10), 10.0)
+        time.sleep(cut_s)  # noqa: TID251 - real links take real time
+        healed_s = clock.now_ns() / 1e9
+        pair.line("heal")
+        pair.end(processes.EXPORTER)
+        *_, arrivals = pair.ask(processes.IMPORTER, "await", int(cut_s * 10), 0)
+        say(f"[{name}] first record after a cut of {cut_s:g} s", f"{min(arrivals) - healed_s:.2f} s", "target 1.5")
 
 
 def say(what: str, value: str, target: str = "") -> None:
@@ -203,19 +205,25 @@ def run(parent: str | None, name: str, *, tiny: bool) -> None:
             "target 40,000",
         )
         say(f"[{name}] verify, parse, label, durable inbox", f"{take_rate(directory, size):,.0f} records/s", "target 50,000")
+        seconds = audit_s(directory, size)
+        say(
+            f"[{name}] audit verify of {size:,} records and as many entries",
+            f"{seconds:.2f} s",
+            f"{seconds / size * 1e6:.1f} s/10^6",
+        )
     rates: dict[float, int] = {50.0: 10} if tiny else {1.0: 10, 50.0: 400, 500.0: 3_000}
+    pair_figures(name, parent, size, rates)
     with folder(parent) as directory:
-        for per_s, (half, most) in asyncio.run(latencies(directory, rates)).items():
-            say(f"[{name}] flash at {per_s:g}/s, offer to durable", f"p50 {half:.1f} p99 {most:.1f} ms", "target 5 / 20")
+        yardstick(name, "SQLite FULL, WebSocket, SQLite FULL", asyncio.run(exchange_pipe.measure(directory, size)))
     with folder(parent) as directory:
-        rate, (half, most) = asyncio.run(catch_up(directory, size))
-        say(f"[{name}] catch-up of {size:,}", f"{rate:,.0f} records/s", "target 30,000 (two processes)")
-        say(f"[{name}] flash at 50/s meanwhile", f"p50 {half:.1f} p99 {most:.1f} ms", "target p99 100")
-    with folder(parent) as directory:
-        found: dict[str, Any] = asyncio.run(exchange_pipe.measure(directory, size))
-        say(f"[{name}] yardstick: SQLite FULL, WebSocket, SQLite FULL", f"{found['per_s']:,.0f} records/s", "unsigned, unchained")
-        half, most = percentiles(found["latencies_ms"])
-        say(f"[{name}] yardstick: one record, commit to commit", f"p50 {half:.1f} p99 {most:.1f} ms")
+        yardstick(name, "JetStream file, sync always", asyncio.run(exchange_jetstream.measure(directory, size // 10)))
+
+
+def yardstick(name: str, what: str, found: dict[str, Any]) -> None:
+    """Print what something simpler does."""
+    half, most = percentiles(found["latencies_ms"])
+    say(f"[{name}] yardstick: {what}", f"{found['per_s']:,.0f} records/s", "unsigned, unchained")
+    say(f"[{name}] yardstick: the same, one record", f"p50 {half:.1f} p99 {most:.1f} ms")
 
 
 def main() -> None:
@@ -228,6 +236,7 @@ def main() -> None:
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - tmpfs on purpose
     if memory:
         run(memory, "tmpfs", tiny=chosen.tiny)
+        link_figures("tmpfs", memory, tiny=chosen.tiny)
     if not chosen.tiny or not memory:
         run(chosen.disk, "disk", tiny=chosen.tiny)
 

@@ -27,18 +27,21 @@ class Pipe:
         self._queue: deque[tuple[float, asyncio.StreamWriter, bytes]] = deque()
         self._held = 0
         self._room = asyncio.Condition()
+        self._turn = asyncio.Lock()
         self._more = asyncio.Event()
 
     async def put(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         """Put bytes (none: the end) on the line; wait while its queue is full."""
         bound = QUEUE_S * self._rate if self._rate else FLIGHT_BYTES_MAX
-        async with self._room:
-            await self._room.wait_for(lambda: self._held < bound)
-        self._held += len(data)
-        now = time.perf_counter()
-        self._free_at = max(self._free_at, now) + (len(data) / self._rate if self._rate else 0.0)
-        self._queue.append((self._free_at + self._delay_s, writer, data))
-        self._more.set()
+        # In turn: a lock wakes whoever waits longest, so that no connection starves another.
+        async with self._turn:
+            async with self._room:
+                await self._room.wait_for(lambda: self._held < bound)
+            self._held += len(data)
+            now = time.perf_counter()
+            self._free_at = max(self._free_at, now) + (len(data) / self._rate if self._rate else 0.0)
+            self._queue.append((self._free_at + self._delay_s, writer, data))
+            self._more.set()
 
     async def run(self) -> None:
         """Let out what is due, for ever."""

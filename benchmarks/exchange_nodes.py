@@ -10,7 +10,7 @@ from trilat.records.released import Lane, Released
 from trilat.records.report import Pedigree
 from trilat.records.track import Track
 from trilat.records.warning import Warning
-from trilat.store.sqlite import StoreSettings, open_database
+from trilat.store.sqlite import Store, StoreSettings, open_database
 from trilat.transport.messages import ExchangeSettings
 
 NATIONS = ("JPN", "KOR", "USA")
@@ -22,9 +22,13 @@ LABEL = Label(policy="TRILAT", originator="JPN", mode=EXERCISE, level=1, rel_to=
 
 def node_exchange(nation: str, path: Path) -> Exchange:
     """Return a node's exchange over a store in a file."""
+    return exchange_of(nation, open_database(path, nation, EXERCISE, StoreSettings(reserve_bytes=0)))
+
+
+def exchange_of(nation: str, store: Store) -> Exchange:
+    """Return a node's exchange over a store."""
     pinned = [key.verify_key for other, key in KEYS.items() if other != nation]
     ring = KeyRing(nation, EXERCISE, [KEYS[nation]], pinned)
-    store = open_database(path, nation, EXERCISE, StoreSettings(reserve_bytes=0))
     return Exchange(ExchangeSettings(), nation, EXERCISE, ring, store, NATIONS[:2])
 
 

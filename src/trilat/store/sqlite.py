@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from trilat.errors import StoreError
 from trilat.records.label import Mode
+from trilat.store import migrate
 from trilat.store.inbox import Inbox
 from trilat.store.journal import Journal
 from trilat.store.outbox import Outbox
@@ -26,7 +27,6 @@ from trilat.store.outbox import Outbox
 FILE_NAME = "trilat.sqlite"
 LOCK_NAME = "lock"
 RESERVE_NAME = "reserve"
-SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -310,17 +310,20 @@ def _check_owner(database: Database, nation: str, mode: Mode) -> None:
         for statement in _SCHEMA.split(";\n"):
             if statement.strip():
                 database.read(statement)
-        owner = {"schema": SCHEMA_VERSION, "nation": nation, "mode": mode}
+        owner = {"schema": migrate.SCHEMA_VERSION, "nation": nation, "mode": mode}
         for name, value in owner.items():
             database.read("INSERT INTO meta VALUES (?,?)", (name, msgspec.msgpack.encode(value)))
         database.read("COMMIT")
     meta = read_meta(database)
-    if meta["schema"] > SCHEMA_VERSION:
-        raise StoreError("store-newer", f"schema {meta['schema']}, this version knows {SCHEMA_VERSION}")
+    known = migrate.SCHEMA_VERSION
+    if meta["schema"] > known:
+        raise StoreError("store-newer", f"schema {meta['schema']}, this version knows {known}")
     if meta["nation"] != nation:
         raise StoreError("store-nation", f"{meta['nation']}, this node is {nation}")
     if msgspec.convert(meta["mode"], Mode) != mode:
         raise StoreError("store-mode", f"{meta['mode']}, this node is {mode.kind}:{mode.id}")
+    if meta["schema"] < known:
+        migrate.bring_on(database, meta["schema"])
 
 
 def read_meta(database: Database) -> dict[str, Any]:

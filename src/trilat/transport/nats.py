@@ -32,7 +32,7 @@ from trilat.transport.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain, hang
 from trilat.transport.server import NatsServer
 
 PING_S, PINGS_MAX = 1, 2
-CONNECT_S = 5
+CONNECT_S = 8
 REDIAL_S = 0.2
 NO_RESPONDERS_S = 0.05
 CANCEL_S = 0.1
@@ -225,17 +225,20 @@ class NatsTransport:
     async def request(self, envelope: Envelope, timeout_s: float) -> Envelope:
         """Carry a request to the node of `envelope.audience` and return its reply.
 
-        Waits out a line that is down and a server without listener, within timeout_s. Raises LinkDown link-timeout,
+        Waits out a line that is down and a server without listener, within timeout_s; bulk lanes also while flash is down, so
+        that a narrow line is free for it to come back. Raises LinkDown link-timeout,
         link-refused or link-down; Rejected when the reply is no envelope.
         """
         line = self._lines.get((envelope.audience, envelope.lane, "import"))
         if line is None:
             raise LinkDown("link-down", f"{envelope.audience} is not a partner.")
+        first = self._lines.get((envelope.audience, "flash", "import"), line)
         subject = Subjects(self.mode, self.nation).pull_on(envelope.lane)
         data = pack(envelope)
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
+                    await first.up.wait()
                     await line.up.wait()
                     with suppress(nats.errors.NoRespondersError):
                         return unpack(await self._ask(line, subject, data, timeout_s), PAYLOAD_BYTES_MAX)
