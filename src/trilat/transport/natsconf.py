@@ -31,8 +31,8 @@ FAREWELL_S = 0.5
 PENDING_BYTES_MAX = 8 << 20
 WRITE_DEADLINE_S = 10
 PING_S, PINGS_MAX = 2, 2
-# Before a client has shown its key it has this long; floods of silent connections drain at this pace. On a line of 256 kbit/s that
-# is full both ways, signing in takes more than 2 s: a flash lane that had to dial anew could not come back.
+# Before a client has shown its key it has this long; floods of silent connections drain so. On a full line of 256 kbit/s,
+# signing in may take more than 2 s: a flash lane that had to dial anew could not come back.
 HANDSHAKE_S = 6
 CONNECTIONS_MAX = 2048
 ACCOUNT_CONNECTIONS_MAX = 16
