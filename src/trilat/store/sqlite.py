@@ -315,14 +315,13 @@ def _check_owner(database: Database, nation: str, mode: Mode) -> None:
             database.read("INSERT INTO meta VALUES (?,?)", (name, msgspec.msgpack.encode(value)))
         database.read("COMMIT")
     meta = read_meta(database)
-    known = migrate.SCHEMA_VERSION
-    if meta["schema"] > known:
-        raise StoreError("store-newer", f"schema {meta['schema']}, this version knows {known}")
+    if meta["schema"] > migrate.SCHEMA_VERSION:
+        raise StoreError("store-newer", f"schema {meta['schema']}, this version knows {migrate.SCHEMA_VERSION}")
     if meta["nation"] != nation:
         raise StoreError("store-nation", f"{meta['nation']}, this node is {nation}")
     if msgspec.convert(meta["mode"], Mode) != mode:
         raise StoreError("store-mode", f"{meta['mode']}, this node is {mode.kind}:{mode.id}")
-    if meta["schema"] < known:
+    if meta["schema"] < migrate.SCHEMA_VERSION:
         migrate.bring_on(database, meta["schema"])
 
 
