@@ -23,10 +23,14 @@ jetstream {{ store_dir: "{directory}", sync_interval: always }}
 """
 
 
+async def _quiet(_: Exception) -> None:
+    """Take notice of nothing: the server is not up yet."""
+
+
 async def _connect(port: int) -> Any:
     for _ in range(100):
         try:
-            return await nats.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False, connect_timeout=2)
+            return await nats.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False, connect_timeout=2, error_cb=_quiet)
         except (OSError, nats.errors.Error):
             await asyncio.sleep(0.05)
     raise TimeoutError
