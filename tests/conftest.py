@@ -40,6 +40,7 @@ FOLDER_SECONDS_MAX = {
     "kernels": 180,
     "picture": 180,
     "node": 300,
+    "warn": 180,
     "exercise": 180,
     "benchmarks": 180,
 }

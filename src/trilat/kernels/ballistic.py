@@ -25,6 +25,11 @@ ESCAPE_M = 6.0e7  # no ballistic flight that comes back within hours goes higher
 STEP_MAX_S = 120.0
 STEPS_MAX = 20_000
 ROOT_TURNS = 60
+# A generic powered climb, for exercises: acceleration levels of the open tracking literature, no vehicle's.
+STEP_S = 0.1
+CLIMB_S = 8.0  # it rises straight up for so long
+# Columns of a stage: from and to (s), acceleration at its start and end (m/s2).
+B_FROM, B_TO, B_FIRST, B_LAST = 0, 1, 2, 3
 
 _A = np.zeros((7, 6))
 _A[1, 0] = 1 / 5
@@ -269,6 +274,53 @@ def move_many(earth, states, per_coefficient, seconds, tolerance_m, out):  # typ
                 t += h
             h *= min(5.0, max(0.2, 0.9 * max(bad, 1e-8) ** -0.2))
         out[i] = y
+
+
+@kernel
+def push(stages, t):  # type: ignore[no-untyped-def]
+    """Return the acceleration m/s2 of thrust at t: as from a steady thrust and a mass that falls evenly."""
+    for k in range(len(stages)):
+        if stages[k, B_FROM] <= t < stages[k, B_TO]:
+            share = (t - stages[k, B_FROM]) / (stages[k, B_TO] - stages[k, B_FROM])
+            return stages[k, B_FIRST] / (1.0 - share * (1.0 - stages[k, B_FIRST] / stages[k, B_LAST]))
+    return 0.0
+
+
+@kernel
+def powered(earth, y, t, stages, heading, per_coefficient, out):  # type: ignore[no-untyped-def]
+    """Write the rates of y (6,) at t. heading: (ECEF direction over the ground (3,), last angle over the horizon rad, end s)."""
+    rates(earth, y, per_coefficient, out)
+    a = push(stages, t)
+    if a <= 0.0:
+        return
+    ux, uy, uz, _ = vertical(earth, y[0], y[1], y[2])
+    dot = ux * heading[0] + uy * heading[1] + uz * heading[2]
+    hx, hy, hz = heading[0] - dot * ux, heading[1] - dot * uy, heading[2] - dot * uz
+    n = np.sqrt(hx * hx + hy * hy + hz * hz)
+    share = min(1.0, max(0.0, (t - CLIMB_S) / (heading[4] - CLIMB_S)))
+    angle = 0.5 * np.pi + (heading[3] - 0.5 * np.pi) * share**0.7
+    c, s = a * np.cos(angle) / n, a * np.sin(angle)
+    out[3] += c * hx + s * ux
+    out[4] += c * hy + s * uy
+    out[5] += c * hz + s * uz
+
+
+@entry
+def climb(earth, y0, stages, heading, per_coefficient, path):  # type: ignore[no-untyped-def]
+    """Fly y0 (6,) under power by Runge-Kutta; write the state every STEP_S, from the start on, into path (n, 6)."""
+    y, end = y0.copy(), np.empty(6)
+    k1, k2, k3, k4 = np.empty(6), np.empty(6), np.empty(6), np.empty(6)
+    for i in range(len(path)):
+        path[i] = y
+        t = i * STEP_S
+        powered(earth, y, t, stages, heading, per_coefficient, k1)
+        end[:] = y + 0.5 * STEP_S * k1
+        powered(earth, end, t + 0.5 * STEP_S, stages, heading, per_coefficient, k2)
+        end[:] = y + 0.5 * STEP_S * k2
+        powered(earth, end, t + 0.5 * STEP_S, stages, heading, per_coefficient, k3)
+        end[:] = y + STEP_S * k3
+        powered(earth, end, t + STEP_S - 1e-6, stages, heading, per_coefficient, k4)
+        y += STEP_S / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
 
 
 def warm() -> None:

@@ -31,8 +31,10 @@ BY_RANGE: tuple[FlightClass, ...] = ("SRBM", "MRBM", "IRBM", "ICBM")
 ORBIT_M = 80_000.0
 # Followed back, an orbit's arc never was at the ground; one whose lowest point is within the ground was, once.
 RETURN_M = 0.0
+NEARLY_ORBIT_M = 9_000e3
 PERIGEE_SIGMA_MIN_M = 3_000.0
 RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
+SLOW_M_S2, LONG_S = 18.2, 122.0  # a launcher's burn gains speed more slowly than this, for longer
 LOFT_DEG = 12.0  # farther from the angle of least energy than this, an arc is named lofted or depressed
 
 
@@ -122,6 +124,9 @@ def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, 
     """Return the classes by energy-equivalent range and by flown range, each summing to one, likeliest first."""
     orbits = normal((shape.perigee_m.mean - ORBIT_M) / shape.perigee_m.sigma)
     returns = normal((RETURN_M - shape.perigee_m.mean) / shape.perigee_m.sigma)
+    # A launcher's slow burn that has come to this much is on its way to an orbit, though it is not in it yet.
+    nearly = odds.launcher * normal((shape.energy_range_m.mean - NEARLY_ORBIT_M) / max(shape.energy_range_m.sigma, 1.0))
+    orbits, returns = 1.0 - (1.0 - orbits) * (1.0 - nearly), returns * (1.0 - nearly)
     # What neither orbits nor was at the ground within one arc falls out of an orbit.
     falls = max(0.0, 1.0 - orbits - returns)
     launched = odds.launch
@@ -147,11 +152,11 @@ def launcher_odds(speed_m_s: float, burn_s: float, sigma_s: float) -> float:
     Mean acceleration from rest: public webcast telemetry of launchers' first stages lies at 11 to 17 m/s2 over 140 to 185 s,
     flights of ballistic missiles in the open literature above 20 m/s2 (docs/explanation/warning.md).
     """
-    if burn_s < 60.0 or speed_m_s < 800.0:
-        return 0.02
-    mean = speed_m_s / burn_s
-    sigma = max(0.8, mean * sigma_s / burn_s)
-    return 1.0 / (1.0 + exp((mean - 18.2) / (0.7 * sigma)))
+    mean = speed_m_s / max(burn_s, 1.0)
+    sigma = max(0.8, mean * sigma_s / max(burn_s, 1.0))
+    slow = 1.0 / (1.0 + exp(min((mean - SLOW_M_S2) / (0.7 * sigma), 60.0)))
+    long = 1.0 / (1.0 + exp(min((LONG_S - burn_s) / 5.0, 60.0)))
+    return slow * long
 
 
 def height_m(mean: Array) -> float:

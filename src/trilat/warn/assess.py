@@ -1,0 +1,273 @@
+"""From tracks to assessments: a pure step. It sees launches in the tracks, follows each with its own filter, says what it is.
+
+One `Assessor` per audience and layer, fed with exactly the tracks and reports that audience's tracker is fed with (DESIGN
+principle 3). A self-reported fix never begins or feeds a flight: only radar plots and infrared lines of sight do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trilat.kernels import geodesy
+from trilat.records.assessment import Assessment
+from trilat.records.columns import KIND_BEARING, Reports, Tracks
+from trilat.records.label import Label
+from trilat.records.sensor import Sensor
+from trilat.warn.areas import Layer
+from trilat.warn.conclude import Conclusion, conclude
+from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot
+from trilat.warn.launch import SMOOTH_S, Launch, launch_of, smooth
+
+FLIGHTS_MAX = 16
+REMEMBER_S, REMEMBER_MAX = 45.0, 50_000  # plots kept for launches not yet seen as such
+CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs faster, sustained (open records: about 250 m/s)
+FAST_M_S, FAST_HEIGHT_M = 1_000.0, 40_000.0
+SIGMAS = 2.5
+PLOTS_MIN = 4  # of its own, before a flight is spoken of
+ONE_SENSOR_S = 3.0  # another sensor that ought to have seen it for so long, and did not
+LOST_S = 8.0
+GONE_S = 120.0
+EVERY_NS = 1_000_000_000
+NEAR_M, NEAR_M_S = 12_000.0, 500.0
+DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
+CUE_S, CUE_RAD = 180.0, 0.02
+NS = 1_000_000_000
+
+
+class AssessorSettings(NamedTuple):
+    """What an assessor is made of: whose, on which stream, which sensors (in the reports' order), areas (None: no lists)."""
+
+    nation: str
+    stream: str
+    label: Label
+    sensors: tuple[Sensor, ...]
+    layer: Layer | None
+
+
+class Candidate:
+    """One flight under watch."""
+
+    def __init__(self, number: int, slot: int, track: int, filters: FlightFilter) -> None:
+        self.number, self.slot, self.track, self.filter = number, slot, track, filters
+        self.sensors: set[int] = set()
+        self.first_ns = 0
+        self.seen_ns = 0
+        self.detected_ns: int | None = None
+        self.told_ns = 0
+        self.sequence = 0
+        self.launch: Launch | None = None
+        self.first: tuple[Array, Array] | None = None
+        self.launcher = 0.0
+        self.speed_first_m_s = 0.0
+        self.unseen_s: dict[int, float] = {}
+        self.cued = False
+        self.landing_ns: int | None = None
+        self.last: Assessment | None = None
+        self.steps_ns = 0
+
+
+class Assessor:
+    """Flights of one picture. `step` takes tracks and reports and returns the assessments that are new, oldest flight first.
+
+    `shed` counts flights that found no room (FLIGHTS_MAX). Deterministic: no clock, no chance.
+    """
+
+    def __init__(self, settings: AssessorSettings) -> None:
+        self.settings = settings
+        self._machinery = Machinery(settings.sensors, FLIGHTS_MAX + 1)
+        self._flights: dict[int, Candidate] = {}
+        self._recent: deque[Plot] = deque(maxlen=REMEMBER_MAX)
+        self._cues: deque[Plot] = deque(maxlen=1_000)
+        self._count = 0
+        self.shed = 0
+
+    def step(self, now_ns: int, tracks: Tracks, batches: Sequence[Reports]) -> list[Assessment]:
+        """Take the tracks at now_ns and the reports since the last step (column `sensor` as in the settings)."""
+        plots = sorted((p for batch in batches for p in self._machinery.plots(batch.columns)), key=lambda p: (p.t_ns, p.sensor))
+        for plot in plots:
+            self._give(plot)
+        for row in tracks.columns:
+            self._look(now_ns, row)
+        out = [one for flight in list(self._flights.values()) if (one := self._tell(now_ns, flight)) is not None]
+        for number in self._doubles(now_ns):
+            del self._flights[number]
+        for number in [k for k, one in self._flights.items() if now_ns - one.seen_ns > GONE_S * NS and _over(one, now_ns)]:
+            del self._flights[number]
+        return out
+
+    def _give(self, plot: Plot) -> None:
+        """Give a plot to the flight it belongs to; remember it otherwise."""
+        (self._cues if plot.kind == KIND_BEARING else self._recent).append(plot)
+        for flight in self._flights.values():
+            if flight.filter.take(plot):
+                flight.sensors.add(plot.sensor)
+                flight.seen_ns = max(flight.seen_ns, plot.t_ns)
+                flight.unseen_s.pop(plot.sensor, None)
+                return
+        while self._recent and plot.t_ns - self._recent[0].t_ns > REMEMBER_S * NS:
+            self._recent.popleft()
+
+    def _look(self, now_ns: int, row: Any) -> None:
+        """Begin a flight where a track climbs or flies as only a launch does."""
+        if not self._radar_bits & int(row["sensors"]) or not launch_like(row):
+            return
+        position, velocity = row["position_m"], row["velocity_m_s"]
+        for flight in self._flights.values():
+            t_ns, mean, covariance, *_ = flight.filter.mean_state()
+            ahead = mean[:3] + mean[3:] * ((now_ns - t_ns) / NS)
+            doubt = 4.0 * float(np.sqrt(np.trace(covariance[:3, :3]) + np.trace(row["covariance"][:3, :3])))
+            if np.linalg.norm(ahead - position) < NEAR_M + doubt and np.linalg.norm(mean[3:] - velocity) < NEAR_M_S:
+                flight.track = int(row["number"])
+                return
+        slot = next((k for k in range(FLIGHTS_MAX) if all(one.slot != k for one in self._flights.values())), None)
+        if slot is None:
+            self.shed += 1
+            return
+        self._begin(slot, int(row["t_ns"]), row)
+
+    @property
+    def _radar_bits(self) -> int:
+        return sum(1 << k for k, s in enumerate(self.settings.sensors[:64]) if s.kind in ("radar3d", "radar2d"))
+
+    def _begin(self, slot: int, t_ns: int, row: Any) -> None:
+        """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
+        m = self._machinery
+        spare = ROWS * FLIGHTS_MAX
+        mean = np.concatenate([row["position_m"], row["velocity_m_s"]])
+        mine = list(self._recent)
+        back = [p for p in mine if p.t_ns <= t_ns]
+        m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
+        taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
+        if len(taken) < PLOTS_MIN:
+            return
+        first, covariance = m.state(spare, 0)
+        flight_filter = FlightFilter(m, slot, int(m.rows[spare]["t_ns"]), first, covariance * 4.0)
+        self._count += 1
+        flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
+        flight.first_ns, flight.steps_ns = taken[-1].t_ns, t_ns
+        for plot in reversed(taken):
+            if flight_filter.take(plot):
+                flight.sensors.add(plot.sensor)
+                flight.seen_ns = max(flight.seen_ns, plot.t_ns)
+        flight.speed_first_m_s = float(np.linalg.norm(first[3:]))
+        self._flights[flight.number] = flight
+
+    def _tell(self, now_ns: int, flight: Candidate) -> Assessment | None:
+        """Return the flight's new assessment, once a second."""
+        if now_ns - flight.told_ns < EVERY_NS or len(flight.filter.plots) < PLOTS_MIN:
+            return None
+        self._unseen(now_ns, flight)
+        flight.cued = flight.cued or self._cue(flight)
+        self._launch(flight)
+        flight.told_ns = now_ns
+        flight.sequence += 1
+        found = conclude(
+            Conclusion(
+                self.settings.stream, self.settings.nation, self.settings.label, self.settings.sensors, self.settings.layer
+            ),
+            flight,
+            now_ns,
+            self.alone(flight),
+        )
+        flight.last = found
+        if found.detected_t_ns is not None:
+            flight.detected_ns = found.detected_t_ns
+        return found
+
+    def _doubles(self, now_ns: int) -> list[int]:
+        """Return the flights that lost their plots to an older flight beside them, or never had more than a few."""
+        out = []
+        for k, one in self._flights.items():
+            if now_ns - one.seen_ns < DOUBLE_S * NS:
+                continue
+            _, mean, *_ = one.filter.mean_state()
+            short = len(one.filter.plots) < 3 * PLOTS_MIN and now_ns - one.seen_ns > LOST_S * NS
+            near = any(
+                number < k and np.linalg.norm(other.filter.mean_state()[1][:3] - mean[:3]) < 100_000.0
+                for number, other in self._flights.items()
+            )
+            if near or (short and one.detected_ns is None):
+                out.append(k)
+        return out
+
+    def _launch(self, flight: Candidate) -> None:
+        """Renew the launch estimate while the first seconds are coming in."""
+        plots = flight.filter.plots
+        if flight.launch is not None and plots[-1].t_ns - plots[0].t_ns > (SMOOTH_S + 5.0) * NS:
+            return
+        early = [p for p in plots if p.t_ns - plots[0].t_ns <= SMOOTH_S * NS]
+        t_ns, mean, covariance, *_ = flight.filter.mean_state()
+        if t_ns - early[-1].t_ns > 5 * NS:
+            return
+        first, spread = smooth(self._machinery, ROWS * FLIGHTS_MAX, early, t_ns, mean, covariance)
+        flight.first = first, spread
+        flight.launch = launch_of(int(self._machinery.rows[ROWS * FLIGHTS_MAX]["t_ns"]), first, spread)
+
+    def _unseen(self, now_ns: int, flight: Candidate) -> None:
+        """Count for how long each sensor that has the flight in its sight has not reported it."""
+        dt = max(0.0, (now_ns - flight.steps_ns) / NS)
+        flight.steps_ns = now_ns
+        _, mean, *_ = flight.filter.mean_state()
+        for k, sensor in enumerate(self.settings.sensors):
+            if k not in flight.sensors and sensor.kind in ("radar3d", "radar2d") and in_sight(sensor, mean[:3]):
+                flight.unseen_s[k] = flight.unseen_s.get(k, 0.0) + dt
+
+    def alone(self, flight: Candidate) -> bool:
+        """Tell whether one sensor alone speaks for a flight that another ought to have seen by now."""
+        if len(flight.sensors) > 1 or flight.cued:
+            return False
+        return any(s > ONE_SENSOR_S + 2.0 * self.settings.sensors[k].period_s for k, s in flight.unseen_s.items())
+
+    def _cue(self, flight: Candidate) -> bool:
+        """Tell whether an infrared line of sight points at where the flight is, or was when it was first seen."""
+        t_ns, mean, *_ = flight.filter.mean_state()
+        for cue in self._cues:
+            if not flight.first_ns - CUE_S * NS <= cue.t_ns <= t_ns + 5 * NS:
+                continue
+            sensor = self.settings.sensors[cue.sensor]
+            back = mean[:3] + mean[3:] * ((cue.t_ns - t_ns) / NS)
+            for place in (back, None if flight.launch is None else flight.launch.place_m):
+                if place is not None and points_at(sensor, cue, place):
+                    return True
+        return False
+
+
+def launch_like(row: Any) -> bool:
+    """Tell whether a track's state is surely that of a launch or of something as fast and as high, and of no aircraft."""
+    p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
+    speed = float(np.linalg.norm(v))
+    if not np.isfinite(speed) or speed < CLIMB_M_S:
+        return False
+    lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
+    up = geodesy.enu_basis(lat, lon)[2]
+    climb = float(up @ v) - SIGMAS * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
+    high = height - SIGMAS * float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
+    fast = speed - SIGMAS * float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
+    return (climb > CLIMB_M_S and high > CLIMB_HEIGHT_M) or (fast > FAST_M_S and high > FAST_HEIGHT_M)
+
+
+def in_sight(sensor: Sensor, place_m: Array) -> bool:
+    """Tell whether a sensor's coverage holds a place (ECEF), with a margin of a degree of elevation."""
+    rng, _, elevation = geodesy.ecef_to_rae(place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).tolist()
+    if not sensor.range_min_m <= rng <= 0.95 * sensor.range_max_m:
+        return False
+    high = float(geodesy.ecef_to_geodetic(place_m)[2])
+    return bool(sensor.elevation_min_rad + 0.0175 <= elevation <= sensor.elevation_max_rad and high <= sensor.alt_max_m)
+
+
+def points_at(sensor: Sensor, cue: Plot, place_m: Array) -> bool:
+    """Tell whether a line of sight passes within CUE_RAD (and its own accuracy) of a place."""
+    _, azimuth, elevation = geodesy.ecef_to_rae(place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).tolist()
+    turn = (cue.z[1] - azimuth + np.pi) % (2 * np.pi) - np.pi
+    lift = 0.0 if np.isnan(cue.z[2]) else cue.z[2] - elevation
+    wide = CUE_RAD + 3.0 * float(cue.z[6])
+    return bool(abs(turn) * np.cos(elevation) < wide and abs(lift) < wide + 3.0 * float(np.nan_to_num(cue.z[7])))
+
+
+def _over(flight: Candidate, now_ns: int) -> bool:
+    """Tell whether nothing more is to be said of a flight that is not seen any more."""
+    return flight.landing_ns is None or now_ns > flight.landing_ns + GONE_S * NS

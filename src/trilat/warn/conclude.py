@@ -1,0 +1,253 @@
+"""What is said of a flight at one time: state, phase, classes, launch, fan or ellipse, areas, confidence, and why."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from trilat.kernels import geodesy
+from trilat.records.assessment import (
+    Assessment,
+    AssessmentState,
+    Ellipse,
+    Fan,
+    FlightPhase,
+    LandingEstimate,
+    LaunchEstimate,
+    PathPoint,
+)
+from trilat.records.label import Label
+from trilat.records.report import Pedigree
+from trilat.records.sensor import Sensor
+from trilat.warn.areas import Layer, touched
+from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, normal, shape_of
+from trilat.warn.flight import Array
+from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_range_m, predict
+from trilat.warn.state import FlightState, StateError, check
+
+if TYPE_CHECKING:
+    from trilat.warn.assess import Candidate
+
+NS = 1_000_000_000
+LOST_S, LOST_PERIODS = 8.0, 4.0
+LOST_HALF_S = 60.0  # confidence in a flight not seen any more halves in so long
+PAUSE_S = 8.0  # how long stages pause: after burn-out, the chance that it burns again falls as exp(-(t/PAUSE_S)^2 / 2)
+AGAIN_MOST = 0.5
+REENTRY_HEIGHT_M = 100_000.0
+FAN_DEG = 25.0
+GAIN_M_S = 150.0  # so much gain of speed while it climbs is thrust
+PATH_POINTS_MAX = 240
+AREAS_OPEN_MAX = 0.5
+
+
+class Conclusion(NamedTuple):
+    """Whose picture it is said in."""
+
+    stream: str
+    nation: str
+    label: Label
+    sensors: tuple[Sensor, ...]
+    layer: Layer | None
+
+
+def conclude(frame: Conclusion, flight: Candidate, now_ns: int, alone: bool) -> Assessment:  # noqa: FBT001 - a fact about the flight
+    """Return what is said of a flight now; keeps its landing's time and its burn's kind in the candidate."""
+    one = flight.filter
+    t_ns, mean, covariance, beta, log_sigma = one.mean_state()
+    burns = one.called_ns is None
+    speed = float(np.linalg.norm(mean[3:]))
+    lat, lon, height = geodesy.ecef_to_geodetic(mean[:3]).tolist()
+    basis = geodesy.enu_basis(lat, lon)
+    east, north, climb = (basis @ mean[3:]).tolist()
+    landing, shape = _arc(flight, mean, covariance, beta, log_sigma, burns=burns)
+    odds = _odds(flight, t_ns, speed, burns=burns)
+    by_energy, by_range = classes(shape, odds) if shape is not None else ((), ())
+    lost = _lost_since(frame.sensors, flight, now_ns)
+    landed = landing is not None and now_ns > t_ns + landing.seconds * NS
+    nothing = next((c.probability for c in by_energy if c.name == "not a missile"), 0.0)
+    state = _state(flight, alone=alone, nothing=nothing, burns=burns, lost=lost is not None, landed=landed)
+    missile = sum(c.probability for c in by_energy if c.name in BY_RANGE)
+    spoken = landing if not burns and missile > 1.0 - AREAS_OPEN_MAX and state in ("assessed", "track-lost") else None
+    if landing is not None:
+        flight.landing_ns = t_ns + round(landing.seconds * NS)
+    detected = flight.detected_ns
+    if detected is None and state in ("detected", "assessed"):
+        detected = now_ns
+    return Assessment(
+        stream=frame.stream,
+        flight=flight.number,
+        sequence=flight.sequence,
+        t_ns=now_ns,
+        label=frame.label,
+        pedigree=Pedigree(nation=frame.nation, sensors=tuple(sorted(frame.sensors[k].id for k in flight.sensors))),
+        state=state,
+        phase=_phase(height, climb, burns=burns),
+        confidence=_confidence(flight, now_ns, lost, nothing, alone=alone),
+        boosting=min(max(one.boosting, 0.0), 1.0),
+        track=flight.track,
+        first_t_ns=flight.first_ns,
+        updated_t_ns=flight.seen_ns,
+        detected_t_ns=detected,
+        burnout_t_ns=one.burnout_ns,
+        burnout_called_t_ns=one.called_ns,
+        lost_since_ns=lost,
+        lat_deg=lat,
+        lon_deg=lon,
+        alt_m=height,
+        speed_m_s=speed,
+        heading_deg=float(np.degrees(np.arctan2(east, north)) % 360.0),
+        classes=by_energy,
+        classes_flown=by_range,
+        shape=None if shape is None or burns else shape.shape,
+        apogee_m=None if shape is None or burns else _bounded(shape.apogee_m),
+        range_m=None if shape is None or burns else shape.range_m,
+        energy_range_m=energy_range_m(mean),
+        launch=_launch(flight),
+        landing=None if spoken is None else _landing(spoken, t_ns, reliable=not one.manoeuvring and lost is None),
+        fan=_fan(mean, lat, lon, east, north) if burns else None,
+        areas=() if spoken is None or frame.layer is None else touched(frame.layer, spoken, t_ns),
+        path=() if spoken is None else _path(spoken, t_ns),
+        reasons=_reasons(flight, alone=alone, burns=burns, lost=lost is not None),
+    )
+
+
+def _arc(
+    flight: Candidate, mean: Array, covariance: Array, beta: float, log_sigma: float, *, burns: bool
+) -> tuple[Landing | None, Shape | None]:
+    """Return landing and shape of the flight's free arc; None where it has none."""
+    from trilat.warn.state import Coefficient  # noqa: PLC0415 - beside its use
+
+    try:
+        state: FlightState = check(mean, covariance, beta=Coefficient(median=beta, log_sigma=log_sigma))
+    except StateError:
+        return None, None
+    landing = predict(state, 0.0 if burns else T_MAX_S)
+    start = None if flight.launch is None else flight.launch.place_m
+    return landing, shape_of(state, landing, start)
+
+
+def _odds(flight: Candidate, t_ns: int, speed: float, *, burns: bool) -> Odds:
+    """Return what speaks for a launch beside the arc."""
+    one = flight.filter
+    gain = speed - flight.speed_first_m_s
+    launched = max(normal((gain - GAIN_M_S) / 40.0), 0.95 if flight.launch is not None else 0.0)
+    if flight.launch is not None and one.burnout_ns is not None:
+        burn_s = (one.burnout_ns - flight.launch.t_ns) / NS
+        flight.launcher = launcher_odds(one.speed_m_s, burn_s, flight.launch.sigma_s)
+    more = 1.0
+    if not burns and one.burnout_ns is not None:
+        since = max(0.0, (t_ns - one.burnout_ns) / NS)
+        more = AGAIN_MOST * exp(-0.5 * (since / PAUSE_S) ** 2)
+    if launched < 0.5:  # never seen to thrust: what it does is all there is to say
+        more = 0.0
+    return Odds(launch=launched, more_thrust=more, launcher=flight.launcher)
+
+
+def _lost_since(sensors: tuple[Sensor, ...], flight: Candidate, now_ns: int) -> int | None:
+    """Return since when no plot explains the flight, None while one does."""
+    period = min((sensors[k].period_s for k in flight.sensors), default=1.0)
+    return flight.seen_ns if now_ns - flight.seen_ns > max(LOST_S, LOST_PERIODS * period) * NS else None
+
+
+def _state(flight: Candidate, *, alone: bool, nothing: float, burns: bool, lost: bool, landed: bool) -> AssessmentState:
+    """Return the state that is shown."""
+    if nothing > 0.5:
+        return "dropped"
+    if landed:
+        return "landed"
+    if alone or (len(flight.sensors) < 2 and not flight.cued and len(flight.filter.plots) < 6):
+        return "unconfirmed"
+    if lost:
+        return "track-lost"
+    return "detected" if burns else "assessed"
+
+
+def _phase(height: float, climb: float, *, burns: bool) -> FlightPhase:
+    if burns:
+        return "boost"
+    return "reentry" if climb < 0.0 and height < REENTRY_HEIGHT_M else "coast"
+
+
+def _confidence(flight: Candidate, now_ns: int, lost: int | None, nothing: float, *, alone: bool) -> float:
+    """Return how sure it is that this is a flight as described: plots, sensors that agree, and how long it is unseen."""
+    plots = 1.0 - exp(-len(flight.filter.plots) / 6.0)
+    sensors = 0.3 if alone else 0.7 if len(flight.sensors) < 2 and not flight.cued else 0.97
+    age = 1.0 if lost is None else 0.5 ** ((now_ns - lost) / NS / LOST_HALF_S)
+    return float(min(1.0, max(0.0, plots * sensors * age * (1.0 - nothing))))
+
+
+def _reasons(flight: Candidate, *, alone: bool, burns: bool, lost: bool) -> tuple[str, ...]:
+    told = {
+        "one-sensor": len(flight.sensors) < 2,
+        "others-do-not-see-it": alone,
+        "cue-infrared": flight.cued,
+        "burn-out": not burns,
+        "burnt-again": flight.filter.relit > 0,
+        "burns-like-a-launcher": flight.launcher > 0.5,
+        "manoeuvring": flight.filter.manoeuvring,
+        "track-lost": lost,
+    }
+    return tuple(word for word, holds in told.items() if holds)
+
+
+def _bounded(height_m: float) -> float:
+    return float(min(max(height_m, -12_000.0), 1e8))
+
+
+def _ellipse(found: GroundEllipse) -> Ellipse:
+    major, minor = (min(max(one, 0.0), 1e8) for one in found.semi_m)
+    return Ellipse(semi_major_m=major, semi_minor_m=minor, bearing_deg=found.bearing_deg % 360.0)
+
+
+def _launch(flight: Candidate) -> LaunchEstimate | None:
+    one = flight.launch
+    if one is None:
+        return None
+    return LaunchEstimate(
+        lat_deg=one.lat_deg, lon_deg=one.lon_deg, t_ns=one.t_ns, sigma_s=one.sigma_s, ellipse95=_ellipse(one.ellipse95)
+    )
+
+
+def _landing(found: Landing, t_ns: int, *, reliable: bool) -> LandingEstimate:
+    reach = Z_95 * float(np.sqrt(found.covariance[2, 2]))
+    return LandingEstimate(
+        lat_deg=found.lat_deg,
+        lon_deg=found.lon_deg,
+        t_ns=t_ns + round(found.seconds * NS),
+        t_from_ns=t_ns + round((found.seconds - reach) * NS),
+        t_to_ns=t_ns + round((found.seconds + reach) * NS),
+        ellipse50=_ellipse(found.ellipse50),
+        ellipse95=_ellipse(found.ellipse95),
+        reliable=reliable,
+    )
+
+
+def _fan(mean: Array, lat: float, lon: float, east: float, north: float) -> Fan:
+    """Return the sector it may come down in while it burns: from here on if it stopped now, to the farthest there is."""
+    bearing = float(np.degrees(np.arctan2(east, north)))
+    near = energy_range_m(mean)
+    # Straight up there is no direction yet: the fan opens all round.
+    flat = float(np.hypot(east, north)) / max(float(np.linalg.norm(mean[3:])), 1.0)
+    half = min(179.0, FAN_DEG / max(flat, 0.15))
+    return Fan(
+        lat_deg=lat,
+        lon_deg=lon,
+        bearing_from_deg=(bearing - half) % 360.0,
+        bearing_to_deg=(bearing + half) % 360.0,
+        range_from_m=0.5 * near,
+        range_to_m=max(2.0e6, min(2.0e7, 4.0 * near)),
+    )
+
+
+def _path(found: Landing, t_ns: int) -> tuple[PathPoint, ...]:
+    path: Any = found.flight.path[:, :3]
+    every = max(1, int(np.ceil(len(path) / PATH_POINTS_MAX)))
+    place = geodesy.ecef_to_geodetic(path[::every]) if len(path) else np.empty((0, 3))
+    return tuple(
+        PathPoint(
+            t_ns=t_ns + round(k * every * PATH_EVERY_S * NS), lat_deg=float(one[0]), lon_deg=float(one[1]), alt_m=_bounded(one[2])
+        )
+        for k, one in enumerate(place)
+    )

@@ -1,0 +1,120 @@
+"""From tracks to assessments: a launch is seen, burns out, gets its ellipse and class; what is none never becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+
+from trilat.flights.flight import Flight, Wanted, generic_flight
+from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, sensor_of
+from trilat.kernels import geodesy
+from trilat.records.assessment import Assessment
+from trilat.records.codec import encode
+from trilat.records.columns import KIND_FIX, Reports, empty_reports
+from trilat.records.report import Pedigree
+from trilat.records.sensor import Sensor
+from trilat.track import Tracker, TrackerSettings
+from trilat.warn.areas import shipped_layer
+from trilat.warn.assess import Assessor, AssessorSettings
+
+SENSORS = tuple(sensor_of(site) for site in SITES)
+
+
+@cache
+def flight() -> Flight:
+    """Return one generic medium flight."""
+    return generic_flight(Wanted(39.2, 125.7, 80.0, 1_300e3, 400e3))
+
+
+def run(steps: Iterable[tuple[int, list[Reports]]], sensors: tuple[Sensor, ...] = SENSORS) -> list[Assessment]:
+    """Run tracker and assessor over steps of reports and return every assessment."""
+    tracker = Tracker(TrackerSettings(), sensors, "T")
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, sensors, shipped_layer()))
+    return [one for now_ns, batches in steps for one in assessor.step(now_ns, tracker.step(now_ns, batches), batches)]
+
+
+@cache
+def assessed() -> tuple[Assessment, ...]:
+    """Return the assessments of that flight up to a minute after burn-out."""
+    one = flight()
+    seen = Observation(SENSORS, one.at, one.burnout_s + 62.0, np.random.default_rng(3))
+    return tuple(run(seen.steps()))
+
+
+def test_a_launch_is_detected_and_fans() -> None:
+    """While it burns it is detected, unclassified, with a fan and no ellipse."""
+    burning = [one for one in assessed() if one.phase == "boost"]
+    assert {"detected"} == {one.state for one in burning[5:]}
+    assert {"launch, unclassified"} == {one.classes[0].name for one in burning}
+    assert all(one.fan is not None and one.landing is None and not one.areas for one in burning)
+
+
+def test_burn_out_brings_ellipse_and_areas() -> None:
+    """After burn-out there is an ellipse that holds the true landing, areas, and the class by both ranges."""
+    last = assessed()[-1]
+    assert (last.state, last.phase, last.classes[0].name, last.classes_flown[0].name) == ("assessed", "coast", "MRBM", "MRBM")
+    assert last.landing is not None
+    assert last.areas
+    place = geodesy.geodetic_to_ecef(last.landing.lat_deg, last.landing.lon_deg, 0.0)
+    assert np.linalg.norm(place - flight().landing_m) < 2.0 * last.landing.ellipse95.semi_major_m
+    assert last.landing.t_from_ns < EPOCH_NS + flight().landing_s * 1e9 < last.landing.t_to_ns
+    encode(last)
+
+
+def test_the_launch_point_is_found() -> None:
+    """Launch point and time come from the first plots, backwards, within what is claimed of them."""
+    launch = assessed()[-1].launch
+    assert launch is not None
+    place = geodesy.geodetic_to_ecef(launch.lat_deg, launch.lon_deg, 0.0)
+    assert np.linalg.norm(place - flight().states[0, :3]) < launch.ellipse95.semi_major_m
+    assert abs(launch.t_ns - EPOCH_NS) / 1e9 < 3.0 * launch.sigma_s
+
+
+def test_burn_out_is_called_once_and_after_it_happened() -> None:
+    """A pause between stages is no burn-out: the call comes once, within 15 s after the last stage ends."""
+    called = {one.burnout_called_t_ns for one in assessed() if one.burnout_called_t_ns}
+    assert len(called) == 1
+    assert 0.0 < (called.pop() - EPOCH_NS) / 1e9 - flight().burnout_s < 15.0
+
+
+def test_a_lost_track_says_so() -> None:
+    """When plots stop, the state is track-lost, the confidence falls, and the landing area is not to be relied on."""
+    one = flight()
+    seen = Observation(SENSORS, one.at, one.burnout_s + 30.0, np.random.default_rng(3))
+    told = run(seen.steps(until_s=one.burnout_s + 75.0))
+    lost = [a for a in told if a.state == "track-lost"]
+    assert len(lost) > 20
+    assert lost[-1].confidence < 0.75 * lost[0].confidence
+    assert lost[-1].landing is not None
+    assert not lost[-1].landing.reliable
+
+
+def test_a_ghost_of_one_sensor_stays_unconfirmed() -> None:
+    """A plot train of one radar made to look like a launch, that others in sight of the place do not see, stays unconfirmed."""
+    one = flight()
+    ghost = Observation(SENSORS[2:], one.at, one.burnout_s + 20.0, np.random.default_rng(5))
+    ghost.columns["sensor"] = 2
+    ghost.sensors = SENSORS
+    told = [a for a in run(ghost.steps()) if a.t_ns - EPOCH_NS > 120e9]
+    assert told
+    assert {"unconfirmed"} == {a.state for a in told}
+    assert max(a.confidence for a in told) <= 0.35
+    assert not any(a.areas for a in told)
+
+
+def test_spoofed_fixes_never_become_a_launch() -> None:
+    """ADS-B that claims to climb like a missile makes no assessment at all."""
+    sensors = (*SENSORS, SENSORS[0].__class__(id="ADSB", nation="JPN", kind="fixes", label=EXERCISE, period_s=1.0))
+    place = geodesy.ecef_to_geodetic(flight().at(np.arange(120.0))[:, :3])
+    steps = []
+    for k in range(1, 120):
+        fix = empty_reports(1)
+        fix["t_ns"], fix["sensor"], fix["kind"], fix["address"] = EPOCH_NS + k * 10**9, 3, KIND_FIX, 0xF00001
+        fix["lat_deg"], fix["lon_deg"], fix["alt_m"], fix["sigma_horizontal_m"] = *place[k], 30.0
+        batch = Reports(
+            source="ADSB", label=EXERCISE, pedigree=Pedigree(nation="JPN", sensors=("ADSB",)), received_t_ns=0, columns=fix
+        )
+        steps.append((EPOCH_NS + k * 10**9, [batch]))
+    assert [] == run(steps, sensors)
