@@ -25,7 +25,7 @@ TABLE = {
 def fly(state: np.ndarray, per: float) -> np.ndarray:
     """Fly one state and return its result."""
     out = np.empty(ballistic.RESULT_COLUMNS)
-    ballistic.fly_one(earth("wgs84"), state, per, 0.0, 12_000.0, 0.1, 1.0, np.empty((0, 6)), out)
+    ballistic.fly_one(earth("wgs84"), state, per, 0.0, 12_000.0, 0.01, 1.0, np.empty((0, 6)), out)
     return out
 
 
