@@ -103,6 +103,32 @@ def track_table(
     return _flat(np.concatenate(shown) if shown else tracker.step(now_ns, []).columns)
 
 
+def smoothed(history: Sequence[Any], noise_m2_s3: float = 5.0) -> dict[int, tuple[NDArray[np.int64], Floats, Floats]]:
+    """Return every stored track's smoothed path: number -> times ns (n,), means (n, 6), covariances (n, 6, 6).
+
+    history: TRACK_DTYPE columns as `Tracker.step` gave them, in time order; a state of each step is what was known then. Later
+    reports improve earlier states (see kernels/smooth.py); noise_m2_s3 is the acceleration noise of the path, 5 for aircraft. A
+    path ends with the last report that touched its track: what was only predicted after it is left out. Raises ValueError
+    when times do not rise.
+    """
+    from trilat.kernels.smooth import smooth  # noqa: PLC0415 - only who smooths needs it
+
+    rows: dict[int, list[Any]] = {}
+    for columns in history:
+        for row in columns:
+            rows.setdefault(int(row["number"]), []).append(row)
+    out = {}
+    for number, held in sorted(rows.items()):
+        path = np.array(held)
+        if (np.diff(path["t_ns"]) <= 0).any():
+            msg = f"track {number}: times of the history must rise"
+            raise ValueError(msg)
+        path = path[: int(path["updated_t_ns"].argmax()) + 1]  # the first state that knows the last report ends it
+        mean = np.concatenate([path["position_m"], path["velocity_m_s"]], axis=1)
+        out[number] = (path["t_ns"].copy(), *smooth(path["t_ns"], mean, path["covariance"], noise_m2_s3))
+    return out
+
+
 def _flat(tracks: Any) -> dict[str, NDArray[Any]]:
     """Return track columns as plain arrays in geodetic and local axes."""
     place = geodesy.ecef_to_geodetic(tracks["position_m"])
