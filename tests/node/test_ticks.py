@@ -7,13 +7,16 @@ import node_worlds as worlds
 
 from trilat.joint.tier import stream_name
 from trilat.node import setup
-from trilat.node.audience import Tick
+from trilat.node.audience import ReplayClock, Tick
 from trilat.node.clock import Steady
-from trilat.node.partners import PartnerStreams
+from trilat.node.inputs import ReceivedInput
+from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.node.pipeline import Pipeline
 from trilat.picture.inputs import PartnerRecord
 from trilat.policy.audience import DecisionLog
 from trilat.records import codec
+from trilat.records.label import Label, Mode
+from trilat.records.report import Fix, Pedigree
 from trilat.records.track import Track
 
 MS = 1_000_000
@@ -86,3 +89,17 @@ def test_what_stood_in_the_stream_before_ends_with_the_first_track_of_the_next(t
     ]
     assert [] == streams.ended(now_ns, [given(1_000, 9), given(2_000, 2)])
     assert [1, 2] == [one.record.number for one in streams.ended(now_ns, [given(3_000, 1)]) if isinstance(one.record, Track)]
+
+
+def test_a_replay_runs_at_the_time_of_what_partners_send_as_reports() -> None:
+    """A partner's plot of a minute ahead moves a replaying node's clock there, so that the plot is not refused as of the future."""
+    ahead_ns = worlds.T0_NS + 60_000 * MS
+    mode = Mode(kind="replay", id="r")
+    label = Label(policy="TRILAT", originator="JPN", mode=mode, level=1, rel_to=("KOR",))
+    place = {"lat_deg": 33.0, "lon_deg": 130.0, "sigma_horizontal_m": 30.0}
+    fix = Fix(t_ns=ahead_ns, sensor="JPN/a", label=label, pedigree=Pedigree(nation="JPN"), **place)
+    received = PartnerInputs()
+    received.take(ReceivedInput(exporter="JPN", lane="state", epoch=1, sequence=1, record=codec.encode(fix)))
+
+    assert ReplayClock(mode).at(worlds.T0_NS, (), received.times_ns()) == ahead_ns
+    assert ReplayClock(worlds.MODE).at(worlds.T0_NS, (), received.times_ns()) == worlds.T0_NS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -44,6 +44,11 @@ class PartnerInputs:
             self.warnings.append(WarningRecord(origin=given.exporter, record=record))
         elif isinstance(record, Plot | Fix | Measurement | Tracklet):
             self.reports.setdefault(given.exporter, []).append(record)
+
+    def times_ns(self) -> Iterator[int]:
+        """Give the times of everything that is tracked or shown: of tracks, and of what partners sent as reports."""
+        yield from (item.record.t_ns for item in self.tracks)
+        yield from (record.t_ns for records in self.reports.values() for record in records)
 
 
 class PartnerStreams:

@@ -125,7 +125,7 @@ class Pipeline:
         self.rejected.update(received.refused)
         mine = [batch_of(batch, self._index[sensor_of(batch)]) for batch in batches if sensor_of(batch) in self._index]
         released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]
-        now_ns = self._clock.at(now_ns, mine, (item.record.t_ns for item in received.tracks))
+        now_ns = self._clock.at(now_ns, mine, received.times_ns())
         national, core = self._own_tracks(now_ns, mine, received)
         desk = _Desk(self, now_ns)
         for warning in received.warnings:
