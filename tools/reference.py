@@ -28,9 +28,9 @@ MADE = "<!-- Made from the code by `make reference`; do not edit. -->\n"
 FIELD = re.compile(r"    (\w+): ")
 COMMENT = re.compile(r"  # (.*)$")
 PATTERNS = {
-    "^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$": "name",
-    "^[A-Z]{3}$": "nation",
-    "^([A-Z]{3}|PUBLIC)$": "nation or `PUBLIC`",
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$(?!\n)": "name",
+    r"^[A-Z]{3}$(?!\n)": "nation",
+    r"^([A-Z]{3}|PUBLIC)$(?!\n)": "nation or `PUBLIC`",
 }
 
 

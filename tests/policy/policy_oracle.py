@@ -4,15 +4,18 @@ It uses none of `trilat.policy`'s functions: no masks, no tables, no caches, no 
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 ORDER = ["plot", "tracklet", "track", "area"]
 
 
+@lru_cache(maxsize=64)
 def when(t_ns: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=t_ns // 1000)
 
 
+@lru_cache(maxsize=10_000)
 def believable(label: Any) -> bool:
     lists = [label.rel_to, label.communities, label.topics, label.caveats, label.purposes, label.sources]
     if any(list(one) != sorted(set(one)) for one in lists):

@@ -1,5 +1,6 @@
 """The second judge: the same policy as Cedar text agrees with the compiled rules, and its text is worth having."""
 
+import itertools
 import random
 
 import cedarpy
@@ -15,40 +16,38 @@ from trilat.policy.decide import Rulebook
 from trilat.policy.labels import make
 
 
-def disagreements(seed: int, cases: int, *, stop: bool = False) -> tuple[int, int]:
-    """Count disagreements and permits of the two judges over random cases."""
-    rng = random.Random(seed)
-    judge = cedar.CedarJudge()
-    wrong = permits = 0
-    for i in range(cases // 20):
+def disagreements(seed: int, cases: int, *, stop: bool = False) -> tuple[int, int, int]:
+    """Count disagreements and permits of the two judges, and the cases, over random cases of canonical labels."""
+    rng, labels = random.Random(seed), pool(seed)
+    wrong = permits = done = 0
+    for i in itertools.count():
         to = rng.choice([one for one in AUDIENCES if one != "JPN"])
         agreements = random_agreements(rng, to)
         rulebook = Rulebook(agreements, "JPN", to)
         context = random_context(rng, to, agreements, eager=i % 4 == 0)
-        for _ in range(20):
-            label = rng.choice(pool(seed % 10))
-            if fault_of(label):
-                continue
-            first = rulebook.decide(label, context).permit
-            permits += first
-            wrong += first != judge.permits(label, to, context, agreements)
-            if wrong and stop:
-                return wrong, permits
-    return wrong, permits
+        some = [one for one in (rng.choice(labels) for _ in range(50)) if not fault_of(one)]
+        first = [rulebook.decide(label, context).permit for label in some]
+        second = cedar.judge_all([cedar.Question(label, to, context, agreements) for label in some])
+        wrong += sum(a != b for a, b in zip(first, second, strict=True))
+        permits, done = permits + sum(first), done + len(some)
+        if (wrong and stop) or done >= cases:
+            return wrong, permits, done
+    raise AssertionError
 
 
-def test_the_two_judges_agree() -> None:
-    """Over random cases the compiled rules and the Cedar text never differ."""
-    wrong, permits = disagreements(1, 3_000)
-    assert wrong == 0
-    assert permits > 100
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_the_two_judges_agree_over_fifty_thousand(seed: int) -> None:
+    """Over 5*10^4 random cases (five seeds of 10^4) the compiled rules and the Cedar text never differ."""
+    wrong, permits, done = disagreements(seed, 10_000)
+    assert wrong == 0, f"seed {seed}: {wrong} of {done}"
+    assert permits > 300
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("seed", range(10, 15))
-def test_the_two_judges_agree_over_fifty_thousand(seed: int) -> None:
-    """Over 5*10^4 random cases the compiled rules and the Cedar text never differ."""
+@pytest.mark.parametrize("seed", range(100, 200))
+def test_the_two_judges_agree_over_a_million(seed: int) -> None:
+    """Over 10^6 random cases (a hundred seeds of 10^4) the compiled rules and the Cedar text never differ."""
     assert disagreements(seed, 10_000)[0] == 0
 
 

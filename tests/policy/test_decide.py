@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from functools import cache
+from functools import lru_cache
 
 import msgspec
 import pytest
@@ -31,7 +31,7 @@ from trilat.records.declassification import Declassification
 from trilat.records.label import Label
 
 LABELS_PER_WORLD = 100
-POOL = 15_000
+POOL = 4_000  # labels of one seed: as many as the product's own caches of labels hold, so that each is encoded once
 
 
 def good_event(rng: random.Random, to: str) -> Declassification:
@@ -97,7 +97,7 @@ def differs(decision: Decision, wanted: dict[str, object] | None) -> bool:
     return said != (tier, wanted["purposes"], wanted["via"], wanted["agreements"])
 
 
-@cache
+@lru_cache(maxsize=2)
 def pool(seed: int) -> tuple[Label, ...]:
     """The labels of a seed: making them costs more than deciding on them, so that worlds draw from one pool."""
     rng = random.Random(seed)
@@ -108,7 +108,7 @@ def disagreements(
     seed: int, cases: int, book: type[Rulebook] = Rulebook, *, stop: bool = False, eager: bool = False
 ) -> tuple[int, Counter[str]]:
     """Count how often the rules and the oracle differ over random cases, and how often each reason was given."""
-    rng = random.Random(seed)
+    rng, labels = random.Random(seed), pool(seed)
     wrong, reasons = 0, Counter[str]()
     for _ in range(cases // LABELS_PER_WORLD):
         to = rng.choice([one for one in AUDIENCES if one != "JPN"])
@@ -118,7 +118,7 @@ def disagreements(
         for i in range(LABELS_PER_WORLD):
             if i % 10 == 0:
                 context = random_context(rng, to, agreements, eager=eager)
-            label = rng.choice(pool(seed % 10))
+            label = labels[int(rng.random() * POOL)]
             decision = rulebook.decide(label, context)
             reasons[decision.reason] += 1
             wrong += differs(decision, may_have(label, to, context, agreements))
@@ -131,24 +131,24 @@ def disagreements(
 NOT_HERE = {"recipient-unknown", "unlabelled", "own-nation"}
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_decide_agrees_with_the_oracle(seed: int) -> None:
-    """Over 10^5 random cases the compiled rules and the naive oracle never differ, and every reason comes up."""
+WANTED = {rule.reason for table in (rules_module.LABEL_RULES, rules_module.GRANT_RULES, rules_module.SET_RULES) for rule in table}
+WANTED |= {"permitted", "declassified", "no-agreement", "topic-not-agreed", "agreement-expired", "label-not-canonical"}
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_decide_agrees_with_the_oracle_over_a_million(seed: int) -> None:
+    """Over 10^6 random cases (ten seeds of 10^5) rules and naive oracle never differ; each seed meets every reason."""
     wrong, reasons = disagreements(seed, 100_000)
     assert wrong == 0, f"seed {seed}: {wrong} of {reasons.total()}"
-    wanted = {
-        rule.reason for table in (rules_module.LABEL_RULES, rules_module.GRANT_RULES, rules_module.SET_RULES) for rule in table
-    }
-    wanted |= {"permitted", "declassified", "no-agreement", "topic-not-agreed", "agreement-expired", "label-not-canonical"}
-    assert wanted <= set(reasons)
-    assert reasons["permitted"] > 5_000
+    assert set(reasons) >= WANTED
+    assert reasons["permitted"] > 3_000
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("seed", range(10, 20))
-def test_decide_agrees_with_the_oracle_over_a_million(seed: int) -> None:
-    """Over 10^6 random cases (ten seeds of 10^5) the compiled rules and the naive oracle never differ."""
+@pytest.mark.parametrize("seed", range(100, 200))
+def test_decide_agrees_with_the_oracle_over_ten_millions(seed: int) -> None:
+    """Over 10^7 random cases (a hundred seeds of 10^5) the compiled rules and the naive oracle never differ."""
     assert disagreements(seed, 100_000)[0] == 0
 
 
@@ -231,6 +231,11 @@ MUTANTS |= {
     "sensor kinds forgotten": with_grants(sensor_kinds=lambda _: {}),
     "unknown sensors finest": with_grants(tier_unknown=lambda _: "plot"),
 }
+
+
+def test_there_are_fifty_mutants() -> None:
+    """At least fifty policies, each with one rule or one compiled part changed, are put before the oracle."""
+    assert len(MUTANTS) >= 50
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))

@@ -36,9 +36,9 @@ DOMAIN = "trilat.internal"
 Role = Literal["node", "client"]
 Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Pem = Annotated[str, Meta(min_length=1, max_length=8192)]
-NKeyPublic = Annotated[str, Meta(pattern="^U[A-Z2-7]{55}$")]
-Address = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$")]
-KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+NKeyPublic = Annotated[str, Meta(pattern=r"^U[A-Z2-7]{55}$(?!\n)")]
+Address = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$(?!\n)")]
+KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 
 _SEED_PREFIX = 18 << 3  # NATS NKey version byte of a seed: base32 begins with "S"
 _USER_PREFIX = 20 << 3  # of a user: "U"

@@ -12,7 +12,7 @@ Path = Annotated[str, Meta(min_length=1, max_length=4096)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
-ModeText = Annotated[str, Meta(pattern="^(live|(exercise|replay):[A-Za-z0-9._-]{1,64})$")]
+ModeText = Annotated[str, Meta(pattern=r"^(live|(exercise|replay):[A-Za-z0-9._-]{1,64})$(?!\n)")]
 
 
 class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +24,7 @@ class LabelSettings(_Settings, frozen=True, kw_only=True):
 
     level: Annotated[int, Meta(ge=0, le=4)] = 4  # 0..4, TRILAT-0 to TRILAT-4; the highest unless said
     rel_to: tuple[
-        Annotated[str, Meta(pattern="^([A-Z]{3}|PUBLIC)$")], ...
+        Annotated[str, Meta(pattern=r"^([A-Z]{3}|PUBLIC)$(?!\n)")], ...
     ] = ()  # nations (and PUBLIC) it may go to; empty = nobody else
     communities: tuple[Name, ...] = ()  # all of these must be held
     topics: tuple[Name, ...] = ()  # all of these must be agreed

@@ -8,8 +8,8 @@ from trilat.records.approval import Content, Session
 from trilat.records.fields import Audience, Count, Name, Probability, ShortText, Text, Trigraph
 from trilat.records.warning import WarningArea
 
-HexSha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-ActId = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+HexSha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+ActId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 
 
 class RaiseWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="raise"):

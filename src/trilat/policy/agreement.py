@@ -24,10 +24,10 @@ FORMAT = "trilat-agreement/1"
 agreements_max = 64
 
 Level = Annotated[int, Meta(ge=0, le=4)]
-KeyText = Annotated[str, Meta(pattern=r"^ed25519:[0-9a-f]{64}\Z")]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+KeyText = Annotated[str, Meta(pattern=r"^ed25519:[0-9a-f]{64}$(?!\n)")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Instant = Annotated[datetime, Meta(tz=True)]
-AgreementId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+AgreementId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$(?!\n)")]
 
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,9 +5,10 @@ agreements govern is worked out here again, plainly, from the agreements themsel
 which a release officer can read and which is checked against its schema before first use.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from trilat.errors import PolicyError
 from trilat.policy.agreement import Agreement, Agreements, Flow
@@ -246,19 +247,34 @@ def _requests(label: Label, recipient: str, context: Context, agreements: Agreem
             }
 
 
+class Question(NamedTuple):
+    """One thing to be judged: may this label go to this recipient, in this context, under these agreements?"""
+
+    label: Label
+    recipient: str
+    context: Context
+    agreements: Agreements
+
+
+def judge_all(questions: Sequence[Question]) -> list[bool]:
+    """Return for each question whether every request that governs is allowed; nothing that governs, or an error, is a denial.
+
+    The labels must be canonical, which both judges take from `canonical.fault_of`.
+    """
+    import cedarpy  # noqa: PLC0415 - as above
+
+    policies, schema = _parsed()
+    asked = [list(_requests(*one)) for one in questions]
+    flat = [request for several in asked for request in several]
+    results = cedarpy.is_authorized_batch(flat, policies, [], schema) if flat else []
+    allowed = [one.decision == cedarpy.Decision.Allow and not one.diagnostics.errors for one in results]
+    ends = list(accumulate(len(several) for several in asked))
+    return [bool(several) and all(allowed[end - len(several) : end]) for several, end in zip(asked, ends, strict=True)]
+
+
 class CedarJudge:
     """The second judge as `AudiencePolicy` asks it: does the Cedar text permit this label to this recipient?"""
 
     def permits(self, label: Label, recipient: str, context: Context, agreements: Agreements) -> bool:
-        """Return whether every request that governs is allowed; an error of the engine counts as a denial.
-
-        The label must be canonical, which both judges take from `canonical.fault_of`.
-        """
-        import cedarpy  # noqa: PLC0415 - as above
-
-        policies, schema = _parsed()
-        requests = list(_requests(label, recipient, context, agreements))
-        if not requests:
-            return False
-        results = cedarpy.is_authorized_batch(requests, policies, [], schema)
-        return all(one.decision == cedarpy.Decision.Allow and not one.diagnostics.errors for one in results)
+        """Return the answer to one question (`judge_all`)."""
+        return judge_all([Question(label, recipient, context, agreements)])[0]

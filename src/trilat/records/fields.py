@@ -1,6 +1,7 @@
-"""Field types shared by the records: validated ranges, units in the names of the fields that use them.
+r"""Field types shared by the records: validated ranges, units in the names of the fields that use them.
 
-The constraints are checked by msgspec when a record is decoded; NaN and infinities fail every range.
+The constraints are checked by msgspec when a record is decoded; NaN and infinities fail every range. `$` alone would let a line
+end through at the end of a text, and JSON Schema does not know `\Z`: hence `$(?!\n)`.
 """
 
 from typing import Annotated, Literal
@@ -8,13 +9,13 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 # ISO 3166-1 alpha-3 code of a nation, upper case ("JPN"); PUBLIC is an audience, never a nation.
-Trigraph = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Trigraph = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 # Whom something is released to: a nation, or PUBLIC.
-Audience = Annotated[str, Meta(pattern="^([A-Z]{3}|PUBLIC)$")]
+Audience = Annotated[str, Meta(pattern=r"^([A-Z]{3}|PUBLIC)$(?!\n)")]
 # flash: warnings and what answers them; state: plots, tracklets, tracks; history: backfill and bulk. A connection each.
 Lane = Literal["flash", "state", "history"]
 # Identifiers we or an operator choose: sensor ids, exercise ids, feed names.
-Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$(?!\n)")]
 ShortText = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=4000)]
 

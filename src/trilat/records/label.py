@@ -11,7 +11,7 @@ class Mode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Live, Exercise(id) or Replay(id). `id` is empty for live and mandatory otherwise."""
 
     kind: Literal["live", "exercise", "replay"]
-    id: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{0,64}$")] = ""
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$(?!\n)")] = ""
 
     def __post_init__(self) -> None:
         """Refuse a live mode with an id and an exercise or replay without one."""

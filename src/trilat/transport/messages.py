@@ -32,7 +32,7 @@ LANES_OF_TYPE: dict[str, frozenset[str]] = {
     "trilat.area/1": _BULK,
 }
 CHUNK_TYPE = "trilat.chunk/1"
-KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 Minor = Annotated[int, Meta(ge=0, le=65_535)]
 
 
