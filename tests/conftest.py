@@ -26,7 +26,7 @@ DATA = Path(os.environ.get("TRILAT_DATA", TESTS.parents[1] / "shared" / "data"))
 FOLDER_SECONDS_MAX = {
     "house": 240,
     "property": 120,
-    "simulation": 240,
+    "simulation": 600,
     "authority": 60,
     "exchange": 180,
     "transport": 180,

@@ -72,6 +72,8 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         counts["large"] += node.offers.large
     if counts["injected"] != counts["rejected"]:
         problems.append(f"{counts['injected']} injected, {counts['rejected']} rejected")
+    if counts["numbered before a pull"]:
+        problems.append(f"{counts['numbered before a pull']} numbered before a pull")
     if not rolled:
         problems += [f"{counts[f'refused {why}']} {why} without a rollback" for why in OF_ROLLBACKS if counts[f"refused {why}"]]
     return problems

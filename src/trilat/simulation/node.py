@@ -14,14 +14,16 @@ from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange, Outgoing
 from trilat.exchange.importer import Received
 from trilat.exchange.simulated import Delivery, deliver
+from trilat.records.exchange import Cursor
 from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
 from trilat.simulation.nations import MODE, Offers, ring_of
 from trilat.simulation.schedule import Clock, Schedule
 from trilat.store.sqlite import Store
-from trilat.transport.messages import ExchangeSettings, LaneSettings
+from trilat.transport.messages import LANES, BatchHeader, ExchangeSettings, LaneSettings, decode_message
 
 MS = 1_000_000
+BATCH_TYPE = "trilat.batch/1"
 # Short waits and small windows: the same protocol, more of it in a second.
 SETTINGS = ExchangeSettings(
     flash=LaneSettings(window_pulls=2, window_pulls_max=4, batch_records_max=1, wait_ms=400),
@@ -59,6 +61,7 @@ class SimulatedNode:
         self.memory: list[Any] = []
         self.must: list[Any] = []
         self.offered: list[Any] = []
+        self._last: dict[tuple[str, str], Cursor] = {}
 
     def now_ns(self, true_ns: int) -> int:
         """Return what this node's clock shows."""
@@ -87,6 +90,7 @@ class SimulatedNode:
             self.store.close()
         self.exchange = self.store = None
         self.pending, self.memory = [], []
+        self._last = {}
         self.arrived.clear()
 
     def keep_copy(self) -> None:
@@ -166,6 +170,7 @@ class SimulatedNode:
         if self.disk.lost_power:
             return None
         self._settle(exchange)
+        self._watch_numbers(exchange, store, out)
         received = exchange.take_received()
         if received:
             self._hand_over(now_ns, exchange, store, received)
@@ -180,6 +185,24 @@ class SimulatedNode:
             self.counts[f"health {exchange.health}"] += 1
             self.memory += [item for item in self.pending if item.lane == "flash"]
         self.pending = []
+
+    def _watch_numbers(self, exchange: Exchange, store: Store, out: Outgoing) -> None:
+        """A number is given only in answer to a pull: no outbox may be further than its last number and what leaves now."""
+        if exchange.health != "ok":  # a failed commit may be on disk after all, and what it numbered leaves later
+            self._last = {}
+            return
+        highest: dict[tuple[str, str], int] = {}
+        for answer in out.answers:
+            if answer.envelope is not None and answer.envelope.kind == BATCH_TYPE:
+                header, place = decode_message(answer.envelope.body), (answer.envelope.audience, answer.envelope.lane)
+                if isinstance(header, BatchHeader):
+                    highest[place] = max(highest.get(place, 0), header.number + header.count - 1)
+        for place in ((partner, lane) for partner in exchange.partners for lane in LANES):
+            last = store.outbox.state(*place).last
+            known = self._last.get(place, Cursor())
+            if last.epoch == known.epoch and last.sequence > max(known.sequence, highest.get(place, 0)):
+                self.counts["numbered before a pull"] += 1
+            self._last[place] = last
 
     def _hand_over(self, now_ns: int, exchange: Exchange, store: Store, received: list[Received]) -> None:
         """Take over what came from partners: into the log, in one transaction with the word that it was taken over."""
