@@ -282,7 +282,7 @@ def found(plant: str, seeds: Iterable[int]) -> Found | None:
     for after, seed in enumerate(seeds, 1):
         with pytest.MonkeyPatch.context() as patch:
             PLANTS[plant](patch)
-            problems = Simulation(draw(seed), heal_s_max=10.0).run().problems
+            problems = Simulation(draw(seed)).run().problems
         if problems:
             return Found(seed, after, problems[0])
     return None
