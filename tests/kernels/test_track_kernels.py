@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from trilat.kernels import bank as b
-from trilat.kernels import engine, geodesy, jit
+from trilat.kernels import engine, geodesy, intake, jit, show
 from trilat.kernels.assign import choose
 from trilat.kernels.belief import DISTINCT_PLOTS_MAX, distinct, marginals
 from trilat.kernels.frames import earth
 from trilat.kernels.smooth import constant_velocity, smooth
+from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE
 
 warnings.filterwarnings("ignore", module="stonesoup")
 # Relative. Stone Soup differentiates by steps of 1e-8 m, which leaves a Jacobian of four digits at tens of kilometres: the mean
@@ -160,14 +161,21 @@ def test_extended_kalman_step_equals_stone_soup(seed: int, *, injected: bool) ->
 def test_the_determinant_of_an_unseen_track_never_falls(steps: list[float], seed: int) -> None:
     """Under constant velocity, time alone never makes a track surer."""
     made, model = one_track(np.array([1e4, 0, 9e3, 100.0, 0, 0]), a_covariance(np.random.default_rng(seed)))
-    row, mean, covariance, t_s = np.empty(4, np.int64), np.empty((4, 6)), np.empty((4, 6, 6)), 0.0
+    out, held, zero, t_s = np.zeros(1, show.TRACK_ROW), np.zeros(1, show.HELD_ROW), np.zeros(1, np.int64), 0.0
     before = np.linalg.slogdet(state(made)[1])[1]
     for dt_s in steps:
         t_s += dt_s
-        assert engine.show(model, *made, round(t_s * 1e9), row, mean, covariance, b.record(b.WORK_DTYPE)) == 1
-        after = np.linalg.slogdet(covariance[0])[1]
+        works = b.box(b.record(b.WORK_DTYPE))
+        show.show(b.box(model), made.rows, round(t_s * 1e9), zero, held, out, np.empty(1, np.int64), works)
+        after = np.linalg.slogdet(out["covariance"][0])[1]
         assert after >= before - 1e-9
         before = after
+
+
+def test_the_kernels_rows_are_the_records_columns() -> None:
+    """Kernels import no record, so they name the layouts of reports and tracks again: field for field the same."""
+    assert intake.REPORT_ROW == REPORT_DTYPE
+    assert show.TRACK_ROW == TRACK_DTYPE
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -261,14 +269,14 @@ def test_geodetic_conversion_is_its_own_inverse(lat: float, lon: float, alt: flo
 def test_cached_kernels_carry_the_stamp_of_what_they_call() -> None:
     """A kernel module's stamp covers the modules below it, and is the one its cache files are checked against."""
     assert jit.sources_stamp("engine")[1] > jit.sources_stamp("motion")[1] > jit.sources_stamp("geodesy")[1]
-    assert engine.step_frame._cache._cache_file._source_stamp == jit.sources_stamp("engine")
+    assert engine.run_frames._cache._cache_file._source_stamp == jit.sources_stamp("engine")
 
 
 def test_a_warm_cache_starts_quickly() -> None:
     """A new process finds every tracking kernel in the cache: no kernel is compiled again."""
     code = (
         "from trilat.kernels import warm, engine\nwarm.warm_tracker()\n"
-        "print(sum(engine.step_frame.stats.cache_misses.values()), sum(engine.step_frame.stats.cache_hits.values()))\n"
+        "print(sum(engine.run_frames.stats.cache_misses.values()), sum(engine.run_frames.stats.cache_hits.values()))\n"
     )
     subprocess.run([sys.executable, "-m", "trilat.kernels.warm"], check=True)
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -123,6 +123,34 @@ def test_duplicates_change_nothing() -> None:
     assert same(last, twice.step(last.t_ns, [reports(columns[-20:])]))
 
 
+def test_how_a_slot_is_batched_changes_nothing() -> None:
+    """A feed that tells of an aircraft four times in half a second gives the same tracks in one step or in eight."""
+    times = [T0_NS + k * S_NS // 8 for k in range(8 * 12)]
+    columns = np.concatenate([fixes(line, times, np.random.default_rng(24), address=k) for k, line in enumerate(LINES)])
+    whole, piecemeal = tracker(), tracker()
+    last = feed(whole, columns)
+    feed(piecemeal, columns, 1 / 16)
+    names = ["position_m", "covariance", "existence", "address"]
+    a, b = confirmed(last), confirmed(piecemeal.step(last.t_ns, []))
+    assert len(a) == len(LINES)
+    assert [a[name].tobytes() for name in names] == [b[name].tobytes() for name in names]
+
+
+def test_a_long_run_holds_no_more_memory_than_a_short_one() -> None:
+    """Ten minutes of three aircraft and false plots: frames, snapshots and texts stay as many as after two."""
+    rng, made, held = np.random.default_rng(25), tracker(), []
+    columns = radar_plots(LINES, 600, rng)
+    for t in range(4, 604, 4):
+        part = columns[(columns["t_ns"] >= T0_NS + (t - 4) * S_NS) & (columns["t_ns"] < T0_NS + t * S_NS)]
+        false = empty_reports(20)
+        false["t_ns"], false["sensor"], false["kind"] = T0_NS + t * S_NS - 1, 0, KIND_RADAR
+        false["range_m"], false["azimuth_rad"] = rng.uniform(50e3, 350e3, 20), rng.uniform(0, 6.28, 20)
+        false["elevation_rad"] = rng.uniform(0.01, 0.1, 20)
+        made.step(T0_NS + t * S_NS, [reports(np.concatenate([part, false]))])
+        held.append(made.memory_bytes())
+    assert max(held[-30:]) <= max(held[20:50]) * 1.05
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_late_reports_give_the_tracks_of_an_in_order_arrival(seed: int) -> None:
     """Reports shuffled over up to 20 s of lateness end in states equal to those of in-order arrival."""

@@ -1,25 +1,24 @@
-"""One frame through the bank, compiled: gate, assign, update, miss, initiate, settle; and the tracks as others see them."""
+"""One frame through the bank, compiled: gate, assign, update, miss, initiate, settle."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from trilat.kernels.assign import assign
 from trilat.kernels.bank import (
-    FREE,
     I_DOMAIN,
     I_ID,
     I_KIND,
     I_T,
     ID_ADDRESS,
     ID_MMSI,
-    L_COAST_MAX_S,
-    L_TENTATIVE_MAX_S,
     O_JPDA,
-    TENTATIVE,
+    box,
 )
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability, pairs
-from trilat.kernels.imm import mixture, predict, update
+from trilat.kernels.imm import predict, update
 from trilat.kernels.jit import entry, kernel
 from trilat.kernels.life import age, classify, contested, detected, initiate, learn, misses, settle
 from trilat.kernels.soft import soften
@@ -59,12 +58,26 @@ def _fit(head, s, work, nis):  # type: ignore[no-untyped-def]
         fit[3 + r] += work.D[r]
 
 
-@entry
-def step_frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-untyped-def]
-    """Take in one sensor's frame. sensors (n, SENSOR_COLUMNS); z (plots, PLOT_COLUMNS) sorted by key; plots (plots, PLOT_INTS).
+def step_frame(model: Any, head: Any, bank: Any, sensors: Any, s: int, z: Any, plots: Any, work: Any) -> None:
+    """Take in one frame of sensor s; see `run_frames`."""
+    run_frames(box(model), box(head), bank, sensors, np.array([s]), np.array([0, len(z)]), z, plots, box(work))
 
-    Within a frame a track takes at most one plot and a plot belongs to at most one track.
+
+@entry
+def run_frames(models, heads, bank, sensors, who, starts, z, plots, works):  # type: ignore[no-untyped-def]
+    """Take in frames, one after the other: frame k is of sensor who[k] and holds the plots starts[k] to starts[k + 1].
+
+    sensors (n, SENSOR_COLUMNS); z (plots, PLOT_COLUMNS), sorted by the gate's key within each frame; plots (plots, PLOT_INTS).
+    The records of rules, of the bank's head and of scratch come in arrays of one, which cost Python less to hand over.
     """
+    for k in range(len(who)):
+        a, b = starts[k], starts[k + 1]
+        _frame(models[0], heads[0], bank, sensors, who[k], z[a:b], plots[a:b], works[0])
+
+
+@kernel
+def _frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-untyped-def]
+    """Take in one sensor's frame: within it a track takes at most one plot and a plot belongs to at most one track."""
     n = len(z)
     sensor = sensors[s]
     head.frames += 1
@@ -110,28 +123,9 @@ def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type
 
 
 @entry
-def look_empty(model, head, bank, sensors, s, t_ns):  # type: ignore[no-untyped-def]
+def look_empty(models, heads, bank, sensors, s, t_ns):  # type: ignore[no-untyped-def]
     """Take in one sensor's frame that held no plot at all: only misses and ageing."""
+    model, head = models[0], heads[0]
     head.frames += 1
     misses(model, head, bank, sensors[s], s, t_ns, head.frames)
     settle(model, head, bank, t_ns)
-
-
-@entry
-def show(model, head, bank, t_ns, row, mean, covariance, work):  # type: ignore[no-untyped-def]
-    """Write every live track's row, mean (6,) and covariance (6, 6) at a time; returns how many. The bank is left as it is.
-
-    Tracks that would be deleted for being unseen by that time are left out.
-    """
-    count = 0
-    for i in range(head.rows):
-        if bank[i].status == FREE:
-            continue
-        rule = model.life[bank[i].model_set]
-        limit = rule[L_TENTATIVE_MAX_S] if bank[i].status == TENTATIVE else rule[L_COAST_MAX_S]
-        if (t_ns - bank[i].updated_ns) * 1e-9 > limit:
-            continue
-        mixture(model, bank, i, (t_ns - bank[i].t_ns) * 1e-9, mean[count], covariance[count], work)
-        row[count] = i
-        count += 1
-    return count

@@ -1,7 +1,8 @@
 """Gate, compiled: which plots of one sensor's frame each track may take, and what each pair costs.
 
-Plots come sorted by one key (range for radars, azimuth for bearings, the first coordinate for positions). A track looks only
-at the plots within its window of keys, compares angles or coordinates, and only what passes is weighed by the filter.
+Plots come sorted by one key (range for radars, the first coordinate for positions); a radar's are put into sectors besides. A
+track looks only at the plots within its window of keys and its sectors, compares angles or coordinates, and only what passes is
+weighed by the filter.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from trilat.kernels.bank import (
     S_UP,
     SET_SEA,
     Z_AZIMUTH,
-    Z_ELEVATION,
     Z_RANGE,
     Z_SIGMA_AZIMUTH,
     Z_SIGMA_ELEVATION,
@@ -38,6 +38,8 @@ from trilat.kernels.measure import KIND_BEARING, KIND_FIX, TWO_PI, clutter_densi
 
 COARSE_SIGMAS = 4.8  # wider than the finest gate's root: the coarse window must never be the one that cuts
 PD_UNEXPECTED = 0.3  # what a sensor is granted where its configuration says that it sees nothing
+SECTORS_MAX, PLOTS_PER_SECTOR = 128, 8
+FEW = 16  # plots in a frame up to which all ranges are looked at before any angle is taken
 COST_KEPT = 6.0  # pairs this much worse than a miss are no choice at all
 
 
@@ -80,12 +82,11 @@ def identity_evidence(model, bank, i, plots, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _lower(keys, column, value, n):  # type: ignore[no-untyped-def]
-    """Return the first row whose key is not below a value (rows sorted by keys[:, column])."""
-    low, high = 0, n
+def _lower(key, value, low, high):  # type: ignore[no-untyped-def]
+    """Return the first place from low up to high whose key is not below a value (keys sorted there)."""
     while low < high:
         mid = (low + high) >> 1
-        if keys[mid, column] < value:
+        if key[mid] < value:
             low = mid + 1
         else:
             high = mid
@@ -93,9 +94,43 @@ def _lower(keys, column, value, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _sort_sectors(z, n, kind, first, member, key, u, v):  # type: ignore[no-untyped-def]
+    """Put plots into sectors of azimuth, keeping their order within each (a grid over range and azimuth).
+
+    first (sectors + 1,): where each sector begins; member (n,): the plot at each place; key, u, v (n,): its range, azimuth and
+    elevation, or for positions its x, y, z, side by side for the search.
+    """
+    sectors = len(first) - 1
+    for b in range(sectors + 1):
+        first[b] = 0
+    for j in range(n):
+        first[_sector(z[j, Z_AZIMUTH], sectors) + 1] += 1
+    for b in range(sectors):
+        first[b + 1] += first[b]
+    for j in range(n):
+        b = _sector(z[j, Z_AZIMUTH], sectors)
+        k = first[b]
+        first[b] += 1
+        member[k], u[k] = j, z[j, 1]
+        key[k], v[k] = (0.0 if kind == KIND_BEARING else z[j, Z_RANGE]), z[j, 2]
+    for b in range(sectors, 0, -1):
+        first[b] = first[b - 1]
+    first[0] = 0
+
+
+@kernel
+def _sector(azimuth, sectors):  # type: ignore[no-untyped-def]
+    """Return the sector of an azimuth in radians, which may be any turn of it."""
+    if sectors == 1:
+        return 0
+    turns = azimuth / TWO_PI
+    return min(int((turns - np.floor(turns)) * sectors), sectors - 1)
+
+
+@kernel
 def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
-    """Write the frame's largest sigmas: of range (or horizontal position), azimuth, elevation."""
-    out[0], out[1], out[2] = 0.0, 0.0, 0.0
+    """Write the frame's largest sigmas (of range or horizontal position, azimuth, elevation), and its lowest and highest key."""
+    out[0], out[1], out[2], out[3], out[4] = 0.0, 0.0, 0.0, z[0, Z_RANGE], z[n - 1, Z_RANGE]
     for j in range(n):
         if kind >= KIND_FIX:
             out[0] = max(out[0], z[j, Z_SIGMA_H])
@@ -107,52 +142,60 @@ def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _window(bank, i, sensor, kind, dt, slack_s, wide, at):  # type: ignore[no-untyped-def]
-    """Write where row i is looked for into at (8,): low and high key, azimuth, half width, elevation, half width, y, z."""
+def _window(bank, i, sensor, kind, dt, slack_s, wide, key, at):  # type: ignore[no-untyped-def]
+    """Write where row i is looked for into at (8,): low and high key, then middle and half width of the other coordinates.
+
+    Returns whether any plot's key (all of them in key) is within; the others' columns are then written too.
+    """
     half = abs(dt)
     sd = bank[i].spread[0] + half * bank[i].spread[1] + 0.5 * half * half * bank[i].spread[2]
     vx, vy, vz = bank[i].mean[3], bank[i].mean[4], bank[i].mean[5]
     slip = slack_s * (np.sqrt(vx * vx + vy * vy + vz * vz) + bank[i].spread[1])
     x, y, z = bank[i].mean[0] + dt * vx, bank[i].mean[1] + dt * vy, bank[i].mean[2] + dt * vz
-    at[6], at[7] = y, z
+    reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
     if kind >= KIND_FIX:
-        reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
         if np.isnan(reach):
             reach = 0.0
-        at[0], at[1], at[3] = x - reach, x + reach, reach
-        return
+        at[0], at[1], at[2], at[3], at[4], at[5] = x - reach, x + reach, y, reach, z, reach
+        return at[1] >= wide[3] and at[0] <= wide[4]
     dx, dy, dz = x - sensor[0], y - sensor[1], z - sensor[2]
+    r = np.sqrt(dx * dx + dy * dy + dz * dz)
+    at[0], at[1] = r - reach, r + reach
+    if kind == KIND_BEARING:
+        at[0], at[1] = -1e300, 1e300
+    elif at[1] < wide[3] or at[0] > wide[4]:
+        return False
+    elif len(key) <= FEW:  # most tracks are near none of a few plots: no angle need be taken
+        k = _lower(key, at[0], 0, len(key))
+        if k == len(key) or key[k] > at[1]:
+            return False
+    _angles(sensor, dx, dy, dz, r, sd, slip, reach, wide, at)
+    return True
+
+
+@kernel
+def _angles(sensor, dx, dy, dz, r, sd, slip, reach, wide, at):  # type: ignore[no-untyped-def]
+    """Write azimuth, half width, elevation, half width of a place seen from a sensor into at[2:6]."""
     e = sensor[3] * dx + sensor[4] * dy + sensor[5] * dz
     n = sensor[6] * dx + sensor[7] * dy + sensor[8] * dz
     u = sensor[9] * dx + sensor[10] * dy + sensor[11] * dz
     h = max(np.sqrt(e * e + n * n), 1.0)
-    r = np.sqrt(h * h + u * u)
-    reach = COARSE_SIGMAS * np.sqrt(sd * sd + wide[0] * wide[0]) + slip
+    r = max(r, 1.0)
     at[2] = np.arctan2(e, n)
     at[3] = COARSE_SIGMAS * np.sqrt((sd / h) ** 2 + wide[1] * wide[1]) + slip / h
     if at[3] > 1.0 or h < reach:
         at[3] = 10.0  # close by, azimuth says nothing
     at[4] = np.arctan2(u, h)
     at[5] = COARSE_SIGMAS * np.sqrt((sd / r) ** 2 + wide[2] * wide[2]) + slip / r
-    if kind == KIND_BEARING:
-        at[0], at[1] = -1e300, 1e300
-    else:
-        at[0], at[1] = r - reach, r + reach
 
 
 @kernel
-def _near(z, j, kind, at):  # type: ignore[no-untyped-def]
+def _near(u, v, kind, at):  # type: ignore[no-untyped-def]
     """Tell whether a plot within the key window is near in its other coordinates too."""
-    if kind >= KIND_FIX:
-        return abs(z[j, 1] - at[6]) <= at[3] and abs(z[j, 2] - at[7]) <= at[3]
-    turn = z[j, Z_AZIMUTH] - at[2]
-    if turn > np.pi:
-        turn -= TWO_PI
-    elif turn < -np.pi:
-        turn += TWO_PI
-    if abs(turn) > at[3] and abs(turn) < TWO_PI - at[3]:
-        return False
-    return np.isnan(z[j, Z_ELEVATION]) or abs(z[j, Z_ELEVATION] - at[4]) <= at[5]
+    away = abs(u - at[2])
+    if kind < KIND_FIX and away > np.pi:
+        away = abs(away - TWO_PI * np.round(away / TWO_PI))
+    return away <= at[3] and (np.isnan(v) or abs(v - at[4]) <= at[5])
 
 
 @kernel
@@ -166,33 +209,43 @@ def pairs(model, head, bank, sensor, z, plots, work, rows, start, column, cost, 
     if n == 0:
         return 0
     kind = plots[0, I_KIND]
-    wide, at = np.empty(3), np.empty(8)
+    wide, at = np.empty(5), np.empty(8)
     _widest(z, n, kind, wide)
-    first, last = plots[0, I_T], plots[0, I_T]
+    sectors = max(min(n // PLOTS_PER_SECTOR, SECTORS_MAX), 1) if kind < KIND_BEARING else 1
+    first, member = np.empty(sectors + 1, np.int64), np.empty(n, np.int64)
+    key, u, v = np.empty(n), np.empty(n), np.empty(n)
+    _sort_sectors(z, n, kind, first, member, key, u, v)
+    begin, end = plots[0, I_T], plots[0, I_T]
     for j in range(n):
-        first, last = min(first, plots[j, I_T]), max(last, plots[j, I_T])
-    middle = first + (last - first) // 2
-    slack_s = (last - first) * 0.5e-9
-    key = Z_RANGE  # a fix's first column is its x
-    edges, count, room = 0, 0, len(column)
+        begin, end = min(begin, plots[j, I_T]), max(end, plots[j, I_T])
+    middle, slack_s = begin + (end - begin) // 2, (end - begin) * 0.5e-9
+    edges, count = 0, 0
     start[0] = 0
     for i in range(head.rows):
         if bank[i].status == FREE:
             continue
-        _window(bank, i, sensor, kind, (middle - bank[i].t_ns) * 1e-9, slack_s, wide, at)
-        j = 0 if kind == KIND_BEARING else _lower(z, key, at[0], n)
-        moved = False
-        while j < n and (kind == KIND_BEARING or z[j, key] <= at[1]):
-            if _near(z, j, kind, at):
-                if edges >= room:
-                    head.pairs += 1
-                    break
-                if not moved:
-                    predict(model, bank, i, plots[j, I_T], work)
-                    pd = detection_probability(model, bank, i, sensor, plots[j, I_T])
-                    moved = True
-                edges += _weigh_pair(model, bank, i, sensor, z, plots, j, pd, edges, work, column, cost, ratio, distance)
-            j += 1
+        if not _window(bank, i, sensor, kind, (middle - bank[i].t_ns) * 1e-9, slack_s, wide, key, at):
+            continue
+        low, many = 0, 1
+        if sectors > 1:
+            low = int(np.floor((at[2] - at[3]) / TWO_PI * sectors))
+            many = min(int(np.floor((at[2] + at[3]) / TWO_PI * sectors)) - low + 1, sectors)
+        moved, pd = False, 0.0
+        for s in range(low, low + many):
+            b = s % sectors
+            k = _lower(key, at[0], first[b], first[b + 1])
+            while k < first[b + 1] and key[k] <= at[1]:
+                if _near(u[k], v[k], kind, at):
+                    if edges >= len(column):
+                        head.pairs += 1
+                        break
+                    j = member[k]
+                    if not moved:
+                        predict(model, bank, i, plots[j, I_T], work)
+                        pd = detection_probability(model, bank, i, sensor, plots[j, I_T])
+                        moved = True
+                    edges += _weigh_pair(model, bank, i, sensor, z, plots, j, pd, edges, work, column, cost, ratio, distance)
+                k += 1
         if edges > start[count]:
             rows[count] = i
             count += 1

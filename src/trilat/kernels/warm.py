@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 
 
 def warm_tracker() -> None:
     """Run the tracking engine over a few plots, which compiles and caches all it uses."""
-    from trilat.kernels import bank, engine  # noqa: PLC0415 - numba loads here
+    from trilat.kernels import bank, engine, intake, show  # noqa: PLC0415 - numba loads here
     from trilat.kernels.frames import earth  # noqa: PLC0415 - same
 
     model, work = bank.record(bank.MODEL_DTYPE), bank.record(bank.WORK_DTYPE)
@@ -17,13 +18,32 @@ def warm_tracker() -> None:
     for name in ("noise", "stay_s", "share", "start", "birth", "life"):
         model[name] = 1.0
     tracks = bank.new_bank(4)
+    models, heads, works = bank.box(model), bank.box(tracks.head), bank.box(work)
     sensors = np.ones((1, bank.SENSOR_COLUMNS))
     sensors[0, bank.S_POSITION] = 6_378_137.0
-    z = np.ones((1, bank.PLOT_COLUMNS))
-    plots = np.zeros((1, bank.PLOT_INTS), np.int64)
-    engine.step_frame(model, *tracks, sensors, 0, z, plots, work)
-    engine.look_empty(model, *tracks, sensors, 0, 1)
-    engine.show(model, *tracks, 1, np.empty(4, np.int64), np.empty((4, 6)), np.empty((4, 6, 6)), work)
+    reports = np.zeros(1, intake.REPORT_ROW)
+    for name in intake.REPORT_FLOATS:
+        reports[name] = 1.0
+    z, plots, starts = _warm_intake(intake, intake.views(reports))
+    engine.run_frames(models, heads, tracks.rows, sensors, np.zeros(1, np.int64), starts, z, plots, works)
+    engine.look_empty(models, heads, tracks.rows, sensors, 0, 1)
+    held, row = np.zeros((2, 4), show.HELD_ROW), np.zeros((3, 4), np.int64)
+    n = show.number(models, heads, tracks.rows, 1, 1, held[0], 0, held[1], row[0], row[1], row[2])[0]
+    show.show(models, tracks.rows, 1, row[0, :n], held[1], np.zeros(n, show.TRACK_ROW), row[1, :n], works)
+
+
+def _warm_intake(intake: Any, views: Any) -> Any:
+    """Take one report in; returns its plots."""
+    from trilat.kernels import bank  # noqa: PLC0415 - numba loads here
+
+    one, limits = np.zeros((6, 4), np.int64), np.ones((2, intake.FLOATS))
+    intake.sift(views.columns, views.values, 1, 0, 1, limits[0], limits[1], one[0], np.zeros(intake.REASONS, np.int64))
+    intake.arrange(views.columns, views.values, views.raw, np.ones(1, np.int64), one[0, :1], one[1], one[2], np.ones(4), one[3])
+    z, plots = np.ones((1, bank.PLOT_COLUMNS)), np.zeros((1, bank.PLOT_INTS), np.int64)
+    given = (np.ones(intake.DEFAULTS), np.ones(5), np.ones(6), np.ones((1, bank.PLOT_COLUMNS)))
+    intake.callsigns(views.raw)
+    intake.plots_of(views.columns, views.values, views.words, views.raw, *given, z, plots, one[4, :2])
+    return z, plots, one[4, :2]
 
 
 def main() -> None:

@@ -1,0 +1,210 @@
+"""Tracks as others see them, compiled: numbers that last, and the bank's rows as columns, ordered by number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trilat.kernels.bank import (
+    CONFIRMED,
+    FREE,
+    ID_3A,
+    ID_ADDRESS,
+    ID_CALLSIGN,
+    ID_MMSI,
+    L_COAST_MAX_S,
+    L_TENTATIVE_MAX_S,
+    TENTATIVE,
+)
+from trilat.kernels.imm import mixture
+from trilat.kernels.intake import sort_places
+from trilat.kernels.jit import entry, kernel
+
+# As records.columns.TRACK_DTYPE, which kernels do not import; a test holds them equal.
+TRACK_ROW = np.dtype(
+    [
+        ("number", "i8"),
+        ("t_ns", "i8"),
+        ("updated_t_ns", "i8"),
+        ("born_t_ns", "i8"),
+        ("status", "u1"),
+        ("domain", "u1"),
+        ("flags", "u4"),
+        ("existence", "f8"),
+        ("position_m", "f8", 3),
+        ("velocity_m_s", "f8", 3),
+        ("covariance", "f8", (6, 6)),
+        ("sensors", "u8"),
+        ("mode_3a", "i4"),
+        ("address", "i8"),
+        ("mmsi", "i8"),
+        ("callsign", "S20"),
+    ]
+)
+# What a tracker last showed, by row of the bank: the track's lasting name, its number, whether it has ever been confirmed.
+HELD_ROW = np.dtype([("key", "i8"), ("number", "i8"), ("sure", "i8"), ("alive", "i8")])
+NOBODY = -1
+DOMAIN_SHARE = 0.6  # a domain less likely than this is shown as unknown
+_FIBONACCI = 0x9E3779B97F4A7C15 >> 1
+
+
+@kernel
+def _slot(key, mask):  # type: ignore[no-untyped-def]
+    """Return where a key's search in a hash table begins."""
+    return ((key * _FIBONACCI) >> 20) & mask
+
+
+@kernel
+def _index(held, count, table):  # type: ignore[no-untyped-def]
+    """Fill a hash table (a power of two) with the places of what was held."""
+    mask = len(table) - 1
+    for at in range(len(table)):
+        table[at] = NOBODY
+    for k in range(count):
+        if held[k].key == NOBODY:
+            continue
+        at = _slot(held[k].key, mask)
+        while table[at] != NOBODY:
+            at = (at + 1) & mask
+        table[at] = k
+
+
+@kernel
+def _find(held, key, table):  # type: ignore[no-untyped-def]
+    """Return the place of a key in what was held, or NOBODY."""
+    mask = len(table) - 1
+    at = _slot(key, mask)
+    while table[at] != NOBODY:
+        if held[table[at]].key == key:
+            return table[at]
+        at = (at + 1) & mask
+    return NOBODY
+
+
+@kernel
+def _live(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
+    """Tell whether row i is a track at a time: one that would be deleted for being unseen by then is none."""
+    if bank[i].status == FREE:
+        return False
+    rule = model.life[bank[i].model_set]
+    limit = rule[L_TENTATIVE_MAX_S] if bank[i].status == TENTATIVE else rule[L_COAST_MAX_S]
+    return (t_ns - bank[i].updated_ns) * 1e-9 <= limit
+
+
+@entry
+def number(models, heads, bank, t_ns, next_number, held, held_count, now, row, fresh, gone):  # type: ignore[no-untyped-def]
+    """Give every live track its number; returns (live tracks, next number, newly confirmed, numbers gone).
+
+    held (HELD_ROW): what was shown last, by row as far as nothing was run again; `now` takes the same of this time. row: live
+    rows in order of their numbers. fresh: places in `row` of tracks confirmed for the first time; gone: the places in held of
+    numbers that are no more. A new number is given in order of birth, then of the lasting name.
+    """
+    model, head = models[0], heads[0]
+    rows, n, news = head.rows, 0, 0
+    size = 16
+    while size < 2 * held_count:
+        size *= 2
+    table, indexed = np.empty(size, np.int64), False
+    born = np.empty(rows, np.int64)
+    for k in range(held_count):
+        held[k].alive = 0
+    for i in range(rows):
+        now[i].key = NOBODY
+        if not _live(model, bank, i, t_ns):
+            continue
+        key, at = bank[i].key, NOBODY
+        if i < held_count and held[i].key == key:
+            at = i
+        else:
+            if not indexed:
+                _index(held, held_count, table)
+                indexed = True
+            at = _find(held, key, table)
+        now[i].key, now[i].sure = key, 0
+        if at == NOBODY:
+            born[news] = i
+            news += 1
+        else:
+            now[i].number, now[i].sure = held[at].number, held[at].sure
+            held[at].alive = 1
+        row[n] = i
+        n += 1
+    next_number = _name_new(bank, born[:news], now, next_number)
+    _by_number(now, row, n)
+    confirmed = 0
+    for k in range(n):
+        i = row[k]
+        if bank[i].status == CONFIRMED and now[i].sure == 0:
+            now[i].sure = 1
+            fresh[confirmed] = k
+            confirmed += 1
+    lost = 0
+    for k in range(held_count):
+        if held[k].key != NOBODY and held[k].alive == 0:
+            gone[lost] = k
+            lost += 1
+    return n, next_number, confirmed, lost
+
+
+@kernel
+def _name_new(bank, rows, now, next_number):  # type: ignore[no-untyped-def]
+    """Number new tracks in order of birth, then of their lasting names; returns the next number."""
+    n = len(rows)
+    values, order, spare = np.empty(n, np.int64), np.arange(n), np.empty(n, np.int64)
+    for k in range(n):
+        values[k] = bank[rows[k]].key
+    sort_places(values, order, spare)
+    for k in range(n):
+        values[k] = bank[rows[k]].born_ns
+    sort_places(values, order, spare)
+    for k in range(n):
+        now[rows[order[k]]].number = next_number + k
+    return next_number + n
+
+
+@kernel
+def _by_number(now, row, n):  # type: ignore[no-untyped-def]
+    """Sort the first n rows by their numbers."""
+    values, before, ready = np.empty(n, np.int64), np.empty(n, np.int64), True
+    for k in range(n):
+        values[k], before[k] = now[row[k]].number, row[k]
+        ready = ready and (k == 0 or values[k - 1] < values[k])
+    if not ready:
+        order = np.arange(n)
+        sort_places(values, order, np.empty(n, np.int64))
+        for k in range(n):
+            row[k] = before[order[k]]
+
+
+@kernel
+def _domain(row):  # type: ignore[no-untyped-def]
+    """Return the likeliest domain of a bank's row, 0 (unknown) where none reaches DOMAIN_SHARE."""
+    best, total = 0, 0.0
+    for d in range(5):
+        total += row.domain[d]
+        if row.domain[d] > row.domain[best]:
+            best = d
+    return best if row.domain[best] >= DOMAIN_SHARE * max(total, 1e-300) else 0
+
+
+@entry
+def show(models, bank, t_ns, row, now, out, callsign, works):  # type: ignore[no-untyped-def]
+    """Write the tracks of `row` (n,), moved to a time, into out (n,) of TRACK_ROW; the bank is left as it is.
+
+    callsign (n,) takes the hash of each track's callsign, -1 where it has none; the texts are not known here.
+    """
+    model, work = models[0], works[0]
+    mean = np.empty(6)
+    for k in range(len(row)):
+        i, o = row[k], out[k]
+        b = bank[i]
+        o.number, o.t_ns, o.updated_t_ns, o.born_t_ns = now[i].number, t_ns, b.updated_ns, b.born_ns
+        o.status, o.domain, o.flags = b.status - 1, _domain(b), b.flags
+        o.existence, o.sensors = b.existence, b.sensors
+        o.mode_3a = b.identity[ID_3A] if b.identity_count[ID_3A] > 0 else -1
+        o.address = b.identity[ID_ADDRESS] if b.identity_count[ID_ADDRESS] > 0 else -1
+        o.mmsi = b.identity[ID_MMSI] if b.identity_count[ID_MMSI] > 0 else -1
+        callsign[k] = b.identity[ID_CALLSIGN] if b.identity_count[ID_CALLSIGN] > 0 else -1
+        mixture(model, bank, i, (t_ns - b.t_ns) * 1e-9, mean, o.covariance, work)
+        for a in range(3):
+            o.position_m[a] = mean[a]
+            o.velocity_m_s[a] = mean[a + 3]
