@@ -3,13 +3,13 @@
 from trilat.feeds.asterix_encode import encode_cat048
 from trilat.feeds.asterix_items import decode_items, iter_records
 from trilat.feeds.asterix_reports import plots
-from trilat.kernels import asterix, asterix_plots, asterix_warm
+from trilat.kernels import asterix, asterix_plots
 from trilat.records.columns import empty_reports
 
 
 def test_a_feed_needs_no_type_that_warming_did_not_compile() -> None:
     """After warming, one plot and many, a datagram and a recording, add no compiled signature to any kernel."""
-    assert 1 == asterix_warm.warm()
+    assert 1 == asterix_plots.warm()
     kernels = [f for module in (asterix, asterix_plots) for f in vars(module).values() if hasattr(f, "signatures")]
     assert kernels
     for count in (1, 30):

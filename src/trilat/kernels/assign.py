@@ -12,6 +12,29 @@ from trilat.kernels.jit import entry, kernel
 
 
 @kernel
+def sort_places(values, order, spare):  # type: ignore[no-untyped-def]
+    """Sort places by their values, equals staying as they are (merge sort); spare (as long as order) is scratch.
+
+    numpy's own sorts would do, but take numba seconds to compile.
+    """
+    m, width = len(order), 1
+    while width < m:
+        for low in range(0, m, 2 * width):
+            mid, high = min(low + width, m), min(low + 2 * width, m)
+            a, b = low, mid
+            for k in range(low, high):
+                if a < mid and (b >= high or values[order[a]] <= values[order[b]]):
+                    spare[k] = order[a]
+                    a += 1
+                else:
+                    spare[k] = order[b]
+                    b += 1
+        for k in range(m):
+            order[k] = spare[k]
+        width *= 2
+
+
+@kernel
 def _push(heap_d, heap_j, size, d, j):  # type: ignore[no-untyped-def]
     """Add (d, j) to a binary heap; ties go to the lower column."""
     k = size

@@ -42,6 +42,15 @@ def earth(
 
 
 @kernel
+def ecef(lat, lon, alt):  # type: ignore[no-untyped-def]
+    """Return x, y, z m of a place on WGS-84 given in radians and metres above the ellipsoid."""
+    sine = np.sin(lat)
+    n = WGS84_A_M / np.sqrt(1.0 - WGS84_E2 * sine * sine)
+    flat = (n + alt) * np.cos(lat)
+    return flat * np.cos(lon), flat * np.sin(lon), (n * (1.0 - WGS84_E2) + alt) * sine
+
+
+@kernel
 def vertical(e, x, y, z):  # type: ignore[no-untyped-def]
     """Return (up x, up y, up z, height m) of a point: ellipsoidal height over WGS-84 (Bowring 1976, one turn, sub-millimetre)."""
     if e[E_KIND] == FLAT:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from trilat.kernels.assign import sort_places
 from trilat.kernels.bank import (
     I_DOMAIN,
     I_ID,
@@ -37,31 +38,15 @@ from trilat.kernels.bank import (
     Z_V_NORTH,
     Z_V_UP,
 )
-from trilat.kernels.geodesy import WGS84_A_M, WGS84_E2
+from trilat.kernels.frames import ecef
 from trilat.kernels.jit import entry, kernel
 from trilat.kernels.measure import KIND_BEARING, KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET
 
 # As records.columns.REPORT_DTYPE, which kernels do not import; a test holds them equal.
-REPORT_FLOATS = (
-    "range_m",
-    "azimuth_rad",
-    "elevation_rad",
-    "height_m",
-    "doppler_m_s",
-    "lat_deg",
-    "lon_deg",
-    "alt_m",
-    "speed_m_s",
-    "course_rad",
-    "vertical_rate_m_s",
-    "sigma_range_m",
-    "sigma_azimuth_rad",
-    "sigma_elevation_rad",
-    "sigma_height_m",
-    "sigma_doppler_m_s",
-    "sigma_horizontal_m",
-    "sigma_vertical_m",
-    "sigma_speed_m_s",
+REPORT_FLOATS = tuple(
+    "range_m azimuth_rad elevation_rad height_m doppler_m_s lat_deg lon_deg alt_m speed_m_s course_rad vertical_rate_m_s "  # noqa: SIM905 - short
+    "sigma_range_m sigma_azimuth_rad sigma_elevation_rad sigma_height_m sigma_doppler_m_s "
+    "sigma_horizontal_m sigma_vertical_m sigma_speed_m_s".split()
 )
 REPORT_ROW = np.dtype(
     [
@@ -169,29 +154,6 @@ def sift(columns, values, sensors, oldest_ns, newest_ns, low, high, keep, counts
         m += 1
         newest = max(newest, columns[i].t_ns)
     return m, newest
-
-
-@kernel
-def sort_places(values, order, spare):  # type: ignore[no-untyped-def]
-    """Sort places by their values, equals staying as they are (merge sort); spare (as long as order) is scratch.
-
-    numpy's own sorts would do, but take numba seconds to compile.
-    """
-    m, width = len(order), 1
-    while width < m:
-        for low in range(0, m, 2 * width):
-            mid, high = min(low + width, m), min(low + 2 * width, m)
-            a, b = low, mid
-            for k in range(low, high):
-                if a < mid and (b >= high or values[order[a]] <= values[order[b]]):
-                    spare[k] = order[a]
-                    a += 1
-                else:
-                    spare[k] = order[b]
-                    b += 1
-        for k in range(m):
-            order[k] = spare[k]
-        width *= 2
 
 
 @kernel
@@ -333,7 +295,8 @@ def _fix(z, values, defaults, floors, surface, wide):  # type: ignore[no-untyped
     has_alt = not np.isnan(alt)
     if not has_alt:
         alt = 0.0 if surface else HEIGHT_ASSUMED_M
-    _ecef(z, lat, lon, alt)
+    z[0], z[1], z[2] = ecef(lat, lon, alt)
+    z[Z_LAT], z[Z_LON] = lat, lon
     sigma = defaults[D_HORIZONTAL] if np.isnan(values[SIGMA_HORIZONTAL]) else values[SIGMA_HORIZONTAL]
     z[Z_SIGMA_H] = max(sigma * wide, floors[0])
     if has_alt:
@@ -353,7 +316,8 @@ def _fix(z, values, defaults, floors, surface, wide):  # type: ignore[no-untyped
 def _measurement(z, values, defaults, floors):  # type: ignore[no-untyped-def]
     """Fill the columns of a radar plot that came in Earth-fixed terms: its place, and the ellipsoid about it."""
     lat, lon, alt = np.radians(values[LAT]), np.radians(values[LON]), values[ALT]
-    _ecef(z, lat, lon, 0.0 if np.isnan(alt) else alt)
+    z[0], z[1], z[2] = ecef(lat, lon, 0.0 if np.isnan(alt) else alt)
+    z[Z_LAT], z[Z_LON] = lat, lon
     widest = 0.0
     for column, given in ((Z_ALONG, SIGMA_RANGE), (Z_ACROSS, SIGMA_HORIZONTAL), (Z_UP, SIGMA_VERTICAL)):
         z[column] = max(defaults[D_MEASUREMENT] if np.isnan(values[given]) else values[given], floors[0])
@@ -361,16 +325,6 @@ def _measurement(z, values, defaults, floors):  # type: ignore[no-untyped-def]
     z[Z_SIGMA_H] = widest
     z[Z_AXIS_AZIMUTH] = 0.0 if np.isnan(values[AZIMUTH]) else values[AZIMUTH]
     z[Z_AXIS_ELEVATION] = 0.0 if np.isnan(values[ELEVATION]) else values[ELEVATION]
-
-
-@kernel
-def _ecef(z, lat, lon, alt):  # type: ignore[no-untyped-def]
-    """Fill the columns of a place on WGS-84, given in radians and metres."""
-    sine = np.sin(lat)
-    n = WGS84_A_M / np.sqrt(1.0 - WGS84_E2 * sine * sine)
-    flat = (n + alt) * np.cos(lat)
-    z[0], z[1], z[2] = flat * np.cos(lon), flat * np.sin(lon), (n * (1.0 - WGS84_E2) + alt) * sine
-    z[Z_LAT], z[Z_LON] = lat, lon
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trilat.kernels.assign import sort_places
 from trilat.kernels.bank import (
     CONFIRMED,
     FREE,
@@ -16,7 +17,6 @@ from trilat.kernels.bank import (
     TENTATIVE,
 )
 from trilat.kernels.imm import mixture
-from trilat.kernels.intake import sort_places
 from trilat.kernels.jit import entry, kernel
 
 # As records.columns.TRACK_DTYPE, which kernels do not import; a test holds them equal.

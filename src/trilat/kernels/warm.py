@@ -50,7 +50,7 @@ def main() -> None:
     """Warm every family of kernels that is there."""
     warm_tracker()
     for name in (
-        "trilat.kernels.asterix_warm",
+        "trilat.kernels.asterix_plots",
         "trilat.kernels.fusion",
         "trilat.kernels.information",
         "trilat.kernels.ballistic",
