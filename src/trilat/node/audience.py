@@ -16,14 +16,14 @@ from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import can_stand_alone, measurements
 from trilat.joint.core import batch_of
 from trilat.joint.tier import TierName, TierTracker
+from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
 from trilat.policy.audience import AudiencePolicy
+from trilat.policy.release import delay_ns
 from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records
 from trilat.records.label import Mode
-from trilat.records.released import Released
-from trilat.records.report import Fix, Measurement, Plot
+from trilat.records.released import Lane, Released
 from trilat.records.sensor import Sensor
-from trilat.records.track import Track, Tracklet
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.track import TrackerSettings
 from trilat.warn.lifecycle import AudienceWarnings
@@ -90,6 +90,7 @@ class AudiencePipeline:
     ) -> None:
         self.policy = policy
         self.nation = policy.nation
+        self._tick_ns = state_tick_ns
         self._state_tick = Tick(state_tick_ns)
         self._clock = ReplayClock(policy.mode)
         decisions = [(sensor, policy.sensor_decision(sensor, now_ns)) for sensor in sensors]
@@ -102,6 +103,7 @@ class AudiencePipeline:
             if (held := [sensor for sensor, tier in permitted if tier == name])
         )
         self.withheld: Counter[str] = Counter()
+        self.delayed = DelayQueue()
         self._warnings = AudienceWarnings(self.nation, policy.recipient)
 
     def step(self, now_ns: int, batches: Sequence[Reports]) -> list[Released]:
@@ -113,10 +115,20 @@ class AudiencePipeline:
             held = [(batch, tier.index.get(sensor_of(batch))) for batch in mine]
             tier.waiting += [batch_of(batch, index) for batch, index in held if index is not None]
         # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
-        if self.tiers and self._state_tick.passed(now_ns):
+        if self._state_tick.passed(now_ns):
+            waited = self.delayed.due(self._tick_at(now_ns))
+            released.extend(one for held in waited for one in self._release(held.record, now_ns, held.priority, held.lane))
             offered = [record for tier in self.tiers for record in tier.step(now_ns)]
             released.extend(one for record in offered for one in self._release(record, now_ns))
         return released
+
+    def resumed(self, last_ns: int) -> None:
+        """Take note that an earlier run of this node stepped until last_ns: what was due on a tick by then has left."""
+        self.delayed.forget_due(self._tick_at(last_ns))
+
+    def _tick_at(self, now_ns: int) -> int:
+        """Return the last tick by now_ns: what is due then, and no more, whenever within the tick the step comes."""
+        return now_ns - now_ns % max(self._tick_ns, 1)
 
     def _may_have(self, batch: Reports, now_ns: int) -> bool:
         return sensor_of(batch) in self._tier and self.policy.batch_decision(batch.label, now_ns, (sensor_of(batch),)).permit
@@ -129,17 +141,23 @@ class AudiencePipeline:
         for record in reports_to_records(rest):
             yield from self._release(record, now_ns, PRIORITY_PLOT)
 
-    def _release(
-        self, record: Track | Tracklet | Measurement | Plot | Fix, now_ns: int, priority: int = PRIORITY_TRACK
-    ) -> Iterable[Released]:
+    def _release(self, record: Any, now_ns: int, priority: int = PRIORITY_TRACK, lane: Lane = "state") -> Iterable[Released]:
         """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other."""
         try:
-            one = self.policy.release(record, "state", now_ns, priority=priority)
+            one = self._now_or_later(record, lane, now_ns, priority)
         except PolicyError as error:
             self.withheld[error.name] += 1
             return
         if one is not None:
             yield one
+
+    def _now_or_later(self, record: Any, lane: Lane, now_ns: int, priority: int) -> Released | None:
+        """Return the record as it leaves now; one whose delay still runs is held, and decided anew when it is due."""
+        decision = self.policy.record_decision(record, now_ns)
+        one = self.policy.release(record, lane, now_ns, decision=decision, priority=priority)
+        if one is None and decision.permit and (due_ns := record.t_ns + delay_ns(decision)) > now_ns:
+            self.delayed.put(due_ns, record, lane, priority)
+        return one
 
     # Warnings -------------------------------------------------------------------------------------------------------
 
@@ -166,5 +184,5 @@ class AudiencePipeline:
         if not self.policy.record_decision(record, now_ns).permit:
             return []
         made = edition(record)
-        one = None if made is None else self.policy.release(made, "flash", now_ns)
+        one = None if made is None else self._now_or_later(made, "flash", now_ns, FLASH_PRIORITY)
         return [] if one is None else [one]

@@ -169,6 +169,11 @@ class Pipeline:
                 desk.act(one.act)
         return desk.shown
 
+    def resumed(self, last_ns: int) -> None:
+        """Take note of when an earlier run stepped last, after `restore`: what was due by then has left."""
+        for audience in self.audiences.values():
+            audience.resumed(last_ns)
+
     def _decode(self, inputs: Sequence[FeedInput]) -> tuple[list[Reports], list[Refused]]:
         batches: list[Reports] = []
         refused: list[Refused] = []
@@ -270,7 +275,8 @@ class _Desk:
             self.released.extend(sent)
             if name in act.rel_to and not sent:
                 decision = audience.policy.record_decision(warning, self._now_ns)
-                self._note("alarm", f"{warning.id} is withheld from {name}: {decision.reason} ({decision.rule})"[:200])
+                severity, done = ("caution", "leaves later for") if decision.permit else ("alarm", "is withheld from")
+                self._note(severity, f"{warning.id} {done} {name}: {decision.reason} ({decision.rule})"[:200])
         return ""
 
     def _acknowledge(self, given: OfficerAct, act: AcknowledgeWarning) -> str:

@@ -19,6 +19,8 @@ from trilat.store.sqlite import Store
 STEP, START = "step", "start"
 # A step into which people or partners' flash went: what a restart reads to know the warnings again.
 PEOPLE = "step-people"
+# The last step stands among this many last entries of the log: the exchange's own notes lie between.
+LAST_STEP_WITHIN = 2_000
 
 
 class Step(NamedTuple):
@@ -74,6 +76,8 @@ class Recorder:
         shown: list[WarningRecord] = []
         for step in steps(self._journal, kinds=(PEOPLE,)):
             shown.extend(pipeline.restore(step.now_ns, [one for one in step.inputs if by_people(one)]))
+        recent = self._journal.read(max(self._journal.length - LAST_STEP_WITHIN, 1), frozenset({STEP, PEOPLE}))
+        pipeline.resumed(max((entry.t_ns for entry in recent), default=0))
         return shown
 
 

@@ -157,6 +157,7 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     told |= {f"partner:{reason}": n for reason, n in sorted(pipeline.rejected.items())}
     for name, audience in pipeline.audiences.items():
         told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
+        told |= {f"delayed {name}:{what}": n for what, n in sorted(audience.delayed.counts.items())}
     told |= {f"core:{reason}": n for reason, n in sorted(pipeline.core.refused.items())}
     verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
