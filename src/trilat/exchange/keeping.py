@@ -211,6 +211,9 @@ class Keeping:
             store.note("recovered", self.station.nation, now_ns, _encode(facts))
             store.commit()
         except StoreError as error:
+            # What this step was offered before it tried the disk goes with the step, too (found by seed 401).
+            self._doubtful += self._offered
+            self._offered = []
             self.trouble, self.health = error, "down"
             return
         self.health = "ok" if store.take_reserve() else "flash-only"
