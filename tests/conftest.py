@@ -32,6 +32,7 @@ FOLDER_SECONDS_MAX = {
     "transport": 180,
     "policy": 180,
     "marking": 90,
+    "noninterference": 500,
     "feeds": 180,
     "track": 240,
     "fuse": 180,

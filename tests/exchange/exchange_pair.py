@@ -31,8 +31,11 @@ class Joined:
         nations: tuple[str, ...] = ("JPN", "KOR"),
         settings: ExchangeSettings = SETTINGS,
         mode: Mode = EXERCISE,
+        *,
+        memory: bool = False,
     ) -> None:
         self.directory = directory
+        self.memory = memory
         self.nations = nations
         self.settings = dict.fromkeys(nations, settings)
         self.mode = mode
@@ -49,7 +52,8 @@ class Joined:
     def start(self, nation: str, opener=None) -> Exchange:  # noqa: ANN001
         """Open a nation's store and exchange (again)."""
         extra = {} if opener is None else {"opener": opener}
-        store = open_database(self.directory / f"{nation}.sqlite", nation, self.mode, STORE, **extra)
+        path = Path(":memory:") if self.memory else self.directory / f"{nation}.sqlite"
+        store = open_database(path, nation, self.mode, STORE, **extra)
         partners = [other for other in self.nations if other != nation]
         ring = ring_of(nation, self.mode, self.nations)
         self.exchanges[nation] = Exchange(self.settings[nation], nation, self.mode, ring, store, partners)

@@ -1,0 +1,257 @@
+"""Worlds for the two-run test: one node's inputs, split into what KOR may have and what it may not, and changes of the latter.
+
+JPN runs. KOR observes. Releasable to KOR are JPN's ridge and strait radars, its ADS-B receiver and its AIS stations. Everything
+else is hidden from KOR: two radars, a second ADS-B receiver, warnings for USA or for nobody, what USA sent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from node_worlds import MODE, SECRET, STEP_NS, T0_NS
+
+from trilat.exercise import provision, scenario
+from trilat.exercise.world import World
+from trilat.node import setup
+from trilat.node.config import load
+from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
+from trilat.node.pipeline import Pipeline
+from trilat.node.settings import NodeConfig
+from trilat.picture.acts import OfficerAct, RaiseWarning, RetractWarning
+from trilat.policy.audience import DecisionLog
+from trilat.records.approval import Session
+
+VISIBLE = ("JPN/ridge", "JPN/strait", "JPN/adsb", "JPN/ais")
+HIDDEN = ("JPN/isle", "JPN/deep", "JPN/quiet")
+SECONDS = 7.0
+TRAFFIC = 0.3  # of the scenario's: small worlds, many of them
+
+
+class Journal(NamedTuple):
+    """What goes into one run: the node's configuration and its inputs, step by step."""
+
+    config: NodeConfig
+    steps: tuple[tuple[int, tuple[Input, ...]], ...]
+
+
+def plan(seed: int) -> scenario.Scenario:
+    """Return a small world with three more hidden sensors: a second isle radar for nobody, and an ADS-B receiver for USA."""
+    whole = scenario.load("straits")
+    corridors = tuple(msgspec.structs.replace(one, count=max(1, round(one.count * TRAFFIC))) for one in whole.corridor)
+    by_id = {one.id: one for one in whole.sensor}
+    deep = msgspec.structs.replace(
+        by_id["JPN/isle"], id="JPN/deep", sac=210, sic=9, lat_deg=31.0, lon_deg=130.6, rel_to=(), level=3
+    )
+    quiet = msgspec.structs.replace(by_id["JPN/adsb"], id="JPN/quiet", lat_deg=32.0, rel_to=("USA",), level=2)
+    return msgspec.structs.replace(whole, seed=seed, corridor=corridors, sensor=(*whole.sensor, deep, quiet))
+
+
+def lines(seed: int, sensors: tuple[str, ...], seconds: float = SECONDS) -> list[list[FeedInput]]:
+    """Return what some sensors say in a world, step by step."""
+    world = World(plan(seed), T0_NS)
+    said: list[list[FeedInput]] = []
+    for k in range(int(seconds * 1e9 / STEP_NS)):
+        now_ns = T0_NS + (k + 1) * STEP_NS
+        mine = [line for line in world.step(now_ns) if line.sensor in sensors]
+        said.append([FeedInput(source=provision.feed_of(one.sensor), received_t_ns=now_ns, data=one.data) for one in mine])
+    return said
+
+
+class Ground:
+    """Configurations on disk once, and the worlds' lines once per seed."""
+
+    def __init__(self, directory: Path) -> None:
+        prepared = provision.prepare(plan(0), directory, MODE, T0_NS, random.Random(7).randbytes)
+        self.configs = {nation: load(one.config) for nation, one in prepared.items()}
+        self.visible = cache(lambda seed: lines(seed, VISIBLE))
+        self.hidden = cache(lambda seed: lines(seed, HIDDEN))
+        self.from_usa = cache(self._from_usa)
+
+    def _from_usa(self, seed: int) -> list[list[ReceivedInput]]:
+        """Return what USA's node would send to JPN in a world: hidden from KOR, because nothing received is passed on."""
+        usa = tuple(one.id for one in plan(seed).sensor if one.nation == "USA")
+        pipeline = pipeline_of(self.configs["USA"])
+        sequence, out = 0, []
+        for k, said in enumerate(lines(seed, usa)):
+            step: list[ReceivedInput] = []
+            for one in pipeline.step(T0_NS + (k + 1) * STEP_NS, said).released:
+                if one.audience == "JPN":
+                    sequence += 1
+                    step.append(ReceivedInput(exporter="USA", lane=one.lane, epoch=1, sequence=sequence, record=one.record))
+            out.append(step)
+        return out
+
+    def base(self, seed: int) -> Journal:
+        """Return a run whose hidden part is a world's own."""
+        return self.joined(seed, self.hidden(seed), random.Random(seed))
+
+    def joined(self, seed: int, hidden: list[list[Input]], rng: random.Random, config: NodeConfig | None = None) -> Journal:
+        """Return a run of the visible inputs of a world, in their order, with hidden ones anywhere between them."""
+        steps = []
+        for k, (visible, more) in enumerate(zip(self.visible(seed), hidden, strict=True)):
+            both: list[Input] = [*visible, *acts(k)]
+            for one in more:
+                both.insert(rng.randrange(len(both) + 1), one)
+            steps.append((T0_NS + (k + 1) * STEP_NS, tuple(both)))
+        return Journal(config or self.configs["JPN"], tuple(steps))
+
+    def variants(self, seed: int) -> Iterator[tuple[str, Journal]]:
+        """Yield runs that agree with `base(seed)` on what KOR may have, and differ in everything else, each in its way."""
+        for name, change in CHANGES.items():
+            rng = random.Random(f"{seed}/{name}")
+            yield name, self.joined(seed, change(self, seed, rng), rng)
+            if name == "everything":
+                yield "sensors-gone", self.joined(seed, silent(self, seed, rng), rng, without(self.configs["JPN"]))
+        rng = random.Random(f"{seed}/labels")
+        yield "labels", self.joined(seed, self.hidden(seed), rng, relabelled(self.configs["JPN"], rng))
+
+
+def pipeline_of(config: NodeConfig) -> Pipeline:
+    """Make a node's pipeline as it is at the start of the world."""
+    policies = setup.policies(config, setup.read_agreements(config), SECRET, DecisionLog())
+    return Pipeline(setup.pipeline_settings(config), policies, T0_NS)
+
+
+OFFICER = Session(user="watch-a", person="Watch officer A", station="st-1", session="s-1", roles=("watch-officer",))
+
+
+def act(one: RaiseWarning | RetractWarning) -> ActInput:
+    return ActInput(act=OfficerAct(session=OFFICER, act=one))
+
+
+def acts(k: int) -> list[ActInput]:
+    """Return the visible acts of a step: one warning for KOR and USA, raised in the third second."""
+    if k != 15:
+        return []
+    return [act(RaiseWarning(act_id="seen", kind="test", headline="EXERCISE for both", rel_to=("KOR", "USA")))]
+
+
+# Changes of the hidden part ----------------------------------------------------------------------------------------------
+
+Steps = list[list[Input]]
+
+
+def _fresh(steps: list[list[FeedInput]]) -> Steps:
+    return [list(step) for step in steps]
+
+
+def silent(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """Hidden sensors say nothing."""
+    del rng
+    return [[] for _ in ground.visible(seed)]
+
+
+def garbage(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """Hidden feeds carry random bytes."""
+    feeds = [provision.feed_of(one) for one in HIDDEN]
+    return [
+        [FeedInput(source=rng.choice(feeds), received_t_ns=0, data=rng.randbytes(rng.randrange(1, 400))) for _ in range(3)]
+        for _ in ground.visible(seed)
+    ]
+
+
+def another_world(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """Hidden sensors see another world."""
+    return _fresh(ground.hidden(seed + 1000 + rng.randrange(3)))
+
+
+def flood(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """Hidden sensors of several worlds speak at once, again and again."""
+    worlds = [ground.hidden(seed + 1000 + k) for k in range(3)]
+    return [[one for world in worlds for one in world[k]] * rng.randrange(1, 4) for k in range(len(worlds[0]))]
+
+
+def damaged(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """Bytes of hidden feeds are cut, flipped and doubled."""
+
+    def harm(one: FeedInput) -> FeedInput:
+        raw = bytearray(one.data)
+        for _ in range(rng.randrange(1, 4)):
+            raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+        return msgspec.structs.replace(one, data=bytes(raw[: rng.randrange(1, len(raw) + 1)]))
+
+    return [[harm(one) for one in step if one.data] for step in ground.hidden(seed)]
+
+
+def shuffled(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """Hidden inputs come in another order, and some a step later."""
+    steps: Steps = [[] for _ in ground.visible(seed)]
+    for k, step in enumerate(ground.hidden(seed)):
+        for one in step:
+            steps[min(k + rng.randrange(2), len(steps) - 1)].append(one)
+    for step in steps:
+        rng.shuffle(step)
+    return steps
+
+
+def doubled_receiver(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """The hidden ADS-B receiver hears half of the position messages that the visible one hears, of the same aircraft."""
+    quiet = provision.feed_of("JPN/quiet")
+    heard = provision.feed_of("JPN/adsb")
+    return [
+        [msgspec.structs.replace(one, source=quiet) for one in step if one.source == heard and rng.random() < 0.5]
+        for step in ground.visible(seed)
+    ]
+
+
+def warnings(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """People raise warnings for USA or for nobody, and take some back."""
+    steps = _fresh(ground.hidden(seed))
+    raised = 0
+    for k, step in enumerate(steps):
+        if rng.random() < 0.4:
+            raised += 1
+            to = rng.choice([("USA",), ()])
+            step.append(act(RaiseWarning(act_id=f"h{k}", kind="test", headline=f"EXERCISE hidden {k}", rel_to=to)))
+        elif raised and rng.random() < 0.3:
+            name = f"JPN-W{rng.randrange(1, raised + 2)}"
+            step.append(act(RetractWarning(act_id=f"r{k}", warning_id=name, version=9)))
+    return steps
+
+
+def received(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """USA sends what it releases to JPN, of this world or of another."""
+    usa = ground.from_usa(seed if rng.random() < 0.5 else seed + 1000)
+    return [[*mine, *more] for mine, more in zip(ground.hidden(seed), usa, strict=True)]
+
+
+def everything(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """All of it together."""
+    parts = [change(ground, seed, rng) for change in (flood, damaged, doubled_receiver, warnings, received)]
+    return [[one for part in parts for one in part[k]] for k in range(len(parts[0]))]
+
+
+CHANGES: dict[str, Callable[[Ground, int, random.Random], Steps]] = {
+    one.__name__: one
+    for one in (everything, warnings, flood, doubled_receiver, silent, garbage, another_world, damaged, shuffled, received)
+}
+
+
+def relabelled(config: NodeConfig, rng: random.Random) -> NodeConfig:
+    """Return a configuration whose hidden sensors have other labels, none of which lets KOR in."""
+
+    def other(sensor: msgspec.Struct) -> msgspec.Struct:
+        if sensor.id not in HIDDEN:
+            return sensor
+        rel_to = rng.choice([(), ("USA",)])
+        caveats = rng.choice([(), ("own-eyes",)])
+        return msgspec.structs.replace(
+            sensor, label=msgspec.structs.replace(sensor.label, level=rng.randrange(5), rel_to=rel_to, caveats=caveats)
+        )
+
+    return msgspec.structs.replace(config, sensor=tuple(other(one) for one in config.sensor))
+
+
+def without(config: NodeConfig) -> NodeConfig:
+    """Return a configuration that has no hidden sensor and no feed of one."""
+    feeds = {provision.feed_of(one) for one in HIDDEN}
+    return msgspec.structs.replace(
+        config,
+        sensor=tuple(one for one in config.sensor if one.id not in HIDDEN),
+        feed=tuple(one for one in config.feed if one.name not in feeds),
+    )

@@ -1,0 +1,43 @@
+"""Two runs that agree on what KOR may have and differ in everything else give KOR the same bytes at the same ticks."""
+
+from __future__ import annotations
+
+import pytest
+from ni_world import Ground
+from observe import Run, difference
+
+SEEDS = 17  # worlds in CI, twelve changes each
+SEEDS_SOAK = 250
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return Ground(tmp_path_factory.mktemp("noninterference"))
+
+
+def check(ground: Ground, seed: int) -> int:
+    """Compare every change of a world with the world itself; return how many pairs that were."""
+    base = Run(ground.base(seed))
+    expected = base.run()
+    assert base.counts["KOR"] > 10, f"seed {seed}"
+    assert len(expected) > 20, f"seed {seed}"
+    pairs = 0
+    for pairs, (name, journal) in enumerate(ground.variants(seed), 1):  # noqa: B007 - counted
+        assert "" == difference(expected, Run(journal).run()), f"seed {seed}, change {name}"
+    return pairs
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_hidden_data_changes_no_byte_that_kor_sees(ground: Ground, seed: int) -> None:
+    """Whatever hidden sensors, people and partners do, every envelope to KOR is the same, at the same time; and there are some."""
+    assert check(ground, seed) == 12
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(36_000)
+def test_thousands_of_pairs(ground: Ground) -> None:
+    """The same over thousands of pairs of other worlds."""
+    pairs = sum(check(ground, seed) for seed in range(1_000, 1_000 + SEEDS_SOAK))
+    print(f"{pairs} pairs, no difference")  # noqa: T201 - the figure
+    assert pairs >= 3_000
