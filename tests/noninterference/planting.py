@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import msgspec
 
@@ -23,22 +22,21 @@ class Patch:
     """Attributes of the product that are changed until `undo`."""
 
     def __init__(self) -> None:
-        self._undo: list[Any] = []
+        self._undo: list[tuple[Any, str, Any]] = []
 
     def put(self, owner: Any, name: str, value: Any) -> None:
         """Replace one attribute."""
-        patch = mock.patch.object(owner, name, value)
-        patch.start()
-        self._undo.append(patch)
+        self._undo.append((owner, name, owner.__dict__[name]))
+        setattr(owner, name, value)
 
     def wrap(self, owner: Any, name: str, made: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Replace a function by one made around it."""
         self.put(owner, name, made(getattr(owner, name)))
 
     def undo(self) -> None:
-        """Give everything back."""
+        """Give everything back, the last change first."""
         while self._undo:
-            self._undo.pop().stop()
+            setattr(*self._undo.pop())
 
 
 Plant = Callable[[Patch], None]
