@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from trilat.picture import acts, frames
 from trilat.picture.frames import RECORD_DTYPE, Frame
 
-# A loaded machine may take long over verifying a password.
+# A loaded machine may take long over verifying a password, and over the first of a WebSocket.
 REQUEST_S = 60.0
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 
@@ -74,6 +74,7 @@ class PageClient:
             address,
             origin=self.url,  # type: ignore[arg-type]
             max_size=FRAME_BYTES_MAX,
+            open_timeout=REQUEST_S,
             compression=None,
             additional_headers={"cookie": self._cookie()} if self.cookies else None,
         )
