@@ -34,7 +34,7 @@ RETURN_M = 0.0
 NEARLY_ORBIT_M = 9_000e3
 PERIGEE_SIGMA_MIN_M = 3_000.0
 RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
-SLOW_M_S2, LONG_S = 18.2, 122.0  # a launcher's burn gains speed more slowly than this, for longer
+SLOW_M_S2, LONG_S = 18.2, 100.0  # a launcher's burn gains speed more slowly than this, for longer
 LOFT_DEG = 12.0  # farther from the angle of least energy than this, an arc is named lofted or depressed
 
 

@@ -23,6 +23,7 @@ GATE = np.array([0.0, 15.0, 18.0, 20.5, 22.5, 24.5, 26.5])  # chi-square bounds 
 FALLS = 0.1  # burning is less likely than this while it falls freely
 PUSH_LEAST_M_S2 = 9.0  # a vehicle that burns pushes more than this, also at a stage's start
 HOLD_S, HOLD_PLOTS = 2.5, 3  # for so long and so many plots, before burn-out is called: longer than stages' pauses
+SETTLE_S = 20.0  # after its first plot, before that filter knows the thrust of a slow climb from a free one
 AGAIN = 0.9  # burning again, when this likely for AGAIN_PLOTS
 AGAIN_PLOTS = 3
 PRIOR_WIDER = 4.0  # the arc starts from the pair's covariance, so much wider: little of the boost's guesses stays
@@ -180,7 +181,8 @@ class FlightFilter:
     def _watch(self, t_ns: int) -> None:
         """Call burn-out, or take it back."""
         burns = self.boosting
-        if burns < FALLS and self.push() < PUSH_LEAST_M_S2:
+        settled = t_ns - self.plots[0].t_ns > SETTLE_S * 1e9
+        if burns < FALLS and settled and self.push() < PUSH_LEAST_M_S2:
             self._burns_count = 0
             if self._falls_since is None:
                 self._falls_since, self._falls_count = t_ns, 0
