@@ -23,6 +23,8 @@ RESULT_COLUMNS = 15
 REENTRY_M = 100_000.0  # where drag begins to matter to anything that falls
 ESCAPE_M = 6.0e7  # no ballistic flight that comes back within hours goes higher
 STEP_MAX_S = 120.0
+# No step leaps into the air from above, nor over what the air does there: its error would go unseen.
+STEP_AIR_S, AIR_M = 4.0, 130_000.0
 STEPS_MAX = 20_000
 ROOT_TURNS = 60
 # A generic powered climb, for exercises: acceleration levels of the open tracking literature, no vehicle's.
@@ -201,6 +203,9 @@ def fly(earth, y0, per_coefficient, level_m, t_max, tolerance_m, every_s, path, 
     rates(earth, y, per_coefficient, K[0])
     for step in range(STEPS_MAX):
         h = min(h, STEP_MAX_S, t_max - t)
+        if per_coefficient > 0.0:
+            speed = np.sqrt(y[3] * y[3] + y[4] * y[4] + y[5] * y[5])
+            h = min(h, max(STEP_AIR_S, (before - AIR_M) / max(speed, 1.0)))
         stages(earth, per_coefficient, h, y, K, end)
         bad = wrong(h, K, tolerance_m)
         if bad > 1.0:
