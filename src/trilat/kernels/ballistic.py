@@ -232,6 +232,7 @@ def fly(earth, y0, per_coefficient, level_m, t_max, tolerance_m, every_s, path, 
             break
         y[:] = end
         K[0] = K[6]
+        before = height
         t += h
         result[R_STEPS] = step
         if height > ESCAPE_M:
