@@ -1,7 +1,8 @@
 """How many release decisions a core makes: cached, compiled, with the second judge, and the whole release of a record.
 
 The policy is that of the three sample agreements, signed with keys made here; the labels are drawn from a seed. Rates are per
-second of processor time on one core, the best of several turns. The second judge alone (cedarpy) is measured in the same run.
+second of processor time on one core, the best of several turns. The second judge alone (cedarpy) and casbin are measured in the
+same run; what needs a disk or a whole node (`decisions_node.py`) follows.
 """
 
 import argparse
@@ -11,6 +12,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import decisions_casbin
+import decisions_node
 import trilat
 from trilat.policy import agreement, signing
 from trilat.policy.agreement import Agreements, Document
@@ -102,11 +105,6 @@ def both(agreements: Agreements, judge: CedarJudge, some: list[Label]) -> None:
     batch(AudiencePolicy("KOR", agreements, MODE, "JPN", judge=judge), some)
 
 
-def again(agreements: Agreements, held: list[Label]) -> None:
-    """Decide anew on everything released, as after a change of agreements: a new policy, nothing cached."""
-    batch(AudiencePolicy("KOR", agreements, MODE, "JPN"), held)
-
-
 def track() -> Track:
     """Return one track for KOR and USA."""
     label = make(policy="TRILAT", originator="JPN", mode=MODE, level=2, rel_to=("KOR", "USA"), topics=("air",))
@@ -143,7 +141,6 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a hundredth of the size, to see that it runs")
     small = parser.parse_args().tiny
     turns, distinct, calls = (1, 50, 1_000) if small else (5, 1_000, 300_000)
-    held_total = 10_000 if small else 1_000_000
     agreements, judge = sample_agreements(), CedarJudge()
     some = labels(distinct, seed=1)
     rng = random.Random(2)
@@ -156,16 +153,24 @@ def main() -> None:
     alone = rate(distinct, lambda: second(policy, judge, some), turns)
     print(f"  second judge alone (cedarpy)   {alone:12,.0f} decisions/s")
     print(f"  both judges, on a miss         {rate(distinct, lambda: both(agreements, judge, some), turns):12,.0f} decisions/s")
-    held = [rng.choice(some) for _ in range(held_total)]
-    begin = process_time()
-    again(agreements, held)
-    print(f"  deciding anew on {held_total:,} released records: {process_time() - begin:.2f} s")
+    enforcer = decisions_casbin.enforcer(agreements, "JPN")
+    other = rate(distinct, lambda: decisions_casbin.enforce(enforcer, some, "KOR"), 1)
+    print(f"  casbin, the first rules only   {other:12,.0f} decisions/s")
+    compiled_s = rate(distinct, lambda: compiled(policy, some), turns)
+    cached_s = rate(calls, lambda: batch(policy, many), turns)
+    print(f"  compiled is {compiled_s / alone:,.0f} times cedarpy alone and {compiled_s / other:,.0f} times casbin;")
+    print(f"  cached is {cached_s / alone:,.0f} times cedarpy alone and {cached_s / other:,.0f} times casbin")
     sensors = [Sensor(id=one, nation="JPN", kind="radar3d", label=track().label) for one in ("JPN-R1", "JPN-R2")]
     outgoing = AudiencePolicy("USA", agreements, MODE, "JPN", sensors=sensors)
     count = max(10, calls // 30)
     print(
         f"  release of a track (decide, sanitise, encode, check): {rate(count, lambda: releases(outgoing, count), turns):,.0f} /s"
     )
+    decisions_node.release_path(
+        AudiencePolicy("KOR", agreements, MODE, "JPN", sensors=sensors), [track()], 200 if small else 20_000
+    )
+    decisions_node.redecisions(agreements, track(), labels(50 if small else 1_000, seed=3), 2_000 if small else 1_000_000)
+    decisions_node.one_more_audience(2.0 if small else 60.0)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ FOLDER_SECONDS_MAX = {
     "authority": 60,
     "exchange": 180,
     "transport": 180,
-    "policy": 180,
+    "policy": 300,
     "marking": 90,
     "noninterference": 500,
     "feeds": 180,
