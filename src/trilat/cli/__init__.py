@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "track": Command("trilat.cli.track:command", "Track what recordings hold, at full speed."),
     "replay": Command("trilat.cli.replay:command", "Send recordings to a node in mode Replay."),
     "warn": Command("trilat.cli.warn:command", "Say where a flight comes down, and who is under it."),
+    "exercise": Command("trilat.cli.exercise:command", "Fly public flights again and tell what a node would have said."),
     "simulate": Command("trilat.cli.simulate:command", "Prove the exchange under seeded faults, or reproduce one failed seed."),
     "schema": Command("trilat.cli.schema:command", "Print the JSON Schema of the records."),
     "bench": Command("trilat.cli.bench:command", "Measure this build on this machine."),

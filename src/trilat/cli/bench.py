@@ -12,6 +12,7 @@ from trilat.cli.frame import Command, LazyGroup
 BENCHMARKS: dict[str, Command] = {
     "track": Command("trilat.cli.bench_track:command", "The tracking engine on a scenario file: rate, GOSPA, SIAP."),
     "fusion": Command("trilat.cli.bench_fusion:command", "What sharing tracklets or tracks loses against all plots."),
+    "sharing": Command("trilat.cli.bench_sharing:command", "Landing ellipse against time with one, two and three nations."),
     "compare": Command("trilat.cli.bench_compare:command", "Stone Soup beside it on the same file."),
 }
 

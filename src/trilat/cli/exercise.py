@@ -1,0 +1,122 @@
+"""`trilat exercise`: what can be played for training and proof, without nodes; `history`: public flights, flown again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trilat.flights.history import Judged, Told
+    from trilat.flights.public import PublicFlight
+
+NOTE = (
+    "EXERCISE. Public are only date, site, direction, range and apogee. Thrust, stages and drag are generic, the radars and all\n"
+    "that they see fictional (three nations, 30 m, 1 mrad, one plot a second): this is not what anyone saw or said that day."
+)
+AREAS_SHOWN = 4
+
+
+@click.group()
+def command() -> None:
+    """Play what exercises need; nothing here touches a node."""
+
+
+@command.command()
+@click.option("--date", metavar="DATE", help="Only flights of this date, YYYY-MM-DD, as their source has it.")
+@click.option("--all", "every", is_flag=True, help="Every shipped flight, not only the ten of public statements.")
+@click.option("--list", "listed", is_flag=True, help="Print the facts and fly nothing.")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Of the radars' noise.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def history(date: str | None, seed: int, *, every: bool, listed: bool, as_json: bool) -> None:
+    """Fly public flights generically past three nations' fictional radars; tell what a node would have said, and when.
+
+    Facts and their sources are in `trilat/flights/public.toml`. A flight's climb is found such that apogee and range are the
+    published ones; its plots go through the tracker and the assessment that nodes run, with every nation's plots shared.
+    """
+    import msgspec
+
+    from trilat.flights.history import tell
+    from trilat.flights.public import as_facts
+    from trilat.warn.areas import shipped_layer
+
+    found = chosen(date, every=every)
+    if not as_json:
+        click.echo(NOTE)
+    for public in found:
+        told = None if listed else tell(public, shipped_layer(), seed)
+        if as_json:
+            told_json = {} if told is None else {"told": told, "right": told.judged.right if told.judged else None}
+            click.echo(msgspec.json.encode({"public": as_facts(public), "generic": True, **told_json}).decode())
+        else:
+            for line in [heading(public), *(() if told is None else lines(told, public))]:
+                click.echo(line)
+
+
+def chosen(date: str | None, *, every: bool) -> list[PublicFlight]:
+    """Return the flights of a date, all, or those of the statements; UsageError when a date has none."""
+    from trilat.flights.public import public_flights
+
+    shipped = public_flights()
+    if date is None:
+        return [one for one in shipped if every or one.source == "statements"]
+    found = [one for one in shipped if one.date == date]
+    if not found:
+        raise click.UsageError(f"no shipped flight is of {date}; `trilat exercise history --all --list` prints them")
+    return found
+
+
+def heading(public: PublicFlight) -> str:
+    """Return the line of a flight's facts."""
+    when = f"{public.date} {public.time_utc}Z" if public.time_utc else public.date
+    return f"{when} {public.site}: range {public.range_km:,.0f} km, apogee {public.apogee_km:,.0f} km ({public.source})"
+
+
+def lines(told: Told, public: PublicFlight) -> list[str]:
+    """Return what is told of one flight, for people."""
+    if told.why_not:
+        return [f"  not flown: {told.why_not}"]
+    flown = f"flown in {told.flight_s / 60:.1f} min"
+    out = [f"  {flown}{'' if public.minutes is None else f', published {public.minutes:g}'}; burn-out at {told.burnout_s:.0f} s"]
+    out += _at(told.first_plot_s, lambda: f"first plot, {told.first_sensor}")
+    out += _at(told.detected_s, lambda: "detected")
+    out += _at(told.burnout_called_s, lambda: "burn-out called")
+    out += _at(told.areas_s, lambda: f"first areas: {', '.join(_area(a) for a in told.areas[:AREAS_SHOWN])}{_more(told)}")
+    if told.judged is None:
+        return [*out, "  no class was given"]
+    return out + _judged(told.judged)
+
+
+def _at(at_s: float | None, text: Callable[[], str]) -> list[str]:
+    return [] if at_s is None else [f"  T+{at_s:5.0f} s  {text()}"]
+
+
+def _area(area: Any) -> str:
+    return f"{area.name} {area.probability:.0%}{'' if area.touch == 'landing' else ' (passes over)'}"
+
+
+def _more(told: Told) -> str:
+    return f" and {len(told.areas) - AREAS_SHOWN} more" if len(told.areas) > AREAS_SHOWN else ""
+
+
+def _judged(one: Judged) -> list[str]:
+    """Return the lines of what was said at the end."""
+    mark = (
+        "right" if one.right else f"WRONG: it is {one.true_by_energy} by energy, {one.true_by_range} by range, {one.true_shape}"
+    )
+    out = _at(
+        one.at_s,
+        lambda: (
+            f"{one.class_by_energy} {one.probability_by_energy:.0%} by energy, {one.class_by_range} "
+            f"{one.probability_by_range:.0%} by range, {one.shape}: {mark}"
+        ),
+    )
+    if one.landing_error_m is None or one.ellipse95_semi_axes_m is None or one.time_to_landing_s is None:
+        return [*out, "             no landing area is stated"]
+    long, short = one.ellipse95_semi_axes_m
+    where = (
+        f"landing within {long / 1e3:.1f} x {short / 1e3:.1f} km (95 %), {one.landing_error_m / 1e3:.1f} km from where it fell"
+    )
+    return [*out, f"             {where}, in {one.time_to_landing_s:,.0f} s (off by {one.landing_time_error_s:+.1f} s)"]
