@@ -17,10 +17,14 @@ from trilat.records.fields import (
     TimeNs,
     Trigraph,
 )
+from trilat.records.assessment import Fan, FlightClass, LandingEstimate, LaunchEstimate, TouchedArea, TrajectoryShape
 from trilat.records.label import Label
 from trilat.records.report import Pedigree
 
-WarningState = Literal["detected", "assessed", "issued", "updated", "track-lost", "passed", "stood-down", "retracted"]
+# landed: the prediction's latest landing time is over; passed: the same for a flight that only passes over; track-lost: no plot
+# explains the flight any more, so what was said of its way is not to be relied on.
+WarningState = Literal["detected", "assessed", "issued", "updated", "track-lost", "landed", "passed", "stood-down", "retracted"]
+Language = Literal["en", "ja", "ko"]
 
 
 class WarningArea(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,8 +37,33 @@ class WarningArea(Struct, frozen=True, kw_only=True, omit_defaults=True):
     probability: Probability = 1.0
 
 
+class FlightFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a warning says of the flight it is about: class with its probability, where from, where to, or the fan it is in."""
+
+    name: FlightClass = "launch, unclassified"
+    probability: Probability = 0.0
+    shape: TrajectoryShape | None = None
+    launch: LaunchEstimate | None = None
+    landing: LandingEstimate | None = None
+    fan: Fan | None = None
+    lost_since_ns: TimeNs | None = None
+
+
+class Words(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One language's words of a warning. `line` is the one plain sentence for loudspeakers and short messages."""
+
+    language: Language
+    headline: ShortText
+    text: Text
+    line: Annotated[str, Meta(max_length=500)]
+
+
 class Warning(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.warning/1"):  # noqa: A001 - the field's word
-    """One state of one warning for one audience. (originator of the label, id) names it; `version` rises with each state."""
+    """One state of one warning for one audience. (originator of the label, id) names it; `version` rises with each state.
+
+    flight, touched: what it says of a flight and of the areas under it, computed from what this audience may have. issued: two
+    people have issued it to this audience. reason: why this version was made, a word.
+    """
 
     id: Name
     version: Count
@@ -50,6 +79,11 @@ class Warning(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     expires_ns: TimeNs
     confidence: Probability | None = None
     raised_by: Name
+    issued: bool = False
+    reason: Name = ""
+    flight: FlightFacts | None = None
+    touched: Annotated[tuple[TouchedArea, ...], Meta(max_length=500)] = ()
+    words: Annotated[tuple[Words, ...], Meta(max_length=8)] = ()
 
 
 class Acknowledgement(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.acknowledgement/1"):
@@ -64,6 +98,7 @@ class Acknowledgement(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     by: Name
     t_ns: TimeNs
     label: Label
+    channel: Name = "page"
 
 
 class Retraction(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="trilat.retraction/1"):

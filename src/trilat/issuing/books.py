@@ -1,0 +1,320 @@
+"""The flights' warnings of one node: one book per audience, linked only here, in the national store (DESIGN principles 3 and 7).
+
+An audience's book is moved by nothing but that audience's own assessments, by time, and by acts of people that name it. PUBLIC, and
+a partner whose pipeline does not see the flight, have a book moved by the national assessments inside what two people approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from trilat.kernels.geodesy import geodetic_to_ecef
+from trilat.policy.labels import make
+from trilat.products.texts import with_words
+from trilat.records.assessment import Assessment, TouchedArea
+from trilat.records.label import Label, Mode
+from trilat.records.released import Released
+from trilat.records.report import Pedigree
+from trilat.records.warning import Retraction, Warning
+from trilat.warn import machine
+from trilat.warn.machine import Envelope, Standing
+
+NATIONAL, OWN, PUBLIC = "national", "own", "PUBLIC"
+TOPIC = "missile-warning"
+PURPOSE = "public-warning"
+FLIGHTS_MAX = 200  # of one audience; the oldest that is closed goes first
+NEAR_M, FAST_M_S, TOGETHER_NS = 100_000.0, 8_000.0, 60 * 10**9
+Key = tuple[str, int]
+
+
+class Gate(Protocol):
+    """One audience's way out, with ids of its own; policy decides in it."""
+
+    def new_warning_id(self) -> str:
+        """Return the audience's next warning id."""
+        ...
+
+    def link(self, audience_id: str, national_id: str) -> None:
+        """Remember which national warning an edition is of."""
+        ...
+
+    def flash(self, now_ns: int, record: Any) -> list[Released]:
+        """Return a record made for this audience as it leaves; nothing when it may not have it."""
+        ...
+
+
+class Moved(NamedTuple):
+    """One warning that got a new version: whose book, the standing before and after."""
+
+    audience: str
+    key: Key
+    before: Standing | None
+    after: Standing
+
+
+class Books:
+    """Every audience's flights. Methods return what moved; `emit` makes what leaves of it."""
+
+    def __init__(self, nation: str, mode: Mode, policy: str, gates: Mapping[str, Gate]) -> None:
+        self.nation, self.mode, self._policy, self._gates = nation, mode, policy, gates
+        self._count = 0
+        self._public_count = 0
+        self._books: dict[str, dict[Key, Standing]] = {NATIONAL: {}, PUBLIC: {}, **{name: {} for name in gates}}
+        self._own: dict[Key, Assessment] = {}
+        self._key_of: dict[str, Key] = {}  # national id -> key
+        self._link: dict[tuple[str, Key], Key] = {}  # (audience, its key) -> national key
+
+    # Asking -----------------------------------------------------------------------------------------------------------
+
+    def national(self, warning_id: str) -> tuple[Key, Standing] | None:
+        """Return a national warning by its id."""
+        key = self._key_of.get(warning_id)
+        return None if key is None else (key, self._books[NATIONAL][key])
+
+    def editions(self, national: Key) -> dict[str, tuple[Key, Standing]]:
+        """Return the editions of one national warning, by audience."""
+        out = {}
+        for (audience, key), linked in self._link.items():
+            if linked == national:
+                out[audience] = (key, self._books[audience][key])
+        return out
+
+    def all_of(self, audience: str) -> list[Standing]:
+        """Return an audience's warnings, oldest first."""
+        return list(self._books.get(audience, {}).values())
+
+    # Moving -----------------------------------------------------------------------------------------------------------
+
+    def take(self, now_ns: int, audience: str, assessment: Assessment) -> tuple[bool, list[Moved]]:
+        """Take an audience's assessment; tells whether it was taken at all (what is not leaves no trace), and what moved."""
+        key = (assessment.stream, assessment.flight)
+        if assessment.label.mode != self.mode:
+            return False, []
+        if audience == OWN:
+            held = self._own.get(key)
+            if held is not None and assessment.t_ns - held.t_ns < machine.HEARD_EVERY_NS and held.state == assessment.state:
+                return False, []
+            self._own[key] = assessment
+            return True, []
+        book = self._books.get(audience)
+        if book is None:
+            return False, []
+        standing = book.get(key)
+        if standing is None:
+            return self._begin(now_ns, audience, key, assessment)
+        after = machine.take(now_ns, standing, assessment)
+        if after is None:
+            return False, []
+        moved = self._put(audience, key, standing, after)
+        if audience == NATIONAL:
+            moved += self._follow(now_ns, key, assessment)
+        return True, moved
+
+    def _begin(self, now_ns: int, audience: str, key: Key, assessment: Assessment) -> tuple[bool, list[Moved]]:
+        # No id is taken before it is known that there will be a warning: an audience's ids have no gaps.
+        if machine.begin(now_ns, assessment, "-", assessment.label) is None:
+            return False, []
+        if audience == NATIONAL:
+            self._count += 1
+            warning_id = f"{self.nation}-L{self._count}"
+            label = msgspec.structs.replace(assessment.label, topics=(TOPIC,))
+        else:
+            warning_id = self._gates[audience].new_warning_id()
+            rel_to = tuple(one for one in assessment.label.rel_to if one == audience)
+            label = msgspec.structs.replace(assessment.label, topics=(TOPIC,), rel_to=rel_to)
+        standing = machine.begin(now_ns, assessment, warning_id, label)
+        if standing is None:
+            raise ValueError("a warning begun twice differs")
+        self._make_room(audience)
+        if audience == NATIONAL:
+            self._key_of[warning_id] = key
+        moved = self._put(audience, key, None, standing)
+        self._relink()
+        return True, moved
+
+    def _follow(self, now_ns: int, national: Key, assessment: Assessment) -> list[Moved]:
+        """Move the editions that rest on the national assessment, inside what was approved."""
+        moved: list[Moved] = []
+        for audience, (key, standing) in self.editions(national).items():
+            if standing.basis == "approved":
+                base = self.basis_for(audience, national, assessment)
+                after = None if base is None else machine.take(now_ns, standing, base)
+                if after is not None:
+                    moved += self._put(audience, key, standing, after)
+        return moved
+
+    def tick(self, now_ns: int) -> list[Moved]:
+        """Let time pass in every book."""
+        moved: list[Moved] = []
+        for audience, book in self._books.items():
+            for key, standing in list(book.items()):
+                after = machine.tick(now_ns, standing)
+                if after is not None:
+                    moved += self._put(audience, key, standing, after)
+        return moved
+
+    def issue(self, now_ns: int, national: Key, audience: str, envelope: Envelope) -> list[Moved]:
+        """Issue to one audience (or widen) what two people approved for it; a new edition where it had none."""
+        found = (national, self._books[NATIONAL][national]) if audience == NATIONAL else self.editions(national).get(audience)
+        if found is None:
+            found = self._approved_edition(now_ns, national, audience)
+        if found is None or found[1].warning.state in machine.CLOSED:
+            return []
+        return self._put(audience, found[0], found[1], machine.issue(now_ns, found[1], envelope))
+
+    def _approved_edition(self, now_ns: int, national: Key, audience: str) -> tuple[Key, Standing] | None:
+        """Return a new edition made of the national assessment, without exact places, for who has none of its own."""
+        standing = self._books[NATIONAL][national]
+        base = self.basis_for(audience, national, standing.assessment)
+        if base is None or (audience != PUBLIC and audience not in self._gates):
+            return None
+        if audience == PUBLIC:
+            self._public_count += 1
+            warning_id = f"{self.nation}-P{self._public_count}"
+        else:
+            warning_id = self._gates[audience].new_warning_id()
+        warning = msgspec.structs.replace(
+            standing.warning, id=warning_id, version=0, label=self._plain_label(audience, base.label), touched=base.areas
+        )
+        key = ("approved", self._count * 1_000 + len(self._books[audience]))
+        made = Standing(warning=warning, assessment=base, taken_ns=standing.taken_ns, basis="approved")
+        self._books[audience][key] = made
+        self._link[audience, key] = national
+        if audience in self._gates:
+            self._gates[audience].link(warning_id, standing.warning.id)
+        return key, made
+
+    def _plain_label(self, audience: str, of: Label) -> Label:
+        return make(
+            policy=self._policy,
+            originator=self.nation,
+            mode=self.mode,
+            level=0,
+            rel_to=(audience,),
+            topics=(TOPIC,),
+            sources=of.sources or (self.nation,),
+            consents=of.consents,
+            purposes=of.purposes,
+        )
+
+    def basis_for(self, audience: str, national: Key, assessment: Assessment) -> Assessment | None:
+        """Return what an edition may rest on: the national assessment, or the own sensors' alone where partners did not consent.
+
+        Partner data bears on a public warning only with that partner's consent for PUBLIC and the purpose "public-warning".
+        """
+        if consented(assessment.label, self.nation, audience):
+            return plain(assessment, self.nation)
+        near = [one for one in self._own.values() if _same_flight(one, assessment)]
+        own = max(near, key=lambda one: one.t_ns, default=None)
+        return None if own is None or not consented(own.label, self.nation, audience) else plain(own, self.nation)
+
+    def put(self, audience: str, key: Key, after: Standing) -> Moved:
+        """Put back a standing that an act moved."""
+        return self._put(audience, key, self._books[audience].get(key), after)[0]
+
+    def _put(self, audience: str, key: Key, before: Standing | None, after: Standing) -> list[Moved]:
+        told = before is None or after.warning.version != before.warning.version
+        if told:
+            after = msgspec.structs.replace(after, warning=with_words(_shown(after)))
+        self._books[audience][key] = after
+        return [Moved(audience, key, before, after)] if told else []
+
+    def _make_room(self, audience: str) -> None:
+        book = self._books[audience]
+        while len(book) >= FLIGHTS_MAX:
+            closed = [key for key, one in book.items() if one.warning.state in machine.CLOSED]
+            gone = (closed or list(book))[0]
+            del book[gone]
+            self._link = {k: v for k, v in self._link.items() if k != (audience, gone) and v != gone}
+
+    def _relink(self) -> None:
+        """Link each audience's flight with the national one that it is, where both are known. Nothing of it leaves."""
+        for audience in self._gates:
+            for key, standing in self._books[audience].items():
+                if (audience, key) in self._link:
+                    continue
+                for national, other in self._books[NATIONAL].items():
+                    if _same_flight(standing.assessment, other.assessment):
+                        self._link[audience, key] = national
+                        self._gates[audience].link(standing.warning.id, other.warning.id)
+                        break
+
+    # Leaving ----------------------------------------------------------------------------------------------------------
+
+    def emit(self, now_ns: int, moved: Iterable[Moved]) -> tuple[list[Warning], list[Released], list[Warning]]:
+        """Return what moved as: national warnings to show, releases for partners, messages for the public.
+
+        A retraction or its reverse goes to partners as a `Retraction`; the public's products make a cancelling message of it.
+        """
+        shown: list[Warning] = []
+        released: list[Released] = []
+        public: list[Warning] = []
+        for one in moved:
+            warning = one.after.warning
+            if one.audience == NATIONAL:
+                shown.append(warning)
+            elif one.audience == PUBLIC:
+                public.append(warning)
+            elif warning.state != "retracted" and warning.reason != "reinstated":
+                released += self._gates[one.audience].flash(now_ns, warning)
+        return shown, released, public
+
+    def take_back(self, now_ns: int, one: Moved, reason: Any, text: str, by: str) -> tuple[Retraction, list[Released]]:
+        """Return the retraction (or reinstatement) of one audience's edition, and how it leaves."""
+        before = one.before.warning if one.before is not None else one.after.warning
+        made = Retraction(
+            warning_id=before.id,
+            warning_version=before.version,
+            reason=reason,
+            text=text,
+            by=by if one.audience == NATIONAL else self.nation,
+            t_ns=now_ns,
+            label=before.label,
+        )
+        gate = self._gates.get(one.audience)
+        return made, [] if gate is None else gate.flash(now_ns, made)
+
+
+def consented(label: Label, nation: str, audience: str) -> bool:
+    """Tell whether what carries a label may bear on an audience's warning: every other source agreed to it."""
+    others = [source for source in label.sources if source != nation]
+    agreed = {(one.source, one.recipient) for one in label.consents}
+    purpose = audience != PUBLIC or not others or PURPOSE in label.purposes
+    return purpose and all((source, audience) in agreed for source in others)
+
+
+def plain(assessment: Assessment, nation: str) -> Assessment:
+    """Return an assessment without exact places and without who saw what: areas, times, class."""
+    landing = assessment.landing
+    if landing is not None:
+        # The time stays for the life cycle; the warning itself is made without it.
+        landing = msgspec.structs.replace(landing, lat_deg=0.0, lon_deg=0.0)
+    return msgspec.structs.replace(assessment, pedigree=Pedigree(nation=nation), path=(), launch=None, fan=None, landing=landing)
+
+
+def _shown(standing: Standing) -> Warning:
+    """Return the warning as its audience gets it: one that rests on an approval holds no exact place."""
+    warning = standing.warning
+    if standing.basis == "own" or warning.flight is None:
+        return warning
+    return msgspec.structs.replace(warning, flight=msgspec.structs.replace(warning.flight, launch=None, landing=None, fan=None))
+
+
+def _same_flight(one: Assessment, other: Assessment) -> bool:
+    """Tell whether two assessments are of one flight: near in place for their difference in time."""
+    apart_ns = abs(one.updated_t_ns - other.updated_t_ns)
+    if apart_ns > TOGETHER_NS or abs(one.first_t_ns - other.first_t_ns) > 2 * TOGETHER_NS:
+        return False
+    places = [geodetic_to_ecef(here.lat_deg, here.lon_deg, here.alt_m) for here in (one, other)]
+    apart_m = float(((places[0] - places[1]) ** 2).sum() ** 0.5)
+    return apart_m <= NEAR_M + FAST_M_S * apart_ns / 1e9
+
+
+def areas_of(assessment: Assessment, nation: str, audience: str) -> tuple[TouchedArea, ...]:
+    """Return the areas that an audience is warned of: the public those of its own nation and the sea, others all."""
+    if audience != PUBLIC:
+        return assessment.areas
+    return tuple(one for one in assessment.areas if one.nation == nation or one.kind in ("sea", "fir"))
