@@ -1,7 +1,7 @@
 """The flights' warnings of one node: one book per audience, linked only here, in the national store (DESIGN principles 3 and 7).
 
-An audience's book is moved by nothing but that audience's own assessments, by time, and by acts of people that name it. PUBLIC, and
-a partner whose pipeline does not see the flight, have a book moved by the national assessments inside what two people approved.
+An audience's book is moved by nothing but that audience's own assessments, by time, and by acts of people that name it. PUBLIC,
+and a partner whose pipeline does not see the flight, have one moved by the national assessments inside what two approved.
 """
 
 from __future__ import annotations
@@ -82,6 +82,15 @@ class Books:
                 out[audience] = (key, self._books[audience][key])
         return out
 
+    @property
+    def partners(self) -> frozenset[str]:
+        """The audiences that have a way out of this node."""
+        return frozenset(self._gates)
+
+    def standing(self, audience: str, key: Key) -> Standing | None:
+        """Return one audience's warning of one flight."""
+        return self._books[audience].get(key)
+
     def all_of(self, audience: str) -> list[Standing]:
         """Return an audience's warnings, oldest first."""
         return list(self._books.get(audience, {}).values())
@@ -94,15 +103,10 @@ class Books:
         if assessment.label.mode != self.mode:
             return False, []
         if audience == OWN:
-            held = self._own.get(key)
-            if held is not None and assessment.t_ns - held.t_ns < machine.HEARD_EVERY_NS and held.state == assessment.state:
-                return False, []
-            self._own[key] = assessment
-            return True, []
-        book = self._books.get(audience)
-        if book is None:
+            return self._take_own(key, assessment), []
+        if audience == PUBLIC or audience not in self._books:
             return False, []
-        standing = book.get(key)
+        standing = self._books[audience].get(key)
         if standing is None:
             return self._begin(now_ns, audience, key, assessment)
         after = machine.take(now_ns, standing, assessment)
@@ -111,7 +115,17 @@ class Books:
         moved = self._put(audience, key, standing, after)
         if audience == NATIONAL:
             moved += self._follow(now_ns, key, assessment)
+        self._relink()
         return True, moved
+
+    def _take_own(self, key: Key, assessment: Assessment) -> bool:
+        held = self._own.get(key)
+        if held is not None and assessment.t_ns - held.t_ns < machine.HEARD_EVERY_NS and held.state == assessment.state:
+            return False
+        self._own[key] = assessment
+        while len(self._own) > FLIGHTS_MAX:
+            del self._own[next(iter(self._own))]
+        return True
 
     def _begin(self, now_ns: int, audience: str, key: Key, assessment: Assessment) -> tuple[bool, list[Moved]]:
         # No id is taken before it is known that there will be a warning: an audience's ids have no gaps.
@@ -140,7 +154,7 @@ class Books:
         moved: list[Moved] = []
         for audience, (key, standing) in self.editions(national).items():
             if standing.basis == "approved":
-                base = self.basis_for(audience, national, assessment)
+                base = self.basis_for(audience, assessment)
                 after = None if base is None else machine.take(now_ns, standing, base)
                 if after is not None:
                     moved += self._put(audience, key, standing, after)
@@ -160,15 +174,15 @@ class Books:
         """Issue to one audience (or widen) what two people approved for it; a new edition where it had none."""
         found = (national, self._books[NATIONAL][national]) if audience == NATIONAL else self.editions(national).get(audience)
         if found is None:
-            found = self._approved_edition(now_ns, national, audience)
+            found = self._approved_edition(national, audience)
         if found is None or found[1].warning.state in machine.CLOSED:
             return []
         return self._put(audience, found[0], found[1], machine.issue(now_ns, found[1], envelope))
 
-    def _approved_edition(self, now_ns: int, national: Key, audience: str) -> tuple[Key, Standing] | None:
+    def _approved_edition(self, national: Key, audience: str) -> tuple[Key, Standing] | None:
         """Return a new edition made of the national assessment, without exact places, for who has none of its own."""
         standing = self._books[NATIONAL][national]
-        base = self.basis_for(audience, national, standing.assessment)
+        base = self.basis_for(audience, standing.assessment)
         if base is None or (audience != PUBLIC and audience not in self._gates):
             return None
         if audience == PUBLIC:
@@ -176,8 +190,10 @@ class Books:
             warning_id = f"{self.nation}-P{self._public_count}"
         else:
             warning_id = self._gates[audience].new_warning_id()
+        state = "assessed" if standing.warning.state in ("issued", "updated") else standing.warning.state
+        label = self._plain_label(audience, base.label)
         warning = msgspec.structs.replace(
-            standing.warning, id=warning_id, version=0, label=self._plain_label(audience, base.label), touched=base.areas
+            standing.warning, id=warning_id, version=0, state=state, issued=False, label=label, touched=base.areas
         )
         key = ("approved", self._count * 1_000 + len(self._books[audience]))
         made = Standing(warning=warning, assessment=base, taken_ns=standing.taken_ns, basis="approved")
@@ -196,11 +212,11 @@ class Books:
             rel_to=(audience,),
             topics=(TOPIC,),
             sources=of.sources or (self.nation,),
-            consents=of.consents,
+            consents=[(one.source, one.recipient) for one in of.consents],
             purposes=of.purposes,
         )
 
-    def basis_for(self, audience: str, national: Key, assessment: Assessment) -> Assessment | None:
+    def basis_for(self, audience: str, assessment: Assessment) -> Assessment | None:
         """Return what an edition may rest on: the national assessment, or the own sensors' alone where partners did not consent.
 
         Partner data bears on a public warning only with that partner's consent for PUBLIC and the purpose "public-warning".

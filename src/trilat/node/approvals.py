@@ -14,6 +14,7 @@ import msgspec
 
 from trilat.accounts import approvals, roles
 from trilat.accounts.approvals import ApprovalDesk, Pending, ProposalKind, Refused, Settled
+from trilat.issuing import contents
 from trilat.picture.acts import Act, Approve, Decline, Propose
 from trilat.records.approval import Approval, Approved, Proposal, Role, Session
 from trilat.records.declassification import Declassification
@@ -25,6 +26,7 @@ KINDS: Mapping[str, ProposalKind] = {
     **approvals.KINDS,
     # One record, or a standing permission, for one audience: the release officer is always one of the two.
     "declassify": ProposalKind(Declassification, roles.OFFICERS, RELEASE, 3_600),
+    **contents.KINDS,
     "pre-authorise": ProposalKind(Declassification, roles.OFFICERS, RELEASE, 86_400),
 }
 SETTLED_SHOWN = 20

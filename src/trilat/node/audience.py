@@ -175,6 +175,22 @@ class AudiencePipeline:
         edition = self._warnings.acknowledgement if own else (lambda one: one)
         return self._flash(now_ns, acknowledgement, edition)
 
+    def new_warning_id(self) -> str:
+        """Return this audience's next warning id."""
+        return self._warnings.new_id()
+
+    def link(self, audience_id: str, national_id: str) -> None:
+        """Remember which national warning an edition of this audience is of."""
+        self._warnings.link(audience_id, national_id)
+
+    def flash(self, now_ns: int, record: Warning | Retraction) -> list[Released]:
+        """Return a record that was made for this audience; one that policy refuses is withheld and counted."""
+        try:
+            return self._flash(now_ns, record, lambda one: one)
+        except PolicyError as error:
+            self.withheld[error.name] += 1
+            return []
+
     def national_id(self, audience_id: str) -> str | None:
         """Return the national id of a warning that this audience knows under another."""
         return self._warnings.national_id(audience_id)

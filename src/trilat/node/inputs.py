@@ -1,4 +1,4 @@
-"""What goes into a node's pipeline: bytes of feeds, records of partners, acts of officers. Each is journalled as it came."""
+"""What goes into a node's pipeline: bytes of feeds, partners' records, officers' acts, assessments. Each is journalled."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.picture.acts import OfficerAct
+from trilat.records.assessment import Assessment
 from trilat.records.fields import Count, Lane, Name, TimeNs, Trigraph
 
 
@@ -33,7 +34,18 @@ class ActInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="act"):
     act: OfficerAct
 
 
-Input = FeedInput | ReceivedInput | ActInput
+class AssessedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="assessed"):
+    """What was made of one flight for one audience ("national" and "own" are the nation's): for the warning desk.
+
+    derived: this node's own step made it of its feeds. A restart takes it from the journal; a replay makes it again.
+    """
+
+    audience: Name
+    assessment: Assessment
+    derived: bool = False
+
+
+Input = FeedInput | ReceivedInput | ActInput | AssessedInput
 
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Input)
 

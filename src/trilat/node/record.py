@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from trilat.node import setup
-from trilat.node.inputs import ActInput, Input, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, Input, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.picture.inputs import WarningRecord
@@ -63,8 +63,10 @@ class Recorder:
     def entry(self, inputs: Sequence[Input], out: Output) -> tuple[str, bytes]:
         """Return the kind and the bytes of one step's entry."""
         people = [one for one in inputs if by_people(one)]
-        kept = inputs if self._config.store.journal_inputs else people
-        return PEOPLE if people else STEP, msgspec.msgpack.encode(_Recorded(tuple(kept), out.digest()))
+        kept = [*(inputs if self._config.store.journal_inputs else people), *out.assessed]
+        # Time alone moves warnings, too: a restart goes through those steps at their own times.
+        told = out.assessed or out.warnings or out.public or any(one.lane == "flash" for one in out.released)
+        return PEOPLE if people or told else STEP, msgspec.msgpack.encode(_Recorded(tuple(kept), out.digest()))
 
     def append(self, now_ns: int, entry: tuple[str, bytes]) -> None:
         """Append a step's entry; durable with the store's next commit."""
@@ -82,8 +84,8 @@ class Recorder:
 
 
 def by_people(one: Input) -> bool:
-    """Tell whether an input is an officer's act or a partner's flash record."""
-    return isinstance(one, ActInput) or (isinstance(one, ReceivedInput) and one.lane == "flash")
+    """Tell whether an input is an officer's act, a partner's flash record, or an assessment that the warning desk took."""
+    return isinstance(one, ActInput | AssessedInput) or (isinstance(one, ReceivedInput) and one.lane == "flash")
 
 
 def steps(journal: Journal, start: int = 1, kinds: tuple[str, ...] = (STEP, PEOPLE)) -> Iterator[Step]:

@@ -46,6 +46,39 @@ class RetractWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     text: Text = ""
 
 
+class IssueWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="issue"):
+    """Propose to issue (or widen) a flight's warning: the node writes every audience's variant for a second person.
+
+    audiences: beside the own nation; areas: ids, empty = every area that the flight touches now.
+    """
+
+    act_id: ActId
+    warning_id: Name
+    version: Count
+    audiences: Annotated[tuple[Audience, ...], Meta(max_length=10)] = ()
+    areas: Annotated[tuple[Name, ...], Meta(max_length=200)] = ()
+    minutes: Annotated[int, Meta(ge=1, le=180)] = 30
+
+
+class RelayWarning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="relay"):
+    """Propose to pass a partner's warning on to the own public: its areas or fewer, never more."""
+
+    act_id: ActId
+    originator: Trigraph
+    warning_id: Name
+    version: Count
+    areas: Annotated[tuple[Name, ...], Meta(max_length=200)] = ()
+    minutes: Annotated[int, Meta(ge=1, le=180)] = 30
+
+
+class StandDown(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="stand-down"):
+    """Give the all clear for a flight's warning: one person, one act; all who got it are told."""
+
+    act_id: ActId
+    warning_id: Name
+    version: Count
+
+
 class Propose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="propose"):
     """Put something before a second person. `content` is JSON text of what `kind` asks for."""
 
@@ -72,7 +105,7 @@ class Decline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     reason: ShortText = ""
 
 
-Act = RaiseWarning | AcknowledgeWarning | RetractWarning | Propose | Approve | Decline
+Act = RaiseWarning | AcknowledgeWarning | RetractWarning | IssueWarning | RelayWarning | StandDown | Propose | Approve | Decline
 
 
 def refused(act: Act, reason: str, text: str) -> dict[str, Any]:

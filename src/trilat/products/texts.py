@@ -70,7 +70,9 @@ def _words(warning: Warning, language: Language) -> Words:
     shown = f"{short}{headline}{': ' + places if places else ''}"
     body = list(_sentences(warning, language))
     line = drill(mode, language, " ".join((f"{headline}.", *_spoken(warning, language))))
-    return Words(language=language, headline=f"{shown[: 200 - len(end)]}{end}", text=drill(mode, language, " ".join(body)), line=line[:500])
+    return Words(
+        language=language, headline=f"{shown[: 200 - len(end)]}{end}", text=drill(mode, language, " ".join(body)), line=line[:500]
+    )
 
 
 def _key(warning: Warning) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from trilat.records.assessment import Fan, FlightClass, LandingEstimate, LaunchEstimate, TouchedArea, TrajectoryShape
 from trilat.records.fields import (
     Count,
     LatDeg,
@@ -17,7 +18,6 @@ from trilat.records.fields import (
     TimeNs,
     Trigraph,
 )
-from trilat.records.assessment import Fan, FlightClass, LandingEstimate, LaunchEstimate, TouchedArea, TrajectoryShape
 from trilat.records.label import Label
 from trilat.records.report import Pedigree
 

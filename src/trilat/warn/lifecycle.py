@@ -35,6 +35,7 @@ class WarningDesk:
         self._nation = nation
         self._count = 0
         self._own: dict[str, Warning] = {}
+        self._retracted_by: dict[str, str] = {}
         self._received: dict[tuple[str, str], Warning] = {}
 
     def raise_by_hand(self, now_ns: int, draft: Draft, label: Label, by: str) -> Warning:
@@ -64,8 +65,9 @@ class WarningDesk:
         if warning is None or version != warning.version:
             return None
         state = "issued" if reason == "reinstated" else "retracted"
-        if state == warning.state:
+        if state == warning.state or (reason == "reinstated" and self.retracted_by(warning_id) == by):
             return None
+        self._retracted_by[warning_id] = "" if reason == "reinstated" else by
         self._own[warning_id] = msgspec.structs.replace(warning, version=warning.version + 1, state=state, t_ns=now_ns)
         return msgspec.convert(
             {"type": "trilat.retraction/1", "warning_id": warning_id, "warning_version": version, "reason": reason}
@@ -80,12 +82,26 @@ class WarningDesk:
         warning = self._own.get(warning_id) if originator == self._nation else self._received.get((originator, warning_id))
         if warning is None or version > warning.version:
             return None
+        return self.answer(now_ns, originator, warning_id, version, kind, by, station, label)
+
+    def answer(
+        self, now_ns: int, originator: str, warning_id: str, version: int, kind: str, by: str, station: str, label: Label
+    ) -> Acknowledgement:
+        """Return this nation's acknowledgement."""
         return msgspec.convert(
             {"type": "trilat.acknowledgement/1", "warning_originator": originator, "warning_id": warning_id}
             | {"warning_version": version, "kind": kind, "nation": self._nation, "station": station, "by": by}
             | {"t_ns": now_ns, "label": msgspec.to_builtins(label)},
             Acknowledgement,
         )
+
+    def retracted_by(self, warning_id: str) -> str:
+        """Return who took an own warning back; empty when it stands. Somebody else reinstates it."""
+        return self._retracted_by.get(warning_id, "")
+
+    def received(self, origin: str, warning_id: str) -> Warning | None:
+        """Return the present version of a partner's warning."""
+        return self._received.get((origin, warning_id))
 
     def own(self, warning_id: str) -> Warning | None:
         """Return the present version of an own warning."""
@@ -124,14 +140,22 @@ class AudienceWarnings:
         self._of_national: dict[str, str] = {}
         self._national: dict[str, str] = {}
 
+    def new_id(self) -> str:
+        """Return the audience's next id."""
+        self._count += 1
+        return f"{self._nation}-{self._audience}-W{self._count}"
+
+    def link(self, audience_id: str, national_id: str) -> None:
+        """Remember which national warning an edition is of; the audience never sees it."""
+        self._of_national.setdefault(national_id, audience_id)
+        self._national.setdefault(audience_id, national_id)
+
     def warning(self, warning: Warning) -> Warning:
         """Return the audience's own edition of a national warning that it may have."""
         known = self._of_national.get(warning.id)
         if known is None:
-            self._count += 1
-            known = f"{self._nation}-{self._audience}-W{self._count}"
-            self._of_national[warning.id] = known
-            self._national[known] = warning.id
+            known = self.new_id()
+            self.link(known, warning.id)
         return msgspec.structs.replace(warning, id=known)
 
     def retraction(self, retraction: Retraction) -> Retraction | None:

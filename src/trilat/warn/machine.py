@@ -1,8 +1,8 @@
 """The life of one audience's warning of one flight, as a state machine of pure functions (DESIGN principle 7).
 
-detected -> assessed -> issued -> updated -> landed or passed -> stood-down; track-lost from any of them and back; retracted at any
-time, and reinstated by somebody else. Every function takes the time and a `Standing` and returns the next one, or None when nothing
-changes. Two people issue; what they approved is an `Envelope`, and updates inside it need nobody.
+detected -> assessed -> issued -> updated -> landed or passed -> stood-down; track-lost from any of them and back; retracted at
+any time, and reinstated by somebody else. Every function takes the time and a `Standing` and returns the next one, or None when
+nothing changes. Two people issue; what they approved is an `Envelope`, and updates inside it need nobody.
 """
 
 from __future__ import annotations
@@ -144,20 +144,16 @@ def _news(held: Assessment, new: Assessment) -> str:
     """Return in a word what a newer assessment says that the held one did not; empty when nothing."""
     if held.state != new.state:
         return str(new.state)
-    if [(one.id, one.touch) for one in held.areas] != [(one.id, one.touch) for one in new.areas]:
-        mine, theirs = ({(one.id, one.touch) for one in given.areas} for given in (held, new))
-        if mine != theirs:
-            return "areas"
-    if held.classes[:1] != new.classes[:1] and facts(held).name != facts(new).name:
+    mine, theirs = ({(one.id, one.touch) for one in given.areas} for given in (held, new))
+    if mine != theirs:
+        return "areas"
+    if facts(held).name != facts(new).name:
         return "class"
-    if (held.landing is None) != (new.landing is None):
-        return "landing-area"
-    if held.landing is not None and new.landing is not None:
-        if held.landing.reliable != new.landing.reliable:
-            return "reliability"
-        if abs(held.landing.t_ns - new.landing.t_ns) > MOVED_NS:
-            return "landing-time"
-    return ""
+    if held.landing is None or new.landing is None:
+        return "" if held.landing is new.landing else "landing-area"
+    if held.landing.reliable != new.landing.reliable:
+        return "reliability"
+    return "landing-time" if abs(held.landing.t_ns - new.landing.t_ns) > MOVED_NS else ""
 
 
 def tick(now_ns: int, standing: Standing) -> Standing | None:

@@ -1,0 +1,445 @@
+"""One node's warning desk: what assessments, partners and people bring, and what leaves because of it. Pure; the node steps it.
+
+What an officer did wrongly, a partner's forged record, or an approval that came too late is refused by reason, said in the watch
+log, and stops nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from trilat.accounts.approvals import ApprovalDesk, Refused
+from trilat.accounts.roles import may
+from trilat.errors import PolicyError, sentence
+from trilat.issuing import contents, prepare
+from trilat.issuing.books import NATIONAL, PUBLIC, TOPIC, Books, Gate, Key, Moved
+from trilat.issuing.contents import Issue, PreAuthorise, RaisePublic, mode_word
+from trilat.issuing.public import PublicWarnings
+from trilat.issuing.watchful import Escalation
+from trilat.picture.acts import (
+    AcknowledgeWarning,
+    Act,
+    Approve,
+    Decline,
+    IssueWarning,
+    OfficerAct,
+    Propose,
+    RaiseWarning,
+    RelayWarning,
+    RetractWarning,
+    StandDown,
+)
+from trilat.picture.inputs import ActAnswer, Notice, WarningRecord
+from trilat.policy.audience import AudiencePolicy
+from trilat.policy.labels import make
+from trilat.records.approval import Approval, Approved, Proposal, Session
+from trilat.records.assessment import Assessment
+from trilat.records.label import Label, Mode
+from trilat.records.released import Released
+from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.warn import machine
+from trilat.warn.lifecycle import Draft, WarningDesk
+from trilat.warn.machine import Envelope
+
+Event = Proposal | Approval | Approved
+# What a step at the approvals' desk gives: why it was refused, what came out, lines for the watch log.
+Decide = Callable[[int, Session, Propose | Approve | Decline], tuple[str, tuple[Event, ...], tuple[tuple[str, str], ...]]]
+
+
+class Audience(Gate, Protocol):
+    """One audience's pipeline, as far as warnings go."""
+
+    policy: AudiencePolicy
+
+    def warn(self, now_ns: int, warning: Warning) -> list[Released]:
+        """Release a national warning raised by hand."""
+        ...
+
+    def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
+        """Release the retraction of such a warning."""
+        ...
+
+    def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Released]:
+        """Release this nation's acknowledgement."""
+        ...
+
+    def national_id(self, audience_id: str) -> str | None:
+        """Return the national id behind the audience's own."""
+        ...
+
+
+class Desk:
+    """The state: warnings raised by hand, received ones, flights' books, standing leave, who has acknowledged."""
+
+    def __init__(
+        self, nation: str, mode: Mode, policy: str, audiences: Mapping[str, Audience], approvals: ApprovalDesk, decide: Decide
+    ) -> None:
+        self.nation, self.mode, self.policy = nation, mode, policy
+        self.audiences, self.approvals, self.decide = audiences, approvals, decide
+        self.hand = WarningDesk(nation)
+        self.books = Books(nation, mode, policy, audiences)
+        self.public = PublicWarnings(nation)
+        self.escalation = Escalation()
+        self.leave: PreAuthorise | None = None
+        self.leave_by: tuple[str, ...] = ()
+        self.widening: dict[Key, str] = {}
+        self.rejected: Counter[str] = Counter()
+
+
+class DeskStep:
+    """One step's doings at the desk; what came of it stands in the fields."""
+
+    def __init__(self, desk: Desk, now_ns: int) -> None:
+        self._d = desk
+        self._now_ns = now_ns
+        self.released: list[Released] = []
+        self.shown: list[WarningRecord] = []
+        self.answers: list[ActAnswer] = []
+        self.notices: list[Notice] = []
+        self.approvals: list[Event] = []
+        self.public: list[Warning] = []
+        self.taken: list[tuple[str, Assessment]] = []
+        for late in desk.approvals.step(now_ns):
+            self._note("caution", f"{late.id} ({late.kind}) waited too long and is void")
+        self._moved(desk.books.tick(now_ns))
+        if desk.leave is not None and now_ns >= desk.leave.until_ns:
+            desk.leave = None
+            self._note("caution", "the standing leave to issue automatically has ended")
+        for text in desk.escalation.step(now_ns):
+            self._note("alarm", text)
+
+    # Assessments ------------------------------------------------------------------------------------------------------
+
+    def assess(self, audience: str, assessment: Assessment) -> None:
+        """Take one audience's assessment ("national" and "own" are the nation's)."""
+        taken, moved = self._d.books.take(self._now_ns, audience, assessment)
+        if not taken:
+            return
+        self.taken.append((audience, assessment))
+        self._moved(moved)
+        key = (assessment.stream, assessment.flight)
+        if audience == NATIONAL:
+            self._automatic(key)
+            self._widen(key)
+
+    def _moved(self, moved: Iterable[Moved]) -> None:
+        moved = list(moved)
+        shown, released, public = self._d.books.emit(self._now_ns, moved)
+        for warning in shown:
+            self._show(self._d.nation, warning)
+            severity = "alarm" if warning.state in ("track-lost", "detected", "issued") else "caution"
+            self._note(severity, f"{warning.id} v{warning.version} {warning.state} ({warning.reason}): {warning.headline}")
+            if warning.reason == "no-launch" and warning.issued:
+                self._note("alarm", f"{warning.id} is no launch any more: retract it, the retraction is prepared")
+            self._d.escalation.shown(self._now_ns, self._d.nation, warning)
+        self.released.extend(released)
+        self.public.extend(public)
+
+    def _automatic(self, key: Key) -> None:
+        """Issue what a standing leave of two people lets the node issue."""
+        d = self._d
+        if d.leave is None:
+            return
+        content = prepare.automatic_content(self._now_ns, d.books, key, d.leave)
+        if content is not None:
+            self._note("alarm", f"{content.warning_id} issued automatically, by leave of {' and '.join(d.leave_by)}")
+            self._issue(content, d.leave_by)
+
+    def _widen(self, key: Key) -> None:
+        """Ask two people when a flight touches areas beyond what was approved; once for each set of such areas."""
+        d = self._d
+        standing = d.books.standing(NATIONAL, key)
+        new = () if standing is None else machine.beyond(standing)
+        if standing is None or standing.envelope is None or not new:
+            return
+        told = ",".join(sorted({one.id for one in new}))
+        if d.widening.get(key) == told:
+            return
+        d.widening[key] = told
+        audiences = tuple(sorted(name for name, (_, one) in d.books.editions(key).items() if one.warning.issued))
+        minutes = max(1, min(180, (standing.envelope.until_ns - self._now_ns) // (60 * 10**9)))
+        areas = (*standing.envelope.areas, *(one.id for one in new))
+        act = IssueWarning(
+            act_id="widen", warning_id=standing.warning.id, version=standing.warning.version, audiences=audiences,
+            areas=areas[:200], minutes=minutes,
+        )  # fmt: skip
+        content = prepare.issue_content(self._now_ns, d.books, act)
+        fault = content if isinstance(content, str) else self._propose(None, contents.ISSUE, content)
+        words = f"{standing.warning.id} touches areas beyond what was approved ({told}): two must approve to widen"
+        self._note("alarm", f"{words}{f'; not proposed: {fault}' if fault else ''}")
+
+    # People -----------------------------------------------------------------------------------------------------------
+
+    def act(self, given: OfficerAct) -> None:
+        """Do one officer's act, and answer it."""
+        act = given.act
+        name = str(act.__struct_config__.tag)
+        fault = self._do(given, act) if may(given.session.roles, name) else "act-role"
+        if fault and name in ("issue", "relay", "raise", "retract", "stand-down", "propose"):
+            self._note("caution", f"{given.session.user}'s {name} was refused: {fault}")
+        self.answers.append(ActAnswer(act_id=act.act_id, ok=not fault, reason=fault, text=sentence(fault)[:200] if fault else ""))
+
+    def _do(self, given: OfficerAct, act: Act) -> str:
+        try:
+            match act:
+                case RaiseWarning():
+                    fault = self._raise(given, act)
+                case AcknowledgeWarning():
+                    fault = self._acknowledge(given, act)
+                case RetractWarning():
+                    fault = self._retract(given, act)
+                case IssueWarning() | RelayWarning():
+                    fault = self._prepare(given, act)
+                case StandDown():
+                    fault = self._stand_down(given, act)
+                case _:
+                    fault = self._decide(given, act)
+        except PolicyError as error:
+            return error.name
+        return fault
+
+    def _prepare(self, given: OfficerAct, act: IssueWarning | RelayWarning) -> str:
+        """Write what an officer wants issued, and put it before a second person."""
+        books = self._d.books
+        if isinstance(act, IssueWarning):
+            content = prepare.issue_content(self._now_ns, books, act)
+        else:
+            held = self._d.hand.received(act.originator, act.warning_id)
+            content = prepare.relay_content(self._now_ns, books, held, act)
+        return content if isinstance(content, str) else self._propose(given.session, contents.ISSUE, content)
+
+    def _propose(self, session: Session | None, kind: str, content: object) -> str:
+        """Put what the node prepared before the approvers; returns why not."""
+        made = self._d.approvals.propose(self._now_ns, session, kind, content)
+        if isinstance(made, Refused):
+            return made.reason
+        self.approvals.append(made)
+        who = "the node" if session is None else session.user
+        self._note("caution", f"{who} proposed {made.id} ({kind})")
+        return ""
+
+    def _decide(self, given: OfficerAct, act: Propose | Approve | Decline) -> str:
+        """Take an act at the approvals' desk, and act on what enough different people want."""
+        if isinstance(act, Propose) and act.kind in contents.PREPARED:
+            return "proposal-prepared"
+        if isinstance(act, Propose) and act.kind == contents.PRE_AUTHORISE and (fault := self._leave_fault(act.content)):
+            return fault
+        fault, events, notes = self._d.decide(self._now_ns, given.session, act)
+        self.approvals.extend(events)
+        for severity, text in notes:
+            self._note(severity, text)
+        for event in events:
+            if isinstance(event, Approved):
+                self._act_on(event)
+        return fault
+
+    def _leave_fault(self, content: str) -> str:
+        try:
+            asked = msgspec.json.decode(content, type=PreAuthorise)
+        except msgspec.MsgspecError:
+            return "proposal-kind"
+        if asked.mode != mode_word(self._d.mode):
+            return "act-mode"
+        return "warning-stale" if asked.until_ns <= self._now_ns else ""
+
+    def _act_on(self, approved: Approved) -> None:
+        """Do what two people decided, when it is about warnings."""
+        proposal = approved.proposal
+        people = [one.by.user for one in approved.approvals]
+        by = tuple([proposal.by.user, *people] if proposal.by is not None else people)
+        if proposal.kind == contents.ISSUE:
+            self._issue(msgspec.json.decode(proposal.content, type=Issue), by)
+        elif proposal.kind == contents.BY_HAND and proposal.by is not None:
+            raised = msgspec.json.decode(proposal.content, type=RaisePublic).act
+            self._raise_now(proposal.by, raised, by)
+        elif proposal.kind == contents.PRE_AUTHORISE:
+            leave = msgspec.json.decode(proposal.content, type=PreAuthorise)
+            self._d.leave, self._d.leave_by = (leave, by) if leave.audiences else (None, ())
+            words = "given" if leave.audiences else "taken away"
+            self._note("alarm", f"standing leave to issue automatically {words} by {' and '.join(by)}")
+
+    def _issue(self, content: Issue, by: tuple[str, ...]) -> None:
+        """Issue to every audience what was approved for it, each from its own assessment as that stands now."""
+        d = self._d
+        if content.relay is not None:
+            held = d.hand.received(content.relay.originator, content.relay.warning_id)
+            self.public.extend(d.public.relay(self._now_ns, held, content, by))
+            return
+        found = d.books.national(content.warning_id)
+        if found is None or found[1].warning.state in machine.CLOSED or content.until_ns <= self._now_ns:
+            self._note("alarm", f"{content.warning_id} was approved but is over: nothing is issued")
+            return
+        for variant in content.variants:
+            audience = NATIONAL if variant.audience == d.nation else variant.audience
+            areas = tuple(dict.fromkeys(one.id for one in variant.areas))
+            envelope = Envelope(areas=areas, until_ns=content.until_ns, approved_by=by)
+            moved = d.books.issue(self._now_ns, found[0], audience, envelope)
+            self._moved(moved)
+            if not moved:
+                self._note("alarm", f"{content.warning_id} was approved for {variant.audience} but nothing was issued to it")
+        self._widen(found[0])
+
+    def _raise(self, given: OfficerAct, act: RaiseWarning) -> str:
+        if PUBLIC in act.rel_to:
+            return self._propose(given.session, contents.BY_HAND, RaisePublic(mode=mode_word(self._d.mode), act=act))
+        self._raise_now(given.session, act, (given.session.user,))
+        return ""
+
+    def _raise_now(self, session: Session, act: RaiseWarning, by: tuple[str, ...]) -> None:
+        d = self._d
+        fields = ("kind", "headline", "text", "areas", "minutes", "confidence")
+        draft = Draft(**{name: getattr(act, name) for name in fields})
+        label = self._label(act.rel_to, act.level)
+        warning = d.hand.raise_by_hand(self._now_ns, draft, label, session.user)
+        self._show(d.nation, warning)
+        self._note("caution", f"{' and '.join(by)} raised {warning.id}: {warning.headline}")
+        for name, audience in d.audiences.items():
+            sent = audience.warn(self._now_ns, warning)
+            self.released.extend(sent)
+            if name in act.rel_to and not sent:
+                decision = audience.policy.record_decision(warning, self._now_ns)
+                severity, done = ("caution", "leaves later for") if decision.permit else ("alarm", "is withheld from")
+                self._note(severity, f"{warning.id} {done} {name}: {decision.reason} ({decision.rule})")
+        if PUBLIC in act.rel_to and len(by) > 1:
+            self.public.append(d.public.by_hand(warning, self._label((PUBLIC,), 0)))
+
+    def _acknowledge(self, given: OfficerAct, act: AcknowledgeWarning) -> str:
+        d = self._d
+        own = act.originator == d.nation
+        flight = d.books.national(act.warning_id) if own else None
+        warning = flight[1].warning if flight is not None else d.hand.own(act.warning_id) if own else None
+        label = warning.label if warning is not None else self._label((act.originator,), 0)
+        told = (act.originator, act.warning_id, act.version, act.kind, given.session.user, given.session.station, label)
+        if flight is not None:
+            made = d.hand.answer(self._now_ns, *told) if act.version <= flight[1].warning.version else None
+        else:
+            made = d.hand.acknowledge(self._now_ns, *told)
+        if made is None:
+            return "warning-unknown"
+        self._show(d.nation, made)
+        d.escalation.acknowledged(act.originator, act.warning_id)
+        for audience in d.audiences.values():
+            self.released.extend(audience.acknowledge(self._now_ns, made))
+        return ""
+
+    def _stand_down(self, given: OfficerAct, act: StandDown) -> str:
+        d, user = self._d, given.session.user
+        found = d.books.national(act.warning_id)
+        if found is None or act.version > found[1].warning.version:
+            return "warning-unknown"
+        if found[1].warning.state in machine.CLOSED:
+            return "warning-over"
+        for audience, (key, standing) in {NATIONAL: found, **d.books.editions(found[0])}.items():
+            after = machine.stand_down(self._now_ns, standing, user)
+            if after is not None:
+                self._moved([d.books.put(audience, key, after)])
+        self._note("alarm", f"{user} stood {act.warning_id} down")
+        return ""
+
+    def _retract(self, given: OfficerAct, act: RetractWarning) -> str:
+        d, user = self._d, given.session.user
+        found = d.books.national(act.warning_id)
+        if found is not None:
+            return self._retract_flight(user, act, found[0])
+        if act.reason == "reinstated" and d.hand.retracted_by(act.warning_id) == user:
+            return "reinstate-second"
+        made = d.hand.retract(self._now_ns, act.warning_id, act.version, act.reason, act.text, user)
+        if made is None:
+            return "warning-unknown"
+        self._show(d.nation, made)
+        self._told_of(user, act)
+        for audience in d.audiences.values():
+            self.released.extend(audience.retract(self._now_ns, made))
+        self.public.extend(d.public.retract(self._now_ns, act.warning_id, act.reason))
+        return ""
+
+    def _retract_flight(self, user: str, act: RetractWarning, national: Key) -> str:
+        """Take a flight's warning back from everyone who got it (or reinstate it, by somebody else)."""
+        d, back = self._d, act.reason == "reinstated"
+        standing = d.books.standing(NATIONAL, national)
+        if standing is None or act.version > standing.warning.version:
+            return "warning-unknown"
+        if (standing.warning.state == "retracted") != back:
+            return "warning-over"
+        if back and standing.closed_by == user:
+            return "reinstate-second"
+        for audience, (key, one) in {NATIONAL: (national, standing), **d.books.editions(national)}.items():
+            after = machine.reinstate(self._now_ns, one) if back else machine.retract(self._now_ns, one, act.reason, user)
+            if after is None:
+                continue
+            moved = d.books.put(audience, key, after)
+            made, released = d.books.take_back(self._now_ns, moved, act.reason, act.text, user)
+            self.released.extend(released)
+            if audience == NATIONAL:
+                self._show(d.nation, made)
+            elif audience == PUBLIC:
+                self.public.append(moved.after.warning)
+        self._told_of(user, act)
+        return ""
+
+    def _told_of(self, user: str, act: RetractWarning) -> None:
+        if act.reason == "reinstated":
+            self._note("alarm", f"{user} reinstated {act.warning_id}")
+        else:
+            self._note("alarm", f"{user} retracted {act.warning_id}: {act.reason}. A second officer can reinstate it in one act")
+
+    # Partners ---------------------------------------------------------------------------------------------------------
+
+    def receive(self, given: WarningRecord) -> None:
+        """Take a partner's warning, acknowledgement or retraction; what answers a warning of ours gets our own id back."""
+        d, record = self._d, given.record
+        match record:
+            case Warning():
+                if now_past := self._now_ns >= record.expires_ns:
+                    d.rejected["warning-stale"] += 1
+                if d.hand.receive(given.origin, record):
+                    self.shown.append(given)
+                    past = " (past its end)" if now_past else ""
+                    self._note("caution", f"Warning of {given.origin}{past}: {record.headline}")
+                    d.escalation.shown(self._now_ns, given.origin, record)
+                    self.public.extend(d.public.follow(self._now_ns, given.origin, record))
+            case Retraction():
+                if d.hand.receive_retraction(given.origin, record):
+                    self.shown.append(given)
+                    self._note("alarm", f"{given.origin} retracted {record.warning_id}: {record.reason}")
+                    self.public.extend(d.public.follow_retraction(self._now_ns, given.origin, record))
+                else:
+                    d.rejected["warning-unknown"] += 1
+            case Acknowledgement():
+                self._receive_acknowledgement(given.origin, record)
+
+    def _receive_acknowledgement(self, origin: str, record: Acknowledgement) -> None:
+        d = self._d
+        if record.nation != origin:
+            d.rejected["origin-mismatch"] += 1
+            return
+        if record.warning_originator == d.nation:
+            audience = d.audiences.get(origin)
+            national = None if audience is None else audience.national_id(record.warning_id)
+            if national is None:
+                d.rejected["warning-unknown"] += 1
+                return
+            record = msgspec.structs.replace(record, warning_id=national)
+        self._show(origin, record)
+
+    def _label(self, rel_to: Sequence[str], level: int) -> Label:
+        d = self._d
+        return make(
+            policy=d.policy,
+            originator=d.nation,
+            mode=d.mode,
+            level=level,
+            rel_to=tuple(sorted(set(rel_to) - {d.nation})),
+            topics=(TOPIC,),
+            sources=(d.nation,),
+        )
+
+    def _show(self, origin: str, record: Warning | Acknowledgement | Retraction) -> None:
+        self.shown.append(WarningRecord(origin=origin, record=record))
+
+    def _note(self, severity: Any, text: str) -> None:
+        self.notices.append(Notice(t_ns=self._now_ns, severity=severity, text=text[:200]))

@@ -1,0 +1,167 @@
+"""Contents that two people are asked to approve: every audience's variant side by side, made of what the node knows now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from trilat.issuing.books import NATIONAL, PUBLIC, Books, Key, areas_of, consented
+from trilat.issuing.contents import Issue, NamedArea, PreAuthorise, Relay, Variant, mode_word
+from trilat.picture.acts import IssueWarning, RelayWarning
+from trilat.products.texts import with_words
+from trilat.records.assessment import Assessment, TouchedArea
+from trilat.records.warning import Warning
+from trilat.warn import machine
+from trilat.warn.machine import Standing
+
+NS = 1_000_000_000
+AREAS_MAX = 60
+
+
+def issue_content(now_ns: int, books: Books, act: IssueWarning) -> Issue | str:
+    """Return what an officer proposes to issue, for the own nation and each audience named; or the reason why not."""
+    found = books.national(act.warning_id)
+    if found is None or act.version > found[1].warning.version:
+        return "warning-unknown"
+    key, standing = found
+    if standing.warning.state in (*machine.CLOSED, *machine.OVER):
+        return "warning-over"
+    until_ns = now_ns + act.minutes * 60 * NS
+    variants = []
+    for audience in (NATIONAL, *sorted(set(act.audiences) - {books.nation})):
+        made = _variant(books, audience, key, standing, act.areas, until_ns)
+        if isinstance(made, str):
+            return made
+        variants.append(made)
+    return Issue(
+        mode=mode_word(books.mode),
+        warning_id=act.warning_id,
+        version=standing.warning.version,
+        until_ns=until_ns,
+        widens=standing.warning.issued,
+        variants=tuple(variants),
+    )
+
+
+def _variant(
+    books: Books, audience: str, national: Key, standing: Standing, chosen: Sequence[str], until_ns: int
+) -> Variant | str:
+    """Return one audience's variant: of its own edition where it has one, else of the national assessment where it may."""
+    held = (national, standing) if audience == NATIONAL else books.editions(national).get(audience)
+    if held is not None and held[1].warning.state in machine.CLOSED:
+        return "warning-over"
+    base: Assessment | None = standing.assessment
+    if held is not None:
+        base = held[1].assessment
+    elif audience == PUBLIC or audience in books.partners:
+        base = books.basis_for(audience, standing.assessment)
+    else:
+        return "recipient-unknown"
+    if base is None:
+        return "public-consent"
+    areas = tuple(one for one in areas_of(base, books.nation, audience) if not chosen or one.id in chosen)[:AREAS_MAX]
+    if audience == PUBLIC and not areas:
+        return "issue-no-areas"
+    own = held is not None and held[1].basis == "own"
+    shown = _as_issued(standing.warning if held is None else held[1].warning, base, areas, until_ns)
+    return Variant(
+        audience=books.nation if audience == NATIONAL else audience,
+        basis="own" if own else "approved",
+        warning_id="" if held is None else held[1].warning.id,
+        flight_class=base.classes[0].name if base.classes else "launch, unclassified",
+        confidence=base.confidence,
+        areas=tuple(_named(one) for one in areas),
+        words=shown.words,
+    )
+
+
+def _as_issued(warning: Warning, base: Assessment, areas: tuple[TouchedArea, ...], until_ns: int) -> Warning:
+    state = warning.state if warning.state == "track-lost" else "updated" if warning.issued else "issued"
+    told = msgspec.structs.replace(
+        warning, state=state, reason="approved", touched=areas, expires_ns=until_ns, flight=machine.facts(base)
+    )
+    return with_words(told)
+
+
+def _named(one: TouchedArea) -> NamedArea:
+    return NamedArea(id=one.id, name=one.name_en, touch=one.touch, percent=round(100 * one.probability))
+
+
+def relay_content(now_ns: int, books: Books, held: Warning | None, act: RelayWarning) -> Issue | str:
+    """Return what an officer proposes to pass on to the own public of a partner's warning; or why not.
+
+    Never more than the partner said: no area of its own, no longer time, nothing that is stale or over, and only where the
+    partner consented to its use in public warnings.
+    """
+    if held is None or act.version > held.version:
+        return "warning-unknown"
+    if fault := _relay_fault(now_ns, books.nation, held, act):
+        return fault
+    touched = tuple(one for one in held.touched if not act.areas or one.id in act.areas)[:AREAS_MAX]
+    if not touched:
+        return "issue-no-areas"
+    until_ns = min(now_ns + act.minutes * 60 * NS, held.expires_ns)
+    return Issue(
+        mode=mode_word(books.mode),
+        warning_id=held.id,
+        version=held.version,
+        until_ns=until_ns,
+        relay=Relay(originator=act.originator, warning_id=held.id, version=held.version),
+        variants=(
+            Variant(
+                audience=PUBLIC,
+                basis="approved",
+                flight_class="launch, unclassified" if held.flight is None else held.flight.name,
+                confidence=held.confidence,
+                areas=tuple(_named(one) for one in touched),
+                words=_as_relayed(held, touched).words,
+            ),
+        ),
+    )
+
+
+def _relay_fault(now_ns: int, nation: str, held: Warning, act: RelayWarning) -> str:
+    if act.version < held.version or now_ns >= held.expires_ns:
+        return "warning-stale"
+    if held.state not in ("issued", "updated"):
+        return "warning-over"
+    if not _relay_consented(held, nation):
+        return "public-consent"
+    return "relay-widens" if set(act.areas) - {one.id for one in held.touched} else ""
+
+
+def _relay_consented(held: Warning, nation: str) -> bool:
+    """A partner's label says what its warning may be used for; what third nations put in needs their consent as well."""
+    others = tuple(one for one in held.label.sources if one not in (nation, held.label.originator))
+    return "public-warning" in held.label.purposes and (
+        not others or consented(msgspec.structs.replace(held.label, sources=others), nation, PUBLIC)
+    )
+
+
+def _as_relayed(held: Warning, touched: tuple[TouchedArea, ...]) -> Warning:
+    return with_words(msgspec.structs.replace(held, touched=touched))
+
+
+def automatic_content(now_ns: int, books: Books, national: Key, leave: PreAuthorise) -> Issue | None:
+    """Return what a standing leave lets the node issue by itself: areas of the own nation, sure enough; None when nothing."""
+    standing = books.standing(NATIONAL, national)
+    if standing is None or now_ns >= leave.until_ns or standing.warning.issued or standing.warning.state != "assessed":
+        return None
+    assessment = standing.assessment
+    if assessment.confidence < leave.confidence_min or (assessment.landing is not None and not assessment.landing.reliable):
+        return None
+    areas = tuple(one.id for one in assessment.areas if one.nation == books.nation and one.probability >= leave.probability_min)
+    if not areas:
+        return None
+    audiences = tuple(one for one in leave.audiences if one != books.nation)
+    act = IssueWarning(
+        act_id="auto",
+        warning_id=standing.warning.id,
+        version=standing.warning.version,
+        audiences=audiences,
+        areas=areas,
+        minutes=leave.minutes,
+    )
+    made = issue_content(now_ns, books, act)
+    return None if isinstance(made, str) else made

@@ -1,0 +1,57 @@
+"""Nobody acknowledges: after a while the watch is told again, and louder, until somebody does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trilat.records.warning import Warning
+
+NS = 1_000_000_000
+ESCALATE_NS = 30 * NS
+AGAIN_NS = 60 * NS
+WAITING_MAX = 1_000
+
+
+class _Waiting(NamedTuple):
+    since_ns: int
+    next_ns: int
+    until_ns: int
+    headline: str
+
+
+class Escalation:
+    """Warnings that this nation's watch has not acknowledged. Time comes in; lines for the watch log come out."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._done: set[tuple[str, str]] = set()
+
+    def shown(self, now_ns: int, origin: str, warning: Warning) -> None:
+        """A warning came up (or was updated): it waits from its first version on, and anew when it is issued."""
+        key = (origin, warning.id)
+        if warning.state in ("stood-down", "retracted"):
+            self._waiting.pop(key, None)
+            return
+        if key in self._waiting:
+            self._waiting[key] = self._waiting[key]._replace(headline=warning.headline, until_ns=warning.expires_ns)
+            return
+        if (key in self._done and warning.state != "issued") or len(self._waiting) >= WAITING_MAX:
+            return
+        self._waiting[key] = _Waiting(now_ns, now_ns + ESCALATE_NS, warning.expires_ns, warning.headline)
+
+    def acknowledged(self, origin: str, warning_id: str) -> None:
+        """Somebody here acknowledged it."""
+        self._waiting.pop((origin, warning_id), None)
+        self._done.add((origin, warning_id))
+
+    def step(self, now_ns: int) -> list[str]:
+        """Return what has waited too long, once in a while for each."""
+        said = []
+        for (origin, name), one in list(self._waiting.items()):
+            if now_ns >= one.until_ns:
+                del self._waiting[origin, name]
+            elif now_ns >= one.next_ns:
+                waited_s = (now_ns - one.since_ns) // NS
+                said.append(f"NOT ACKNOWLEDGED for {waited_s} s: {origin} {name}: {one.headline}")
+                self._waiting[origin, name] = one._replace(next_ns=now_ns + AGAIN_NS)
+        return said
