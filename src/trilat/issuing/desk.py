@@ -6,20 +6,19 @@ log, and stops nothing else.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from trilat.accounts.approvals import ApprovalDesk, Refused
+from trilat.accounts.approvals import Refused
 from trilat.accounts.roles import may
 from trilat.errors import PolicyError, sentence
 from trilat.issuing import contents, prepare
-from trilat.issuing.books import NATIONAL, PUBLIC, TOPIC, Books, Gate, Key, Moved
+from trilat.issuing.books import NATIONAL, PUBLIC, TOPIC, Key, Moved
 from trilat.issuing.contents import Issue, PreAuthorise, RaisePublic, mode_word
-from trilat.issuing.public import PublicWarnings
-from trilat.issuing.watchful import Escalation
+from trilat.issuing.partners import receive
+from trilat.issuing.state import Desk, Event
 from trilat.picture.acts import (
     AcknowledgeWarning,
     Act,
@@ -34,60 +33,15 @@ from trilat.picture.acts import (
     StandDown,
 )
 from trilat.picture.inputs import ActAnswer, Notice, WarningRecord
-from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
-from trilat.records.approval import Approval, Approved, Proposal, Session
+from trilat.records.approval import Approved, Session
 from trilat.records.assessment import Assessment
-from trilat.records.label import Label, Mode
+from trilat.records.label import Label
 from trilat.records.released import Released
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.warn import machine
-from trilat.warn.lifecycle import Draft, WarningDesk
+from trilat.warn.lifecycle import Draft
 from trilat.warn.machine import Envelope
-
-Event = Proposal | Approval | Approved
-# What a step at the approvals' desk gives: why it was refused, what came out, lines for the watch log.
-Decide = Callable[[int, Session, Propose | Approve | Decline], tuple[str, tuple[Event, ...], tuple[tuple[str, str], ...]]]
-
-
-class Audience(Gate, Protocol):
-    """One audience's pipeline, as far as warnings go."""
-
-    policy: AudiencePolicy
-
-    def warn(self, now_ns: int, warning: Warning) -> list[Released]:
-        """Release a national warning raised by hand."""
-        ...
-
-    def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
-        """Release the retraction of such a warning."""
-        ...
-
-    def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Released]:
-        """Release this nation's acknowledgement."""
-        ...
-
-    def national_id(self, audience_id: str) -> str | None:
-        """Return the national id behind the audience's own."""
-        ...
-
-
-class Desk:
-    """The state: warnings raised by hand, received ones, flights' books, standing leave, who has acknowledged."""
-
-    def __init__(
-        self, nation: str, mode: Mode, policy: str, audiences: Mapping[str, Audience], approvals: ApprovalDesk, decide: Decide
-    ) -> None:
-        self.nation, self.mode, self.policy = nation, mode, policy
-        self.audiences, self.approvals, self.decide = audiences, approvals, decide
-        self.hand = WarningDesk(nation)
-        self.books = Books(nation, mode, policy, audiences)
-        self.public = PublicWarnings(nation)
-        self.escalation = Escalation()
-        self.leave: PreAuthorise | None = None
-        self.leave_by: tuple[str, ...] = ()
-        self.widening: dict[Key, str] = {}
-        self.rejected: Counter[str] = Counter()
 
 
 class DeskStep:
@@ -387,44 +341,13 @@ class DeskStep:
         else:
             self._note("alarm", f"{user} retracted {act.warning_id}: {act.reason}. A second officer can reinstate it in one act")
 
-    # Partners ---------------------------------------------------------------------------------------------------------
-
     def receive(self, given: WarningRecord) -> None:
         """Take a partner's warning, acknowledgement or retraction; what answers a warning of ours gets our own id back."""
-        d, record = self._d, given.record
-        match record:
-            case Warning():
-                if now_past := self._now_ns >= record.expires_ns:
-                    d.rejected["warning-stale"] += 1
-                if d.hand.receive(given.origin, record):
-                    self.shown.append(given)
-                    past = " (past its end)" if now_past else ""
-                    self._note("caution", f"Warning of {given.origin}{past}: {record.headline}")
-                    d.escalation.shown(self._now_ns, given.origin, record)
-                    self.public.extend(d.public.follow(self._now_ns, given.origin, record))
-            case Retraction():
-                if d.hand.receive_retraction(given.origin, record):
-                    self.shown.append(given)
-                    self._note("alarm", f"{given.origin} retracted {record.warning_id}: {record.reason}")
-                    self.public.extend(d.public.follow_retraction(self._now_ns, given.origin, record))
-                else:
-                    d.rejected["warning-unknown"] += 1
-            case Acknowledgement():
-                self._receive_acknowledgement(given.origin, record)
-
-    def _receive_acknowledgement(self, origin: str, record: Acknowledgement) -> None:
-        d = self._d
-        if record.nation != origin:
-            d.rejected["origin-mismatch"] += 1
-            return
-        if record.warning_originator == d.nation:
-            audience = d.audiences.get(origin)
-            national = None if audience is None else audience.national_id(record.warning_id)
-            if national is None:
-                d.rejected["warning-unknown"] += 1
-                return
-            record = msgspec.structs.replace(record, warning_id=national)
-        self._show(origin, record)
+        got = receive(self._d, self._now_ns, given)
+        self.shown.extend(got.shown)
+        self.public.extend(got.public)
+        for severity, text in got.notes:
+            self._note(severity, text)
 
     def _label(self, rel_to: Sequence[str], level: int) -> Label:
         d = self._d

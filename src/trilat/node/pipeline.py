@@ -16,7 +16,8 @@ import msgspec
 from trilat.accounts.approvals import ApprovalDesk
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
-from trilat.issuing.desk import Desk, DeskStep
+from trilat.issuing.desk import DeskStep
+from trilat.issuing.state import Desk
 from trilat.joint.core import CoreTracker, PartnerReport, batch_of
 from trilat.joint.tier import label_joiner
 from trilat.joint.watch import SensorWatch

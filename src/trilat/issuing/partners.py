@@ -1,0 +1,64 @@
+"""What partners bring to the desk: their warnings, answers to ours, retractions. Forged and stale ones are counted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from trilat.issuing.state import Desk
+from trilat.picture.inputs import WarningRecord
+from trilat.records.warning import Acknowledgement, Retraction, Warning
+
+
+class Got(NamedTuple):
+    """What to show, what the public is told because of it, lines for the watch log."""
+
+    shown: tuple[WarningRecord, ...] = ()
+    public: tuple[Warning, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def receive(d: Desk, now_ns: int, given: WarningRecord) -> Got:
+    """Take one record of a partner."""
+    match given.record:
+        case Warning():
+            return _warning(d, now_ns, given, given.record)
+        case Retraction():
+            return _retraction(d, now_ns, given, given.record)
+        case Acknowledgement():
+            return _acknowledgement(d, given.origin, given.record)
+
+
+def _warning(d: Desk, now_ns: int, given: WarningRecord, record: Warning) -> Got:
+    past = now_ns >= record.expires_ns
+    d.rejected["warning-stale"] += past
+    if not d.hand.receive(given.origin, record):
+        return Got()
+    d.escalation.shown(now_ns, given.origin, record)
+    public = d.public.follow(now_ns, given.origin, record)
+    said = f"Warning of {given.origin}{' (past its end)' if past else ''}: {record.headline}"
+    return Got((given,), tuple(public), (("caution", said),))
+
+
+def _retraction(d: Desk, now_ns: int, given: WarningRecord, record: Retraction) -> Got:
+    if not d.hand.receive_retraction(given.origin, record):
+        d.rejected["warning-unknown"] += 1
+        return Got()
+    public = d.public.follow_retraction(now_ns, given.origin, record)
+    said = f"{given.origin} retracted {record.warning_id}: {record.reason}"
+    return Got((given,), tuple(public), (("alarm", said),))
+
+
+def _acknowledgement(d: Desk, origin: str, record: Acknowledgement) -> Got:
+    if record.nation != origin:
+        d.rejected["origin-mismatch"] += 1
+        return Got()
+    if record.warning_originator == d.nation:
+        audience = d.audiences.get(origin)
+        national = None if audience is None else audience.national_id(record.warning_id)
+        if national is None:
+            d.rejected["warning-unknown"] += 1
+            return Got()
+        record = msgspec.structs.replace(record, warning_id=national)
+    return Got((WarningRecord(origin=origin, record=record),))

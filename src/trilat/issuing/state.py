@@ -1,0 +1,64 @@
+"""What a node's warning desk holds from step to step, and what it needs of others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from trilat.accounts.approvals import ApprovalDesk
+from trilat.issuing.books import Books, Gate, Key
+from trilat.issuing.contents import PreAuthorise
+from trilat.issuing.public import PublicWarnings
+from trilat.issuing.watchful import Escalation
+from trilat.picture.acts import Approve, Decline, Propose
+from trilat.policy.audience import AudiencePolicy
+from trilat.records.approval import Approval, Approved, Proposal, Session
+from trilat.records.label import Mode
+from trilat.records.released import Released
+from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.warn.lifecycle import WarningDesk
+
+Event = Proposal | Approval | Approved
+# What a step at the approvals' desk gives: why it was refused, what came out, lines for the watch log.
+Decide = Callable[[int, Session, Propose | Approve | Decline], tuple[str, tuple[Event, ...], tuple[tuple[str, str], ...]]]
+
+
+class Audience(Gate, Protocol):
+    """One audience's pipeline, as far as warnings go."""
+
+    policy: AudiencePolicy
+
+    def warn(self, now_ns: int, warning: Warning) -> list[Released]:
+        """Release a national warning raised by hand."""
+        ...
+
+    def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
+        """Release the retraction of such a warning."""
+        ...
+
+    def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Released]:
+        """Release this nation's acknowledgement."""
+        ...
+
+    def national_id(self, audience_id: str) -> str | None:
+        """Return the national id behind the audience's own."""
+        ...
+
+
+class Desk:
+    """The state: warnings raised by hand, received ones, flights' books, standing leave, who has acknowledged."""
+
+    def __init__(
+        self, nation: str, mode: Mode, policy: str, audiences: Mapping[str, Audience], approvals: ApprovalDesk, decide: Decide
+    ) -> None:
+        self.nation, self.mode, self.policy = nation, mode, policy
+        self.audiences, self.approvals, self.decide = audiences, approvals, decide
+        self.hand = WarningDesk(nation)
+        self.books = Books(nation, mode, policy, audiences)
+        self.public = PublicWarnings(nation)
+        self.escalation = Escalation()
+        self.leave: PreAuthorise | None = None
+        self.leave_by: tuple[str, ...] = ()
+        self.widening: dict[Key, str] = {}
+        self.rejected: Counter[str] = Counter()
