@@ -49,7 +49,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def fly(state: np.ndarray, per: float, tolerance: float = 0.01) -> np.ndarray:
+def fly(state: np.ndarray, per: float, tolerance: float = 0.001) -> np.ndarray:
     """Return one flight's result."""
     out = np.empty(ballistic.RESULT_COLUMNS)
     ballistic.fly_one(WGS84, state, per, 0.0, 12_000.0, tolerance, 1.0, np.empty((0, 6)), out)

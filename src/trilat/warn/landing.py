@@ -18,7 +18,7 @@ from trilat.warn.state import FlightState
 
 Array = NDArray[np.float64]
 T_MAX_S = 10_800.0  # a flight that is not down after three hours is an orbit's
-TOLERANCE_M = 0.01  # a step's error in place, of the mean flight
+TOLERANCE_M = 0.001  # a step's error in place, of the mean flight
 TOLERANCE_SPREAD_M = 3.0  # of the flights whose differences give the spread
 STEP2 = 3.0  # the squared interval of the differences, in sigmas: 3 suits a Gaussian (same paper, section 3)
 # Squared radii of 50 and 95 % of a two-dimensional Gaussian: -2 ln(1 - p).
