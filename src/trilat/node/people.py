@@ -11,7 +11,8 @@ import msgspec
 from trilat.accounts.approvals import ApprovalDesk
 from trilat.accounts.book import FILE_NAME, Book
 from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
-from trilat.accounts.roles import acts_of
+from trilat.accounts.roles import acts_of, may
+from trilat.ledger import served
 from trilat.node import approvals, clock
 from trilat.node.config import mode_of
 from trilat.node.health import Health
@@ -52,6 +53,7 @@ class People:
         self, config: NodeConfig, book: Book, random_bytes: Callable[[int], bytes], journal: Callable[[int, bytes], None]
     ) -> None:
         self._book = book
+        self._store = Path(config.directory) / "store"
         self._journal = journal
         self._notices: list[Notice] = []
         self._due: list[_Due] = []
@@ -67,8 +69,8 @@ class People:
         self.door = Door(book, face, Outside(clock.now_ns, random_bytes, self._note, self._ended), settings)
 
     def gate(self) -> Gate:
-        """Return what the pages know of accounts."""
-        return Gate(self.door, self.door.renew, acts_of, self.door.routes())
+        """Return what the pages know of accounts, and what is served behind the same door: the ledger."""
+        return Gate(self.door, self.door.renew, acts_of, [*self.door.routes(), *served.routes(self.door, may, self._store)])
 
     def restored(self, now_ns: int, desk: ApprovalDesk) -> None:
         """Take over what was approved before a restart and may not have been acted upon; the book knows what was."""
