@@ -11,11 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 from trilat.picture.inputs import ActAnswer, CopSettings, NodeIdentity, Notice, WarningRecord
+from trilat.records.assessment import TouchedArea
 from trilat.records.label import Label, Mode
-from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.records.warning import Acknowledgement, FlightFacts, Retraction, Warning
 
 NS_PER_MS = 1_000_000
-CLOSED_STATES = ("passed", "stood-down", "retracted")
+CLOSED_STATES = ("stood-down", "retracted")
+# How long what was taken back stays in sight, so that a second officer can put it back in one act.
+RETRACTED_SHOWN_NS = 600 * 1_000_000_000
 ACK_ORDER = ("seen", "acknowledged", "handled")
 LOG_LINES_IN_STATE_MAX = 200
 # Officers and stations of one nation whose acknowledgements of one warning are kept: beyond that a partner is flooding.
@@ -142,6 +145,12 @@ class Board:
             "confidence": warning.confidence,
             "areas": warning.areas,
             "raised_by": warning.raised_by,
+            "issued": warning.issued or warning.state == "issued",
+            "reason": warning.reason,
+            "flight": None if warning.flight is None else _shown_flight(warning.flight),
+            "touched": [_shown_area(one) for one in warning.touched],
+            "lines": {one.language: one.line for one in warning.words},
+            "in_sight": entry.is_open(now_ns) or _lately(now_ns, retraction),
             "label": self.words(warning.label),
             "level": warning.label.level,
             "audience": sorted({entry.originator, *warning.label.rel_to} - {"PUBLIC"}),
@@ -206,6 +215,51 @@ def _shown_ack(ack: Acknowledgement) -> dict[str, Any]:
         "by": ack.by,
         "version": ack.warning_version,
         "t_ms": ack.t_ns // NS_PER_MS,
+        "channel": ack.channel,
+    }
+
+
+def _lately(now_ns: int, retraction: Retraction | None) -> bool:
+    if retraction is None or retraction.reason == "reinstated":
+        return False
+    return now_ns - retraction.t_ns < RETRACTED_SHOWN_NS
+
+
+def _shown_flight(flight: FlightFacts) -> dict[str, Any]:
+    """Return what the strip and the map show of a flight: class, times, ellipse or fan. Times in ms."""
+    landing = flight.landing
+    place = None
+    if landing is not None:
+        size = landing.ellipse95
+        place = {
+            "lat_deg": landing.lat_deg,
+            "lon_deg": landing.lon_deg,
+            "t_ms": landing.t_ns // NS_PER_MS,
+            "from_ms": landing.t_from_ns // NS_PER_MS,
+            "to_ms": landing.t_to_ns // NS_PER_MS,
+            "reliable": landing.reliable,
+            "major_m": size.semi_major_m,
+            "minor_m": size.semi_minor_m,
+            "bearing_deg": size.bearing_deg,
+        }
+    return {
+        "name": flight.name,
+        "probability": flight.probability,
+        "shape": flight.shape,
+        "landing": place,
+        "fan": None if flight.fan is None else msgspec.to_builtins(flight.fan),
+        "lost_since_ms": None if flight.lost_since_ns is None else flight.lost_since_ns // NS_PER_MS,
+    }
+
+
+def _shown_area(area: TouchedArea) -> dict[str, Any]:
+    return {
+        "id": area.id,
+        "names": {"en": area.name_en, "ja": area.name_ja, "ko": area.name_ko},
+        "touch": area.touch,
+        "probability": area.probability,
+        "from_ms": area.t_from_ns // NS_PER_MS,
+        "to_ms": area.t_to_ns // NS_PER_MS,
     }
 
 

@@ -124,6 +124,45 @@ export interface Acknowledgement {
   t_ms: number;
 }
 
+export interface Landing {
+  lat_deg: number;
+  lon_deg: number;
+  t_ms: number;
+  from_ms: number;
+  to_ms: number;
+  reliable: boolean;
+  major_m: number;
+  minor_m: number;
+  bearing_deg: number;
+}
+
+export interface Fan {
+  lat_deg: number;
+  lon_deg: number;
+  bearing_from_deg: number;
+  bearing_to_deg: number;
+  range_from_m: number;
+  range_to_m: number;
+}
+
+export interface Flight {
+  name: string;
+  probability: number;
+  shape: string | null;
+  landing: Landing | null;
+  fan: Fan | null;
+  lost_since_ms: number | null;
+}
+
+export interface TouchedArea {
+  id: string;
+  names: Record<string, string>;
+  touch: "landing" | "overflight";
+  probability: number;
+  from_ms: number;
+  to_ms: number;
+}
+
 export interface Warning {
   key: string;
   originator: string;
@@ -144,6 +183,12 @@ export interface Warning {
   confidence: number | null;
   areas: Area[];
   raised_by: string;
+  issued: boolean;
+  reason: string;
+  flight: Flight | null;
+  touched: TouchedArea[];
+  lines: Record<string, string>;
+  in_sight: boolean;
   label: string;
   level: number;
   audience: string[];
@@ -234,6 +279,9 @@ export type Act =
     }
   | { act: "acknowledge"; originator: string; warning_id: string; version: number; kind: "acknowledged" | "handled" }
   | { act: "retract"; warning_id: string; version: number; reason: string; text: string }
+  | { act: "issue"; warning_id: string; version: number; audiences: string[]; areas: string[]; minutes: number }
+  | { act: "relay"; originator: string; warning_id: string; version: number; areas: string[]; minutes: number }
+  | { act: "stand-down"; warning_id: string; version: number }
   | { act: "propose"; kind: string; content: string; reason: string }
   | { act: "approve"; proposal: string; content_sha256: string }
   | { act: "decline"; proposal: string; content_sha256: string; reason: string };

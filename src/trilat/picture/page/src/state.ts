@@ -30,7 +30,7 @@ export const mapCentre = signal<[number, number]>([129.5, 33.5]);
 export const flyTo = signal<{ lon: number; lat: number; zoom?: number } | null>(null);
 
 export const openWarnings = computed(() =>
-  [...warnings.value.values()].filter((w) => w.open).sort((a, b) => a.first_t_ms - b.first_t_ms),
+  [...warnings.value.values()].filter((w) => w.open || w.in_sight).sort((a, b) => a.first_t_ms - b.first_t_ms),
 );
 export const exercising = computed(() => (hello.value?.mode.kind ?? "live") !== "live");
 

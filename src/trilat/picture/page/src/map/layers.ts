@@ -4,6 +4,7 @@ import type { Layer } from "@deck.gl/core";
 import type { Details, Hello, Place, Site, Warning } from "../protocol";
 import type { Tracks } from "../tracks";
 import type { MapLayer, Shown } from "../filters";
+import { flightLayers } from "./flights";
 import { along, ellipse } from "./geo";
 import { WARNING, nationColour } from "./palette";
 import type { Rgb } from "./palette";
@@ -62,7 +63,7 @@ export function draw(d: Drawing): Drawn {
     alpha[index] = fade(age, stale);
     if (age > 2000 * stale) old.push(s);
   });
-  const layers: Layer[] = [...areas(d), ...sites(d), ...placeNames(d)];
+  const layers: Layer[] = [...areas(d), ...flightLayers(d.warnings, FONT), ...sites(d), ...placeNames(d)];
   if (d.layers.has("trails")) layers.push(trailLayer(d, slots));
   if (d.layers.has("vectors")) layers.push(...vectors(d, slots, alpha));
   layers.push(...uncertainty(d, slots));

@@ -33,6 +33,39 @@ function Content({ content }: { content: string }) {
   );
 }
 
+interface Variant {
+  audience: string;
+  basis: string;
+  flight_class: string;
+  confidence: number | null;
+  areas: { id: string; name: string; touch: string; percent: number }[];
+  words: { language: string; line: string }[];
+}
+
+/** What each audience will get, beside one another: read from the very text that is hashed. */
+function Variants({ content }: { content: string }) {
+  const told = JSON.parse(content) as { variants?: Variant[] };
+  if (!told.variants) return <Content content={content} />;
+  return (
+    <div class="variants" data-testid="variants">
+      {told.variants.map((one) => (
+        <section key={one.audience} data-audience={one.audience}>
+          <h4>
+            {one.audience} · {one.flight_class} {one.confidence === null ? "" : `${Math.round(one.confidence * 100)} %`} ({one.basis})
+          </h4>
+          <p>{one.areas.map((a) => `${a.touch === "overflight" ? "↷ " : ""}${a.name} ${a.percent} %`).join(", ") || "—"}</p>
+          {one.words.map((words) => (
+            <p key={words.language} lang={words.language}>
+              {words.line}
+            </p>
+          ))}
+        </section>
+      ))}
+      <Content content={content} />
+    </div>
+  );
+}
+
 function Waiting({ one }: { one: Proposal }) {
   const hash = useHash(one);
   const same = hash !== "" && hash === one.content_sha256;
@@ -48,7 +81,7 @@ function Waiting({ one }: { one: Proposal }) {
       </header>
       {one.reason && <p>{one.reason}</p>}
       <div class="side">
-        <Content content={one.content} />
+        <Variants content={one.content} />
         <div class={`hash ${same ? "same" : "differs"}`}>
           <small>{t("hashHere")}</small>
           <code data-testid="hash-here">{hash || "—"}</code>

@@ -3,10 +3,13 @@ import { useEffect, useRef } from "preact/hooks";
 import * as s from "../state";
 import type { Warning } from "../protocol";
 import { perform } from "../wire";
-import { t } from "./strings";
+import { lang, t } from "./strings";
 import { span, utc } from "./words";
 
 const BEEP_EVERY_MS = 4000;
+const ESCALATE_MS = 30_000;
+const QUIET = 0.12;
+const LOUD = 0.5;
 
 /** One column per nation that has the warning: who acknowledged what, how long after it came. */
 function Acks({ warning }: { warning: Warning }) {
@@ -28,6 +31,64 @@ function Acks({ warning }: { warning: Warning }) {
   );
 }
 
+/** Time to landing with its interval, or that the track is lost; never a time to something that is over. */
+function Landing({ warning }: { warning: Warning }) {
+  const now = s.nowMs.value;
+  const at = warning.flight?.landing;
+  if (warning.state === "track-lost") return <small data-testid="lost">TRACK LOST</small>;
+  if (!at || ["landed", "passed", "stood-down", "retracted"].includes(warning.state)) return null;
+  return (
+    <small data-testid="landing">
+      {t("lands")} {span(at.from_ms - now)}–{span(at.to_ms - now)}
+      {at.reliable ? "" : ` (${t("unreliable")})`}
+    </small>
+  );
+}
+
+function areasOf(warning: Warning): string {
+  const named = warning.touched.map((a) => `${a.touch === "overflight" ? "↷ " : ""}${a.names[lang.value] || a.names.en} ${Math.round(a.probability * 100)} %`);
+  return [...named, ...warning.areas.map((a) => a.name)].join(", ");
+}
+
+/** What this officer may do with a warning of the own nation: one act each; issuing waits for a second person. */
+function OwnActs({ warning }: { warning: Warning }) {
+  const told = { warning_id: warning.id, version: warning.version };
+  const back = warning.retraction !== null && warning.retraction.reason !== "reinstated";
+  const others = (s.hello.value?.partners ?? []).filter((nation) => warning.audience.includes(nation));
+  if (back) {
+    const mine = warning.retraction?.by === s.me.value?.user;
+    return s.may("retract") && !mine ? (
+      <button type="button" class="raise" data-testid="reinstate" onClick={() => perform({ act: "retract", ...told, reason: "reinstated", text: "" })}>
+        {t("reinstate")}
+      </button>
+    ) : null;
+  }
+  return (
+    <>
+      {warning.flight && !["landed", "passed"].includes(warning.state) && s.may("issue") && (
+        <button
+          type="button"
+          class="raise"
+          data-testid="issue"
+          onClick={() => perform({ act: "issue", ...told, audiences: [...others, "PUBLIC"], areas: [], minutes: 30 })}
+        >
+          {t("issue")}
+        </button>
+      )}
+      {warning.flight && s.may("stand-down") && (
+        <button type="button" class="quiet" data-testid="stand-down" onClick={() => perform({ act: "stand-down", ...told })}>
+          {t("standDown")}
+        </button>
+      )}
+      {s.may("retract") && (
+        <button type="button" class="quiet" data-testid="retract" onClick={() => (s.dialog.value = `retract:${warning.key}`)}>
+          {t("retract")}
+        </button>
+      )}
+    </>
+  );
+}
+
 function Row({ warning }: { warning: Warning }) {
   const now = s.nowMs.value;
   const seen = s.acknowledgedHere(warning);
@@ -42,7 +103,9 @@ function Row({ warning }: { warning: Warning }) {
     });
   return (
     <li class={`warning ${seen ? "seen" : "new"}`} data-testid="warning" data-key={warning.key}>
-      <span class="state">{warning.state}</span>
+      <span class="state" data-testid="state">
+        {warning.retraction && warning.retraction.reason !== "reinstated" ? warning.retraction.reason : warning.state}
+      </span>
       <span class="from">{warning.nations.join("+")}</span>
       <div class="what">
         <b>
@@ -50,7 +113,8 @@ function Row({ warning }: { warning: Warning }) {
         </b>
         <small>
           {warning.kind} · v{warning.version} · {warning.label}
-          {warning.areas.length > 0 && ` · ${warning.areas.map((a) => a.name).join(", ")}`}
+          {warning.flight && ` · ${warning.flight.name} ${Math.round(warning.flight.probability * 100)} % ${warning.flight.shape ?? ""}`}
+          {` · ${areasOf(warning)}`}
         </small>
       </div>
       <div class="times">
@@ -58,6 +122,7 @@ function Row({ warning }: { warning: Warning }) {
         <small>
           {t("ends")} {span(warning.expires_ms - now)}
         </small>
+        <Landing warning={warning} />
       </div>
       <div class="sure">
         <b>{warning.confidence === null ? "—" : `${Math.round(warning.confidence * 100)} %`}</b>
@@ -70,9 +135,15 @@ function Row({ warning }: { warning: Warning }) {
             {t("locate")}
           </button>
         )}
-        {warning.mine && s.may("retract") && (
-          <button type="button" class="quiet" data-testid="retract" onClick={() => (s.dialog.value = `retract:${warning.key}`)}>
-            {t("retract")}
+        {warning.mine && <OwnActs warning={warning} />}
+        {!warning.mine && warning.flight && ["issued", "updated"].includes(warning.state) && s.may("relay") && (
+          <button
+            type="button"
+            class="quiet"
+            data-testid="relay"
+            onClick={() => perform({ act: "relay", originator: warning.originator, warning_id: warning.id, version: warning.version, areas: [], minutes: 30 })}
+          >
+            {t("relay")}
           </button>
         )}
         <button type="button" class="ackbutton" data-testid="ack" disabled={seen || !s.may("acknowledge")} onClick={acknowledge}>
@@ -83,12 +154,12 @@ function Row({ warning }: { warning: Warning }) {
   );
 }
 
-function beep(context: AudioContext): void {
+function beep(context: AudioContext, loudness: number): void {
   for (const [start, pitch] of [[0, 880], [0.22, 660]] as const) {
     const tone = context.createOscillator();
     const volume = context.createGain();
     tone.frequency.value = pitch;
-    volume.gain.value = 0.12;
+    volume.gain.value = loudness;
     tone.connect(volume).connect(context.destination);
     tone.start(context.currentTime + start);
     tone.stop(context.currentTime + start + 0.18);
@@ -100,14 +171,17 @@ function Announcer() {
   const context = useRef<AudioContext | null>(null);
   const waiting = s.openWarnings.value.filter((warning) => !s.acknowledgedHere(warning));
   const ringing = s.soundOn.value && waiting.length > 0;
+  // Nobody has acknowledged for a while: louder.
+  const loud = waiting.some((warning) => s.nowMs.value - warning.first_t_ms > ESCALATE_MS);
   useEffect(() => {
     if (!ringing) return;
     context.current ??= new AudioContext();
     const sound = context.current;
-    beep(sound);
-    const timer = setInterval(() => beep(sound), BEEP_EVERY_MS);
+    const volume = loud ? LOUD : QUIET;
+    beep(sound, volume);
+    const timer = setInterval(() => beep(sound, volume), loud ? BEEP_EVERY_MS / 2 : BEEP_EVERY_MS);
     return () => clearInterval(timer);
-  }, [ringing]);
+  }, [ringing, loud]);
   return (
     <div class="said" aria-live="assertive" role="alert">
       {waiting.map((warning) => `${warning.exercise}. ${warning.state}. ${warning.headline}`).join(". ")}
