@@ -101,7 +101,7 @@ def draw(found: list[Curve], path: Path) -> None:
         panel.grid(visible=True, which="both", alpha=0.25)
     panels[0][0].set_ylabel("95 % landing ellipse: long semi-axis, km")
     panels[0][0].legend(title="plots of", frameon=False)
-    figure.suptitle("Generic flights and radars; dashed: the bound of the same plots", fontsize=9, y=0.02, va="bottom")
+    figure.text(0.5, 0.02, "Generic flights and radars; dashed: the bound of the same plots", fontsize=9, ha="center")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from trilat.flights.history import Judged, Told
+    from trilat.flights.history import AreaSaid, Judged, Told
     from trilat.flights.public import PublicFlight
 
 NOTE = (
     "EXERCISE. Public are only date, site, direction, range and apogee. Thrust, stages and drag are generic, the radars and all\n"
     "that they see fictional (three nations, 30 m, 1 mrad, one plot a second): this is not what anyone saw or said that day."
 )
-AREAS_SHOWN = 4
+AREAS_SHOWN = 6
 
 
 @click.group()
@@ -83,7 +84,7 @@ def lines(told: Told, public: PublicFlight) -> list[str]:
     out += _at(told.first_plot_s, lambda: f"first plot, {told.first_sensor}")
     out += _at(told.detected_s, lambda: "detected")
     out += _at(told.burnout_called_s, lambda: "burn-out called")
-    out += _at(told.areas_s, lambda: f"first areas: {', '.join(_area(a) for a in told.areas[:AREAS_SHOWN])}{_more(told)}")
+    out += _at(told.areas_s, lambda: f"first areas: {_areas(told.areas)}")
     if told.judged is None:
         return [*out, "  no class was given"]
     return out + _judged(told.judged)
@@ -93,12 +94,13 @@ def _at(at_s: float | None, text: Callable[[], str]) -> list[str]:
     return [] if at_s is None else [f"  T+{at_s:5.0f} s  {text()}"]
 
 
-def _area(area: Any) -> str:
+def _area(area: AreaSaid) -> str:
     return f"{area.name} {area.probability:.0%}{'' if area.touch == 'landing' else ' (passes over)'}"
 
 
-def _more(told: Told) -> str:
-    return f" and {len(told.areas) - AREAS_SHOWN} more" if len(told.areas) > AREAS_SHOWN else ""
+def _areas(areas: Sequence[AreaSaid]) -> str:
+    more = f" and {len(areas) - AREAS_SHOWN} more" if len(areas) > AREAS_SHOWN else ""
+    return ", ".join(_area(a) for a in areas[:AREAS_SHOWN]) + more
 
 
 def _judged(one: Judged) -> list[str]:
@@ -120,3 +122,31 @@ def _judged(one: Judged) -> list[str]:
         f"landing within {long / 1e3:.1f} x {short / 1e3:.1f} km (95 %), {one.landing_error_m / 1e3:.1f} km from where it fell"
     )
     return [*out, f"             {where}, in {one.time_to_landing_s:,.0f} s (off by {one.landing_time_error_s:+.1f} s)"]
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def lesson(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Play the lessons in FILES (`scenarios/warning/*.toml`): a flight, what sees it, and what must be said of it.
+
+    Flights and radars are generic and fictional. Ends with 1 when an assertion does not hold.
+    """
+    import msgspec
+
+    from trilat.flights.lesson import decode_lesson, play
+    from trilat.warn.areas import shipped_layer
+
+    failed = 0
+    for file in files:
+        given = decode_lesson(file.read_bytes())
+        if not as_json:
+            click.echo(f"EXERCISE. {given.title}")
+        for one in play(given, shipped_layer()):
+            failed += not one.held
+            if as_json:
+                click.echo(msgspec.json.encode({"lesson": file.stem, **one._asdict()}).decode())
+            else:
+                click.echo(f"  {'held  ' if one.held else 'FAILED'}  {one.name}: {one.figure}")
+    if failed:
+        raise SystemExit(1)

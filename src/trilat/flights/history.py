@@ -50,6 +50,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     time_to_landing_s: float | None = None
     landing_time_error_s: float | None = None
     apogee_error_m: float | None = None
+    areas: tuple[AreaSaid, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -111,8 +112,8 @@ def of_flight(flight: Flight, layer: Layer | None, seed: int) -> Told:
 
 
 def areas_of(one: Assessment) -> tuple[AreaSaid, ...]:
-    """Return an assessment's areas, likeliest first."""
-    rows = sorted(one.areas, key=lambda a: (a.touch != "landing", -a.probability, a.id))
+    """Return an assessment's areas: land before sea and flight information regions, then the likeliest first."""
+    rows = sorted(one.areas, key=lambda a: (a.kind in ("sea", "fir"), a.touch != "landing", -a.probability, a.id))
     return tuple(AreaSaid(id=a.id, name=a.name_en, touch=a.touch, probability=round(a.probability, 4)) for a in rows)
 
 
@@ -142,6 +143,7 @@ def _judge(last: Assessment, flight: Flight) -> Judged:
         time_to_landing_s=None if landing is None else (landing.t_ns - last.t_ns) / NS,
         landing_time_error_s=None if landing is None else since_launch_s(landing.t_ns) - flight.landing_s,
         apogee_error_m=None if last.apogee_m is None else last.apogee_m - flight.apogee_m,
+        areas=areas_of(last),
     )
 
 

@@ -24,15 +24,18 @@ NS = 1_000_000_000
 NEAR_S = 0.6  # assessments come once a second
 
 
-def watch(seen: Observation, layer: Layer | None = None, nation: str = "JPN") -> tuple[Assessment, ...]:
+def watch(
+    seen: Observation, layer: Layer | None = None, nation: str = "JPN", until_s: float | None = None
+) -> tuple[Assessment, ...]:
     """Return all that a node of `nation`, given every plot, says of what its sensors observe. Deterministic.
 
     Plots go through a tracker as a node runs it, tracks and plots through an assessor; a layer of areas makes the lists of areas.
+    It goes on until `until_s` after the launch, also when plots end before.
     """
     tracker = Tracker(TrackerSettings(), seen.sensors, "watch")
     assessor = Assessor(AssessorSettings(nation, f"{nation}/combined", EXERCISE, seen.sensors, layer))
     out: list[Assessment] = []
-    for now_ns, batches in seen.steps():
+    for now_ns, batches in seen.steps(until_s=until_s):
         out += assessor.step(now_ns, tracker.step(now_ns, batches), batches)
     return tuple(out)
 
