@@ -42,6 +42,7 @@ FOLDER_SECONDS_MAX = {
     "picture": 180,
     "node": 300,
     "warn": 180,
+    "flights": 180,
     "exercise": 180,
     "benchmarks": 180,
 }

@@ -9,7 +9,7 @@ from trilat.cli.bench_sharing import command
 
 
 def test_partners_radars_shrink_the_ellipse() -> None:
-    """Twenty seconds after burn-out three nations' plots give a landing ellipse less than half as long as one nation's."""
+    """Thirty seconds after burn-out three nations' plots give a landing ellipse less than half as long as one nation's."""
     done = CliRunner().invoke(command, ["--tiny", "--json"])
     assert 0 == done.exit_code, done.output
     alone, together = msgspec.json.decode(done.output)

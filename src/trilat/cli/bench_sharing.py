@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from trilat.flights.sharing import Axes, Curve
 
 AFTER_S = (10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
-AFTER_TINY_S = (10.0, 20.0)
+AFTER_TINY_S = (20.0, 30.0)
 COLOURS = ("#c1440e", "#b58900", "#1f6f8b")
 NOTE = "Flights and radars are generic and fictional (three coasts, 30 m, 1 mrad, one plot a second); all plots are shared."
 

@@ -106,7 +106,9 @@ def _areas(areas: Sequence[AreaSaid]) -> str:
 def _judged(one: Judged) -> list[str]:
     """Return the lines of what was said at the end."""
     mark = (
-        "right" if one.right else f"WRONG: it is {one.true_by_energy} by energy, {one.true_by_range} by range, {one.true_shape}"
+        "right"
+        if one.right
+        else f"WRONG: it is {one.true_by_energy} by energy, {' or '.join(one.true_by_range)} by range, {one.true_shape}"
     )
     out = _at(
         one.at_s,

@@ -19,6 +19,7 @@ from trilat.warn.classes import BOUNDS_M, BY_RANGE, loft
 from trilat.warn.landing import energy_range_m
 
 JUDGED_S = 60.0  # after burn-out
+ROUNDED = 0.01  # published ranges are rounded: one so near a bound of the classes belongs to both
 NS = 1_000_000_000
 
 
@@ -32,7 +33,10 @@ class AreaSaid(Struct, frozen=True, kw_only=True):
 
 
 class Judged(Struct, frozen=True, kw_only=True):
-    """What was said at one time, beside what is so. Classes are by energy and by the range flown; `true_` is of the flight."""
+    """What was said at one time, beside what is so. Classes are by energy and by the range flown; `true_` is of the flight.
+
+    `true_by_range` holds two classes where the range is within 1 % of the bound between them.
+    """
 
     at_s: float
     state: str
@@ -42,7 +46,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     probability_by_range: float
     shape: str | None
     true_by_energy: str
-    true_by_range: str
+    true_by_range: tuple[str, ...]
     true_shape: str
     brier: float
     landing_error_m: float | None = None
@@ -56,7 +60,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     def right(self) -> bool:
         """Tell whether both classes and, of a lofted flight, its name are right."""
         named = self.true_shape != "lofted" or self.shape == "lofted"
-        return named and (self.class_by_energy, self.class_by_range) == (self.true_by_energy, self.true_by_range)
+        return named and self.class_by_energy == self.true_by_energy and self.class_by_range in self.true_by_range
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -135,7 +139,7 @@ def _judge(last: Assessment, flight: Flight) -> Judged:
         probability_by_range=round(by_range.probability, 4),
         shape=last.shape,
         true_by_energy=energy,
-        true_by_range=class_of(flight.range_m),
+        true_by_range=tuple(dict.fromkeys(class_of(flight.range_m * (1 + share)) for share in (-ROUNDED, ROUNDED))),
         true_shape=loft(flight.apogee_m, flight.range_m),
         brier=round(brier(last.classes, energy), 4),
         landing_error_m=error_m(last, flight),
