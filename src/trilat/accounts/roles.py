@@ -16,6 +16,7 @@ MAY: Mapping[str, frozenset[Role]] = {
     "relay": frozenset({"watch-officer"}),
     "stand-down": frozenset({"watch-officer"}),
     "propose": OFFICERS,
+    "propose-release": OFFICERS,
     "approve": OFFICERS,
     "decline": OFFICERS,
     "see-accounts": frozenset({"watch-officer", "release-officer", "engineer", "auditor"}),

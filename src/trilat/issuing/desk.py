@@ -19,6 +19,7 @@ from trilat.issuing.books import NATIONAL, PUBLIC, TOPIC, Key, Moved
 from trilat.issuing.contents import Issue, PreAuthorise, RaisePublic, mode_word
 from trilat.issuing.partners import receive
 from trilat.issuing.state import Desk, Event
+from trilat.outward.events import DECLASSIFY, RecordRelease
 from trilat.picture.acts import (
     AcknowledgeWarning,
     Act,
@@ -27,6 +28,7 @@ from trilat.picture.acts import (
     IssueWarning,
     OfficerAct,
     Propose,
+    ProposeRelease,
     RaiseWarning,
     RelayWarning,
     RetractWarning,
@@ -38,6 +40,7 @@ from trilat.records.approval import Approved, Session
 from trilat.records.assessment import Assessment
 from trilat.records.label import Label
 from trilat.records.released import Released
+from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.warn import machine
 from trilat.warn.lifecycle import Draft
@@ -148,6 +151,8 @@ class DeskStep:
                     fault = self._retract(given, act)
                 case IssueWarning() | RelayWarning():
                     fault = self._prepare(given, act)
+                case ProposeRelease():
+                    fault = self._propose_release(given, act)
                 case StandDown():
                     fault = self._stand_down(given, act)
                 case _:
@@ -166,6 +171,24 @@ class DeskStep:
             content = prepare.relay_content(self._now_ns, books, held, act)
         return content if isinstance(content, str) else self._propose(given.session, contents.ISSUE, content)
 
+    def _propose_release(self, given: OfficerAct, act: ProposeRelease) -> str:
+        """Put a record that the node holds before a second person: exactly that one may go."""
+        flight = self._d.books.national(act.warning_id)
+        record: Warning | Track | None = self._d.track(act.track)
+        if act.warning_id:
+            record = self._d.hand.own(act.warning_id) if flight is None else flight[1].warning
+        if record is None:
+            return "warning-unknown" if act.warning_id else "track-unknown"
+        asked = RecordRelease(audience=act.audience, record=record, tier=act.tier, reason=act.reason)
+        return self._propose(given.session, DECLASSIFY, asked)
+
+    def event(self, released: Iterable[Released], fault: str, notes: Iterable[tuple[str, str]]) -> None:
+        """Take over what came of a declassification event."""
+        self.released.extend(released)
+        self._d.rejected.update([fault] if fault else [])
+        for severity, text in notes:
+            self._note(severity, text)
+
     def _propose(self, session: Session | None, kind: str, content: object) -> str:
         """Put what the node prepared before the approvers; returns why not."""
         made = self._d.approvals.propose(self._now_ns, session, kind, content)
@@ -178,7 +201,7 @@ class DeskStep:
 
     def _decide(self, given: OfficerAct, act: Propose | Approve | Decline) -> str:
         """Take an act at the approvals' desk, and act on what enough different people want."""
-        if isinstance(act, Propose) and act.kind in contents.PREPARED:
+        if isinstance(act, Propose) and (act.kind in contents.PREPARED or act.kind == DECLASSIFY):
             return "proposal-prepared"
         if isinstance(act, Propose) and act.kind == contents.PRE_AUTHORISE and (fault := self._leave_fault(act.content)):
             return fault
@@ -254,6 +277,8 @@ class DeskStep:
         for name, audience in d.audiences.items():
             sent = audience.warn(self._now_ns, warning)
             self.released.extend(sent)
+            if sent and sent[0].reason == "declassified":
+                self._note("caution", f"{warning.id} goes to {name} by event {sent[0].decision}, in coarse form")
             if name in act.rel_to and not sent:
                 decision = audience.policy.record_decision(warning, self._now_ns)
                 severity, done = ("caution", "leaves later for") if decision.permit else ("alarm", "is withheld from")

@@ -16,6 +16,7 @@ from trilat.policy.audience import AudiencePolicy
 from trilat.records.approval import Approval, Approved, Proposal, Session
 from trilat.records.label import Mode
 from trilat.records.released import Released
+from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.warn.lifecycle import WarningDesk
 
@@ -61,4 +62,6 @@ class Desk:
         self.leave: PreAuthorise | None = None
         self.leave_by: tuple[str, ...] = ()
         self.widening: dict[Key, str] = {}
+        # A national track as a record, by its number; the node sets it.
+        self.track: Callable[[int], Track | None] = lambda _: None
         self.rejected: Counter[str] = Counter()

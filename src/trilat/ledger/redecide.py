@@ -7,6 +7,7 @@ A million records hold few distinct labels, so each distinct one is decided once
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -74,6 +75,14 @@ class Redecision(NamedTuple):
     records: int
     decisions: int
     changed: tuple[Changed, ...]
+    looked_at: dict[str, int]
+
+    def by_audience(self) -> dict[str, tuple[int, int]]:
+        """Return for each audience how many records it was sent and how many of them would not be released today."""
+        gone = Counter[str]()
+        for one in self.changed:
+            gone[one.audience] += len(one.sequences)
+        return {audience: (records, gone[audience]) for audience, records in sorted(self.looked_at.items())}
 
     @property
     def records_changed(self) -> int:
@@ -98,14 +107,14 @@ def redecide(
     known: dict[tuple[str, str, bytes, bytes], Verdict] = {}
     kinds = {sensor.id: SensorClass(sensor.id, sensor.kind) for sensor in sensors}
     found: dict[tuple[str, str, int, str, Verdict], list[int]] = {}
-    records = 0
+    records: Counter[str] = Counter()
     for batch in batches:
         book = books.get(batch.partner) or books.setdefault(batch.partner, Rulebook(agreements, nation, batch.partner))
         for sequence, entry in enumerate(sealing.split_payload(batch.payload), batch.first):
             place = (batch.partner, batch.lane, batch.epoch, sequence)
             if place in recalled or 0 < batch.moved_from <= sequence:
                 continue
-            records += 1
+            records[batch.partner] += 1
             seen = _seen.decode(memoryview(entry)[sealing.SALT_BYTES :])
             key = (batch.partner, seen.type, bytes(seen.label), bytes(seen.pedigree))
             verdict = known.get(key)
@@ -117,7 +126,7 @@ def redecide(
         Changed(audience, lane, epoch, record_type, verdict.reason, verdict.rule, tuple(numbers))
         for (audience, lane, epoch, record_type, verdict), numbers in sorted(found.items())
     )
-    return Redecision(records, len(known), changed)
+    return Redecision(records.total(), len(known), changed, dict(records))
 
 
 def _verdict(book: Rulebook, seen: _Seen, nation: str, mode: Mode, now_ns: int, kinds: dict[str, SensorClass]) -> Verdict:

@@ -14,10 +14,15 @@ import msgspec
 
 from trilat.accounts import approvals, roles
 from trilat.accounts.approvals import ApprovalDesk, Pending, ProposalKind, Refused, Settled
+from trilat.errors import PolicyError
 from trilat.issuing import contents
+from trilat.node.audience import AudiencePipeline
+from trilat.node.inputs import EventInput
+from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, RecordRelease, StandingRelease
 from trilat.picture.acts import Act, Approve, Decline, Propose
 from trilat.records.approval import Approval, Approved, Proposal, Role, Session
 from trilat.records.declassification import Declassification
+from trilat.records.released import Released
 
 DeskAct = Propose | Approve | Decline
 Event = Proposal | Approval | Approved
@@ -25,9 +30,9 @@ RELEASE: frozenset[Role] = frozenset({"release-officer"})
 KINDS: Mapping[str, ProposalKind] = {
     **approvals.KINDS,
     # One record, or a standing permission, for one audience: the release officer is always one of the two.
-    "declassify": ProposalKind(Declassification, roles.OFFICERS, RELEASE, 3_600),
+    DECLASSIFY: ProposalKind(RecordRelease, roles.OFFICERS, RELEASE, 3_600),
+    LIFE_SAFETY: ProposalKind(StandingRelease, roles.OFFICERS, RELEASE, 86_400),
     **contents.KINDS,
-    "pre-authorise": ProposalKind(Declassification, roles.OFFICERS, RELEASE, 86_400),
 }
 SETTLED_SHOWN = 20
 MS = 1_000_000
@@ -60,6 +65,35 @@ def take(desk: ApprovalDesk, now_ns: int, session: Session, act: DeskAct) -> Don
         note = f"{session.user}'s {name_of(act)} was refused: {made.reason}"[:200]
         return Done(made.reason, notes=(("alarm", note),) if made.reason.startswith("approval-") else ())
     return Done("", (made,), (("caution", _said(session, made)),))
+
+
+class Taken(NamedTuple):
+    """What came of a declassification event: what leaves by it, why it was refused, lines for the watch log."""
+
+    released: tuple[Released, ...] = ()
+    fault: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def take_event(audience: AudiencePipeline | None, now_ns: int, given: EventInput) -> Taken:
+    """Give an event to the audience's pipeline that it is for; one that is not to be used is refused by name, aloud."""
+    event = given.event
+    if audience is None:
+        return _refused(event, "declassification-audience")
+    try:
+        sent, decision = audience.declassify(now_ns, event, given.record)
+    except PolicyError as error:
+        return _refused(event, error.name)
+    by = f" by {', '.join(event.approved_by)}" if event.approved_by else ""
+    notes = [("caution", f"event {event.id} ({event.kind}) for {event.audience}{by}: {event.reason}"[:200])]
+    if decision is not None and not sent:
+        why = f"{decision.reason} ({decision.rule})"
+        notes.append(("alarm", f"event {event.id} lets nothing go to {event.audience}: {why}"[:200]))
+    return Taken(tuple(sent), notes=tuple(notes))
+
+
+def _refused(event: Declassification, fault: str) -> Taken:
+    return Taken(fault=fault, notes=(("alarm", f"event {event.id} for {event.audience} was refused: {fault}"[:200]),))
 
 
 def _said(session: Session, made: Event) -> str:

@@ -17,13 +17,17 @@ from trilat.fuse.earth_fixed import can_stand_alone, measurements
 from trilat.joint.core import batch_of
 from trilat.joint.tier import TierName, TierTracker
 from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
+from trilat.outward.doors import Doors, Opened
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.release import delay_ns
+from trilat.policy.rules import Decision
 from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records
+from trilat.records.declassification import Declassification
 from trilat.records.label import Mode
 from trilat.records.released import Lane, Released
 from trilat.records.sensor import Sensor
+from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.track import TrackerSettings
 from trilat.warn.lifecycle import AudienceWarnings
@@ -104,6 +108,7 @@ class AudiencePipeline:
         )
         self.withheld: Counter[str] = Counter()
         self.delayed = DelayQueue()
+        self.doors = Doors(policy)
         self._warnings = AudienceWarnings(self.nation, policy.recipient)
 
     def step(self, now_ns: int, batches: Sequence[Reports]) -> list[Released]:
@@ -162,12 +167,39 @@ class AudiencePipeline:
     # Warnings -------------------------------------------------------------------------------------------------------
 
     def warn(self, now_ns: int, warning: Warning) -> list[Released]:
-        """Return a national warning as this audience gets it; nothing when it may not have it."""
-        return self._flash(now_ns, warning, self._warnings.warning)
+        """Return a national warning as this audience gets it; nothing when it may not have it and no event stands open for it."""
+        sent = self._flash(now_ns, warning, self._warnings.warning)
+        if sent or self.policy.record_decision(warning, now_ns).permit:
+            return sent
+        return self._through(now_ns, self.doors.standing(now_ns, warning))
 
     def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
-        """Return a retraction for an audience that got the warning."""
-        return self._flash(now_ns, retraction, self._warnings.retraction)
+        """Return a retraction for an audience that got the warning, by its label or through a door."""
+        sent = self._flash(now_ns, retraction, self._warnings.retraction)
+        if sent or self.policy.record_decision(retraction, now_ns).permit:
+            return sent
+        return self._through(now_ns, self.doors.follows(now_ns, retraction))
+
+    def declassify(self, now_ns: int, event: Declassification, record: bytes) -> tuple[list[Released], Decision | None]:
+        """Take a signed event: return what it lets go, and the decision on it (None where an event names no record).
+
+        Raises PolicyError for an event that is not to be used; then nothing has changed.
+        """
+        opened = self.doors.take(now_ns, event, record)
+        return self._through(now_ns, opened), opened.decision
+
+    def _through(self, now_ns: int, opened: Opened) -> list[Released]:
+        """Release what a door let through. It gets its id only here: what stays leaves no gap."""
+        record, decision = opened.record, opened.decision
+        lane: Lane = "state" if isinstance(record, Track) else "flash"
+        if isinstance(record, Warning):
+            record = self._warnings.warning(record)
+        elif isinstance(record, Retraction):
+            record = self._warnings.retraction(record)
+        if record is None or decision is None:
+            return []
+        one = self.policy.release(record, lane, now_ns, decision=decision)
+        return [] if one is None else [one]
 
     def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Released]:
         """Return this nation's acknowledgement: of the audience's own warning, or of an own warning that it got."""

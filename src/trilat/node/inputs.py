@@ -1,4 +1,4 @@
-"""What goes into a node's pipeline: bytes of feeds, partners' records, officers' acts, assessments. Each is journalled."""
+"""What goes into a node's pipeline: bytes of feeds, partners' records, officers' acts, assessments, events. All journalled."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from trilat.picture.acts import OfficerAct
 from trilat.records.assessment import Assessment
+from trilat.records.declassification import Declassification
 from trilat.records.fields import Count, Lane, Name, TimeNs, Trigraph
 
 
@@ -45,7 +46,14 @@ class AssessedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="as
     derived: bool = False
 
 
-Input = FeedInput | ReceivedInput | ActInput | AssessedInput
+class EventInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="event"):
+    """A declassification event that this node signed, with the record that it lets go (empty where it names none)."""
+
+    event: Declassification
+    record: bytes = b""
+
+
+Input = FeedInput | ReceivedInput | ActInput | AssessedInput | EventInput
 
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Input)
 

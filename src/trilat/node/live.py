@@ -98,11 +98,14 @@ class LiveNode:
         self.store = open_store(directory / "store", config.nation, mode, settings)
         stack.callback(self.store.close)
         self.recorder = Recorder(self.store, config)
-        self.agreements = setup.read_agreements(config, self.recorder.agreements_seen())
+        seen = self.recorder.agreements_seen()
+        self.agreements = setup.read_agreements(config, seen)
         self.decisions = DecisionLog()
         secret = setup.coarsening_secret(self.identity.ring, now_ns)
         policies = setup.policies(config, self.agreements, secret, self.decisions)
         self.pipeline = Pipeline(setup.pipeline_settings(config), policies, now_ns)
+        self.pipeline.trust(setup.event_keys(self.identity.ring))
+        changes = setup.change_events(config, self.store, self.identity.ring, self.agreements, seen, now_ns)
         self.recorder.begin(now_ns, self.agreements)
         self.cop = show.make_cop(config, self.pipeline, now_ns)
         for warning in self.recorder.restore_warnings(self.pipeline):
@@ -111,7 +114,9 @@ class LiveNode:
         await self._start_exchange(stack)
         await self._start_feeds(stack)
         await self._start_page(stack)
-        self.people.restored(now_ns, self.pipeline.approvals)
+        self.people.key = self.identity.ring.current
+        self.people.restored(now_ns, self.pipeline.approvals, self.pipeline.events_taken())
+        self.people.events += changes
 
     async def _warm(self) -> None:
         """Load the compiled kernels before anything comes in: a compilation in the middle of a step would hold everything up."""
@@ -192,6 +197,7 @@ class LiveNode:
         The number is the inbox row up to which partners' records are among them; 0 when there are none.
         """
         inputs: list[Input] = [ActInput(act=act) for act in _drain(self._acts)]
+        inputs += _drain(self.people.events)
         received: list[Received] = _drain(self._received)
         inputs += [
             ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
@@ -367,6 +373,8 @@ class LiveNode:
             await self.transport.renew(keys)
         ring = keys.key_ring(mode_of(self.config), valid.values())
         self.identity = setup.Identity(keys, valid, ring)
+        self.pipeline.trust(setup.event_keys(ring))
+        self.people.key = ring.current
         self.drive.post(lambda _: self._take_ring(ring), flash=True)
         await self.transport.set_partners(valid.values())
 
@@ -379,7 +387,7 @@ async def _set_when(stop: asyncio.Event, wake: asyncio.Event) -> None:
     wake.set()
 
 
-def _drain(queue: deque[Any]) -> list[Any]:
+def _drain(queue: deque[Any] | list[Any]) -> list[Any]:
     taken = list(queue)
     queue.clear()
     return taken

@@ -12,15 +12,19 @@ from trilat.accounts.approvals import ApprovalDesk
 from trilat.accounts.book import FILE_NAME, Book
 from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
 from trilat.accounts.roles import acts_of, may
+from trilat.identity.sign import SigningKey
 from trilat.ledger import served
 from trilat.node import approvals, clock
 from trilat.node.config import mode_of
 from trilat.node.health import Health
+from trilat.node.inputs import EventInput
 from trilat.node.settings import NodeConfig
+from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, Wanted, wanted
 from trilat.picture.board import mode_words
 from trilat.picture.guard import Gate
 from trilat.picture.inputs import Notice
 from trilat.picture.web import Hub
+from trilat.policy.signing import sign_declassification
 from trilat.records.approval import Approved
 
 MINUTE_NS = 60 * 1_000_000_000
@@ -41,6 +45,11 @@ class _Due(NamedTuple):
     approved: Approved
 
 
+def signed(asked: Wanted, key: SigningKey) -> EventInput:
+    """Return an event signed by the node, ready to go into a step."""
+    return EventInput(event=sign_declassification(asked.event, key.key_id, key.seed), record=asked.record)
+
+
 def open_book(config: NodeConfig) -> Book:
     """Open, or make, the account book of a node; raises AccountError."""
     return Book(Path(config.directory) / FILE_NAME, config.nation, mode_of(config))
@@ -58,6 +67,10 @@ class People:
         self._notices: list[Notice] = []
         self._due: list[_Due] = []
         self._shown = -1
+        # Events that were signed and wait for the node's next step; `key` gives the key to sign with.
+        self.events: list[EventInput] = []
+        self.key: Callable[[int], SigningKey] | None = None
+        self._nation, self._mode = config.nation, mode_of(config)
         self.hub: Hub | None = None
         mode = mode_of(config)
         face = NodeFace(config.nation, config.name, {"kind": mode.kind, "id": mode.id, "words": mode_words(mode)})
@@ -72,14 +85,18 @@ class People:
         """Return what the pages know of accounts, and what is served behind the same door: the ledger."""
         return Gate(self.door, self.door.renew, acts_of, [*self.door.routes(), *served.routes(self.door, may, self._store)])
 
-    def restored(self, now_ns: int, desk: ApprovalDesk) -> None:
-        """Take over what was approved before a restart and may not have been acted upon; the book knows what was."""
-        self.take(now_ns, [one.approved for one in desk.settled.values() if one.approved is not None])
+    def restored(self, now_ns: int, desk: ApprovalDesk, taken: frozenset[str]) -> None:
+        """Take over what was approved before a restart and may not have been acted upon; the book knows what was.
+
+        taken: ids of the events that the audiences' pipelines took; what is too old by now is left out by them, aloud.
+        """
+        undone = [one for key, one in desk.settled.items() if key not in taken]
+        self.take(now_ns, [one.approved for one in undone if one.approved is not None])
 
     def take(self, now_ns: int, events: Iterable[approvals.Event]) -> None:
         """Take what two officers decided about accounts; it is done once its step is on disk."""
         for event in events:
-            if isinstance(event, Approved) and event.proposal.kind == "account-roles":
+            if isinstance(event, Approved) and event.proposal.kind in ("account-roles", DECLASSIFY, LIFE_SAFETY):
                 self._due.append(_Due(now_ns + SETTLE_NS, event))
 
     def tick(self, now_ns: int, desk: ApprovalDesk, health: Health, *, sound: bool) -> None:
@@ -87,7 +104,7 @@ class People:
         if sound:
             due, self._due = [d for d in self._due if now_ns >= d.due_ns], [d for d in self._due if now_ns < d.due_ns]
             for one in due:
-                self._book.apply(now_ns, one.approved)
+                self._act_on(now_ns, one.approved)
         changes = self._book.changes()
         for change in changes:
             self._note(change.t_ns, change.severity, change.text)
@@ -96,6 +113,14 @@ class People:
         for outcome, count in self.door.counts.items():
             health.put("trilat_logins_total", count, outcome)
         health.put("trilat_proposals_pending", len(desk.pending()))
+
+    def _act_on(self, now_ns: int, approved: Approved) -> None:
+        """Change an account, or sign the event that two people want: it goes into the node's next step, as any input."""
+        asked = wanted(approved, self._nation, self._mode)
+        if asked is None:
+            self._book.apply(now_ns, approved)
+        elif self.key is not None:
+            self.events.append(signed(asked, self.key(now_ns)))
 
     def show(self, desk: ApprovalDesk) -> None:
         """Show the pages what waits for a second person, when it has changed."""

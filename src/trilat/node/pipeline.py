@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -24,7 +24,7 @@ from trilat.joint.watch import SensorWatch
 from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, Tick, sensor_of
 from trilat.node.combined import CombinedPicture
-from trilat.node.inputs import ActInput, AssessedInput, FeedInput, Input, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.audience import AudiencePolicy
@@ -34,8 +34,10 @@ from trilat.records.label import Mode
 from trilat.records.released import Released
 from trilat.records.report import Refused
 from trilat.records.sensor import Sensor
+from trilat.records.track import Track
 from trilat.records.warning import Warning
 from trilat.track import Tracker, TrackerSettings
+from trilat.track.records import track_record
 
 
 class PipelineSettings(NamedTuple):
@@ -108,12 +110,13 @@ class Pipeline:
         }
         self.approvals = ApprovalDesk(settings.nation, settings.mode, approvals.KINDS)
         self.desk = Desk(settings.nation, settings.mode, settings.policy, self.audiences, self.approvals, self._decide)
+        self.desk.track = self._track
         self.watch = SensorWatch(settings.sensors)
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
         self.combined = CombinedPicture(settings.nation, self.audiences, self.core, settings.state_tick_ns)
         self._picture_tick = Tick(settings.state_tick_ns, settings.state_tick_ns // 2)
         self._picture_is_old = True
-        self._national: Tracks | None = None
+        self.tracks: Tracks | None = None
         self._streams = PartnerStreams(settings.tracker.tracks_max)
         self._own_waiting: list[Reports] = []
         self._waiting: dict[str, list[PartnerReport]] = {}
@@ -168,7 +171,25 @@ class Pipeline:
         for one in inputs:
             if isinstance(one, ActInput):
                 desk.act(one.act)
+            elif isinstance(one, EventInput):
+                done = approvals.take_event(self.audiences.get(one.event.audience), now_ns, one)
+                desk.event(done.released, done.fault, done.notes)
         return desk
+
+    def _track(self, number: int) -> Track | None:
+        """Return a national track as of the last picture, as a record."""
+        if self.tracks is None:
+            return None
+        return track_record(self.tracks, number, self.settings.sensors, self.label_of, self.settings.nation)
+
+    def events_taken(self) -> frozenset[str]:
+        """Return the ids of all declassification events that any audience's pipeline took."""
+        return frozenset().union(*(audience.doors.taken() for audience in self.audiences.values()))
+
+    def trust(self, keys: Mapping[str, bytes]) -> None:
+        """Take the public keys (id -> 32 bytes) with which this node signs declassification events."""
+        for audience in self.audiences.values():
+            audience.doors.trust(keys)
 
     def _decide(self, now_ns: int, session: Session, act: approvals.DeskAct) -> approvals.Done:
         return approvals.take(self.approvals, now_ns, session, act)
@@ -215,14 +236,14 @@ class Pipeline:
         for exporter, records in received.reports.items():
             self._waiting.setdefault(exporter, []).extend(records)
         self._picture_is_old |= self._picture_tick.passed(now_ns) or bool(received.tracks or received.reports)
-        if self._national is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
-            return self._national, None
+        if self.tracks is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
+            return self.tracks, None
         self._picture_is_old = False
         own, self._own_waiting = self.watch.take(now_ns, self._own_waiting), []
         waiting, self._waiting = self._waiting, {}
-        self._national = self.national.step(now_ns, own)
-        self.watch.learn(now_ns, self._national, self.national.fit())
-        return self._national, self.core.step(now_ns, self._national, own, waiting)
+        self.tracks = self.national.step(now_ns, own)
+        self.watch.learn(now_ns, self.tracks, self.national.fit())
+        return self.tracks, self.core.step(now_ns, self.tracks, own, waiting)
 
 
 def _counts(batches: Iterable[Reports]) -> Counter[str]:

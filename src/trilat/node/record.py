@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from trilat.node import setup
-from trilat.node.inputs import ActInput, AssessedInput, Input, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.picture.inputs import WarningRecord
@@ -84,8 +84,8 @@ class Recorder:
 
 
 def by_people(one: Input) -> bool:
-    """Tell whether an input is an officer's act, a partner's flash record, or an assessment that the warning desk took."""
-    return isinstance(one, ActInput | AssessedInput) or (isinstance(one, ReceivedInput) and one.lane == "flash")
+    """Tell whether an input is an officer's act, an event, a partner's flash record, or an assessment that was taken."""
+    return isinstance(one, ActInput | AssessedInput | EventInput) or (isinstance(one, ReceivedInput) and one.lane == "flash")
 
 
 def steps(journal: Journal, start: int = 1, kinds: tuple[str, ...] = (STEP, PEOPLE)) -> Iterator[Step]:

@@ -14,14 +14,19 @@ from trilat.identity import keyfiles
 from trilat.identity.keys import PartnerFile
 from trilat.identity.keystore import Passphrase
 from trilat.identity.sign import KeyRing
+from trilat.ledger import redecide
 from trilat.node.config import mode_of, sensors_of
+from trilat.node.inputs import EventInput
 from trilat.node.pipeline import PipelineSettings
 from trilat.node.settings import NodeConfig
 from trilat.node.sources import sources_of
+from trilat.outward import events
 from trilat.policy import agreement
 from trilat.policy.agreement import Agreements, Document, Seen
 from trilat.policy.audience import AudiencePolicy, DecisionLog
 from trilat.policy.cedar import CedarJudge
+from trilat.policy.signing import sign_declassification
+from trilat.store.sqlite import Store
 from trilat.track import TrackerSettings
 
 AGREEMENT_BYTES_MAX = 1 << 20
@@ -111,6 +116,34 @@ def coarsening_secret(ring: KeyRing, now_ns: int) -> bytes:
     """Return the node's own secret for coarsening, drawn from its signing key so that a restart keeps the offsets."""
     salt = ring.current(now_ns).salt_key
     return hashlib.blake2b(b"coarsening", key=salt, digest_size=32, person=b"trilat.coarse/1").digest()
+
+
+def event_keys(ring: KeyRing) -> dict[str, bytes]:
+    """Return the public keys with which this node signs declassification events."""
+    return {key.key_id: key.public for key in ring.own()}
+
+
+def change_events(
+    config: NodeConfig, store: Store, ring: KeyRing, agreements: Agreements, before: Mapping[str, Seen], now_ns: int
+) -> list[EventInput]:
+    """Return a signed event for each audience of each agreement that changed since this store's last run.
+
+    Everything that was sent is decided anew under the agreements of today; each event says how much would have to be recalled.
+    """
+    mode, key = mode_of(config), ring.current(now_ns)
+    if not any(True for _ in events.changed(before, agreements, config.nation, mode, now_ns, {})):
+        return []
+    found = redecide.redecide(
+        redecide.sent(store.database),
+        agreements,
+        config.nation,
+        mode,
+        now_ns,
+        sensors_of(config),
+        redecide.recalled_in(store.database),
+    )
+    told = events.changed(before, agreements, config.nation, mode, now_ns, found.by_audience())
+    return [EventInput(event=sign_declassification(one.event, key.key_id, key.seed), record=one.record) for one in told]
 
 
 def fingerprint(config: NodeConfig, agreements: Agreements) -> bytes:

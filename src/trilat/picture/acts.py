@@ -105,7 +105,22 @@ class Decline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     reason: ShortText = ""
 
 
-Act = RaiseWarning | AcknowledgeWarning | RetractWarning | IssueWarning | RelayWarning | StandDown | Propose | Approve | Decline
+class ProposeRelease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="propose-release"):
+    """Put one record of this nation, as the node holds it now, before a second person: an own warning, or a national track.
+
+    The node puts the record itself into the proposal, so that what is approved is what is read. warning_id "" = the track.
+    """
+
+    act_id: ActId
+    audience: Audience
+    warning_id: Annotated[str, Meta(max_length=64)] = ""
+    track: Count = 0
+    tier: Literal["track", "area"] = "area"
+    reason: ShortText = ""
+
+
+_Warned = RaiseWarning | AcknowledgeWarning | RetractWarning | IssueWarning | RelayWarning | StandDown
+Act = _Warned | Propose | ProposeRelease | Approve | Decline
 
 
 def refused(act: Act, reason: str, text: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from trilat.kernels import geodesy
@@ -46,6 +47,14 @@ def to_records(
         _record(tracks.stream, columns[k], place[k], velocity[k], covariance[k], sensors, label_of, nation)
         for k in range(len(columns))
     ]
+
+
+def track_record(
+    tracks: Tracks, number: int, sensors: Sequence[Sensor], label_of: Callable[[int], Label], nation: str
+) -> Track | None:
+    """Return one track as a record, by its number; None when there is none."""
+    one = msgspec.structs.replace(tracks, columns=tracks.columns[tracks.columns["number"] == number])
+    return next(iter(to_records(one, sensors, label_of, nation)), None)
 
 
 def _record(
