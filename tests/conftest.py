@@ -39,7 +39,7 @@ FOLDER_SECONDS_MAX = {
     "joint": 120,
     "examples": 180,
     "kernels": 180,
-    "picture": 180,
+    "picture": 260,
     "node": 300,
     "warn": 180,
     "flights": 180,

@@ -1,0 +1,183 @@
+"""A whole warning on the pages of three nations, each fed by a real warning desk: detected to stood down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import feeder
+import pytest
+from desk_world import Gate as Way
+from desk_world import officer
+from flight_records import MODE, NS, T0_NS, assessment, label
+
+from trilat.accounts.approvals import ApprovalDesk
+from trilat.issuing.desk import DeskStep
+from trilat.issuing.state import Desk
+from trilat.node import approvals
+from trilat.picture.acts import OfficerAct
+from trilat.picture.inputs import CopInput, NodeIdentity, WarningRecord
+from trilat.picture.web import STATIC, Hub, WebSettings, make_app, serving
+from trilat.records.warning import Acknowledgement
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import Browser, Page
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.timeout(300),  # four pages drawn by software on a busy machine
+    pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make page"),
+]
+MS_MAX = 60_000.0
+ANN, BEN = officer("ann"), officer("ben")
+
+
+class Way2(Way):
+    """A way out that carries acknowledgements, too."""
+
+    def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Any]:  # noqa: ARG002 - the real one's signature
+        """Send an answer to whose warning it is."""
+        if acknowledgement.warning_originator == self.name:
+            self.sent.append(acknowledgement)
+        return []
+
+
+class Nation:
+    """One nation: a warning desk, a picture, and a page for each of its officers."""
+
+    def __init__(self, name: str, officers: tuple[Any, ...]) -> None:
+        self.name = name
+        partners = tuple(one for one in feeder.NATIONS if one != name)
+        self.gates = {one: Way2(one) for one in partners}
+        self.approvals = ApprovalDesk(name, MODE, approvals.KINDS)
+        self.desk = Desk(
+            name, MODE, "TRILAT", self.gates, self.approvals, lambda *told: approvals.take(self.approvals, *told)  # type: ignore[arg-type]
+        )  # fmt: skip
+        identity = NodeIdentity(nation=name, node=name.lower(), mode=MODE, started_ns=T0_NS, partners=partners)
+        self.cop = feeder.make_cop(name, identity=identity)
+        self.acts: list[OfficerAct] = []
+        self.hubs = {
+            one.user: Hub(self.cop, self._act, feeder.open_gate(door=lambda _, one=one: one), WebSettings(status_ms=200))
+            for one in officers
+        }
+
+    async def _act(self, act: OfficerAct) -> None:
+        self.acts.append(act)
+
+    def step(self, now_ns: int, came: list[Any], assessed: list[Any]) -> None:
+        """One step of the desk and the picture."""
+        step = DeskStep(self.desk, now_ns)
+        for record in came:
+            step.receive(record)
+        for one in assessed:
+            step.assess(*one)
+        given, self.acts = self.acts, []
+        for act in given:
+            step.act(act)
+        self.cop.step(now_ns, CopInput(warnings=tuple(step.shown), answers=step.answers, notices=step.notices))
+        told = approvals.told(self.approvals)
+        for hub in self.hubs.values():
+            if step.approvals or given:
+                hub.show_approvals(told)
+            hub.publish()
+
+
+class World:
+    """Three nations and the records between them; JPN alone has the flight, and so do KOR's and USA's pipelines at JPN."""
+
+    def __init__(self) -> None:
+        staff = {"JPN": (ANN, BEN), "KOR": (officer("kim"),), "USA": (officer("lee"),)}
+        self.nations = {name: Nation(name, staff[name]) for name in feeder.NATIONS}
+        self.second = 10.0
+        self.state = "detected"
+
+    def step(self) -> None:
+        """Half a second for everyone."""
+        self.second += 0.5
+        now_ns = T0_NS + round(self.second * NS)
+        mail: dict[str, list[Any]] = {name: [] for name in self.nations}
+        for sender, nation in self.nations.items():
+            for receiver, way in nation.gates.items():
+                mail[receiver] += [WarningRecord(origin=sender, record=one) for one in way.sent]
+                way.sent.clear()
+        for name, nation in self.nations.items():
+            assessed: list[Any] = []
+            if name == "JPN":
+                assessed = [("national", assessment(self.second, self.state))]
+                for one in ("KOR", "USA"):
+                    assessed.append((one, assessment(self.second, self.state, stream=f"JPN/{one}", label=label(rel_to=(one,)))))
+            nation.step(now_ns, mail[name], assessed)
+
+
+def app_of(hub: Hub) -> Any:
+    """Return the page's application; health and metrics are not what is looked at."""
+    return make_app(hub, live=lambda: (True, {}), ready=lambda: (True, {}), metrics=lambda: b"")
+
+
+@contextlib.asynccontextmanager
+async def pages(browser: Browser, world: World) -> AsyncIterator[dict[str, Page]]:
+    """Open a page for each officer, and step the world meanwhile."""
+    async with contextlib.AsyncExitStack() as stack:
+        opened: dict[str, Page] = {}
+
+        async def tick() -> None:
+            while True:
+                world.step()
+                await asyncio.sleep(1.0)
+
+        ticking = asyncio.ensure_future(tick())
+        stack.callback(ticking.cancel)
+        for nation in world.nations.values():
+            for user, hub in nation.hubs.items():
+                port = await stack.enter_async_context(serving(app_of(hub), "127.0.0.1", 0, hub.settings))
+                context = await browser.new_context(viewport={"width": 1000, "height": 420})
+                stack.push_async_callback(context.close)
+                opened[user] = await context.new_page()
+                await opened[user].goto(f"http://127.0.0.1:{port}")
+        yield opened
+
+
+async def state(page: Page, words: str) -> None:
+    """Wait until the one warning on a page is in this state; EXERCISE stands in its row."""
+    row = page.get_by_test_id("warning")
+    await row.get_by_test_id("state").filter(has_text=words).wait_for(timeout=MS_MAX)
+    assert "EXERCISE" in await row.inner_text()
+
+
+async def test_a_launch_from_detected_to_stood_down_on_the_pages_of_three_nations(chromium: Browser) -> None:
+    """Detected, assessed, issued by two officers in two browsers, acknowledged by three nations, stood down on every page."""
+    world = World()
+    async with pages(chromium, world) as on:
+        for page in on.values():
+            await state(page, "detected")
+        world.state = "assessed"
+        await state(on["kim"], "assessed")
+        row = on["ann"].get_by_test_id("warning")
+        assert "Aomori" in await row.inner_text()
+        assert "MRBM" in await row.inner_text()
+        await on["ann"].get_by_test_id("issue").click()
+        await on["ben"].get_by_test_id("approvals").click()
+        variants = on["ben"].get_by_test_id("variants")
+        await variants.wait_for(timeout=MS_MAX)
+        assert {"JPN", "KOR", "USA", "PUBLIC"} == set(
+            await variants.locator("section").evaluate_all("all => all.map(one => one.dataset.audience)")
+        )
+        await on["ben"].get_by_test_id("approve").click(timeout=MS_MAX)
+        for user in ("ann", "kim", "lee"):
+            await (
+                on[user]
+                .locator('[data-testid="warning"] [data-testid="state"]', has_text="issued")
+                .or_(on[user].locator('[data-testid="warning"] [data-testid="state"]', has_text="updated"))
+                .first.wait_for(timeout=MS_MAX)
+            )
+            await on[user].get_by_test_id("ack").click()
+        for nation in feeder.NATIONS:
+            await row.locator(f'[data-nation="{nation}"].yes, [data-nation="{nation}"].older').wait_for(timeout=MS_MAX)
+        said = await on["lee"].locator('.said[role="alert"]').get_attribute("aria-live")
+        assert said == "assertive"
+        await on["ann"].get_by_test_id("stand-down").click()
+        for user in ("ann", "kim", "lee"):
+            await on[user].get_by_test_id("warning").wait_for(state="detached", timeout=MS_MAX)
