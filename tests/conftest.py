@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+# What hypothesis may hold against a busy machine is not a fault of ours: no deadline, no complaint about slow drawing.
+hypothesis.settings.register_profile("trilat", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("trilat")
 
 _seconds: dict[str, float] = {}
 
