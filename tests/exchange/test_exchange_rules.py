@@ -9,6 +9,7 @@ from exchange_records import EXERCISE, LIVE, MS, SECOND, recall_of, released, tr
 
 from trilat.errors import ExchangeError
 from trilat.records import codec
+from trilat.records.warning import Receipt
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import BatchHeader, Empty, Pull, decode_message
 
@@ -57,7 +58,7 @@ BREACHES = [
     ("not releasable to us", lambda: track_of(1, rel_to=("USA",)), "history", "audience-mixed"),
     (
         "no label",
-        lambda: codec.RECORDS[9](nation="JPN", exporter="JPN", lane="flash", epoch=1, sequence=1, head=bytes(32), t_ns=1),
+        lambda: Receipt(nation="JPN", exporter="JPN", lane="flash", epoch=1, sequence=1, head=bytes(32), t_ns=1),
         "history",
         "audience-mixed",
     ),
