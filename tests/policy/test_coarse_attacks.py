@@ -128,7 +128,9 @@ def stated() -> dict[tuple[str, str], float]:
     return {(attack, target): float(km) for attack, target, km in rows}
 
 
-@pytest.mark.parametrize(("attack", "target", "made", "speed_m_s", "whole"), ATTACKS, ids=str)
+@pytest.mark.parametrize(
+    ("attack", "target", "made", "speed_m_s", "whole"), ATTACKS, ids=lambda one: getattr(one, "__name__", str(one))
+)
 def test_the_residual_error_is_what_the_docs_state(
     attack: str, target: str, made: Callable[[int, float], float], speed_m_s: float, *, whole: bool
 ) -> None:
