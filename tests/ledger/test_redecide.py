@@ -59,7 +59,8 @@ def judged(pair: Joined, held: Agreements) -> redecide.Redecision:
 def test_nothing_changes_while_the_agreement_stands(pair: Joined) -> None:
     """Under the agreement in force every released record could be released again, at one decision for each distinct label."""
     found = judged(pair, agreements())
-    assert (21, 3, ()) == tuple(found)
+    assert (21, 3, (), {"KOR": 21}) == tuple(found)
+    assert {"KOR": (21, 0)} == found.by_audience()
 
 
 def test_a_topic_taken_out_is_listed_by_number(pair: Joined) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from trilat.errors import PolicyError
+from trilat.marking.canonical import coarsest
 from trilat.policy import signing
 from trilat.policy.audience import AudiencePolicy, content_hash
 from trilat.policy.release import delay_ns
@@ -101,6 +102,8 @@ class Doors:
         decision = self._policy.record_decision(held, now_ns, event)
         if not decision.permit:
             return Opened(decision)
+        # What a label lets go anyway still leaves no finer than was approved.
+        decision = msgspec.structs.replace(decision, tier=coarsest(decision.tier, event.tier))
         if held.t_ns + delay_ns(decision) > now_ns:
             raise PolicyError("declassification-delayed", f"{event.id}: {held.t_ns + delay_ns(decision) - now_ns} ns to go.")
         if isinstance(held, Warning):
