@@ -98,7 +98,7 @@ def test_a_replay_runs_at_the_time_of_what_partners_send_as_reports() -> None:
     label = Label(policy="TRILAT", originator="JPN", mode=mode, level=1, rel_to=("KOR",))
     place = {"lat_deg": 33.0, "lon_deg": 130.0, "sigma_horizontal_m": 30.0}
     fix = Fix(t_ns=ahead_ns, sensor="JPN/a", label=label, pedigree=Pedigree(nation="JPN"), **place)
-    received = PartnerInputs()
+    received = PartnerInputs(mode)
     received.take(ReceivedInput(exporter="JPN", lane="state", epoch=1, sequence=1, record=codec.encode(fix)))
 
     assert ReplayClock(mode).at(worlds.T0_NS, (), received.times_ns()) == ahead_ns

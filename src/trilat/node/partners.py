@@ -11,7 +11,7 @@ from trilat.joint.core import PartnerReport
 from trilat.node.inputs import ReceivedInput
 from trilat.picture.inputs import PartnerRecord, WarningRecord
 from trilat.records import codec
-from trilat.records.label import Label
+from trilat.records.label import Label, Mode
 from trilat.records.report import Fix, Measurement, Plot
 from trilat.records.track import Area, Track, Tracklet
 from trilat.records.warning import Acknowledgement, Retraction, Warning
@@ -20,7 +20,8 @@ from trilat.records.warning import Acknowledgement, Retraction, Warning
 class PartnerInputs:
     """One step's records of partners, sorted by what they are. Records of types not known here are kept by the exchange."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
         self.tracks: list[PartnerRecord] = []
         self.places: list[tuple[int, int]] = []
         self.warnings: list[WarningRecord] = []
@@ -37,6 +38,9 @@ class PartnerInputs:
         label: Label | None = getattr(record, "label", None)
         if label is None or label.originator != given.exporter:
             self.refused["origin-mismatch"] += 1
+        elif label.mode != self._mode:
+            # The exchange takes in none of another mode; this holds whatever way one came into the inbox.
+            self.refused["mode-differs"] += 1
         elif isinstance(record, Track | Area):
             self.tracks.append(PartnerRecord(origin=given.exporter, lane=given.lane, record=record))
             self.places.append((given.epoch, given.sequence))

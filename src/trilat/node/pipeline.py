@@ -129,7 +129,7 @@ class Pipeline:
         The output's own time is `t_ns`: now_ns, or later where a replay runs faster than life.
         """
         batches, refused = self._decode([one for one in inputs if isinstance(one, FeedInput)])
-        received = PartnerInputs()
+        received = PartnerInputs(self.settings.mode)
         for one in inputs:
             if isinstance(one, ReceivedInput):
                 received.take(one)
@@ -199,7 +199,7 @@ class Pipeline:
 
         The released editions are made too, so that every audience's ids go on where they were; they were sent before.
         """
-        received = PartnerInputs()
+        received = PartnerInputs(self.settings.mode)
         for one in inputs:
             if isinstance(one, ReceivedInput):
                 received.take(one)
