@@ -33,7 +33,9 @@ class Joined:
         mode: Mode = EXERCISE,
         *,
         memory: bool = False,
+        published: tuple[str, ...] = (),
     ) -> None:
+        self.published = published
         self.directory = directory
         self.memory = memory
         self.nations = nations
@@ -56,7 +58,7 @@ class Joined:
         store = open_database(path, nation, self.mode, STORE, **extra)
         partners = [other for other in self.nations if other != nation]
         ring = ring_of(nation, self.mode, self.nations)
-        self.exchanges[nation] = Exchange(self.settings[nation], nation, self.mode, ring, store, partners)
+        self.exchanges[nation] = Exchange(self.settings[nation], nation, self.mode, ring, store, partners, self.published)
         return self.exchanges[nation]
 
     def stop(self, nation: str) -> None:

@@ -43,13 +43,21 @@ class Outgoing(NamedTuple):
 class Exchange(Keeping):
     """Everything one node exchanges. Not thread-safe: one caller at a time (see `drive`).
 
-    partners: the nations that are pulled from and may pull, by the agreement; pinned keys stand in `ring`.
+    partners: the nations that are pulled from and may pull, by the agreement; pinned keys stand in `ring`. published: audiences
+    that pull nothing (PUBLIC).
     """
 
     def __init__(
-        self, settings: ExchangeSettings, nation: str, mode: Mode, ring: KeyRing, store: Store, partners: Sequence[str]
+        self,
+        settings: ExchangeSettings,
+        nation: str,
+        mode: Mode,
+        ring: KeyRing,
+        store: Store,
+        partners: Sequence[str],
+        published: Sequence[str] = (),
     ) -> None:
-        super().__init__(settings, nation, mode, ring, store, partners)
+        super().__init__(settings, nation, mode, ring, store, partners, published)
         self._wakes_due = True
         self._tick_ns: int | None = None
         # What each bulk lane may still send on the present tick.
@@ -78,7 +86,7 @@ class Exchange(Keeping):
 
     def check(self, item: Released) -> None:
         """Raise ExchangeError when something may not be offered: unknown audience, other mode, too large."""
-        if item.audience not in self.partners:
+        if item.audience not in self.partners and item.audience not in self.published:
             raise ExchangeError("audience-unknown", item.audience)
         if item.mode != self.station.mode:
             raise ExchangeError("released-mode", f"{item.mode.kind}:{item.mode.id}")
@@ -90,7 +98,7 @@ class Exchange(Keeping):
         rows: list[Queued] = []
         with self._guarded(now_ns):
             rows = self.station.store.outbox.find_queued(audience, lane, key)
-            self._exporters[(audience, lane)].drop(rows, "withdrawn", now_ns)
+            self._outbox((audience, lane)).drop(rows, "withdrawn", now_ns)
         return len(rows)
 
     def handle(self, now_ns: int, envelope: Envelope, *, ticket: int = 0, pull: PullId | None = None) -> None:
@@ -235,8 +243,8 @@ class Exchange(Keeping):
         station = self.station
         lazy_due = station.lazy_ns is not None and now_ns - station.lazy_ns >= station.settings.receipt_lag_ms * MS
         if station.must or lazy_due or force:
-            for exporter in self._exporters.values():
-                exporter.persist(now_ns)
+            for outbox in (*self._exporters.values(), *self._publishers.values()):
+                outbox.persist(now_ns)
             station.store.commit()
             station.must, station.lazy_ns = False, None
         for importer in self._importers.values():

@@ -10,6 +10,7 @@ import msgspec
 from trilat.errors import StoreError
 from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received
+from trilat.exchange.numbering import Numbering, Publisher
 from trilat.exchange.station import Station, Store
 from trilat.identity.sign import KeyRing
 from trilat.records import codec
@@ -42,10 +43,19 @@ class Keeping:
     """The books of one node's exchange, and the store under them."""
 
     def __init__(
-        self, settings: ExchangeSettings, nation: str, mode: Mode, ring: KeyRing, store: Store, partners: Sequence[str]
+        self,
+        settings: ExchangeSettings,
+        nation: str,
+        mode: Mode,
+        ring: KeyRing,
+        store: Store,
+        partners: Sequence[str],
+        published: Sequence[str] = (),
     ) -> None:
         self.station = Station(settings, nation, mode, ring, store)
         self.partners = tuple(sorted(set(partners) - {nation}))
+        # Audiences that pull nothing (PUBLIC): what they may have is sealed and kept.
+        self.published = tuple(sorted(set(published)))
         self.health: Health = "ok"
         self.trouble: StoreError | None = None
         self.unsaved_shed = 0
@@ -59,12 +69,14 @@ class Keeping:
         self._retry_ns = 0
         self._exporters: dict[tuple[str, str], Exporter] = {}
         self._importers: dict[tuple[str, str], Importer] = {}
+        self._publishers: dict[tuple[str, str], Publisher] = {}
 
     def _load(self) -> None:
         """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
         places = [(partner, lane) for partner in self.partners for lane in LANES]
         self._exporters = {place: Exporter(self.station, *place) for place in places}
         self._importers = {place: Importer(self.station, *place) for place in places}
+        self._publishers = {(name, lane): Publisher(self.station, name, lane) for name in self.published for lane in LANES}
         self._received = []
         for batch in self.station.store.inbox.unhanded():
             importer = self._importers.get((batch.partner, batch.lane))
@@ -86,22 +98,27 @@ class Keeping:
             if item.record_type == RECALL_TYPE:
                 self._recall(now_ns, item)
         for place, rows in sorted(by_place.items()):
-            exporter = self._exporters[place]
-            exporter.offer(rows)
-            if not self.station.settings.lane(place[1]).tick_budget_bytes:
+            self._outbox(place).offer(rows)
+            exporter = self._exporters.get(place)
+            if exporter is None:
+                self._publishers[place].publish(now_ns)
+            elif not self.station.settings.lane(place[1]).tick_budget_bytes:
                 self._answers += exporter.serve(now_ns)
         for audience in sorted({audience for audience, _ in by_place}):
             self._shed(now_ns, audience)
 
+    def _outbox(self, place: tuple[str, str]) -> Numbering:
+        return self._exporters.get(place) or self._publishers[place]
+
     def _recall(self, now_ns: int, item: Released) -> None:
         recall = codec.decode(item.record)
         if isinstance(recall, Recall):
-            self._exporters[(item.audience, recall.lane)].recall(recall.epoch, recall.sequences, now_ns)
+            self._outbox((item.audience, recall.lane)).recall(recall.epoch, recall.sequences, now_ns)
 
     def _keep_house(self, now_ns: int) -> None:
         for audience, lane, row in self.station.store.outbox.expired(now_ns, SWEEP_ROWS):
-            if (audience, lane) in self._exporters:
-                self._exporters[(audience, lane)].drop([row], "expired", now_ns)
+            if (audience, lane) in self._exporters or (audience, lane) in self._publishers:
+                self._outbox((audience, lane)).drop([row], "expired", now_ns)
         for source, data in self.station.tally.notes(now_ns):
             self.station.store.note("rejected", source, now_ns, data)
             self.station.soon(now_ns)
@@ -117,6 +134,8 @@ class Keeping:
             for (partner, lane), exporter in self._exporters.items():
                 removed += store.outbox.forget(partner, lane, exporter.state.receipt, before_ns)
                 removed += store.inbox.forget(partner, lane, self._importers[(partner, lane)].state.cursor, before_ns)
+            for (audience, lane), publisher in self._publishers.items():
+                removed += store.outbox.forget(audience, lane, publisher.state.last, before_ns)
             n, head = store.log_before(before_ns)
             if n:
                 key = station.ring.current(now_ns)
@@ -144,7 +163,7 @@ class Keeping:
         over = sum(outbox.queue_size(audience, lane)[1] for lane in LANES) - self.station.settings.outbox_bytes_max
         for lane in ("history", "state"):
             while over > 0 and (rows := outbox.least(audience, lane, over, SWEEP_ROWS)):
-                self._exporters[(audience, lane)].drop(rows, "shed", now_ns)
+                self._outbox((audience, lane)).drop(rows, "shed", now_ns)
                 over -= sum(len(row.record) for row in rows)
 
     # --- a failing disk -----------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from trilat.transport.messages import BatchHeader, Chunk
 CHUNK_PRIORITY = -1
 # What a batch's header and frame take of the credit.
 HEADER_BYTES = 800
+# What one batch of a published outbox holds at most.
+PUBLISHED_BYTES_MAX = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
 _about = msgspec.msgpack.Decoder(list[bytes])
 
@@ -299,3 +301,21 @@ class Numbering:
         facts = (last.epoch, first, len(rows), header.head, sealing.leaf_hash(sealed.body))
         self.station.note("sent", self.audience, self.lane, now_ns, facts)
         return sealed, final
+
+
+class Publisher(Numbering):
+    """The outbox of an audience that pulls nothing and holds no key: PUBLIC. What it may have is sealed, signed and kept at once.
+
+    So what was made public, when and under which rule stands in the same chain of batches as what partners got: for the ledger,
+    for audits, and for whoever serves it on. Nobody receipts it.
+    """
+
+    def publish(self, now_ns: int) -> int:
+        """Number and seal everything that waits; return how many batches that made."""
+        batches = 0
+        if self.state.last.epoch == 0 or self.state.epoch_due:
+            why = "restored" if self.state.epoch_due else "first"
+            self.open_epoch(now_ns, self.state.last, self.state.last if self.state.last.epoch else Cursor(), why)
+        while self.number(now_ns, PUBLISHED_BYTES_MAX, self.station.settings.minor) is not None:
+            batches += 1
+        return batches

@@ -141,7 +141,7 @@ class LiveNode:
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
         settings = ExchangeSettings(tick_ms=config.exchange.tick_ms)
-        self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins))
+        self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published)
         self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._take_received, hands_on=False)
         self.transport.on_served = lambda _: self.drive.post(lambda _: self.exchange.wake_partners(), flash=True)
         running = asyncio.create_task(self.drive.run(), name="exchange")

@@ -108,8 +108,11 @@ class Pipeline:
             policy.recipient: AudiencePipeline(policy, settings.sensors, settings.tracker, settings.state_tick_ns, now_ns)
             for policy in policies
         }
+        # Warnings for the public are the warning desk's own affair: two people, and products of its own.
+        gates = {name: audience for name, audience in self.audiences.items() if name != "PUBLIC"}
+        self.published = tuple(sorted(set(self.audiences) - set(gates)))
         self.approvals = ApprovalDesk(settings.nation, settings.mode, approvals.KINDS)
-        self.desk = Desk(settings.nation, settings.mode, settings.policy, self.audiences, self.approvals, self._decide)
+        self.desk = Desk(settings.nation, settings.mode, settings.policy, gates, self.approvals, self._decide)
         self.desk.track = self._track
         self.watch = SensorWatch(settings.sensors)
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)

@@ -94,12 +94,17 @@ def pipeline_settings(config: NodeConfig) -> PipelineSettings:
 
 
 def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: DecisionLog) -> list[AudiencePolicy]:
-    """Return one policy per partner. `secret` keys the offsets of coarsened places; it never leaves the node."""
+    """Return one policy per partner, and one for PUBLIC where an agreement has a flow to it.
+
+    `secret` keys the offsets of coarsened places; it never leaves the node.
+    """
     settings = pipeline_settings(config)
     judge = CedarJudge()
+    recipients = sorted(partner.nation for partner in config.partner)
+    recipients += ["PUBLIC"] if agreements.of_parties(config.nation, "PUBLIC") else []
     return [
         AudiencePolicy(
-            partner.nation,
+            recipient,
             agreements,
             settings.mode,
             config.nation,
@@ -108,7 +113,7 @@ def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: Dec
             secret=secret,
             judge=judge,
         )
-        for partner in sorted(config.partner, key=lambda one: one.nation)
+        for recipient in recipients
     ]
 
 
