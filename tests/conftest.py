@@ -36,18 +36,18 @@ FOLDER_SECONDS_MAX = {
     "flights": 240,
     "transport": 240,
     "marking": 90,
-    "noninterference": 500,
+    "noninterference": 900,
     "feeds": 180,
     "track": 240,
     "fuse": 180,
     "joint": 120,
     "examples": 180,
     "kernels": 180,
-    "picture": 260,
-    "node": 300,
+    "picture": 600,
+    "node": 600,
     "warn": 180,
     "exercise": 180,
-    "benchmarks": 180,
+    "benchmarks": 400,
 }
 FOLDER_SECONDS_MAX_DEFAULT = 90
 # Slow machines stretch every bound by this factor.

@@ -96,7 +96,7 @@ def partner_file_missing(home: Home) -> None:
 
 
 def store_is_no_directory(home: Home) -> None:
-    home.prepared.directory.mkdir(mode=0o700)
+    home.prepared.directory.mkdir(mode=0o700, exist_ok=True)
     home.store.write_bytes(b"")
 
 

@@ -240,7 +240,7 @@ def tick(patch: Patch) -> None:
     def around(step: Any) -> Any:
         def stepped(self: AudiencePipeline, now_ns: int, batches: Any) -> Any:
             if sum(len(batch.columns) for batch in batches) > 8:
-                self._next_state_ns = max(self._next_state_ns, now_ns + 1)
+                self._state_tick.passed(now_ns)
             return step(self, now_ns, batches)
 
         return stepped

@@ -15,8 +15,8 @@ def run(*arguments: str) -> str:
 
 @pytest.mark.timeout(1_800)
 def test_twenty_seeds_of_whole_nodes_hold() -> None:
-    """Twenty seeds hold every invariant, and each rare state asked of them was reached."""
-    last = run("--seeds", "20", "--reach")
+    """Twenty seeds hold every invariant; whether each rare state is reached is asked of the thousands in soak."""
+    last = run("--seeds", "20")
     assert last.startswith("simulate ok: seeds 0 to 19, tier b: 20 of 20 runs held every invariant"), last
 
 
@@ -24,4 +24,4 @@ def test_twenty_seeds_of_whole_nodes_hold() -> None:
 @pytest.mark.timeout(36_000)
 def test_two_thousand_seeds_of_whole_nodes_hold() -> None:
     """Two thousand seeds hold every invariant."""
-    run("--seeds", "2000")
+    run("--seeds", "2000", "--reach")
