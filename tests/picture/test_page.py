@@ -139,8 +139,9 @@ async def test_a_warning_is_raised_acknowledged_and_retracted_by_hand(here: Open
     assert await page.get_by_test_id("ack").is_disabled()
     await page.get_by_test_id("retract").click()
     await page.get_by_test_id("send").click()
-    await here.until("openWarnings", lambda keys: keys == [])
-    assert "issued-in-error" in await here.text("log")
+    # A retracted warning stays in sight for a while: whoever saw it must see that it was taken back.
+    await page.get_by_test_id("log").get_by_text("issued-in-error").first.wait_for(timeout=SECONDS_MAX * 1000)
+    assert await here.told("openWarnings") == ["JPN/w-1"]
     assert here.faults == []
 
 
@@ -148,7 +149,7 @@ async def test_filters_hide_tracks_and_say_so_but_never_a_warning(here: Opened) 
     """Hiding a nation takes its symbols off map and table, says how many, and leaves its warning in the strip."""
     expires_ns = here.given.now_ns + 60 * feeder.NS
     here.given.waiting.append(feeder.warning("KOR", "w-7", here.given.now_ns, expires_ns=expires_ns))
-    await here.until("openWarnings", lambda keys: keys == ["KOR/w-7"])
+    await here.until("openWarnings", lambda keys: "KOR/w-7" in keys)
     before = await here.told("byNation")
     await here.page.get_by_label("KOR").first.uncheck()
     await here.until("hidden", lambda hidden: hidden == before["KOR"])
@@ -158,12 +159,12 @@ async def test_filters_hide_tracks_and_say_so_but_never_a_warning(here: Opened) 
     assert str(before["KOR"]) in await here.text("hidden")
     await here.page.keyboard.press("t")
     assert await here.page.get_by_test_id("tracks").get_attribute("data-count") == str(sum(after.values()))
-    assert await here.page.get_by_test_id("warning").count() == 1
+    assert await here.page.get_by_test_id("warning").count() == len(await here.told("openWarnings"))
     await here.page.get_by_test_id("hidden").click()
     await here.until("hidden", lambda hidden: hidden == 0)
     await here.page.keyboard.press("l")
     here.given.now_ns = expires_ns
-    await here.until("openWarnings", lambda keys: keys == [])
+    await here.until("openWarnings", lambda keys: "KOR/w-7" not in keys)
 
 
 async def test_a_row_chosen_by_keyboard_shows_the_track(here: Opened) -> None:
