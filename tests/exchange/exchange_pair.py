@@ -89,7 +89,7 @@ class Joined:
         received = exchange.take_received()
         if received:
             self.received[nation] += received
-            exchange.handed(received[-1].row)
+            self.hand_over(exchange, received)
         for request in out.requests:
             self.requests.append(request.envelope)
             if request.pull.partner in self.exchanges:
@@ -108,6 +108,10 @@ class Joined:
             if wake.audience in self.exchanges:
                 self.exchanges[wake.audience].handle(self.now_ns, wake)
         return bool(out.requests or out.answers or out.wakes)
+
+    def hand_over(self, exchange: Exchange, received: list[Received]) -> None:
+        """Take over what came, at once."""
+        exchange.handed(received[-1].row)
 
     def link(self, nation: str, partner: str, lane: str, direction: str):  # noqa: ANN201
         """Return one link state."""

@@ -3,65 +3,19 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from exchange_pair import SETTINGS, Joined, tracks
-from exchange_records import EXERCISE, SECOND, released, ring_of, warning_of
+from exchange_pair import Joined, tracks
+from exchange_records import SECOND, released, warning_of
+from failing_disk import RESERVE_BYTES, Disk, troubled_pair
 
-from trilat.exchange.exchange import Exchange
-from trilat.store.sqlite import RESERVE_NAME, StoreSettings, connect, open_database
-
-RESERVE_BYTES = 65_536
-
-
-class Disk:
-    """A disk whose commits fail with a code of SQLite when told to; a full one takes commits once the reserve is given up."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.fails: int | None = None
-
-    def open(self, path: Path) -> "Disk.On":
-        """Open a connection on this disk."""
-        return Disk.On(self, connect(path))
-
-    class On:
-        """A real connection on such a disk."""
-
-        def __init__(self, disk: "Disk", inner: Any) -> None:
-            self.disk, self.inner = disk, inner
-
-        def execute(self, sql: str, parameters: Any = (), /) -> Any:
-            """Run a statement; a commit may fail."""
-            reserve = (self.disk.directory / RESERVE_NAME).exists()
-            if sql == "COMMIT" and self.disk.fails is not None and (self.disk.fails != sqlite3.SQLITE_FULL or reserve):
-                error = sqlite3.OperationalError("injected")
-                error.sqlite_errorcode = self.disk.fails
-                raise error
-            return self.inner.execute(sql, parameters)
-
-        def executemany(self, sql: str, rows: Any, /) -> Any:
-            """Run a statement for many rows."""
-            return self.inner.executemany(sql, rows)
-
-        def close(self) -> None:
-            """Close it."""
-            self.inner.close()
+from trilat.store.sqlite import RESERVE_NAME
 
 
 @pytest.fixture
 def troubled(tmp_path: Path) -> Iterator[tuple[Joined, Disk]]:
     """JPN and KOR, level, with JPN's store on a disk that can be made to fail."""
-    pair = Joined(tmp_path)
-    pair.stop("JPN")
-    disk = Disk(tmp_path / "jpn")
-    disk.directory.mkdir()
-    settings = StoreSettings(reserve_bytes=RESERVE_BYTES)
-    store = open_database(disk.directory / "trilat.sqlite", "JPN", EXERCISE, settings, opener=disk.open, directory=disk.directory)
-    assert store.take_reserve()
-    pair.exchanges["JPN"] = Exchange(SETTINGS, "JPN", EXERCISE, ring_of("JPN"), store, ["KOR"])
-    pair.run(4)
+    pair, disk = troubled_pair(tmp_path)
     yield pair, disk
     pair.close()
 
@@ -131,3 +85,21 @@ def test_an_importer_receipts_nothing_that_it_could_not_keep(troubled: tuple[Joi
     pair.run(60)
     assert ["w1"] == [item.record.id for item in pair.received["JPN"]]
     assert 1 == pair.link("KOR", "JPN", "flash", "out").receipt.sequence
+
+
+def test_a_clock_that_is_set_back_does_not_hold_up_recovery(troubled: tuple[Joined, Disk]) -> None:
+    """While the disk fails the clock is set back by an hour: the disk is tried again within the usual time, and all lanes go on."""
+    pair, disk = troubled
+    jpn = pair.exchanges["JPN"]
+    disk.fails = sqlite3.SQLITE_IOERR
+    warn(pair, "w1")
+    pair.run(2)
+    assert "down" == jpn.health
+    disk.fails = None
+    pair.now_ns -= 3_600 * SECOND
+    pair.run(60)
+    assert "ok" == jpn.health
+    jpn.offer(pair.now_ns, tracks(pair, 2))
+    pair.run(60)
+    assert ["w1"] == [item.record.id for item in pair.received["KOR"] if item.lane == "flash"]
+    assert 2 == len(pair.raws("KOR", "history"))

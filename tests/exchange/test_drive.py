@@ -19,7 +19,7 @@ from trilat.transport.messages import ExchangeSettings
 class Node:
     """One nation's exchange under a driver, with what it received."""
 
-    def __init__(self, hub: LoopbackHub, nation: str, path: Path) -> None:
+    def __init__(self, hub: LoopbackHub, nation: str, path: Path, **bounds: float) -> None:
         self.nation = nation
         self.store = open_database(path / f"{nation}.sqlite", nation, EXERCISE, StoreSettings(reserve_bytes=0))
         partners = [other for other in ("JPN", "KOR") if other != nation]
@@ -30,7 +30,7 @@ class Node:
         loop = asyncio.get_running_loop()
         start = loop.time()
         clock = lambda: T0_NS + int((loop.time() - start) * 1e9)  # noqa: E731 - one line says it
-        self.drive = Drive(exchange, LoopbackTransport(hub, nation), clock, self.received.extend)
+        self.drive = Drive(exchange, LoopbackTransport(hub, nation), clock, self.received.extend, **bounds)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.drive.run())
 
     async def stop(self) -> None:
@@ -128,3 +128,22 @@ async def test_a_stop_in_the_middle_loses_nothing(tmp_path: Path) -> None:
     assert [item.record for item in offered][-1] == kor.received[-1].raw
     await jpn.stop()
     await kor.stop()
+
+
+@pytest.mark.parametrize("ended_by", ["flash", "a full group", "its time"])
+async def test_a_group_waits_for_more_but_not_for_flash_nor_when_it_is_full(tmp_path: Path, ended_by: str) -> None:
+    """A group that waits is committed at once when flash comes or it is full; else after group_wait_ms; nothing of it is lost."""
+    meeting = LoopbackHub()
+    wait_ms = 300.0 if ended_by == "its time" else 3_600_000.0
+    jpn = Node(meeting, "JPN", tmp_path, group_wait_ms=wait_ms, group_records_max=64)
+    few = [released(track_of(n), "KOR", "history") for n in range(5)]
+    jpn.drive.offer(few)
+    if ended_by == "flash":
+        jpn.drive.offer([released(warning_of("w"), "KOR", "flash")])
+    elif ended_by == "a full group":
+        jpn.drive.offer([released(track_of(10 + n), "KOR", "history") for n in range(60)])
+    await until(lambda: jpn.store.outbox.queue_size("KOR", "history")[0] >= len(few))
+    assert jpn.store.outbox.queue_size("KOR", "flash")[0] == (ended_by == "flash")
+    jpn.task.cancel()
+    await asyncio.gather(jpn.task, return_exceptions=True)
+    jpn.store.close()

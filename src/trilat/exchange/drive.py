@@ -1,8 +1,9 @@
 """Drives an exchange over a transport: one worker thread owns exchange and store, an asyncio task feeds it. Does I/O.
 
 Group commit comes by itself: while one step commits, inputs gather; the next step takes them together, flash first, up to
-`group_records_max`, and waits up to `group_wait_ms` for more. What partners send on bulk lanes is taken in steps of its own while
-there is flash, so that flash does not wait for it to be verified. The clock is passed in.
+`group_records_max`, and waits up to `group_wait_ms` for more, unless there is flash or the group is full. What partners send on
+bulk lanes is taken in steps of its own while there is flash, so that flash does not wait for it to be verified. The clock is
+passed in, and must not go back.
 """
 
 import asyncio
@@ -73,7 +74,8 @@ class Drive:
         self._queues: dict[_Rank, deque[_Input]] = {rank: deque() for rank in _Rank}
         self._flash_steps = 0
         self._told_row = 0
-        self._more = asyncio.Event()
+        self._weight = 0
+        self._more, self._hurry = asyncio.Event(), asyncio.Event()
         self._tickets: dict[int, asyncio.Future[Envelope | None]] = {}
         self._ticket = 0
         self._requests: set[asyncio.Task[None]] = set()
@@ -115,7 +117,10 @@ class Drive:
 
     def _put(self, rank: _Rank, weight: int, run: Callable[[int], None]) -> None:
         self._queues[rank].append(_Input(weight, run))
+        self._weight += weight
         self._more.set()
+        if rank == _Rank.FLASH or self._weight >= self._group_records_max:
+            self._hurry.set()
 
     # --- the transport's side -----------------------------------------------------------------------------------------
 
@@ -177,8 +182,11 @@ class Drive:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(wait_s, self._tick_s)):
                     await self._more.wait()
-        if self._group_wait_s and not self._queues[_Rank.FLASH]:
-            await asyncio.sleep(self._group_wait_s)
+        if self._group_wait_s and not self._queues[_Rank.FLASH] and self._weight < self._group_records_max:
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._group_wait_s):
+                    await self._hurry.wait()
         alone = bool(self._queues[_Rank.FLASH]) and self._flash_steps < FLASH_STEPS_MAX
         self._flash_steps = self._flash_steps + 1 if alone else 0
         group: list[_Input] = []
@@ -188,6 +196,7 @@ class Drive:
             while queue and weight < self._group_records_max:
                 group.append(queue.popleft())
                 weight += group[-1].weight
+        self._weight -= weight
         return group
 
     def _step(self, group: list[_Input]) -> tuple[Outgoing, list[Received]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from trilat.errors import ExchangeError
 from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received, Request
-from trilat.exchange.keeping import CHECKPOINT_TYPE, Keeping
+from trilat.exchange.keeping import CHECKPOINT_TYPE, Keeping, is_due
 from trilat.exchange.links import LinkState, link_in, link_out
 from trilat.exchange.numbering import HEADER_BYTES
 from trilat.exchange.station import Store
@@ -169,18 +169,19 @@ class Exchange(Keeping):
         To be called at least every tick_ms. piecewise: of what leaves on this tick, `serve_more` lets out one answer a call, so
         that flash never waits for all of it.
         """
-        if self.health != "ok" and now_ns >= self._retry_ns:
+        settings = self.station.settings
+        if self.health != "ok" and is_due(now_ns, self._retry_ns, settings.retry_ms_max * MS):
             self._recover(now_ns)
         if self.health == "down":
             return
         with self._guarded(now_ns):
-            if self._tick_ns is None or now_ns >= self._tick_ns:
-                tick_ns = self.station.settings.tick_ms * MS
+            tick_ns = settings.tick_ms * MS
+            if self._tick_ns is None or is_due(now_ns, self._tick_ns, tick_ns):
                 self._tick_ns = (now_ns // tick_ns + 1) * tick_ns
                 self._budgets = {
                     place: budget
                     for place in self._exporters
-                    if (budget := self.station.settings.lane(place[1]).tick_budget_bytes) and self.health == "ok"
+                    if (budget := settings.lane(place[1]).tick_budget_bytes) and self.health == "ok"
                 }
                 while self._budgets and not piecewise:
                     self._serve_one(now_ns)
@@ -188,7 +189,7 @@ class Exchange(Keeping):
                 self._answers += exporter.expire(now_ns)
             for importer in self._importers.values():
                 importer.expire(now_ns)
-            if now_ns >= self._housekeeping_ns:
+            if is_due(now_ns, self._housekeeping_ns, HOUSEKEEPING_NS):
                 self._housekeeping_ns = now_ns + HOUSEKEEPING_NS
                 self._keep_house(now_ns)
 
@@ -279,7 +280,8 @@ class Exchange(Keeping):
     def take_received(self) -> list[Received]:
         """Return the records that came since the last call, durably held, in order per exporter and lane.
 
-        They are given again after a crash until `handed` was told and committed.
+        They are given again after a crash, and after a failed commit (`readings` has risen), until `handed` was told and
+        committed: all of them, from the first that was not, so that those given before and not yet handed on are void.
         """
         received, self._received = sorted(self._received, key=_ROW), []
         return received

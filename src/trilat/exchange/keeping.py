@@ -39,6 +39,11 @@ def _about(record_type: str, decision: str, reason: str) -> bytes:
 Health = Literal["ok", "flash-only", "down"]
 
 
+def is_due(now_ns: int, at_ns: int, interval_ns: int) -> bool:
+    """Tell whether a time that was set at most an interval ahead has come; it has, too, when the clock was set back since."""
+    return now_ns >= at_ns or at_ns - now_ns > interval_ns
+
+
 class Keeping:
     """The books of one node's exchange, and the store under them."""
 
@@ -67,12 +72,15 @@ class Keeping:
         self._received: list[Received] = []
         self._keys_due = True
         self._retry_ns = 0
+        # How often the books were read: what was received before the last time and not handed on is given again.
+        self.readings = 0
         self._exporters: dict[tuple[str, str], Exporter] = {}
         self._importers: dict[tuple[str, str], Importer] = {}
         self._publishers: dict[tuple[str, str], Publisher] = {}
 
     def _load(self) -> None:
         """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
+        self.readings += 1
         places = [(partner, lane) for partner in self.partners for lane in LANES]
         self._exporters = {place: Exporter(self.station, *place) for place in places}
         self._importers = {place: Importer(self.station, *place) for place in places}

@@ -32,7 +32,7 @@ from trilat.node.health import Health
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.people import People, open_book
 from trilat.node.pipeline import Output, Pipeline
-from trilat.node.record import Recorder
+from trilat.node.record import Given, Recorder
 from trilat.node.settings import NodeConfig
 from trilat.picture.acts import OfficerAct
 from trilat.picture.inputs import CopInput
@@ -52,6 +52,7 @@ RETAIN_NS = 3_600 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
 STATUS_NS = 1_000 * MS
 INPUTS_PER_STEP_MAX = 10_000
+GROUP_SETTINGS = ("group_records_max", "group_wait_ms")
 log = structlog.get_logger()
 
 
@@ -65,6 +66,7 @@ class LiveNode:
         self._passphrase = passphrase
         self._acts: deque[OfficerAct] = deque()
         self._received: deque[Received] = deque()
+        self._readings = 0
         self.links: list[links.LinkReport] = []
         self._link_watch = links.Watch()
         self._last_ns = 0
@@ -142,7 +144,9 @@ class LiveNode:
         stack.push_async_callback(self.transport.close)
         settings = ExchangeSettings(tick_ms=config.exchange.tick_ms)
         self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published)
-        self.drive = Drive(self.exchange, self.transport, clock.now_ns, self._take_received, hands_on=False)
+        # Steady: a clock that is set back must not hold up what leaves on a tick, nor the recovery of a disk.
+        steady, bounds = clock.Steady().now_ns, {name: getattr(config.exchange, name) for name in GROUP_SETTINGS}
+        self.drive = Drive(self.exchange, self.transport, steady, self._take_received, hands_on=False, **bounds)
         self.transport.on_served = lambda _: self.drive.post(lambda _: self.exchange.wake_partners(), flash=True)
         running = asyncio.create_task(self.drive.run(), name="exchange")
         stack.push_async_callback(_cancelled, running)
@@ -211,6 +215,9 @@ class LiveNode:
         return inputs, max((one.row for one in received), default=0)
 
     def _take_received(self, received: list[Received]) -> None:
+        if self.exchange.readings != self._readings:  # after a failed commit: what waits here is given again
+            self._received.clear()
+            self._readings = self.exchange.readings
         self._received.extend(received)
         self._hurry |= any(one.lane == "flash" for one in received)
         self._wake.set()
@@ -266,7 +273,8 @@ class LiveNode:
         inputs, row = self._gather(now_ns if feeds else None)
         out = self.pipeline.step(now_ns, inputs)
         entry = self.recorder.entry(inputs, out)
-        self.drive.post(lambda at_ns: self._record(now_ns, at_ns, entry, row))
+        given = Given(row, self._readings)
+        self.drive.post(lambda at_ns: self.recorder.keep(self.exchange, now_ns, at_ns, entry, given))
         try:
             self.drive.offer(out.released)
         except ExchangeError as error:
@@ -278,17 +286,6 @@ class LiveNode:
             self.drive.post(self._retain)
         self.health.last_step_ns = now_ns
         self.health.add("trilat_steps_total", 1)
-
-    def _record(self, now_ns: int, at_ns: int, entry: tuple[str, bytes], row: int) -> None:
-        """Append a step to the journal; runs in the exchange's worker, in the transaction of what is offered after it.
-
-        That partners' records up to an inbox row were taken over stands in the same transaction: each goes in exactly once,
-        however the node ends.
-        """
-        self.recorder.append(now_ns, entry)
-        if row:
-            self.exchange.handed(row)
-        self.exchange.station.soon(at_ns)
 
     def _retain(self, now_ns: int) -> None:
         """Remove what is settled and older than `retention_days`, behind a signed checkpoint; runs in the exchange's worker.

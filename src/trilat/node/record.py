@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from trilat.exchange.exchange import Exchange
 from trilat.node import setup
 from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
@@ -29,6 +30,13 @@ class Step(NamedTuple):
     now_ns: int
     inputs: tuple[Input, ...]
     digest: bytes
+
+
+class Given(NamedTuple):
+    """What of partners went into a step: up to which inbox row (0 = nothing), and by which reading of the books it was given."""
+
+    row: int
+    reading: int
 
 
 class _Recorded(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +81,21 @@ class Recorder:
         kind, data = entry
         self._journal.append(kind, self._config.nation, now_ns, data)
 
+    def keep(self, exchange: Exchange, now_ns: int, at_ns: int, entry: tuple[str, bytes], given: Given) -> None:
+        """Append a step to the journal; runs in the exchange's worker, in the transaction of what is offered after it.
+
+        That partners' records up to an inbox row were taken over stands in the same transaction: each goes in exactly once,
+        however the node ends. What was given before a failed commit is given again, and so left out here. While nothing can be
+        written the step is forgotten.
+        """
+        if exchange.health == "down":
+            return
+        void = given.row > 0 and given.reading != exchange.readings
+        self.append(now_ns, _without_received(entry) if void else entry)
+        if given.row and not void:
+            exchange.handed(given.row)
+        exchange.station.soon(at_ns)
+
     def restore_warnings(self, pipeline: Pipeline) -> list[WarningRecord]:
         """Bring a new pipeline to the warnings that were known before the stop; return what the page has to show."""
         shown: list[WarningRecord] = []
@@ -81,6 +104,12 @@ class Recorder:
         recent = self._journal.read(max(self._journal.length - LAST_STEP_WITHIN, 1), frozenset({STEP, PEOPLE}))
         pipeline.resumed(max((entry.t_ns for entry in recent), default=0))
         return shown
+
+
+def _without_received(entry: tuple[str, bytes]) -> tuple[str, bytes]:
+    recorded = _decoder.decode(entry[1])
+    rest = tuple(one for one in recorded.inputs if not isinstance(one, ReceivedInput))
+    return entry[0], msgspec.msgpack.encode(_Recorded(rest, recorded.digest))
 
 
 def by_people(one: Input) -> bool:
