@@ -30,12 +30,14 @@ check: setup-dev ## what CI checks without running the system: lint, types, impo
 
 test: check $(STAMPS)/compare ## every check and every test
 	@sh tools/chromium.sh
+	@sh tools/faults.sh
 	$(PYTEST) -q -n 2 --dist loadfile --ignore=tests/house
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 soak: setup-dev $(STAMPS)/compare ## the long proofs
+	@sh tools/faults.sh
 	$(PYTEST) -q -m soak
 
 bundle: setup ## a wheelhouse for a machine without network

@@ -30,6 +30,7 @@ FOLDER_SECONDS_MAX = {
     "simulation": 600,
     "authority": 60,
     "exchange": 180,
+    "faults": 240,
     "policy": 500,
     "accounts": 240,
     "store": 180,
