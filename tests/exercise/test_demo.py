@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from trilat.errors import ExerciseError
+from trilat.exercise import processes
+
 ENDS_S_MAX = 110.0
 
 
@@ -32,6 +35,19 @@ async def demo(directory: Path, *options: str) -> asyncio.subprocess.Process:
     command = ("-c", "from trilat.cli import main; main()", "demo", "--headless", "--directory", str(directory), *options)
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(sys.executable, *command, stdout=pipe, stderr=pipe, env=given)
+
+
+async def test_kernels_are_compiled_before_the_nodes_only_where_none_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an empty cache the demo says that it compiles, and a compiler that fails is named; with a filled one it does neither."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    said: list[str] = []
+    with pytest.raises(ExerciseError, match="trilat doctor"):
+        await processes.compile_kernels(said.append)
+    (tmp_path / "kernel.nbi").touch()
+    await processes.compile_kernels(said.append)
+
+    assert [True] == ["Compiling" in line for line in said]
 
 
 async def test_headless_demo_shows_every_nation_on_every_page_and_says_so_in_one_line(tmp_path: Path) -> None:

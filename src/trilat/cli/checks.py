@@ -229,11 +229,11 @@ def recorded_sha256() -> str | None:
 
 def kernels() -> Finding:
     """Look whether numba's cache holds compiled kernels."""
-    folder = os.environ.get("NUMBA_CACHE_DIR")
-    places = [Path(folder)] if folder else [PACKAGE / "kernels" / "__pycache__"]
-    count = sum(1 for place in places for _ in place.rglob("*.nbi"))
+    from trilat.exercise.processes import kernel_cache
+
+    place, count = kernel_cache()
     if count == 0:
-        return fault("doctor-kernels", "warn", f"Looked in {places[0]}.")
+        return fault("doctor-kernels", "warn", f"Looked in {place}.")
     return ok("kernels", f"{count} compiled kernels in numba's cache")
 
 

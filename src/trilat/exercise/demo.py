@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trilat.errors import ExerciseError
 from trilat.exercise import provision, scenario, simulate
-from trilat.exercise.processes import NodeProcess
+from trilat.exercise.processes import NodeProcess, compile_kernels
 from trilat.exercise.world import World
 from trilat.node import clock
 from trilat.records.label import Mode
@@ -70,6 +70,7 @@ async def running(
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     mode = Mode(kind="exercise", id="demo")
     try:
+        await compile_kernels(say)
         say("Making keys, agreements and configurations ...")
         prepared = provision.prepare(plan, home, mode, clock.now_ns(), os.urandom, page_ports)
         async with contextlib.AsyncExitStack() as stack:

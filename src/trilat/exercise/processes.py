@@ -7,18 +7,46 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from trilat import errors
 from trilat.errors import ExerciseError
 from trilat.exercise.provision import Prepared
 
 START_S_MAX = 180.0
 STOP_S_MAX = 10.0
 LOG_TAIL_CHARS = 2_000
+
+
+def kernel_cache() -> tuple[Path, int]:
+    """Return where numba keeps the compiled kernels, and how many are there."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    place = Path(folder) if folder else Path(errors.__file__).parent / "kernels" / "__pycache__"
+    return place, sum(1 for _ in place.rglob("*.nbi"))
+
+
+async def compile_kernels(say: Callable[[str], None]) -> None:
+    """Fill numba's cache where it is empty, once.
+
+    Three cold nodes side by side would each compile all of it, and take longer than START_S_MAX. Raises ExerciseError
+    (node-not-started) when the kernels do not compile.
+    """
+    if kernel_cache()[1]:
+        return
+    say("Compiling the kernels, once (one to three minutes) ...")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "trilat.kernels.warm", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        if await process.wait():
+            raise ExerciseError("node-not-started", "the kernels did not compile; `trilat doctor` looks at numba's cache")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 class NodeProcess:

@@ -1,11 +1,16 @@
-"""Fill numba's cache: `python -m trilat.kernels.warm` compiles every kernel the product calls, so that a node starts at once."""
+"""Fill numba's cache, so that a node starts at once: `python -m trilat.kernels.warm [FAMILY...]` compiles what is called."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import Any
 
 import numpy as np
+
+TRACKER = "tracker"
+# Families compile independently of one another: `make setup` gives each a process of its own.
+FAMILIES = (TRACKER, "asterix_plots", "fusion", "information", "ballistic")
 
 
 def warm_tracker() -> None:
@@ -46,18 +51,14 @@ def _warm_intake(intake: Any, views: Any) -> Any:
     return z, plots, one[4, :2]
 
 
-def main() -> None:
-    """Warm every family of kernels that is there."""
-    warm_tracker()
-    for name in (
-        "trilat.kernels.asterix_plots",
-        "trilat.kernels.fusion",
-        "trilat.kernels.information",
-        "trilat.kernels.ballistic",
-    ):
-        if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name).warm()
+def main(families: list[str]) -> None:
+    """Warm the named families of kernels, all that are there without a name."""
+    for name in families or FAMILIES:
+        if name == TRACKER:
+            warm_tracker()
+        elif importlib.util.find_spec(f"trilat.kernels.{name}") is not None:
+            importlib.import_module(f"trilat.kernels.{name}").warm()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
