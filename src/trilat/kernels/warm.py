@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def _warm_intake(intake: Any, views: Any) -> Any:
     return z, plots, one[4, :2]
 
 
-def main(families: list[str]) -> None:
+def main(families: Sequence[str] = ()) -> None:
     """Warm the named families of kernels, all that are there without a name."""
     for name in families or FAMILIES:
         if name == TRACKER:
