@@ -68,6 +68,7 @@ class Node:
         self.gates = {name: Gate(name) for name in ("KOR", "USA")}
         self.approvals = ApprovalDesk("JPN", mode, contents.KINDS)
         self.desk = Desk("JPN", mode, "TRILAT", self.gates, self.approvals, self._decide)  # type: ignore[arg-type]
+        self.desk.publish = lambda _, warning: [warning]  # type: ignore[list-item]  # a policy that lets everything go
         self.public: list[Warning] = []
         self.shown: list[Any] = []
         self.log: list[str] = []

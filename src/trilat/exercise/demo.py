@@ -85,6 +85,7 @@ async def running(
             await lines.open()
             stack.push_async_callback(lines.close)
             world = World(plan, clock.now_ns())
+            world.prepare()
             stop = asyncio.Event()
             feeding = asyncio.create_task(simulate.run(world, lines, clock.now_ns, stop, speed))
             try:
@@ -101,7 +102,7 @@ def _urls(plan: scenario.Scenario, nodes: dict[str, NodeProcess]) -> dict[str, s
     urls = {}
     for sensor in plan.sensor:
         port = nodes[sensor.nation].ports["feeds"][provision.feed_of(sensor.id)]
-        urls[sensor.id] = f"{'tcp' if sensor.link == 'adsb' else 'udp'}://127.0.0.1:{port}"
+        urls[sensor.id] = f"{'tcp' if sensor.link in ('adsb', 'plots') else 'udp'}://127.0.0.1:{port}"
     return urls
 
 

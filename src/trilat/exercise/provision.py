@@ -20,13 +20,13 @@ from trilat.records.approval import Role
 from trilat.records.label import Mode
 from trilat.records.sensor import SensorSite
 
-AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
-FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais"}
+AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor", "public-warning")
+FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais", "plots": "plots-json"}
 SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
 # What the world's encoder writes.
 RECEIVER = {"receiver_clock": "12mhz"}
 EDITIONS = {"34": "1.29", "48": "1.32"}
-SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp"}
+SCHEMES = {"asterix": "udp", "beast": "tcp-listen", "ais": "udp", "plots-json": "tcp-listen"}
 PASSWORD_BYTES = 10
 CENTRE = {"JPN": (31.8, 130.2), "KOR": (34.6, 128.2), "USA": (29.2, 127.6)}
 
@@ -169,7 +169,7 @@ def _write(
 
 def _sensor(sensor: ScenarioSensor) -> dict[str, Any]:
     site = {name: getattr(sensor, name) for name in SensorSite.__struct_fields__}
-    topic = "sea" if sensor.surface or sensor.link == "ais" else "air"
+    topic = "sea" if sensor.surface or sensor.link == "ais" else "missile-warning" if sensor.link == "plots" else "air"
     label = {"level": sensor.level, "rel_to": list(sensor.rel_to), "topics": [topic]}
     return {name: value for name, value in site.items() if value is not None} | {"label": label}
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trilat.errors import ExerciseError
+from trilat.flights.launches import ScenarioLaunch
 from trilat.records.fields import AltM, Audience, LatDeg, LonDeg, Name, ShortText, SpeedMS, Trigraph
 from trilat.records.sensor import SensorSite
 
@@ -26,7 +27,7 @@ class ScenarioSensor(SensorSite, frozen=True, kw_only=True):
     level: Annotated[int, Meta(ge=0, le=4)] = 4
     three_d: bool = False
     surface: bool = False
-    link: Literal["", "adsb", "ais"] = ""
+    link: Literal["", "adsb", "ais", "plots"] = ""
 
 
 class Corridor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +50,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0)]
     sensor: Annotated[tuple[ScenarioSensor, ...], Meta(min_length=1)]
     corridor: tuple[Corridor, ...] = ()
+    launch: tuple[ScenarioLaunch, ...] = ()
 
 
 def load(name_or_path: str) -> Scenario:

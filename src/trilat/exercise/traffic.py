@@ -47,20 +47,20 @@ class Traffic:
     def __init__(self, scenario: Scenario) -> None:
         rng = np.random.default_rng(scenario.seed)
         self._paths = [_path(corridor) for corridor in scenario.corridor]
-        counts = [corridor.count for corridor in scenario.corridor]
-        total = sum(counts)
+        counts = np.array([corridor.count for corridor in scenario.corridor], np.int64)  # there may be none
+        total = int(counts.sum())
         self._path_of = np.repeat(np.arange(len(counts)), counts)
         low, high = (np.repeat([c.speed_m_s[i] for c in scenario.corridor], counts) for i in (0, 1))
         self._speed_m_s = rng.uniform(low, high)
         floor, ceiling = (np.repeat([c.alt_m[i] for c in scenario.corridor], counts) for i in (0, 1))
         self._alt_m = np.round(rng.uniform(floor, ceiling) / 304.8) * 304.8  # thousands of feet, as flown
-        self.sea = np.repeat([c.domain == "sea" for c in scenario.corridor], counts)
+        self.sea = np.repeat(np.array([c.domain == "sea" for c in scenario.corridor], bool), counts)
         self._alt_m[self.sea] = 0.0
-        self.silent = np.repeat([c.silent for c in scenario.corridor], counts)
+        self.silent = np.repeat(np.array([c.silent for c in scenario.corridor], bool), counts)
         spread_m = np.where(self.sea, LATERAL_M["sea"], LATERAL_M["air"])
         self._offset_m = rng.uniform(-1.0, 1.0, total) * spread_m
         # Evenly spread with some chance, so that a page is neither empty nor bunched at the start.
-        within = np.concatenate([np.arange(n) / n for n in counts]) if counts else np.zeros(0)
+        within = np.concatenate([np.arange(n) / n for n in counts]) if total else np.zeros(0)
         self._phase = within + rng.uniform(-0.2, 0.2, total) / np.repeat(counts, counts)
         self._backwards = rng.random(total) < 0.5
 

@@ -11,10 +11,12 @@ from trilat.exercise.radar import SimulatedRadar
 from trilat.exercise.scenario import Scenario, ScenarioSensor
 from trilat.exercise.traffic import Movers, Traffic
 from trilat.feeds.asterix_encode import encode_cat034_marks, encode_cat048
+from trilat.flights.launches import Launched, SimulatedHighRadar
 
 NS = 1_000_000_000
 # The world moves in steps of this length at the most: targets move linearly within one.
 STEP_MAX_NS = NS // 5
+Simulated = SimulatedRadar | SimulatedReceiver | SimulatedHighRadar
 
 
 class Line(NamedTuple):
@@ -32,11 +34,17 @@ class World:
         self.start_ns = start_ns
         self.now_ns = start_ns
         self.traffic = Traffic(scenario)
+        self.launched = tuple(Launched(launch) for launch in scenario.launch)
         n = len(self.traffic.sea)
         seeds = np.random.SeedSequence(scenario.seed).spawn(len(scenario.sensor))
-        self._sensors: list[SimulatedRadar | SimulatedReceiver] = [
+        self._sensors: list[Simulated] = [
             _sensor(sensor, np.random.default_rng(seed), n) for sensor, seed in zip(scenario.sensor, seeds, strict=True)
         ]
+
+    def prepare(self) -> None:
+        """Work out the launches' flights now: it takes a second or so, which a clock that runs would be late by."""
+        for one in self.launched:
+            _ = one.flight
 
     def step(self, now_ns: int) -> list[Line]:
         """Return what every sensor put on its line in (last step, now_ns], in steps of at most STEP_MAX_NS."""
@@ -54,6 +62,9 @@ class World:
         for sensor in self._sensors:
             if isinstance(sensor, SimulatedRadar):
                 lines.extend(self._radar(sensor, from_s, to_s, movers))
+            elif isinstance(sensor, SimulatedHighRadar):
+                said = sensor.look(self.launched, from_s, to_s, self.start_ns)
+                lines.extend([Line(sensor.sensor.id, said)] if said else [])
             else:
                 lines.extend(Line(sensor.sensor.id, data) for data in sensor.hear(movers, from_s, to_s))
         return lines
@@ -71,5 +82,7 @@ class World:
         return [Line(sensor.id, block) for block in blocks]
 
 
-def _sensor(sensor: ScenarioSensor, rng: np.random.Generator, n: int) -> SimulatedRadar | SimulatedReceiver:
+def _sensor(sensor: ScenarioSensor, rng: np.random.Generator, n: int) -> Simulated:
+    if sensor.link == "plots":
+        return SimulatedHighRadar(sensor, rng)
     return SimulatedReceiver(sensor, rng, n) if sensor.link else SimulatedRadar(sensor, rng)

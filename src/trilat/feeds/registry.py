@@ -53,6 +53,12 @@ def _fixes_json(source: Source) -> Decoder:
     return FixesJsonDecoder(source)
 
 
+def _plots_json(source: Source) -> Decoder:
+    from trilat.feeds.plots import PlotsJsonDecoder  # noqa: PLC0415 - as above
+
+    return PlotsJsonDecoder(source)
+
+
 FORMATS = {
     "asterix": _asterix,
     "beast": _beast,
@@ -61,6 +67,7 @@ FORMATS = {
     "ais": _ais,
     "fixes-csv": _fixes_csv,
     "fixes-json": _fixes_json,
+    "plots-json": _plots_json,
 }
 
 

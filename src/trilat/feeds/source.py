@@ -14,8 +14,8 @@ from trilat.records.report import Refused
 from trilat.records.sensor import Sensor
 
 # Every format `registry.open_decoder` knows; "pcap" is a container of any of them.
-Format = Literal["asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json"]
-LINE_FORMATS = frozenset({"avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json"})
+Format = Literal["asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json"]
+LINE_FORMATS = frozenset({"avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json"})
 DAY_NS = 86_400_000_000_000
 # Receipt time of a recording that does not tell it (a table, timestamped lines): the times inside are believed.
 NOT_KNOWN_T_NS = -1
@@ -46,7 +46,7 @@ class FixColumns(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
 class Source(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One configured feed. Decoder memory is kept per source, so nothing of one source ever colours another (DESIGN 2.3).
 
-    sensors: whose reports these are. ASTERIX finds the sensor by SAC/SIC; the other formats carry one sensor, the first.
+    sensors: whose reports these are. ASTERIX finds the sensor by SAC/SIC, plots-json by its id; others carry one, the first.
     unknown_sensor: template for a SAC/SIC that is in no sensor (recordings); None refuses such reports (`sensor-unknown`).
     editions: ASTERIX category -> edition ("1.31"); a category that is not named here is refused (`category-unknown`).
     container: "pcap" when the bytes are a pcap or pcapng file whose payloads are the format.

@@ -6,7 +6,7 @@ and a partner whose pipeline does not see the flight, have one moved by the nati
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -58,8 +58,17 @@ class Moved(NamedTuple):
 class Books:
     """Every audience's flights. Methods return what moved; `emit` makes what leaves of it."""
 
-    def __init__(self, nation: str, mode: Mode, policy: str, gates: Mapping[str, Gate]) -> None:
+    def __init__(
+        self,
+        nation: str,
+        mode: Mode,
+        policy: str,
+        gates: Mapping[str, Gate],
+        standing: Callable[[int, str, str], bool] = lambda *_: False,
+    ) -> None:
+        """Make empty books. standing(now_ns, source, audience): whether an agreement holds a source's consent to a warning."""
         self.nation, self.mode, self._policy, self._gates = nation, mode, policy, gates
+        self._standing = standing
         self._count = 0
         self._public_count = 0
         self._books: dict[str, dict[Key, Standing]] = {NATIONAL: {}, PUBLIC: {}, **{name: {} for name in gates}}
@@ -134,12 +143,9 @@ class Books:
         if audience == NATIONAL:
             self._count += 1
             warning_id = f"{self.nation}-L{self._count}"
-            label = msgspec.structs.replace(assessment.label, topics=(TOPIC,))
         else:
             warning_id = self._gates[audience].new_warning_id()
-            rel_to = tuple(one for one in assessment.label.rel_to if one == audience)
-            label = msgspec.structs.replace(assessment.label, topics=(TOPIC,), rel_to=rel_to)
-        standing = machine.begin(now_ns, assessment, warning_id, label)
+        standing = machine.begin(now_ns, assessment, warning_id, _label_of(audience, assessment))
         if standing is None:
             raise ValueError("a warning begun twice differs")
         self._make_room(audience)
@@ -154,7 +160,7 @@ class Books:
         moved: list[Moved] = []
         for audience, (key, standing) in self.editions(national).items():
             if standing.basis == "approved":
-                base = self.basis_for(audience, assessment)
+                base = self.basis_for(now_ns, audience, assessment)
                 after = None if base is None else machine.take(now_ns, standing, base)
                 if after is not None:
                     moved += self._put(audience, key, standing, after)
@@ -174,15 +180,15 @@ class Books:
         """Issue to one audience (or widen) what two people approved for it; a new edition where it had none."""
         found = (national, self._books[NATIONAL][national]) if audience == NATIONAL else self.editions(national).get(audience)
         if found is None:
-            found = self._approved_edition(national, audience)
+            found = self._approved_edition(now_ns, national, audience)
         if found is None or found[1].warning.state in machine.CLOSED:
             return []
         return self._put(audience, found[0], found[1], machine.issue(now_ns, found[1], envelope))
 
-    def _approved_edition(self, national: Key, audience: str) -> tuple[Key, Standing] | None:
+    def _approved_edition(self, now_ns: int, national: Key, audience: str) -> tuple[Key, Standing] | None:
         """Return a new edition made of the national assessment, without exact places, for who has none of its own."""
         standing = self._books[NATIONAL][national]
-        base = self.basis_for(audience, standing.assessment)
+        base = self.basis_for(now_ns, audience, standing.assessment)
         if base is None or (audience != PUBLIC and audience not in self._gates):
             return None
         if audience == PUBLIC:
@@ -216,16 +222,23 @@ class Books:
             purposes=of.purposes,
         )
 
-    def basis_for(self, audience: str, assessment: Assessment) -> Assessment | None:
+    def basis_for(self, now_ns: int, audience: str, assessment: Assessment) -> Assessment | None:
         """Return what an edition may rest on: the national assessment, or the own sensors' alone where partners did not consent.
 
         Partner data bears on a public warning only with that partner's consent for PUBLIC and the purpose "public-warning".
         """
-        if consented(assessment.label, self.nation, audience):
+        if self.consented(now_ns, assessment.label, audience):
             return plain(assessment, self.nation)
         near = [one for one in self._own.values() if _same_flight(one, assessment)]
         own = max(near, key=lambda one: one.t_ns, default=None)
-        return None if own is None or not consented(own.label, self.nation, audience) else plain(own, self.nation)
+        return None if own is None or not self.consented(now_ns, own.label, audience) else plain(own, self.nation)
+
+    def consented(self, now_ns: int, label: Label, audience: str) -> bool:
+        """Tell whether what carries a label may bear on an audience's warning: every other source agreed to it."""
+        others = [source for source in label.sources if source != self.nation]
+        agreed = {(one.source, one.recipient) for one in label.consents}
+        purpose = audience != PUBLIC or not others or PURPOSE in label.purposes
+        return purpose and all((one, audience) in agreed or self._standing(now_ns, one, audience) for one in others)
 
     def put(self, audience: str, key: Key, after: Standing) -> Moved:
         """Put back a standing that an act moved."""
@@ -234,7 +247,11 @@ class Books:
     def _put(self, audience: str, key: Key, before: Standing | None, after: Standing) -> list[Moved]:
         told = before is None or after.warning.version != before.warning.version
         if told:
-            after = msgspec.structs.replace(after, warning=with_words(_shown(after)))
+            warning = with_words(_shown(after))
+            if after.basis == "own" and warning.state not in machine.CLOSED:
+                # Each version is labelled as what it rests on now, not as what the first one rested on.
+                warning = msgspec.structs.replace(warning, label=_label_of(audience, after.assessment))
+            after = msgspec.structs.replace(after, warning=warning)
         self._books[audience][key] = after
         return [Moved(audience, key, before, after)] if told else []
 
@@ -294,12 +311,12 @@ class Books:
         return made, [] if gate is None else gate.flash(now_ns, made)
 
 
-def consented(label: Label, nation: str, audience: str) -> bool:
-    """Tell whether what carries a label may bear on an audience's warning: every other source agreed to it."""
-    others = [source for source in label.sources if source != nation]
-    agreed = {(one.source, one.recipient) for one in label.consents}
-    purpose = audience != PUBLIC or not others or PURPOSE in label.purposes
-    return purpose and all((source, audience) in agreed for source in others)
+def _label_of(audience: str, assessment: Assessment) -> Label:
+    """Return the label of a warning made of an assessment: of its sources and level, for this audience and topic."""
+    if audience == NATIONAL:
+        return msgspec.structs.replace(assessment.label, topics=(TOPIC,))
+    rel_to = tuple(one for one in assessment.label.rel_to if one == audience)
+    return msgspec.structs.replace(assessment.label, topics=(TOPIC,), rel_to=rel_to)
 
 
 def plain(assessment: Assessment, nation: str) -> Assessment:

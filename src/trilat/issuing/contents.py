@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from trilat.accounts.approvals import ProposalKind
@@ -91,3 +92,14 @@ KINDS: Mapping[str, ProposalKind] = {
 def mode_word(mode: Mode) -> str:
     """Return the mode as contents name it: live, exercise:ID, replay:ID."""
     return mode.kind if mode.kind == "live" else f"{mode.kind}:{mode.id}"
+
+
+def leave_fault(now_ns: int, mode: Mode, content: str) -> str:
+    """Return why a standing leave that somebody proposes is none; empty when it is one."""
+    try:
+        asked = msgspec.json.decode(content, type=PreAuthorise)
+    except msgspec.MsgspecError:
+        return "proposal-kind"
+    if asked.mode != mode_word(mode):
+        return "act-mode"
+    return "warning-stale" if asked.until_ns <= now_ns else ""

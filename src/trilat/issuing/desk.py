@@ -94,7 +94,17 @@ class DeskStep:
                 self._note("alarm", f"{warning.id} is no launch any more: retract it, the retraction is prepared")
             self._d.escalation.shown(self._now_ns, self._d.nation, warning)
         self.released.extend(released)
-        self.public.extend(public)
+        self._publish(public)
+
+    def _publish(self, warnings: Iterable[Warning]) -> None:
+        """Tell the public what PUBLIC's policy lets go; what it does not is said aloud to the watch."""
+        for one in warnings:
+            released = self._d.publish(self._now_ns, one)
+            self.released.extend(released)
+            if released:
+                self.public.append(one)
+            else:
+                self._note("alarm", f"{one.id} v{one.version} is withheld from PUBLIC: no agreement lets it go")
 
     def _automatic(self, key: Key) -> None:
         """Issue what a standing leave of two people lets the node issue."""
@@ -203,7 +213,8 @@ class DeskStep:
         """Take an act at the approvals' desk, and act on what enough different people want."""
         if isinstance(act, Propose) and (act.kind in contents.PREPARED or act.kind == DECLASSIFY):
             return "proposal-prepared"
-        if isinstance(act, Propose) and act.kind == contents.PRE_AUTHORISE and (fault := self._leave_fault(act.content)):
+        leave = isinstance(act, Propose) and act.kind == contents.PRE_AUTHORISE
+        if leave and (fault := contents.leave_fault(self._now_ns, self._d.mode, act.content)):  # type: ignore[union-attr]
             return fault
         fault, events, notes = self._d.decide(self._now_ns, given.session, act)
         self.approvals.extend(events)
@@ -213,15 +224,6 @@ class DeskStep:
             if isinstance(event, Approved):
                 self._act_on(event)
         return fault
-
-    def _leave_fault(self, content: str) -> str:
-        try:
-            asked = msgspec.json.decode(content, type=PreAuthorise)
-        except msgspec.MsgspecError:
-            return "proposal-kind"
-        if asked.mode != mode_word(self._d.mode):
-            return "act-mode"
-        return "warning-stale" if asked.until_ns <= self._now_ns else ""
 
     def _act_on(self, approved: Approved) -> None:
         """Do what two people decided, when it is about warnings."""
@@ -244,7 +246,7 @@ class DeskStep:
         d = self._d
         if content.relay is not None:
             held = d.hand.received(content.relay.originator, content.relay.warning_id)
-            self.public.extend(d.public.relay(self._now_ns, held, content, by))
+            self._publish(d.public.relay(self._now_ns, held, content, by))
             return
         found = d.books.national(content.warning_id)
         if found is None or found[1].warning.state in machine.CLOSED or content.until_ns <= self._now_ns:
@@ -284,7 +286,7 @@ class DeskStep:
                 severity, done = ("caution", "leaves later for") if decision.permit else ("alarm", "is withheld from")
                 self._note(severity, f"{warning.id} {done} {name}: {decision.reason} ({decision.rule})")
         if PUBLIC in act.rel_to and len(by) > 1:
-            self.public.append(d.public.by_hand(warning, self._label((PUBLIC,), 0)))
+            self._publish([d.public.by_hand(warning, self._label((PUBLIC,), 0))])
 
     def _acknowledge(self, given: OfficerAct, act: AcknowledgeWarning) -> str:
         d = self._d
@@ -333,7 +335,7 @@ class DeskStep:
         self._told_of(user, act)
         for audience in d.audiences.values():
             self.released.extend(audience.retract(self._now_ns, made))
-        self.public.extend(d.public.retract(self._now_ns, act.warning_id, act.reason))
+        self._publish(d.public.retract(self._now_ns, act.warning_id, act.reason))
         return ""
 
     def _retract_flight(self, user: str, act: RetractWarning, national: Key) -> str:
@@ -356,7 +358,7 @@ class DeskStep:
             if audience == NATIONAL:
                 self._show(d.nation, made)
             elif audience == PUBLIC:
-                self.public.append(moved.after.warning)
+                self._publish([moved.after.warning])
         self._told_of(user, act)
         return ""
 
@@ -370,7 +372,7 @@ class DeskStep:
         """Take a partner's warning, acknowledgement or retraction; what answers a warning of ours gets our own id back."""
         got = receive(self._d, self._now_ns, given)
         self.shown.extend(got.shown)
-        self.public.extend(got.public)
+        self._publish(got.public)
         for severity, text in got.notes:
             self._note(severity, text)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trilat.issuing.books import NATIONAL, PUBLIC, Books, Key, areas_of, consented
+from trilat.issuing.books import NATIONAL, PUBLIC, Books, Key, areas_of
 from trilat.issuing.contents import Issue, NamedArea, PreAuthorise, Relay, Variant, mode_word
 from trilat.picture.acts import IssueWarning, RelayWarning
 from trilat.products.texts import with_words
@@ -30,7 +30,7 @@ def issue_content(now_ns: int, books: Books, act: IssueWarning) -> Issue | str:
     until_ns = now_ns + act.minutes * 60 * NS
     variants = []
     for audience in (NATIONAL, *sorted(set(act.audiences) - {books.nation})):
-        made = _variant(books, audience, key, standing, act.areas, until_ns)
+        made = _variant(now_ns, books, audience, key, standing, act.areas, until_ns)
         if isinstance(made, str):
             return made
         variants.append(made)
@@ -45,7 +45,7 @@ def issue_content(now_ns: int, books: Books, act: IssueWarning) -> Issue | str:
 
 
 def _variant(
-    books: Books, audience: str, national: Key, standing: Standing, chosen: Sequence[str], until_ns: int
+    now_ns: int, books: Books, audience: str, national: Key, standing: Standing, chosen: Sequence[str], until_ns: int
 ) -> Variant | str:
     """Return one audience's variant: of its own edition where it has one, else of the national assessment where it may."""
     held = (national, standing) if audience == NATIONAL else books.editions(national).get(audience)
@@ -55,7 +55,7 @@ def _variant(
     if held is not None:
         base = held[1].assessment
     elif audience == PUBLIC or audience in books.partners:
-        base = books.basis_for(audience, standing.assessment)
+        base = books.basis_for(now_ns, audience, standing.assessment)
     else:
         return "recipient-unknown"
     if base is None:
@@ -96,7 +96,7 @@ def relay_content(now_ns: int, books: Books, held: Warning | None, act: RelayWar
     """
     if held is None or act.version > held.version:
         return "warning-unknown"
-    if fault := _relay_fault(now_ns, books.nation, held, act):
+    if fault := _relay_fault(now_ns, books, held, act):
         return fault
     touched = tuple(one for one in held.touched if not act.areas or one.id in act.areas)[:AREAS_MAX]
     if not touched:
@@ -121,21 +121,21 @@ def relay_content(now_ns: int, books: Books, held: Warning | None, act: RelayWar
     )
 
 
-def _relay_fault(now_ns: int, nation: str, held: Warning, act: RelayWarning) -> str:
+def _relay_fault(now_ns: int, books: Books, held: Warning, act: RelayWarning) -> str:
     if act.version < held.version or now_ns >= held.expires_ns:
         return "warning-stale"
     if held.state not in ("issued", "updated"):
         return "warning-over"
-    if not _relay_consented(held, nation):
+    if not _relay_consented(now_ns, books, held):
         return "public-consent"
     return "relay-widens" if set(act.areas) - {one.id for one in held.touched} else ""
 
 
-def _relay_consented(held: Warning, nation: str) -> bool:
+def _relay_consented(now_ns: int, books: Books, held: Warning) -> bool:
     """A partner's label says what its warning may be used for; what third nations put in needs their consent as well."""
-    others = tuple(one for one in held.label.sources if one not in (nation, held.label.originator))
+    others = tuple(one for one in held.label.sources if one not in (books.nation, held.label.originator))
     return "public-warning" in held.label.purposes and (
-        not others or consented(msgspec.structs.replace(held.label, sources=others), nation, PUBLIC)
+        not others or books.consented(now_ns, msgspec.structs.replace(held.label, sources=others), PUBLIC)
     )
 
 

@@ -51,17 +51,26 @@ class Desk:
     """The state: warnings raised by hand, received ones, flights' books, standing leave, who has acknowledged."""
 
     def __init__(
-        self, nation: str, mode: Mode, policy: str, audiences: Mapping[str, Audience], approvals: ApprovalDesk, decide: Decide
+        self,
+        nation: str,
+        mode: Mode,
+        policy: str,
+        audiences: Mapping[str, Audience],
+        approvals: ApprovalDesk,
+        decide: Decide,
+        standing: Callable[[int, str, str], bool] = lambda *_: False,
     ) -> None:
         self.nation, self.mode, self.policy = nation, mode, policy
         self.audiences, self.approvals, self.decide = audiences, approvals, decide
         self.hand = WarningDesk(nation)
-        self.books = Books(nation, mode, policy, audiences)
+        self.books = Books(nation, mode, policy, audiences, standing)
         self.public = PublicWarnings(nation)
         self.escalation = Escalation()
         self.leave: PreAuthorise | None = None
         self.leave_by: tuple[str, ...] = ()
         self.widening: dict[Key, str] = {}
         # A national track as a record, by its number; the node sets it.
+        # PUBLIC's pipeline: what of a message to the public leaves. Without one, nothing does.
+        self.publish: Callable[[int, Warning], list[Released]] = lambda *_: []
         self.track: Callable[[int], Track | None] = lambda _: None
         self.rejected: Counter[str] = Counter()

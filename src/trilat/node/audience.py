@@ -15,12 +15,14 @@ import msgspec
 from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import can_stand_alone, measurements
 from trilat.joint.core import batch_of
-from trilat.joint.tier import TierName, TierTracker
+from trilat.joint.launches import LaunchWatch
+from trilat.joint.tier import TierName, TierTracker, stream_name
 from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
 from trilat.outward.doors import Doors, Opened
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.release import delay_ns
 from trilat.policy.rules import Decision
+from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records
 from trilat.records.declassification import Declassification
@@ -30,6 +32,7 @@ from trilat.records.sensor import Sensor
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.track import TrackerSettings
+from trilat.warn.areas import Layer
 from trilat.warn.lifecycle import AudienceWarnings
 
 TIERS_TRACKED: tuple[TierName, ...] = ("tracklet", "track", "area")
@@ -91,6 +94,7 @@ class AudiencePipeline:
         settings: TrackerSettings,
         state_tick_ns: int,
         now_ns: int,
+        layer: Layer | None = None,
     ) -> None:
         self.policy = policy
         self.nation = policy.nation
@@ -106,6 +110,11 @@ class AudiencePipeline:
             for name in TIERS_TRACKED
             if (held := [sensor for sensor, tier in permitted if tier == name])
         )
+        # Launches are looked for in all that the audience gets no coarser than tracks, at any tier: one flight, one warning.
+        watched = [sensor for sensor, tier in permitted if tier != "area"] if not policy.public else []
+        stream = stream_name(self.nation, f"launches-{policy.recipient}", now_ns)
+        self.launches = LaunchWatch(self.nation, stream, watched, layer, settings)
+        self.assessed: list[Assessment] = []  # what the last step made of launches
         self.withheld: Counter[str] = Counter()
         self.delayed = DelayQueue()
         self.doors = Doors(policy)
@@ -119,12 +128,15 @@ class AudiencePipeline:
         for tier in self.tiers:
             held = [(batch, tier.index.get(sensor_of(batch))) for batch in mine]
             tier.waiting += [batch_of(batch, index) for batch, index in held if index is not None]
+        self.launches.take(mine, sensor_of)
+        self.assessed = []
         # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
         if self._state_tick.passed(now_ns):
             waited = self.delayed.due(self._tick_at(now_ns))
             released.extend(one for held in waited for one in self._release(held.record, now_ns, held.priority, held.lane))
             offered = [record for tier in self.tiers for record in tier.step(now_ns)]
             released.extend(one for record in offered for one in self._release(record, now_ns))
+            self.assessed = self.launches.step(now_ns)
         return released
 
     def resumed(self, last_ns: int) -> None:

@@ -175,5 +175,8 @@ def _absolute(config: NodeConfig, base: Path) -> NodeConfig:
         agreements=tuple(absolute(path) for path in config.agreements),
         partner=tuple(msgspec.structs.replace(p, file=absolute(p.file)) for p in config.partner),
         exchange=msgspec.structs.replace(config.exchange, nats_server_path=None if server is None else absolute(server)),
+        warning=msgspec.structs.replace(
+            config.warning, areas=None if config.warning.areas is None else absolute(config.warning.areas)
+        ),
         page=msgspec.structs.replace(config.page, places=None if config.page.places is None else absolute(config.page.places)),
     )

@@ -16,10 +16,12 @@ import msgspec
 from trilat.accounts.approvals import ApprovalDesk
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
+from trilat.issuing.books import NATIONAL, OWN, PUBLIC, PURPOSE, TOPIC
 from trilat.issuing.desk import DeskStep
 from trilat.issuing.state import Desk
 from trilat.joint.core import CoreTracker, PartnerReport, batch_of
-from trilat.joint.tier import label_joiner
+from trilat.joint.launches import NationLaunches
+from trilat.joint.tier import label_joiner, stream_name
 from trilat.joint.watch import SensorWatch
 from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, Tick, sensor_of
@@ -27,8 +29,10 @@ from trilat.node.combined import CombinedPicture
 from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
+from trilat.policy.agreement import Agreements
 from trilat.policy.audience import AudiencePolicy
 from trilat.records.approval import Session
+from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Mode
 from trilat.records.released import Released
@@ -38,10 +42,14 @@ from trilat.records.track import Track
 from trilat.records.warning import Warning
 from trilat.track import Tracker, TrackerSettings
 from trilat.track.records import track_record
+from trilat.warn.areas import Layer
 
 
 class PipelineSettings(NamedTuple):
-    """What a pipeline is made of: whose it is, its sensors and sources, the trackers' settings, the state lane's tick."""
+    """What a pipeline is made of: whose it is, its sensors and sources, the trackers' settings, the state lane's tick.
+
+    layer: the areas that warnings name (None: launches are told without areas).
+    """
 
     nation: str
     mode: Mode
@@ -50,6 +58,7 @@ class PipelineSettings(NamedTuple):
     sources: tuple[Source, ...]
     tracker: TrackerSettings
     state_tick_ns: int
+    layer: Layer | None = None
 
 
 class Output(NamedTuple):
@@ -95,28 +104,43 @@ class Output(NamedTuple):
         return told.digest()
 
 
+Assessed = tuple[str, Assessment]  # whose, and what
+
+
 class Pipeline:
     """One node's stages, composed. One audience pipeline per partner (and PUBLIC where an agreement speaks of it)."""
 
     def __init__(self, settings: PipelineSettings, policies: Iterable[AudiencePolicy], now_ns: int) -> None:
-        self.settings = settings
+        self.settings, policies = settings, list(policies)
+        self._agreements = policies[0].agreements if policies else Agreements()
         self._decoders = {source.name: open_decoder(source) for source in settings.sources}
         self._index = {sensor.id: k for k, sensor in enumerate(settings.sensors)}
         self.national = Tracker(settings.tracker, settings.sensors, f"{settings.nation}/national")
         self.label_of = label_joiner(settings.sensors)
         self.audiences = {
-            policy.recipient: AudiencePipeline(policy, settings.sensors, settings.tracker, settings.state_tick_ns, now_ns)
+            policy.recipient: AudiencePipeline(
+                policy, settings.sensors, settings.tracker, settings.state_tick_ns, now_ns, settings.layer
+            )
             for policy in policies
         }
         # Warnings for the public are the warning desk's own affair: two people, and products of its own.
         gates = {name: audience for name, audience in self.audiences.items() if name != "PUBLIC"}
         self.published = tuple(sorted(set(self.audiences) - set(gates)))
         self.approvals = ApprovalDesk(settings.nation, settings.mode, approvals.KINDS)
-        self.desk = Desk(settings.nation, settings.mode, settings.policy, gates, self.approvals, self._decide)
+        self.desk = Desk(settings.nation, settings.mode, settings.policy, gates, self.approvals, self._decide, self._consented)
         self.desk.track = self._track
+        if (public := self.audiences.get("PUBLIC")) is not None:
+            self.desk.publish = public.flash
         self.watch = SensorWatch(settings.sensors)
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
         self.combined = CombinedPicture(settings.nation, self.audiences, self.core, settings.state_tick_ns)
+        self.launches = NationLaunches(
+            settings.nation,
+            lambda what: stream_name(settings.nation, f"launches-{what}", now_ns),
+            settings.sensors,
+            settings.layer,
+            settings.tracker,
+        )
         self._picture_tick = Tick(settings.state_tick_ns, settings.state_tick_ns // 2)
         self._picture_is_old = True
         self.tracks: Tracks | None = None
@@ -140,8 +164,9 @@ class Pipeline:
         mine = [batch_of(batch, self._index[sensor_of(batch)]) for batch in batches if sensor_of(batch) in self._index]
         released = [one for audience in self.audiences.values() for one in audience.step(now_ns, batches)]
         now_ns = self._clock.at(now_ns, mine, received.times_ns())
-        national, core = self._own_tracks(now_ns, mine, received)
-        desk = self._at_desk(now_ns, received, inputs, derived=False)
+        national, core, assessed = self._own_tracks(now_ns, mine, received)
+        assessed = [*((name, one) for name, audience in self.audiences.items() for one in audience.assessed), *assessed]
+        desk = self._at_desk(now_ns, received, inputs, assessed)
         ended = self._streams.ended(now_ns, received.tracks)
         for item, place in zip(received.tracks, received.places, strict=True):
             self.combined.take(item, *place)
@@ -163,14 +188,21 @@ class Pipeline:
             public=tuple(desk.public),
         )
 
-    def _at_desk(self, now_ns: int, received: PartnerInputs, inputs: Sequence[Input], *, derived: bool) -> DeskStep:
-        """Bring the desk what came in: partners' flash, assessments, then people's acts, each in its order."""
+    def _at_desk(
+        self, now_ns: int, received: PartnerInputs, inputs: Sequence[Input], made: Sequence[Assessed] | None
+    ) -> DeskStep:
+        """Bring the desk what came in: partners' flash, assessments, then people's acts, each in its order.
+
+        made: what this step made of launches; None in a restart, which takes those that the journal holds.
+        """
         desk = DeskStep(self.desk, now_ns)
         for warning in received.warnings:
             desk.receive(warning)
         for one in inputs:
-            if isinstance(one, AssessedInput) and one.derived == derived:
+            if isinstance(one, AssessedInput) and one.derived == (made is None):
                 desk.assess(one.audience, one.assessment)
+        for name, assessment in made or ():
+            desk.assess(name, assessment)
         for one in inputs:
             if isinstance(one, ActInput):
                 desk.act(one.act)
@@ -197,6 +229,11 @@ class Pipeline:
     def _decide(self, now_ns: int, session: Session, act: approvals.DeskAct) -> approvals.Done:
         return approvals.take(self.approvals, now_ns, session, act)
 
+    def _consented(self, now_ns: int, source: str, audience: str) -> bool:
+        """Tell whether an agreement holds a source's consent to what a warning for an audience makes of its data."""
+        kind, purpose = self.settings.mode.kind, PURPOSE if audience == PUBLIC else ""
+        return self._agreements.consents(self.settings.nation, source, audience, TOPIC, kind, now_ns, purpose)
+
     def restore(self, now_ns: int, inputs: Sequence[Input]) -> list[WarningRecord]:
         """Do the desk's work of an earlier run again, so that a restart knows its warnings; nothing leaves.
 
@@ -207,7 +244,7 @@ class Pipeline:
             if isinstance(one, ReceivedInput):
                 received.take(one)
         # The journal holds the assessments that were taken, as derived ones; one given from outside would be there twice.
-        desk = self._at_desk(now_ns, received, inputs, derived=True)
+        desk = self._at_desk(now_ns, received, inputs, None)
         return desk.shown
 
     def resumed(self, last_ns: int) -> None:
@@ -230,8 +267,12 @@ class Pipeline:
         """Return from when on a step that takes a partner's records shows them."""
         return self.combined.next_ns(new=True)
 
-    def _own_tracks(self, now_ns: int, mine: Sequence[Reports], received: PartnerInputs) -> tuple[Tracks, Tracks | None]:
+    def _own_tracks(
+        self, now_ns: int, mine: Sequence[Reports], received: PartnerInputs
+    ) -> tuple[Tracks, Tracks | None, list[Assessed]]:
         """Return the national tracks, and own reports tracked with what partners released as reports when a picture is due.
+
+        With it comes what is made of launches, by the own sensors alone and by all.
 
         Due half way between two of the audiences' ticks (what leaves does not wait for it), and when partners sent something.
         """
@@ -240,13 +281,15 @@ class Pipeline:
             self._waiting.setdefault(exporter, []).extend(records)
         self._picture_is_old |= self._picture_tick.passed(now_ns) or bool(received.tracks or received.reports)
         if self.tracks is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
-            return self.tracks, None
+            return self.tracks, None, []
         self._picture_is_old = False
         own, self._own_waiting = self.watch.take(now_ns, self._own_waiting), []
         waiting, self._waiting = self._waiting, {}
         self.tracks = self.national.step(now_ns, own)
         self.watch.learn(now_ns, self.tracks, self.national.fit())
-        return self.tracks, self.core.step(now_ns, self.tracks, own, waiting)
+        alone, together = self.launches.step(now_ns, own, waiting, sensor_of)
+        assessed = [*((OWN, one) for one in alone), *((NATIONAL, one) for one in together)]
+        return self.tracks, self.core.step(now_ns, self.tracks, own, waiting), assessed
 
 
 def _counts(batches: Iterable[Reports]) -> Counter[str]:

@@ -108,6 +108,12 @@ class StoreSettings(_Settings, frozen=True, kw_only=True):
     journal_inputs: bool = True  # keep every input, so that the day can be replayed
 
 
+class WarningSettings(_Settings, frozen=True, kw_only=True):
+    """Warnings of launches: the areas that they name."""
+
+    areas: Path | None = None  # a GeoJSON file of areas in place of the one that ships (docs/how-to/warn-of-a-launch.md)
+
+
 class PlaceSettings(_Settings, frozen=True, kw_only=True):
     """Where the page opens: the middle of the picture."""
 
@@ -135,4 +141,5 @@ class NodeConfig(_Settings, frozen=True, kw_only=True):
     accounts: AccountsSettings = AccountsSettings()  # who may come in at the page
     exchange: ExchangeSettings = ExchangeSettings()  # the link to partners
     store: StoreSettings = StoreSettings()  # what is kept
+    warning: WarningSettings = WarningSettings()  # warnings of launches
     view: PlaceSettings = PlaceSettings()  # where the page opens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,11 +29,12 @@ from trilat.policy.cedar import CedarJudge
 from trilat.policy.signing import sign_declassification
 from trilat.store.sqlite import Store
 from trilat.track import TrackerSettings
+from trilat.warn.areas import Layer, decode_layer, shipped_layer
 
 AGREEMENT_BYTES_MAX = 1 << 20
 MS = 1_000_000
-# What the foundation tracks; missiles come with the warning stage and its models.
-TRACKED: tuple[Literal["air", "sea", "missile"], ...] = ("air", "sea")
+# What a node tracks: every domain has its models.
+TRACKED: tuple[Literal["air", "sea", "missile"], ...] = ("air", "sea", "missile")
 
 
 class Identity(NamedTuple):
@@ -90,7 +92,22 @@ def pipeline_settings(config: NodeConfig) -> PipelineSettings:
         sources=sources_of(config, sensors, mode),
         tracker=TrackerSettings(tracks_max=config.step.tracks_max, domains=TRACKED),
         state_tick_ns=config.step.state_tick_ms * MS,
+        layer=areas_layer(config.warning.areas),
     )
+
+
+@cache
+def areas_layer(path: str | None) -> Layer:
+    """Return the layer of areas that warnings name: the operator's own, or the one that ships.
+
+    Raises ConfigError (config-unreadable), AreasError (areas-unreadable).
+    """
+    if path is None:
+        return shipped_layer()
+    try:
+        return decode_layer(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigError("config-unreadable", f"{path}: {error.strerror}.") from error
 
 
 def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: DecisionLog) -> list[AudiencePolicy]:

@@ -190,6 +190,21 @@ class Agreements(Struct, frozen=True, kw_only=True, eq=False):
         """Return the agreements with a flow from a nation to an audience."""
         return tuple(a for a in self.agreements if any((f.origin, f.to) == (nation, audience) for f in a.flow))
 
+    def consents(self, nation: str, source: str, recipient: str, topic: str, mode: str, now_ns: int, purpose: str = "") -> bool:
+        """Tell whether a source consented, in an agreement with a nation that is in force, to what that makes of its data.
+
+        purpose: one that the agreement must hold; empty asks for none.
+        """
+        return any(
+            mode in a.modes
+            and a.id not in self.suspended
+            and a.not_before_ns <= now_ns < a.expires_ns
+            and {nation, source} <= {party.nation for party in a.party}
+            and (not purpose or purpose in a.purposes)
+            and any((one.source, one.recipient) == (source, recipient) and topic in one.topics for one in a.consent)
+            for a in self.agreements
+        )
+
     def equivalences(self) -> tuple[LevelEquivalence, ...]:
         """Return every level equivalence of every agreement."""
         return tuple(sorted({one for a in self.agreements for one in a.equivalence}))

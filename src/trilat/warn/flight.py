@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_BEARING, KIND_RADAR
+from trilat.records.columns import KIND_BEARING, KIND_MEASUREMENT, KIND_RADAR
 from trilat.records.sensor import Sensor
 
 Array = NDArray[np.float64]
@@ -34,6 +34,7 @@ MANOEUVRE, MANOEUVRE_PLOTS = 3.5, 12  # mean normalised innovation of so many pl
 
 PUSH_NOISE_M2_S5 = 150.0
 ROWS = 3  # of the bank, for each flight
+FAR = -1.0  # as kernels.arc: why a plot was not taken
 
 
 class Plot(NamedTuple):
@@ -66,6 +67,23 @@ class Machinery:
 
     def plots(self, columns: Any) -> list[Plot]:
         """Return the plots among report columns that a flight may take: radars' and lines of sight, never self-reported."""
+        known = (columns["sensor"] >= 0) & (columns["sensor"] < len(self.sensors))
+        return [*self._polar(columns), *self._earth_fixed(columns[known & (columns["kind"] == KIND_MEASUREMENT)])]
+
+    def _earth_fixed(self, c: Any) -> list[Plot]:
+        """Return partners' plots, which come as a place with an ellipsoid, as the kernels lay them out (kernels/bank.py)."""
+        b = self.b
+        z = np.zeros((len(c), b.PLOT_COLUMNS))
+        if len(c):
+            z[:, b.Z_X : b.Z_X + 3] = geodesy.geodetic_to_ecef(c["lat_deg"], c["lon_deg"], c["alt_m"]).reshape(-1, 3)
+        z[:, b.Z_LAT], z[:, b.Z_LON] = np.radians(c["lat_deg"]), np.radians(c["lon_deg"])
+        z[:, b.Z_ALONG], z[:, b.Z_ACROSS], z[:, b.Z_UP] = c["sigma_range_m"], c["sigma_horizontal_m"], c["sigma_vertical_m"]
+        z[:, b.Z_SIGMA_H] = np.maximum(np.maximum(z[:, b.Z_ALONG], z[:, b.Z_ACROSS]), z[:, b.Z_UP])
+        z[:, b.Z_AXIS_AZIMUTH], z[:, b.Z_AXIS_ELEVATION] = c["azimuth_rad"], c["elevation_rad"]
+        return [Plot(int(row["t_ns"]), int(row["sensor"]), KIND_MEASUREMENT, z[i]) for i, row in enumerate(c)]
+
+    def _polar(self, columns: Any) -> list[Plot]:
+        """Return radars' plots and lines of sight."""
         use = np.isin(columns["kind"], (KIND_RADAR, KIND_BEARING)) & (columns["sensor"] >= 0)
         use &= np.isfinite(columns["azimuth_rad"]) & (columns["sensor"] < len(self.sensors))
         c = columns[use]
@@ -98,8 +116,19 @@ class Machinery:
 
     def feed(self, i: int, model: Any, plot: Plot, sign: float = 1.0) -> float:
         """Give row i a plot; see kernels.arc.feed."""
+        if plot.kind == KIND_MEASUREMENT and self._far(self.rows[i], plot):
+            return FAR
         args = (self.table[plot.sensor], plot.z, plot.kind, plot.t_ns, GATE, sign, self.work)
         return float(self.arc.feed(model, self.rows, i, *args))
+
+    def _far(self, row: Any, plot: Plot) -> bool:
+        """Tell whether a plot that came as a place is nowhere near a row: it must not move the row in time."""
+        dt = (plot.t_ns - int(row["t_ns"])) * 1e-9
+        place = row["mean"][:3] + dt * row["mean"][3:]
+        reach = (
+            5_000.0 + 4.0 * (plot.z[self.b.Z_SIGMA_H] + row["spread"][0]) + abs(dt) * (500.0 + row["spread"][1]) + 50.0 * dt * dt
+        )
+        return bool(np.linalg.norm(place - plot.z[self.b.Z_X : self.b.Z_X + 3]) > reach)
 
     def state(self, i: int, m: int) -> tuple[Array, Array]:
         """Return mean (6,) and covariance (6, 6) of one mode of a row."""

@@ -1,0 +1,183 @@
+"""Launches: who watches for them in one picture - the sensors that look high, their tracker, the assessor fed with both.
+
+Radars that measure an elevation and lines of sight see a launch; an air traffic radar does not, and its traffic is none of this
+tracker's load. One watch belongs to one audience (or to the nation) and is fed with what that audience may have alone. What
+leaves of an assessment is for the warning desk and policy to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from trilat.errors import PolicyError
+from trilat.fuse.earth_fixed import columns_of_measurements
+from trilat.joint.core import PartnerReport, batch_of
+from trilat.policy.labels import join
+from trilat.records.assessment import Assessment
+from trilat.records.columns import Reports, Tracks
+from trilat.records.label import Label
+from trilat.records.report import Measurement, Pedigree
+from trilat.records.sensor import Sensor
+from trilat.track import Tracker, TrackerSettings
+from trilat.warn.areas import Layer
+from trilat.warn.assess import CLIMB_M_S, Assessor, AssessorSettings
+
+LOOK_HIGH = ("radar3d", "bearing")
+TRACKS_MAX = 2_000  # in the sight of the sensors that look high
+SLOTS = 63  # the tracker's bit set names so many sensors
+SPARE_MAX = 24  # of them for partners' sources
+
+
+def looks_high(sensor: Sensor) -> bool:
+    """Tell whether a sensor is one that may see a launch."""
+    return sensor.kind in LOOK_HIGH
+
+
+class LaunchWatch:
+    """One picture's watch for launches. Deterministic: the same reports at the same steps give the same assessments.
+
+    stream: its name, of the pipeline's start as every stream's. spare: places for partners' sources, which come as
+    `Measurement` (Earth-fixed, no place of a sensor in them). `refused` counts partners' reports that found no use.
+    """
+
+    def __init__(
+        self,
+        nation: str,
+        stream: str,
+        sensors: Sequence[Sensor],
+        layer: Layer | None,
+        settings: TrackerSettings,
+        spare: int = 0,
+    ) -> None:
+        self.nation = nation
+        own = tuple(one for one in sensors if looks_high(one))[: SLOTS - spare]
+        self.index = {one.id: k for k, one in enumerate(own)}
+        self._own, self._spare = own, spare
+        self._labels: dict[int, Label] = {k: one.label for k, one in enumerate(own)}
+        self._ids: dict[int, str] = {k: one.id for k, one in enumerate(own)}
+        self._slots: dict[tuple[str, str], int] = {}
+        self._waiting: list[Reports] = []
+        self._joined: dict[tuple[Label, ...], Label] = {}
+        self._make: Callable[[Label], None] = lambda label: self._begin(stream, layer, settings, label)
+        self._tracker: Tracker | None = None
+        self._assessor: Assessor | None = None
+        self.refused: dict[str, int] = {}
+        if own:
+            self._make(own[0].label)
+
+    def _begin(self, stream: str, layer: Layer | None, settings: TrackerSettings, label: Label) -> None:
+        """Make tracker and assessor; partners' places are fixes to the one, radars to the other: nobody says where they stand."""
+        place = Sensor(id="partner", kind="fixes", nation=self.nation, label=label, period_s=1.0, range_max_m=1e7, alt_max_m=5e7)
+        spare = [msgspec.structs.replace(place, id=f"partner-{k}") for k in range(self._spare)]
+        tracks_max = min(settings.tracks_max, TRACKS_MAX)
+        narrow = msgspec.structs.replace(settings, tracks_max=tracks_max, domains=("air", "sea", "missile"))
+        self._tracker = Tracker(narrow, (*self._own, *spare), f"{stream}/launch")
+        # The assessor asks who ought to have seen a flight: these never, as far as is known here.
+        seen = (*self._own, *(msgspec.structs.replace(one, kind="radar3d", range_max_m=1.0) for one in spare))
+        self._assessor = Assessor(AssessorSettings(self.nation, stream, label, seen, layer))
+
+    def take(self, batches: Sequence[Reports], sensor_of: Callable[[Reports], str]) -> None:
+        """Take own batches, each of one sensor; those of sensors that do not look high are left."""
+        for batch in batches:
+            k = self.index.get(sensor_of(batch))
+            if k is not None and len(batch.columns):
+                self._waiting.append(batch_of(batch, k))
+
+    def take_partners(self, now_ns: int, partners: Mapping[str, Sequence[PartnerReport]]) -> None:
+        """Take partners' released plots. What says that it is an aircraft, and what is no plot, is none of a launch's."""
+        for nation, records in sorted(partners.items()):
+            groups: dict[str, list[Measurement]] = {}
+            for one in records:
+                if isinstance(one, Measurement) and one.pedigree.nation == nation and _unnamed(one):
+                    groups.setdefault(one.sensor, []).append(one)
+            for source, held in sorted(groups.items()):
+                self._take_source(now_ns, nation, source, held)
+
+    def _take_source(self, now_ns: int, nation: str, source: str, held: list[Measurement]) -> None:
+        slot = self._slots.get((nation, source))
+        if slot is None:
+            if len(self._slots) >= self._spare:
+                self.refused["sensors-full"] = self.refused.get("sensors-full", 0) + len(held)
+                return
+            slot = self._slots[nation, source] = len(self._own) + len(self._slots)
+            self._ids[slot] = source
+        self._labels[slot] = held[-1].label
+        if self._tracker is None:
+            self._make(held[-1].label)
+        columns = columns_of_measurements(held)
+        columns["sensor"] = slot
+        pedigree = Pedigree(nation=nation, sensors=(source,))
+        self._waiting.append(
+            Reports(source=source, label=held[-1].label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
+        )
+
+    def step(self, now_ns: int) -> list[Assessment]:
+        """Return what is new of every flight, each with the label and the sensors of what it rests on."""
+        if self._tracker is None or self._assessor is None:
+            return []
+        waiting, self._waiting = self._waiting, []
+        tracks = self._tracker.step(now_ns, waiting)
+        # The assessor looks at every track it is given: what is too slow for a launch is left out at once.
+        fast = np.linalg.norm(tracks.columns["velocity_m_s"], axis=1) >= CLIMB_M_S
+        given: Tracks = msgspec.structs.replace(tracks, columns=tracks.columns[fast])
+        return [self._said(one) for one in self._assessor.step(now_ns, given, waiting)]
+
+    def _said(self, one: Assessment) -> Assessment:
+        """Put the true names and labels in the place of those of the table."""
+        slots = [k for k in range(len(self._own) + self._spare) if self._name(k) in one.pedigree.sensors]
+        labels = tuple(self._labels[k] for k in slots) or tuple(self._labels.values())
+        names = tuple(sorted({self._ids[k] for k in slots}))
+        pedigree = msgspec.structs.replace(one.pedigree, sensors=names)
+        return msgspec.structs.replace(one, pedigree=pedigree, label=self._label(labels))
+
+    def _name(self, k: int) -> str:
+        """Return the name that the assessor knows a place by."""
+        return self._own[k].id if k < len(self._own) else f"partner-{k - len(self._own)}"
+
+    def _label(self, labels: tuple[Label, ...]) -> Label:
+        known = self._joined.get(labels)
+        if known is None:
+            known = self._joined[labels] = self._join(labels)
+        return known
+
+    def _join(self, labels: tuple[Label, ...]) -> Label:
+        """Join the labels of what a flight rests on; what does not join is for this nation alone, at the highest level."""
+        try:
+            return join(labels, originator=self.nation)
+        except PolicyError:
+            first = labels[0]
+            return Label(policy=first.policy, originator=self.nation, mode=first.mode, level=4, sources=first.sources)
+
+
+def _unnamed(one: Measurement) -> bool:
+    """Tell whether a plot names no aircraft and has a size that a filter can use."""
+    if one.address is not None or one.mode_3a is not None or one.callsign is not None:
+        return False
+    sizes = (one.sigma_along_m, one.sigma_across_m, one.sigma_up_m)
+    return all(size > 0.0 for size in sizes)
+
+
+class NationLaunches:
+    """The nation's two watches: of its own sensors alone, and of these together with partners' released plots."""
+
+    def __init__(
+        self, nation: str, stream: Callable[[str], str], sensors: Sequence[Sensor], layer: Layer | None, settings: TrackerSettings
+    ) -> None:
+        self.own = LaunchWatch(nation, stream("own"), sensors, layer, settings)
+        self.combined = LaunchWatch(nation, stream("combined"), sensors, layer, settings, SPARE_MAX)
+
+    def step(
+        self,
+        now_ns: int,
+        batches: Sequence[Reports],
+        partners: Mapping[str, Sequence[PartnerReport]],
+        sensor_of: Callable[[Reports], str],
+    ) -> tuple[list[Assessment], list[Assessment]]:
+        """Take own batches and partners' reports; return what is new by the own sensors alone, and by all."""
+        self.own.take(batches, sensor_of)
+        self.combined.take(batches, sensor_of)
+        self.combined.take_partners(now_ns, partners)
+        return self.own.step(now_ns), self.combined.step(now_ns)
