@@ -19,6 +19,7 @@ from trilat.feeds.registry import FORMATS, open_decoder
 from trilat.feeds.source import NOT_KNOWN_T_NS
 from trilat.records.columns import FLAG_SIMULATED
 
+PLOT = b'{"t_ns":%d,"range_m":900000.5,"azimuth_deg":%.3f,"elevation_deg":3.5,"doppler_m_s":-1500.0,"track":7}\n'
 EDITIONS = latest_editions()
 CALLS = st.lists(st.binary(max_size=300), max_size=5)
 
@@ -41,6 +42,7 @@ def sample(format_name: str) -> bytes:
         "ais": b"".join(FIVE) + ship() + encoded(type=18, mmsi=431_000_003, lat=1.0, lon=2.0) + ship(type=3),
         "fixes-csv": HEADER + ROW % b"" + ROW % b"true",
         "fixes-json": "\n".join(GOOD % lat for lat in (33, 34)).encode() + b"\n",
+        "plots-json": b"".join(PLOT % (NOON_NS + k, 30.0 + k) for k in range(8)),
     }[format_name]
 
 

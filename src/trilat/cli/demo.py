@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from trilat.exercise.demo import Demo, Seen
+    from trilat.exercise.demo import Demo, Watched
 
 WHAT_TO_LOOK_FOR = """\
 What to look for:
@@ -16,7 +16,10 @@ What to look for:
   - Symbols move on all three pages; the colour and mark of each say whose sensors see it.
   - The pages differ: each nation withholds one radar from one partner (JPN/isle and USA/picket from KOR, KOR/isle from JPN).
   - Select a symbol: who, where, how fast, how sure, which sensors, its label, who may see it, and by which rule.
-  - Raise a warning on one page (it says EXERCISE by itself) and acknowledge it on the others.
+  - About 40 s in something is launched. A minute later the pages say so: a fan, then an ellipse that shrinks as all three
+    see it, and the areas under it. Propose to issue it on one page (watch-a), approve it as watch-b in another browser or a
+    private window, acknowledge it on the others, and give the all clear when it has come down (some seven minutes in).
+  - Raise a warning by hand on one page (it says EXERCISE by itself) and acknowledge it on the others.
 Ctrl-C ends all of it."""
 
 
@@ -35,19 +38,20 @@ def command(scenario: str, seconds: float | None, *, headless: bool, directory: 
     from trilat.exercise.demo import run
 
     ports = tuple(port + k for k in range(3)) if port else ()
+    span = seconds if seconds is not None or not headless else 40.0
     seen = asyncio.run(
         run(
             scenario,
             directory,
             ports,
-            seconds if seconds is not None or not headless else 40.0,
+            span,
             headless=headless,
             say=click.echo,
             show=_show,
         )
     )
     if headless:
-        _judge(seen)
+        _judge(seen, span or 0.0)
 
 
 def _show(demo: Demo) -> None:
@@ -60,13 +64,18 @@ def _show(demo: Demo) -> None:
     click.echo(WHAT_TO_LOOK_FOR)
 
 
-def _judge(seen: list[Seen]) -> None:
+def _judge(watched: Watched, seconds: float) -> None:
+    seen, story = watched.pages, watched.story
     nations = [one.nation for one in seen]
     complete = [one for one in seen if one.complete_s is not None]
     told = "; ".join(f"{one.nation} page: " + " ".join(f"{n} {one.tracks.get(n, 0)}" for n in nations) for one in seen)
     word = "ok" if seen and len(complete) == len(seen) else "FAILED"
     last = max((one.complete_s or 0.0 for one in seen), default=0.0)
     when = f", all nations on all pages after {last:.1f} s" if word == "ok" else ""
+    if story is not None:
+        click.echo(story.line())
+        if seconds >= watched.story_s and story.missing:
+            word, when = "FAILED", f", the launch was not {', '.join(story.missing)}"
     click.echo(f"demo {word}: {told}{when}")
     if word != "ok":
         raise SystemExit(1)

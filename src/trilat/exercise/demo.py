@@ -16,6 +16,8 @@ from trilat.errors import ExerciseError
 from trilat.exercise import provision, scenario, simulate
 from trilat.exercise.processes import NodeProcess, compile_kernels
 from trilat.exercise.world import World
+from trilat.flights.launches import Launched
+from trilat.flights.officers import Officers, Story
 from trilat.node import clock
 from trilat.records.label import Mode
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from trilat.picture.client import PageClient
 
 SCENARIO = "straits"
+ISSUER = "JPN"  # whose officers issue, by script, in a headless run
+STORY_AFTER_S = 120.0
 WATCH_S = 0.5
 
 
@@ -33,6 +37,17 @@ class Seen(NamedTuple):
     tracks: dict[str, int]
     frames: int
     complete_s: float | None
+
+
+class Watched(NamedTuple):
+    """What a headless demo saw: each page, and the story of the launch (None where the scenario has none).
+
+    story_s: so long it takes, from the start, for the whole story; a shorter run is not blamed for its end.
+    """
+
+    pages: list[Seen]
+    story: Story | None = None
+    story_s: float = 0.0
 
 
 class Demo:
@@ -48,11 +63,11 @@ class Demo:
         """Return the address of a nation's page."""
         return f"http://127.0.0.1:{self.nodes[nation].ports['page']}/"
 
-    def client(self, nation: str) -> PageClient:
-        """Return a page without a screen that logs in as a nation's first watch officer."""
+    def client(self, nation: str, officer: int = 0) -> PageClient:
+        """Return a page without a screen that logs in as a nation's first watch officer, or another by number."""
         from trilat.picture.client import PageClient  # noqa: PLC0415 - only the headless demo opens pages itself
 
-        login = self.nodes[nation].prepared.login("watch-officer")
+        login = [one for one in self.nodes[nation].prepared.logins if one.role == "watch-officer"][officer]
         return PageClient(self.page(nation), login.user, login.password)
 
 
@@ -106,8 +121,8 @@ def _urls(plan: scenario.Scenario, nodes: dict[str, NodeProcess]) -> dict[str, s
     return urls
 
 
-async def watch(demo: Demo, seconds: float, say: Callable[[str], None] = lambda _: None) -> list[Seen]:
-    """Watch every page as a browser would for `seconds`; ends early only when a node ends or hangs up."""
+async def watch(demo: Demo, seconds: float, say: Callable[[str], None] = lambda _: None) -> Watched:
+    """Watch every page as a browser would for `seconds`, the officers at them; ends early only when a node ends or hangs up."""
     nations = tuple(sorted(demo.nodes))
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
@@ -116,16 +131,36 @@ async def watch(demo: Demo, seconds: float, say: Callable[[str], None] = lambda 
             pages[nation] = await stack.enter_async_context(demo.client(nation))
         began_s = loop.time()
         complete: dict[str, float] = {}
+        officers = None
+        if demo.world.launched:
+            second = await stack.enter_async_context(demo.client(ISSUER, 1))
+            officers = Officers(pages, second, ISSUER, lambda: loop.time() - began_s, seconds, say)
+            playing = asyncio.create_task(officers.play())
+            stack.push_async_callback(_ended, playing)
         while loop.time() < began_s + seconds and all(node.alive for node in demo.nodes.values()):
             await asyncio.sleep(WATCH_S)
             for nation, page in pages.items():
                 if nation not in complete and all(page.ever_seen[one] for one in nations):
                     complete[nation] = loop.time() - began_s
                     say(f"{nation}: tracks of all {len(nations)} nations after {complete[nation]:.1f} s")
-        return [
+        seen = [
             Seen(nation, dict(sorted(page.ever_seen.items())), page.frames_in, complete.get(nation))
             for nation, page in pages.items()
         ]
+        return Watched(
+            seen, None if officers is None else officers.story, max((_over_s(one) for one in demo.world.launched), default=0.0)
+        )
+
+
+def _over_s(launched: Launched) -> float:
+    """Return by when the story of a launch is over: it has come down, its latest time and a minute are past, and all know."""
+    return launched.plan.at_s + launched.flight.landing_s + STORY_AFTER_S
+
+
+async def _ended(playing: asyncio.Task[Story]) -> None:
+    playing.cancel()
+    with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+        await playing
 
 
 async def run(
@@ -137,7 +172,7 @@ async def run(
     headless: bool,
     say: Callable[[str], None],
     show: Callable[[Demo], None],
-) -> list[Seen]:
+) -> Watched:
     """Run the demo until it is told to end or its time is up; headless returns what the pages delivered."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -152,7 +187,7 @@ async def run(
             stopping.cancel()
             if not watching.done():
                 watching.cancel()
-                return []
+                return Watched([])
             return watching.result()
         waiting = asyncio.create_task(stop.wait())
         dying = asyncio.create_task(_first_death(demo))
@@ -162,7 +197,7 @@ async def run(
         if dying.done() and not dying.cancelled():
             raise ExerciseError("node-not-started", dying.result())
         say("Ending ...")
-    return []
+    return Watched([])
 
 
 async def _first_death(demo: Demo) -> str:
