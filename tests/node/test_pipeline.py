@@ -194,6 +194,6 @@ def test_live_node_refuses_what_a_simulator_marks(
     outputs = run(worlds.pipeline_of(live), jpn_inputs[:40])
 
     refused = [one for out in outputs for one in out.refused if one.reason == "simulated-on-live"]
-    radars = {worlds.provision.feed_of(sensor) for sensor in ("JPN/ridge", "JPN/isle", "JPN/strait")}
+    radars = {worlds.provision.feed_of(sensor) for sensor in ("JPN/ridge", "JPN/isle", "JPN/strait", "JPN/early")}
     assert radars == {one.source for one in refused}
     assert not any(out.reports.get(radar) for out in outputs for radar in radars)

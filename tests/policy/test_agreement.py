@@ -20,7 +20,7 @@ def refused(name: str, call: Callable[[], object]) -> str:
 
 def test_the_samples_load_and_do_not_contradict(samples: Agreements) -> None:
     """The three sample agreements hold when filled and signed, and none contradicts another."""
-    assert [one.name for one in samples.agreements] == ["trilateral/1", "usa-jpn/1", "usa-kor/1"]
+    assert [one.name for one in samples.agreements] == ["trilateral/1", "usa-jpn/1", "usa-kor/1", "warn-public/1"]
     assert contradictions(samples) == []
 
 
@@ -171,7 +171,7 @@ def test_contradictions_are_said_aloud(sample_documents: list[Document]) -> None
     assert any("different communities of KOR" in one for one in said)
 
 
-NAMES = (("JPN", "KOR", "USA"), ("JPN", "USA"), ("KOR", "USA"))
+NAMES = (("JPN", "KOR", "USA"), ("JPN", "USA"), ("KOR", "USA"), ("JPN", "KOR", "USA"))
 
 
 def test_filling_a_template() -> None:

@@ -20,7 +20,7 @@ from trilat.records.approval import Role
 from trilat.records.label import Mode
 from trilat.records.sensor import SensorSite
 
-AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor", "public-warning")
+AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor", "warn-public")
 FORMATS = {"": "asterix", "adsb": "beast", "ais": "ais", "plots": "plots-json"}
 SAMPLES = Path(trilat.__file__).parent / "policy" / "agreements"
 # What the world's encoder writes.

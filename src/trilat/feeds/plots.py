@@ -125,7 +125,7 @@ def encode_plots_json(columns: NDArray[Any], sensor: str) -> bytes:
 
 def _line_of(row: Any, sensor: str) -> PlotLine:
     given: dict[str, Any] = {name: _told(row[name]) for name in _LINES}
-    given |= {f"{name}_deg": _degrees(row[f"{name}_rad"]) for name in ("elevation", "sigma_azimuth", "sigma_elevation")}
+    given |= {f"{name}_deg": _in_deg(row[f"{name}_rad"]) for name in ("elevation", "sigma_azimuth", "sigma_elevation")}
     return PlotLine(
         t_ns=int(row["t_ns"]),
         sensor=sensor,
@@ -141,5 +141,5 @@ def _told(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _degrees(value: float) -> float | None:
+def _in_deg(value: float) -> float | None:
     return float(np.degrees(value)) if np.isfinite(value) else None
