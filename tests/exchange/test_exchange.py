@@ -284,3 +284,18 @@ def test_a_large_record_comes_in_pieces_and_whole(pair: Joined) -> None:
     pair.run(60)
     assert [large.record, big.record] == pair.raws("KOR", "flash")
     assert pair.link("KOR", "JPN", "flash", "in").cursor.sequence > 4
+
+
+def test_a_piece_is_never_cut_again(pair: Joined) -> None:
+    """When the link grows narrow between two pieces of a record, the rest leave as they are, and the record arrives whole."""
+    big = released(warning_of("w", text="é" * 3_999), "KOR", "flash")
+    jpn = pair.exchanges["JPN"]
+    jpn.station.settings = msgspec.structs.replace(SETTINGS, chunk_bytes=512, credit_bytes_max=6_000)
+    kor = pair.exchanges["KOR"]._importers["JPN", "flash"]
+    kor.pace.credit_bytes = 6_000
+    pair.run(45)
+    jpn.offer(pair.now_ns, [big])
+    pair.flush("JPN")
+    jpn.station.settings = msgspec.structs.replace(SETTINGS, chunk_bytes=512, credit_bytes_max=1_400)
+    pair.run(60)
+    assert [big.record] == pair.raws("KOR", "flash")

@@ -93,7 +93,7 @@ class Node:
         self.transport = NatsTransport(held, EXERCISE, clock.now_ns, self.server)
         self.drive = Drive(self.exchange, self.transport, steady, self.arrive, hands_on=False)
         self.said = counts(self.store.database, SAID)
-        self.held: dict[str, Count] = {}
+        self.held = counts(self.store.database, HELD)
         self.reading = 0
         self.waiting = 0
         self.per_s = 0.0
@@ -143,7 +143,7 @@ class Node:
 
     def note(self, now_ns: int) -> None:
         """Note what was said and held so far."""
-        for kind, known in ((SAID, self.said), (HELD, self.held or counts(self.store.database, HELD))):
+        for kind, known in ((SAID, self.said), (HELD, self.held)):
             for source, count in known.items():
                 self.store.journal.append(kind, source, now_ns, msgspec.msgpack.encode(count))
         self.exchange.station.soon(now_ns)

@@ -7,7 +7,7 @@ import pytest
 from fault_nodes import FaultNodes, running, wrong_in
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-PER_S = 150.0
+PER_S = 60.0
 
 
 def wrong_clock(nodes: FaultNodes, nation: str, directory: Path) -> Path:
@@ -16,7 +16,7 @@ def wrong_clock(nodes: FaultNodes, nation: str, directory: Path) -> Path:
     nodes[nation].environ |= {
         "LD_PRELOAD": str(LIBRARIES[0]),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",  # or it reads the file once in ten seconds
+        "FAKETIME_CACHE_DURATION": "1",  # reads the file once a second
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     offset.write_text("+0\n")
@@ -29,7 +29,7 @@ def jumps(nodes: FaultNodes, offset: Path, seconds: float) -> None:
     for jump_s in ("+3600", "-240", "+86400", "-30"):
         nodes.run_for(seconds)
         offset.write_text(jump_s + "\n")
-        nodes.run_for(0.3)
+        nodes.run_for(1.3)
         really_s = (nodes["KOR"].tell()["clock_ns"] - nodes["JPN"].tell()["clock_ns"]) / 1e9
         assert abs(really_s - float(jump_s)) < 20.0
     nodes.run_for(seconds)

@@ -45,6 +45,7 @@ STARRED = {
 FILE_READERS = {
     "trilat.node.config": "the configuration",
     "trilat.node.setup": "agreements",
+    "trilat.store.wal": "a store's write-ahead log, before it is opened",
     "trilat.node.show": "places to draw",
     "trilat.exercise.provision": "makes the folders, keys and configurations of an exercise's nodes",
     "trilat.exercise.scenario": "scenarios",

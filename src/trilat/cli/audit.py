@@ -29,11 +29,14 @@ def verify(directory: Path) -> None:
     from trilat.errors import codes
     from trilat.store.audit import Audit
     from trilat.store.sqlite import open_reader, read_meta
+    from trilat.store.wal import lost_in
 
+    lost = lost_in(directory)
     database = open_reader(directory)
     try:
         meta = read_meta(database)
         audit = Audit(database)
+        audit.behind_damage(lost)
         checks = BatchChecks(database, meta["nation"])
         audit.run(checks.batch, checks.checkpoint)
     finally:

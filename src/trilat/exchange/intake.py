@@ -21,9 +21,8 @@ from trilat.records.glance import glance
 from trilat.records.label import Label
 from trilat.records.warning import Recall
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
+from trilat.transport.messages import CHUNK_MARK, CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
 
-CHUNK_MARK = CHUNK_TYPE.encode()
 RECALL_TYPE = str(Recall.__struct_config__.tag)
 # Pairs of type and label remembered per inbox.
 ADMITTED_MAX = 4_096

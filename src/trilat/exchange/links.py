@@ -39,6 +39,7 @@ class LinkState(Struct, frozen=True, kw_only=True):
     expired: int = 0
     shed: int = 0
     withdrawn: int = 0
+    damaged: int = 0
     recalled: int = 0
     duplicates: int = 0
     kept_aside: int = 0
@@ -85,6 +86,7 @@ def link_out(now_ns: int, exporter: Exporter, *, readable: bool) -> LinkState:
         expired=state.expired,
         shed=state.shed,
         withdrawn=state.withdrawn,
+        damaged=state.damaged,
         recalled=state.recalled,
         trouble=exporter.trouble,
     )

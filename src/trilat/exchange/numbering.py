@@ -16,7 +16,7 @@ from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, OutboxState, Queued, SealedBatch
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import BatchHeader, Chunk
+from trilat.transport.messages import CHUNK_MARK, BatchHeader, Chunk
 
 # Pieces of a large record leave before what waits, so that they stay together.
 CHUNK_PRIORITY = -1
@@ -51,7 +51,7 @@ class Numbering:
             self._put(superseded=self.state.superseded + replaced)
 
     def drop(self, rows: Sequence[Queued], why: str, now_ns: int) -> None:
-        """Take unsent records out: why is "expired", "withdrawn" or "shed"; counted and audited as a sum."""
+        """Take unsent records out: why is "expired", "withdrawn", "shed" or "damaged"; counted and audited as a sum."""
         if rows:
             self._outbox.dequeue(self.audience, self.lane, rows)
             self._put(**{why: getattr(self.state, why) + len(rows)})
@@ -239,14 +239,20 @@ class Numbering:
         )
 
     def _take(self, now_ns: int, credit_bytes: int) -> list[Queued]:
-        """Return what leaves next, after expired ones were dropped and one too large was cut into pieces."""
+        """Return what leaves next, after expired and damaged ones were dropped and one too large was cut into pieces."""
         while True:
             rows = self._outbox.queued(self.audience, self.lane, credit_bytes - HEADER_BYTES, self._settings.batch_records_max)
+            if broken := [row for row in rows if row.damaged]:
+                self.drop(broken, "damaged", now_ns)
+                self.station.tally.count(now_ns, self.audience, "record-damaged", f"{len(broken)} waiting in {self.lane}")
+                continue
             late = [row for row in rows if row.expires_ns is not None and row.expires_ns <= now_ns]
             self.drop(late, "expired", now_ns)
-            piece_bytes = max(credit_bytes - HEADER_BYTES, self.station.settings.chunk_bytes)
-            if not late and rows and len(rows[0].record) > piece_bytes + HEADER_BYTES:
-                self._cut(rows[0], piece_bytes)
+            chunk_bytes = self.station.settings.chunk_bytes
+            whole_max = max(credit_bytes, chunk_bytes + HEADER_BYTES)
+            # A piece is never cut again: a receiver makes a record of pieces, not a piece.
+            if not late and rows and len(rows[0].record) > whole_max and CHUNK_MARK not in rows[0].record[:64]:
+                self._cut(rows[0], chunk_bytes)
             elif not late:
                 return rows
 

@@ -100,8 +100,10 @@ class SimulatedNetwork:
         self._lines.add((source, to))
         if (source, to) in self.cut:
             self._count("cut")
+            self._overhear((source, to, kind, envelope.lane), raw)
             return
         if self._strikes("loss", faults.loss):
+            self._overhear((source, to, kind, envelope.lane), raw)
             return
         copies = [Delivery(to, kind, raw, ticket, pull)] * (2 if self._strikes("duplicate", faults.duplicate) else 1)
         copies = [self._corrupted(one) if self._strikes("corrupt", faults.corrupt) else one for one in copies]
@@ -114,6 +116,12 @@ class SimulatedNetwork:
                 arrive_ns += int(self._random.uniform(0, faults.reorder_ms) * MS)
             self._order += 1
             heapq.heappush(self._queue, (arrive_ns, self._order, one))
+
+    def _overhear(self, line: tuple[str, str, str, str], raw: bytes) -> None:
+        """Let the wire-tapper, beside the sender, have what never arrives: replayed later, it may contradict what did."""
+        recorded = self._recorded.setdefault(line, [])
+        if self.faults.replay and len(recorded) < RECORDED_MAX:
+            recorded.append(raw)
 
     def _corrupted(self, one: Delivery) -> Delivery:
         at, raw = self._random.randrange(len(one.raw)), one.raw

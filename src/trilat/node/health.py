@@ -67,7 +67,7 @@ METRICS: dict[str, Metric] = {
     "trilat_link_dropped_total": Metric(
         "counter",
         ("partner", "lane", "why"),
-        "Records dropped by policy before they were sent: superseded, expired, shed, withdrawn.",
+        "Records dropped by policy before they were sent: superseded, expired, shed, withdrawn; or damaged on disk.",
     ),
     "trilat_rejected_total": Metric("counter", ("partner", "reason"), "Envelopes rejected, by partner and reason."),
     "trilat_pages": Metric("gauge", (), "Open pages."),

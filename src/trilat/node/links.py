@@ -43,7 +43,8 @@ class LinkReport(Struct, frozen=True, kw_only=True):
     """One lane with one partner, one way, as operators read it. Ages in seconds; None = never.
 
     lag_records / lag_s: what waits for the partner's receipt and for how long (out), or since when we are not level (in).
-    dropped: what policy dropped before it had a number, by reason (superseded, expired, shed, withdrawn). rejected: by reason, of
+    dropped: what policy dropped before it had a number, by reason (superseded, expired, shed, withdrawn), or because its bits had
+    rotted (damaged). rejected: by reason, of
     the partner on all its lanes. why / do: what is wrong, and what to do about it; both empty when nothing is.
     """
 
@@ -86,8 +87,8 @@ def _advice(link: LinkState, state: str, fault: str) -> tuple[str, str]:
     if link.trouble:
         why, remedy = _reason(link.trouble)
         return why, TO_DO["refused"] if link.direction == "out" else remedy
-    if link.forks:
-        return _reason("fork-seen")
+    if link.forks or link.damaged:
+        return _reason("fork-seen" if link.forks else "record-damaged")
     if state != "up":
         return f"state {state}", TO_DO[state]
     if link.direction == "out" and link.lag_ns > LAG_LOOK_S * NS:
@@ -110,7 +111,7 @@ def report(
     for link in links:
         fault = faults.get((link.partner, link.lane, "export" if link.direction == "out" else "import"), "")
         why, remedy = _advice(link, link.health, fault)
-        dropped = {why: n for why in ("superseded", "expired", "shed", "withdrawn") if (n := getattr(link, why))}
+        dropped = {why: n for why in ("superseded", "expired", "shed", "withdrawn", "damaged") if (n := getattr(link, why))}
         made.append(
             LinkReport(
                 partner=link.partner,

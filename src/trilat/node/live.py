@@ -39,7 +39,6 @@ from trilat.picture.inputs import CopInput
 from trilat.picture.web import Hub, WebSettings, make_app, serving
 from trilat.policy.audience import DecisionLog
 from trilat.records.track import Area
-from trilat.store.sqlite import StoreSettings, open_store
 from trilat.transport.messages import ExchangeSettings
 from trilat.transport.nats import NatsTransport
 from trilat.transport.server import NatsServer
@@ -91,13 +90,12 @@ class LiveNode:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         config, now_ns = self.config, clock.now_ns()
-        mode, directory = mode_of(config), Path(config.directory)
+        directory = Path(config.directory)
         setup.make_directory(directory)
         setup.forget_ports(directory)  # of a run that was ended from outside
         self.identity = setup.read_identity(config, now_ns, self._passphrase)
         keyfiles.check_certificates(self.identity.keys, now_ns)
-        settings = StoreSettings(retention_days=config.store.retention_days)
-        self.store = open_store(directory / "store", config.nation, mode, settings)
+        self.store = setup.open_node_store(config, now_ns)
         stack.callback(self.store.close)
         self.recorder = Recorder(self.store, config)
         seen = self.recorder.agreements_seen()

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
+import structlog
 
+from trilat import errors
 from trilat.errors import ConfigError, PolicyError
 from trilat.identity import keyfiles
 from trilat.identity.keys import PartnerFile
@@ -27,10 +29,12 @@ from trilat.policy.agreement import Agreements, Document, Seen
 from trilat.policy.audience import AudiencePolicy, DecisionLog
 from trilat.policy.cedar import CedarJudge
 from trilat.policy.signing import sign_declassification
-from trilat.store.sqlite import Store
+from trilat.store import wal
+from trilat.store.sqlite import Store, StoreSettings, open_store
 from trilat.track import TrackerSettings
 from trilat.warn.areas import Layer, decode_layer, shipped_layer
 
+log = structlog.get_logger()
 AGREEMENT_BYTES_MAX = 1 << 20
 MS = 1_000_000
 # What a node tracks: every domain has its models.
@@ -59,6 +63,24 @@ def read_identity(config: NodeConfig, now_ns: int, passphrase: Passphrase | None
         if pin.nation != nation:
             raise ConfigError("config-value", f"partner {nation!r} names a pin of {pin.nation!r}.")
     return Identity(held, pins, held.key_ring(mode, pins.values()))
+
+
+def open_node_store(config: NodeConfig, now_ns: int) -> Store:
+    """Open the node's store; raises StoreError.
+
+    One whose write-ahead log is damaged is gone on with from where it is sound: that is said, and every outbox opens a new epoch
+    at its next pull, as after a restore, so that no number is given twice.
+    """
+    directory = Path(config.directory) / "store"
+    lost = wal.lost_in(directory)
+    store = open_store(directory, config.nation, mode_of(config), StoreSettings(retention_days=config.store.retention_days))
+    if lost:
+        outboxes = store.outbox.mark_restored()
+        store.note("damaged", config.nation, now_ns, msgspec.msgpack.encode({"commits": lost, "outboxes": outboxes}))
+        store.commit()
+        told = errors.codes()[errors.code_of("audit-wal")]
+        log.error("store damaged", commits_lost=lost, why=told["says"], remedy=told["remedy"])
+    return store
 
 
 def read_agreements(config: NodeConfig, seen: Mapping[str, Seen] | None = None) -> Agreements:

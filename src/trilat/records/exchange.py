@@ -37,6 +37,7 @@ class OutboxState(Struct, frozen=True, kw_only=True):
     superseded: Count = 0
     withdrawn: Count = 0
     recalled: Count = 0
+    damaged: Count = 0
 
 
 class InboxState(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,10 @@ class InboxState(Struct, frozen=True, kw_only=True):
 
 
 class Queued(Struct, frozen=True, kw_only=True):
-    """A record that waits for its number. id: 0 until the store gives one; about: type, decision, reason (MessagePack)."""
+    """A record that waits for its number. id: 0 until the store gives one; about: type, decision, reason (MessagePack).
+
+    damaged: it is not what was queued, and must not leave.
+    """
 
     record: bytes
     t_ns: TimeNs
@@ -61,6 +65,7 @@ class Queued(Struct, frozen=True, kw_only=True):
     expires_ns: TimeNs | None = None
     about: bytes = b""
     id: Count = 0
+    damaged: bool = False
 
 
 class SealedBatch(Struct, frozen=True, kw_only=True):

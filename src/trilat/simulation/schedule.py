@@ -91,6 +91,8 @@ WEIGHTS: dict[What, int] = {
     "disk-sync": 2,
     "disk-readonly": 1,
 }
+# This share of the seeds is also given what leads to a state that chance alone hardly ever reaches.
+RARE_SHARE = {"a": 0.2, "b": 0.4}
 PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
 ALL = ("JPN", "KOR", "USA")
 
@@ -103,14 +105,21 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
     events: list[Event] = []
     for _ in range(dice.randrange(1, 6) if tier == "a" else dice.randrange(2, 5)):
         events += _events(dice, span_s, nations)
+    load, large, network = dice.choice([10.0, 30.0, 30.0, 80.0]), dice.choice([0.0, 0.1, 0.3]), _network(dice)
+    more = Random(f"{seed}/rare")
+    if more.random() < RARE_SHARE[tier]:
+        what = more.choice([_fork, _tangle] if tier == "a" else [_full])
+        events += what(more, span_s, nations)
+        if what is _fork:
+            load, network = 80.0, msgspec.structs.replace(network, replay=0.2, bytes_per_s=0.0)
     return Schedule(
         seed=seed,
         tier=tier,
         nations=nations,
         seconds=span_s,
-        load=dice.choice([10.0, 30.0, 30.0, 80.0]),
-        large=dice.choice([0.0, 0.1, 0.3]),
-        network=_network(dice),
+        load=load,
+        large=large,
+        network=network,
         clock={n: Clock(skew_s=round(dice.uniform(-5, 5), 3), drift_ppm=round(dice.uniform(-200, 200), 1)) for n in nations},
         event=tuple(sorted(events, key=lambda one: (one.at_s, one.node, one.what))),
     )
@@ -151,6 +160,41 @@ def _events(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event
         if dice.random() < 0.7 and again_s < span_s:
             made.append(Event(at_s=again_s, what=dice.choice(["rollback", "rebuild"]), node=dice.choice(nations), for_s=0.1))
     return made
+
+
+def _fork(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let an exporter number twice: what it said into a cut is taken back with its store, and replayed later."""
+    node, other = dice.sample(nations, 2)
+    at_s = round(dice.uniform(0.2, 0.4) * span_s, 3)
+    return [
+        Event(at_s=at_s, what="copy", node=node),
+        Event(at_s=at_s, what="cut-one-way", node=node, for_s=0.3, with_=other),
+        Event(at_s=round(at_s + 0.25, 3), what="rollback", node=node, for_s=0.0),
+    ]
+
+
+def _tangle(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let an exporter and an importer go back and lose their stores in turn, so that several epochs hold the same records."""
+    node, other = dice.sample(nations, 2)
+    at_s, events = 0.2 * span_s, []
+    for _ in range(2):
+        copy_s = at_s + dice.uniform(0.0, 0.1) * span_s
+        back_s = copy_s + dice.uniform(0.05, 0.15) * span_s
+        at_s = back_s + dice.uniform(0.1, 0.2) * span_s
+        lost = dice.choice(["rebuild", "rebuild", "rollback"])
+        events += [
+            Event(at_s=round(copy_s, 3), what="copy", node=node),
+            Event(at_s=round(copy_s, 3), what="copy", node=other),
+            Event(at_s=round(back_s, 3), what="rollback", node=node),
+            Event(at_s=round(at_s, 3), what=lost, node=other),
+        ]
+    return events
+
+
+def _full(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Fill a disk to the last byte for a while."""
+    at_s = round(dice.uniform(0.2, 0.5) * span_s, 3)
+    return [Event(at_s=at_s, what="disk-full", node=dice.choice(nations), for_s=round(0.4 * span_s, 3))]
 
 
 def encode(schedule: Schedule) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 
 from trilat.records.exchange import Cursor, InboxState, OutboxState, SealedBatch
 from trilat.store.journal import NO_HEAD, entry_head
-from trilat.store.outbox import BATCH_COLUMNS, row_batch
+from trilat.store.outbox import BATCH_COLUMNS, QUEUE_COLUMNS, is_sound, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database
@@ -50,7 +50,7 @@ class Audit:
     def __init__(self, database: "Database") -> None:
         self._database = database
         self.findings: list[Finding] = []
-        self.counts = {"entries": 0, "batches sent": 0, "batches received": 0, "records": 0}
+        self.counts = {"entries": 0, "batches sent": 0, "batches received": 0, "records": 0, "waiting": 0}
         self._logged: dict[tuple[str, str, int, int], Place] = {}
         self._pruned = 0
 
@@ -61,6 +61,13 @@ class Audit:
             rows = self._database.rows("SELECT stream, partner, lane, state FROM streams WHERE side=? ORDER BY stream", (side,))
             for stream, partner, lane, state in rows:
                 self._stream(side, table, stream, partner, lane, state, judge)
+                if side == "out":
+                    self._queue(stream, f"{partner}/{lane}")
+
+    def behind_damage(self, commits: int) -> None:
+        """Take note of how many commits stand behind a damaged place of the write-ahead log (`trilat.store.wal`)."""
+        if commits:
+            self._found("audit-wal", "write-ahead log", f"{commits} commits stand behind the damage")
 
     def _found(self, name: str, where: str, detail: str) -> None:
         self.findings.append(Finding(name, where, detail))
@@ -115,6 +122,19 @@ class Audit:
             last = Cursor(batch.epoch, batch.final, batch.head)
         self._missing(name, source, side, kept)
         self._cursor(source, side, state, last)
+
+    def _queue(self, stream: int, source: str) -> None:
+        """What waits must be as it was queued (stores before schema 2 do not tell)."""
+        if self._database.row("SELECT 1 FROM pragma_table_info('queued') WHERE name='crc'") is None:
+            return
+        query = f"SELECT {QUEUE_COLUMNS} FROM queued WHERE stream=? AND id>? ORDER BY id LIMIT ?"  # noqa: S608 - constants only
+        start = 0
+        while rows := self._database.rows(query, (stream, start, BATCH_ROWS)):
+            for row in rows:
+                self.counts["waiting"] += 1
+                if not is_sound(row):
+                    self._found("audit-queue", f"{source} waiting {row[7]}", "not as it was queued")
+            start = rows[-1][7]
 
     def _batches(self, table: str, stream: int, partner: str, lane: str) -> Iterator[SealedBatch]:
         columns = f"SELECT row, {BATCH_COLUMNS} FROM {table}"  # noqa: S608 - constants only

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from trilat.store.sqlite import Database
 
 # The layout that this version writes.
-SCHEMA_VERSION = 1
-# From a schema version to the next one: statements, in order. Nothing yet: 1 is the first.
-STEPS: Mapping[int, tuple[str, ...]] = {}
+SCHEMA_VERSION = 2
+# From a schema version to the next one: statements, in order.
+STEPS: Mapping[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE queued ADD COLUMN crc INTEGER",),  # checks what waits; NULL: it was queued by an earlier version
+}
 
 
 def bring_on(database: "Database", found: int) -> None:

@@ -1,5 +1,6 @@
 """Outboxes on disk: one per audience and lane. Records wait unnumbered in `queued`; batches stand in `sent` as they left."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 BATCH_COLUMNS = (
     "stream, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload"
 )
+QUEUE_COLUMNS = "priority, key, t_ns, expires_ns, record, about, crc, id"
 _INSERT_SENT = f"INSERT INTO sent ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
 _SELECT_SENT = f"SELECT row, {BATCH_COLUMNS} FROM sent"  # noqa: S608 - constants only
 _encode = msgspec.msgpack.Encoder().encode
@@ -55,6 +57,19 @@ def row_batch(partner: str, lane: str, row: Sequence[Any]) -> SealedBatch:
         )
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
         raise StoreError("store-corrupt", f"a batch row of {partner} {lane}: {error}") from error
+
+
+def queue_crc(priority: int, key: str | None, t_ns: int, expires_ns: int | None, record: bytes, about: bytes) -> int:
+    """Return the checksum that is kept with a waiting record: what waits is in no chain yet, and its bits may rot meanwhile."""
+    return zlib.crc32(f"{priority} {key} {t_ns} {expires_ns}".encode(), zlib.crc32(about, zlib.crc32(record)))
+
+
+def is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether a waiting record (priority, key, t_ns, expires_ns, record, about, crc) is as it was queued."""
+    try:
+        return row[6] is None or row[6] == queue_crc(*row[:6])
+    except (TypeError, UnicodeError):  # a bit of its type was flipped
+        return False
 
 
 class Outbox:
@@ -125,7 +140,8 @@ class Outbox:
             if row.key is not None and self._replace(stream, row, size):
                 replaced += 1
                 continue
-            values = (stream, row.priority, row.key, row.t_ns, row.expires_ns, row.record, row.about)
+            crc = queue_crc(row.priority, row.key, row.t_ns, row.expires_ns, row.record, row.about)
+            values = (stream, row.priority, row.key, row.t_ns, row.expires_ns, row.record, row.about, crc)
             size[0] += 1
             size[1] += len(row.record)
             if row.key is None:
@@ -138,37 +154,43 @@ class Outbox:
 
     def _insert(self, values: list[tuple[Any, ...]]) -> None:
         self._database.write_many(
-            "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about) VALUES (?,?,?,?,?,?,?)", values
+            "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about, crc) VALUES (?,?,?,?,?,?,?,?)", values
         )
 
     def _replace(self, stream: int, row: Queued, size: list[int]) -> bool:
-        old = self._database.row("SELECT id, length(record) FROM queued WHERE stream=? AND key=?", (stream, row.key))
+        old = self._database.row("SELECT id, length(record), priority FROM queued WHERE stream=? AND key=?", (stream, row.key))
         if old is None:
             return False
+        priority = min(old[2], row.priority)
+        crc = queue_crc(priority, row.key, row.t_ns, row.expires_ns, row.record, row.about)
         self._database.write(
-            "UPDATE queued SET t_ns=?, expires_ns=?, record=?, about=?, priority=min(priority,?) WHERE id=?",
-            (row.t_ns, row.expires_ns, row.record, row.about, row.priority, old[0]),
+            "UPDATE queued SET t_ns=?, expires_ns=?, record=?, about=?, priority=?, crc=? WHERE id=?",
+            (row.t_ns, row.expires_ns, row.record, row.about, priority, crc, old[0]),
         )
         size[1] += len(row.record) - old[1]
         return True
 
     def queued(self, audience: str, lane: str, bytes_max: int, count_max: int) -> list[Queued]:
-        """Return what leaves next: by priority, then age; at least one record, then as many as fit into both bounds."""
+        """Return what leaves next: by priority, then age; at least one record, then as many as fit into both bounds.
+
+        One that is not as it was queued is marked as damaged.
+        """
         stream = self._stream(audience, lane)
         if not self._sizes[stream][0]:
             return []
         cursor = self._database.read(
-            "SELECT id, priority, key, t_ns, expires_ns, record, about FROM queued WHERE stream=? ORDER BY priority, id LIMIT ?",
+            f"SELECT {QUEUE_COLUMNS} FROM queued WHERE stream=? ORDER BY priority, id LIMIT ?",  # noqa: S608 - constants only
             (stream, count_max),
         )
         found: list[Queued] = []
         total = 0
-        for at, priority, key, t_ns, expires_ns, record, about in cursor:
+        for stands in cursor:
+            priority, key, t_ns, expires_ns, record, about, _, at = stands
             total += len(record)
             if found and total > bytes_max:
                 break
             row = Queued(record=record, t_ns=t_ns, priority=priority, key=key, expires_ns=expires_ns, about=about, id=at)
-            found.append(row)
+            found.append(row if is_sound(stands) else structs.replace(row, damaged=True))
         return found
 
     def dequeue(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:

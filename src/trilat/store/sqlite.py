@@ -37,7 +37,7 @@ CREATE TABLE checkpoints (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, head BLO
 CREATE TABLE streams (stream INTEGER PRIMARY KEY, side TEXT NOT NULL, partner TEXT NOT NULL, lane TEXT NOT NULL,
   state BLOB NOT NULL, UNIQUE (side, partner, lane));
 CREATE TABLE queued (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, priority INTEGER NOT NULL, key TEXT, t_ns INTEGER NOT NULL,
-  expires_ns INTEGER, record BLOB NOT NULL, about BLOB NOT NULL);
+  expires_ns INTEGER, record BLOB NOT NULL, about BLOB NOT NULL, crc INTEGER);
 CREATE INDEX queued_order ON queued (stream, priority, id);
 CREATE UNIQUE INDEX queued_key ON queued (stream, key) WHERE key IS NOT NULL;
 CREATE INDEX queued_expiry ON queued (expires_ns) WHERE expires_ns IS NOT NULL;

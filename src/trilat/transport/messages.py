@@ -32,6 +32,8 @@ LANES_OF_TYPE: dict[str, frozenset[str]] = {
     "trilat.area/1": _BULK,
 }
 CHUNK_TYPE = "trilat.chunk/1"
+# Stands in the first bytes of every piece, and of nothing else.
+CHUNK_MARK = CHUNK_TYPE.encode()
 KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 Minor = Annotated[int, Meta(ge=0, le=65_535)]
 
