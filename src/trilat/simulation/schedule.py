@@ -181,7 +181,7 @@ def _tangle(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event
         copy_s = at_s + dice.uniform(0.0, 0.1) * span_s
         back_s = copy_s + dice.uniform(0.05, 0.15) * span_s
         at_s = back_s + dice.uniform(0.1, 0.2) * span_s
-        lost = dice.choice(["rebuild", "rebuild", "rollback"])
+        lost: What = dice.choice(("rebuild", "rebuild", "rollback"))
         events += [
             Event(at_s=round(copy_s, 3), what="copy", node=node),
             Event(at_s=round(copy_s, 3), what="copy", node=other),
