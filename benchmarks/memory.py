@@ -17,7 +17,6 @@ from typing import Any
 
 from node import as_read, resident_mb
 from trilat.exchange.exchange import Exchange
-from trilat.exchange.simulated import SimulatedNetwork, deliver
 from trilat.exercise import provision, scenario
 from trilat.exercise.world import World
 from trilat.node import clock, setup, show
@@ -28,6 +27,7 @@ from trilat.node.record import Recorder
 from trilat.picture.inputs import CopInput
 from trilat.policy.audience import DecisionLog
 from trilat.records.label import Mode
+from trilat.simulation.network import SimulatedNetwork, deliver
 from trilat.store.sqlite import open_store
 from trilat.transport.messages import ExchangeSettings
 

@@ -7,6 +7,7 @@ from exchange_records import EXERCISE, MS, T0_NS, released, ring_of, track_of
 
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
+from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
 from trilat.store.sqlite import StoreSettings, open_database
@@ -34,8 +35,10 @@ class Joined:
         *,
         memory: bool = False,
         published: tuple[str, ...] = (),
+        routes: tuple[Route, ...] = (),
     ) -> None:
         self.published = published
+        self.routes = dict.fromkeys(nations, routes)
         self.directory = directory
         self.memory = memory
         self.nations = nations
@@ -58,7 +61,9 @@ class Joined:
         store = open_database(path, nation, self.mode, STORE, **extra)
         partners = [other for other in self.nations if other != nation]
         ring = ring_of(nation, self.mode, self.nations)
-        self.exchanges[nation] = Exchange(self.settings[nation], nation, self.mode, ring, store, partners, self.published)
+        self.exchanges[nation] = Exchange(
+            self.settings[nation], nation, self.mode, ring, store, partners, self.published, self.routes[nation]
+        )
         return self.exchanges[nation]
 
     def stop(self, nation: str) -> None:

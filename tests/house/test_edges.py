@@ -22,7 +22,7 @@ STARRED = {
     "trilat.transport.nats": "the NATS client",
     "trilat.transport.natsconf": "names the error types of TLS and of the NATS client, to say why a connection failed",
     "trilat.transport.server": "the nats-server process",
-    "trilat.exchange.simulated": "draws faults from a seeded generator",
+    "trilat.simulation.network": "draws faults from a seeded generator",
     "trilat.exercise.demo": "a folder for the demo's nodes, Ctrl-C",
     "trilat.exercise.processes": "the demo's nodes as processes",
     "trilat.exercise.simulate": "sends the world's bytes to the nodes' sockets",

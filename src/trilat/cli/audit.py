@@ -72,10 +72,11 @@ class BatchChecks:
         import msgspec
 
         from trilat.identity.sign import Rejected, signature_holds
+        from trilat.transport.carried import partner_of
         from trilat.transport.envelope import open_batch
         from trilat.transport.messages import BatchHeader, decode_message
 
-        sender = self._nation if ours else batch.partner
+        sender = self._nation if ours else partner_of(batch.partner)
         public = self._keys.get((sender, batch.key_id))
         if public is None:
             return f"signed with {sender}'s key {batch.key_id}, which the log does not hold"
@@ -88,7 +89,7 @@ class BatchChecks:
             open_batch(header, batch.payload)
         except (msgspec.DecodeError, Rejected) as error:
             return str(error)
-        audience = batch.partner if ours else self._nation
+        audience = partner_of(batch.partner) if ours else self._nation
         stands = (header.sender, header.audience, header.lane, header.epoch, header.number, header.count, header.head)
         kept = (sender, audience, batch.lane, batch.epoch, batch.first, batch.count, batch.head)
         return (

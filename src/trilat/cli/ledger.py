@@ -77,7 +77,8 @@ def _print(found: Iterable[Holding], as_json: bool) -> int:  # noqa: FBT001 - cl
             click.echo(msgspec.json.encode(one._asdict()))
         else:
             place = f"{one.audience} {one.lane} {one.epoch}.{one.sequence}"
-            click.echo(f"{_time(one.sealed_t_ns)}  {place:<24} {one.held:<9} {one.subject}  {one.record_type}  {one.rule}")
+            via = f"  through {one.via}" if one.via else ""
+            click.echo(f"{_time(one.sealed_t_ns)}  {place:<24} {one.held:<9} {one.subject}  {one.record_type}  {one.rule}{via}")
     return n
 
 

@@ -54,17 +54,20 @@ def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> No
     from trilat.node import setup
     from trilat.node.clock import now_ns
     from trilat.policy.audience import AudiencePolicy
+    from trilat.policy.routes import hubs_to, routes_of
 
     raw = sys.stdin.buffer.read() if str(record) == "-" else record.read_bytes()
     label, sensors = _label_and_sensors(raw)
     settings = node_config.load(config, os.environ)
     agreements = setup.read_agreements(settings)
+    mode = node_config.mode_of(settings)
     policy = AudiencePolicy(
         recipient,
         agreements,
-        node_config.mode_of(settings),
+        mode,
         settings.nation,
         sensors=node_config.sensors_of(settings),
+        hubs=hubs_to(routes_of(agreements, mode), settings.nation, recipient, (one.nation for one in settings.partner)),
     )
     path = policy.explain(label, now_ns() if at_ns is None else at_ns, sensors)
     click.echo(in_words(label))
@@ -74,6 +77,7 @@ def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> No
     made = path.decision
     if made.permit:
         done = ", ".join(f"{one.operation} {one.field} {one.amount:g}" for one in made.operations) or "nothing"
-        click.echo(f"PERMITTED to {recipient} as {made.tier} under {', '.join(made.agreements)}; done to it: {done}.")
+        way = f" through {made.via}" if made.via else ""
+        click.echo(f"PERMITTED to {recipient}{way} as {made.tier} under {', '.join(made.agreements)}; done to it: {done}.")
     else:
         click.echo(f"WITHHELD from {recipient}: {made.reason}, by rule {made.rule}.")

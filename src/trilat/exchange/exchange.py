@@ -9,18 +9,20 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from trilat.errors import ExchangeError
-from trilat.exchange.exporter import Answer, Exporter
-from trilat.exchange.importer import Importer, Received, Request
-from trilat.exchange.keeping import CHECKPOINT_TYPE, Keeping, is_due
+from trilat.exchange.carrying import Carrying
+from trilat.exchange.exporter import Answer
+from trilat.exchange.importer import Received, Request
+from trilat.exchange.keeping import CHECKPOINT_TYPE, is_due
 from trilat.exchange.links import LinkState, link_in, link_out
 from trilat.exchange.numbering import HEADER_BYTES
 from trilat.exchange.station import Store
 from trilat.identity.sign import KeyRing, Rejected
+from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Queued
 from trilat.records.label import Mode
 from trilat.records.released import Lane, Released
 from trilat.transport import envelope as sealing
+from trilat.transport.carried import stream_name
 from trilat.transport.messages import LANES, ExchangeSettings, Pull, PullId, Wake
 
 MS = 1_000_000
@@ -40,11 +42,11 @@ class Outgoing(NamedTuple):
     wakes: tuple[Envelope, ...]
 
 
-class Exchange(Keeping):
+class Exchange(Carrying):
     """Everything one node exchanges. Not thread-safe: one caller at a time (see `drive`).
 
     partners: the nations that are pulled from and may pull, by the agreement; pinned keys stand in `ring`. published: audiences
-    that pull nothing (PUBLIC).
+    that pull nothing (PUBLIC). routes: through which hubs letters may go.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Exchange(Keeping):
         store: Store,
         partners: Sequence[str],
         published: Sequence[str] = (),
+        routes: Sequence[Route] = (),
     ) -> None:
-        super().__init__(settings, nation, mode, ring, store, partners, published)
+        super().__init__(settings, nation, mode, ring, store, partners, published, routes)
         self._wakes_due = True
         self._tick_ns: int | None = None
         # What each bulk lane may still send on the present tick.
@@ -86,8 +89,9 @@ class Exchange(Keeping):
 
     def check(self, item: Released) -> None:
         """Raise ExchangeError when something may not be offered: unknown audience, other mode, too large."""
-        if item.audience not in self.partners and item.audience not in self.published:
-            raise ExchangeError("audience-unknown", item.audience)
+        name = stream_name(item.audience, item.via)
+        if (name, item.lane) not in self._exporters and name not in self.published:
+            raise ExchangeError("audience-unknown", name)
         if item.mode != self.station.mode:
             raise ExchangeError("released-mode", f"{item.mode.kind}:{item.mode.id}")
         if len(item.record) > self.station.settings.record_bytes_max:
@@ -95,11 +99,14 @@ class Exchange(Keeping):
 
     def withdraw(self, now_ns: int, audience: str, lane: Lane, key: str) -> int:
         """Take back the unsent record of a key; return how many there were (0: none, or it was sent: recall it)."""
-        rows: list[Queued] = []
+        found = 0
         with self._guarded(now_ns):
-            rows = self.station.store.outbox.find_queued(audience, lane, key)
-            self._outbox((audience, lane)).drop(rows, "withdrawn", now_ns)
-        return len(rows)
+            for outbox in (*self._exporters.values(), *self._publishers.values()):
+                if (outbox.audience, outbox.lane) == (audience, lane):
+                    rows = self.station.store.outbox.find_queued(outbox.name, lane, key)
+                    outbox.drop(rows, "withdrawn", now_ns)
+                    found += len(rows)
+        return found
 
     def handle(self, now_ns: int, envelope: Envelope, *, ticket: int = 0, pull: PullId | None = None) -> None:
         """Take an envelope from a partner: a request (with the ticket to answer it by), a reply to `pull`, or a wake.
@@ -122,24 +129,29 @@ class Exchange(Keeping):
             self.station.tally.count(now_ns, source, rejected.name, rejected.detail)
             return False
 
-    def _sort(self, now_ns: int, envelope: Envelope, ticket: int, pull: PullId | None) -> bool:
-        """Verify an envelope and give it to whom it is for; tell whether it is a request that was (or will be) answered."""
+    def _sort(self, now_ns: int, envelope: Envelope, ticket: int, pull: PullId | None, via: str | None = None) -> bool:
+        """Verify an envelope and give it to whom it is for; tell whether it is a request that was (or will be) answered.
+
+        via: the hub through which it came as a letter.
+        """
         station = self.station
         message = sealing.verify(station.ring, now_ns, station.nation, station.mode, envelope)
-        place = (message.sender, message.lane)
+        place = (stream_name(message.sender, via), message.lane)
         if place not in self._importers:
             raise Rejected("sender-unknown", message.sender)
         if pull is not None:
             if place != (pull.partner, pull.lane):
                 raise Rejected("envelope-mismatch", f"a reply of {place} to a pull of {pull}")
             self._importers[place].reply(now_ns, pull.counter, message, envelope)
+            self._take_letters(now_ns, self._importers[place])
         elif isinstance(message, Pull) and ticket:
             if message.lane == "flash" or self.health == "ok":
                 self._answers += self._exporters[place].pull(now_ns, ticket, message, envelope)
                 return True
         elif isinstance(message, Wake):
-            for lane in LANES:
-                self._importers[(message.sender, lane)].wake(now_ns)
+            for importer in self._importers.values():
+                if message.sender in (importer.exporter, importer.via):
+                    importer.wake(now_ns)
         else:
             raise Rejected("request-unknown", envelope.kind)
         return False
@@ -155,13 +167,18 @@ class Exchange(Keeping):
         self.station.tally.count(now_ns, source if source in self.partners else UNKNOWN, reason, detail)
 
     def stop_serving(self, partner: str) -> None:
-        """Answer a partner no more: its pins go, its parked pulls are let go. Nothing leaves for it after this returns."""
+        """Answer a partner no more: its pins go, its parked pulls are let go. Nothing leaves for it after this returns.
+
+        Neither does a letter to it or, where it was the hub, through it.
+        """
         self.station.ring.revoke(partner)
-        for lane in LANES:
-            self._answers = [answer for answer in self._answers if answer.envelope is None or answer.envelope.audience != partner]
-            exporter = self._exporters.get((partner, lane))
-            if exporter is not None:
+        self._answers = [answer for answer in self._answers if answer.envelope is None or answer.envelope.audience != partner]
+        for exporter in self._exporters.values():
+            if partner in (exporter.audience, exporter.via):
                 self._answers += exporter.release_all()
+        if self.health != "down" and self.routes:
+            with self._guarded(self._flush_ns):
+                self._drop_letters(self._flush_ns, partner)
 
     def tick(self, now_ns: int, *, piecewise: bool = False) -> None:
         """Let time pass: bulk lanes leave on their tick, parked pulls end, lost pulls are given up, the disk is tried again.
@@ -233,6 +250,8 @@ class Exchange(Keeping):
                 for (_, lane), importer in self._importers.items():
                     if lane == "flash" or self.health == "ok":
                         requests += importer.poll(now_ns)
+                requests = self._send_letters(now_ns, requests)
+                self._note_letters()
                 self._commit(now_ns, force=force)
                 self._offered = []
                 answers, self._answers = tuple(self._answers), []
@@ -284,6 +303,7 @@ class Exchange(Keeping):
         committed: all of them, from the first that was not, so that those given before and not yet handed on are void.
         """
         received, self._received = sorted(self._received, key=_ROW), []
+        self._row_given = received[-1].row if received else self._row_given
         return received
 
     def handed(self, row: int) -> None:
@@ -295,6 +315,7 @@ class Exchange(Keeping):
             return
         with self._guarded(self._flush_ns):
             self.station.store.inbox.handed(row)
+            self._row_handed = max(self._row_handed, row)
             self.station.soon(self._flush_ns)
             for importer in self._importers.values():
                 importer.drop_assembled(row)
@@ -309,9 +330,7 @@ class Exchange(Keeping):
         for partner in set(self.partners) - kept:
             self.stop_serving(partner)
         self.partners = tuple(sorted(kept))
-        places = [(partner, lane) for partner in self.partners for lane in LANES]
-        self._exporters = {place: self._exporters.get(place) or Exporter(self.station, *place) for place in places}
-        self._importers = {place: self._importers.get(place) or Importer(self.station, *place) for place in places}
+        self._join_streams()
         self._wakes_due = True
 
     def links(self, now_ns: int) -> list[LinkState]:

@@ -40,8 +40,8 @@ class Parked(NamedTuple):
 class Exporter(Numbering):
     """One outbox as a partner pulls it."""
 
-    def __init__(self, station: Station, audience: str, lane: Lane) -> None:
-        super().__init__(station, audience, lane)
+    def __init__(self, station: Station, audience: str, lane: Lane, via: str | None = None) -> None:
+        super().__init__(station, audience, lane, via)
         # Counters up to the last durable one count as seen: a recorded pull is refused also after a restart.
         self._seen = _WINDOW_MASK
         self._session = 0
@@ -55,7 +55,7 @@ class Exporter(Numbering):
     def pull(self, now_ns: int, ticket: int, pull: Pull, evidence: Envelope) -> list[Answer]:
         """Take a verified pull or resync; return the answers that are due now (of this and of older pulls)."""
         if not self._is_fresh(pull.number):
-            self.station.tally.count(now_ns, self.audience, "replayed", f"pull {pull.number}")
+            self.station.tally.count(now_ns, self.name, "replayed", f"pull {pull.number}")
             return [self._refuse(now_ns, ticket, pull, "replayed")]
         self.heard_ns, self.trouble = now_ns, pull.trouble
         if pull.session < self._session:
@@ -156,13 +156,13 @@ class Exporter(Numbering):
             self.open_epoch(now_ns, cursor, receipt if common else Cursor(), "fork-seen")
         elif place == "ahead":
             if last.epoch > 0:
-                self.station.tally.count(now_ns, self.audience, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
+                self.station.tally.count(now_ns, self.name, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
             self.open_epoch(now_ns, cursor, last if last.epoch else Cursor(), "rollback-seen" if last.epoch else "first")
         elif place == "elsewhere" or self.state.epoch_due:
             why = "restored" if self.state.epoch_due else "resync"
             self.open_epoch(now_ns, cursor, self.common(cursor), why)
         if behind and resync and self.state.last.epoch == last.epoch:
-            self.station.note("resync", self.audience, self.lane, now_ns, {"from": receipt, "to": cursor})
+            self.station.note("resync", self.name, self.lane, now_ns, {"from": receipt, "to": cursor})
             start = Cursor(last.epoch, 0, self.start_head(last.epoch, self.state.base))
             self._put(receipt=start if cursor.epoch < last.epoch else cursor, receipt_t_ns=now_ns)
         if cursor.epoch == self.state.last.epoch:
@@ -176,7 +176,7 @@ class Exporter(Numbering):
         ours = self.head_at(cursor.epoch, cursor.sequence) or bytes(32)
         self._outbox.put_fork(
             Fork(
-                partner=self.audience,
+                partner=self.name,
                 lane=self.lane,
                 epoch=cursor.epoch,
                 sequence=cursor.sequence,
@@ -186,14 +186,14 @@ class Exporter(Numbering):
                 evidence=sealing.pack(evidence),
             )
         )
-        self.station.tally.count(now_ns, self.audience, "fork-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
+        self.station.tally.count(now_ns, self.name, "fork-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
     def _next(self, now_ns: int, credit_bytes: int, minor: int) -> Envelope | None:
         """Return the batch after the last one sent in this session: an old one as it was, or the next new one."""
         if self._sent < self.state.last.sequence:
-            batch = self._outbox.batch_with(self.audience, self.lane, self.state.last.epoch, self._sent + 1)
+            batch = self._outbox.batch_with(self.name, self.lane, self.state.last.epoch, self._sent + 1)
             if batch is None:
                 return None
             sealed, final = self.again(now_ns, batch, self._sent + 1, credit_bytes, minor)

@@ -47,14 +47,16 @@ class _Out(NamedTuple):
 class Importer(Intake):
     """One inbox as it is pulled from a partner."""
 
-    def __init__(self, station: Station, exporter: str, lane: Lane) -> None:
-        super().__init__(station, exporter, lane)
-        self._settings = station.settings.lane(lane)
+    def __init__(self, station: Station, exporter: str, lane: Lane, via: str | None = None) -> None:
+        super().__init__(station, exporter, lane, via)
+        self._settings = station.settings.lane(lane, through_hub=via is not None)
         self._counter = self.state.counter_ceiling
         self._session = 0
         self._out: dict[int, _Out] = {}
         self._ahead: dict[int, tuple[BatchHeader, Envelope]] = {}
-        self.pace = Pace(station.settings, self._settings)
+        self.pace = Pace(
+            station.settings, self._settings, station.settings.slack_ms if via is None else station.settings.hub_slack_ms
+        )
         # Since when something is known to be missing: a reply to a pull may be lost although another came in its place.
         self._gap_ns: int | None = None
         self.heard_ns: int | None = None
@@ -96,7 +98,7 @@ class Importer(Intake):
         pull = Resync(**fields, reason=self._resync) if self._resync else Pull(**fields)
         timeout_ns = self.pace.timeout_ns()
         self._out[self._counter] = _Out(now_ns, now_ns + timeout_ns, self.pace.credit_bytes)
-        return Request(PullId(self.exporter, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
+        return Request(PullId(self.name, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
 
     def expire(self, now_ns: int) -> None:
         """Give up pulls whose time has passed, and a gap that nothing fills in that time; either ends the session."""
@@ -164,7 +166,7 @@ class Importer(Intake):
             self._restart(now_ns, failed=False)
         else:
             self._restart(now_ns, failed=True)
-        self.station.tally.count(now_ns, self.exporter, refusal.reason, f"our pull {refusal.number} of {self.lane}")
+        self.station.tally.count(now_ns, self.name, refusal.reason, f"our pull {refusal.number} of {self.lane}")
 
     def _batch(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
         """Take a batch when it is the next, keep it when it is early, refuse it when it fits nowhere."""

@@ -21,6 +21,7 @@ from trilat.records.glance import glance
 from trilat.records.label import Label
 from trilat.records.warning import Recall
 from trilat.transport import envelope as sealing
+from trilat.transport.carried import CARRIED_MARK, stream_name
 from trilat.transport.messages import CHUNK_MARK, CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
 
 RECALL_TYPE = str(Recall.__struct_config__.tag)
@@ -47,6 +48,11 @@ class Received(NamedTuple):
     row: int = 0
 
     @property
+    def is_letter(self) -> bool:
+        """Whether it is a letter through a hub, which the exchange deals with itself."""
+        return self.known and bears_letter(self.raw)
+
+    @property
     def record(self) -> Record | None:
         """The record itself, made from the bytes at each call; None when its type is not known here."""
         return _record.decode(self.raw) if self.known else None
@@ -62,13 +68,16 @@ class Seen(NamedTuple):
 class Intake:
     """One inbox: what it holds, and what it takes."""
 
-    def __init__(self, station: Station, exporter: str, lane: Lane) -> None:
+    def __init__(self, station: Station, exporter: str, lane: Lane, via: str | None = None) -> None:
         self.station = station
         self.exporter = exporter
+        self.via = via
+        # The stream's own name: what comes from one exporter directly and through a hub are two streams.
+        self.name = stream_name(exporter, via)
         self.lane: Lane = lane
         self._inbox = station.store.inbox
-        self.state: InboxState = self._inbox.state(exporter, lane)
-        self._orphans = self._inbox.orphans(exporter, lane)
+        self.state: InboxState = self._inbox.state(self.name, lane)
+        self._orphans = self._inbox.orphans(self.name, lane)
         # Asks, with a resync of this reason, for another base than the one offered.
         self._resync = ""
         self.trouble = ""
@@ -81,7 +90,7 @@ class Intake:
 
     def _put(self, **changes: object) -> None:
         self.state = structs.replace(self.state, **changes)
-        self._inbox.put_state(self.exporter, self.lane, self.state)
+        self._inbox.put_state(self.name, self.lane, self.state)
 
     # --- what is held -------------------------------------------------------------------------------------------------
 
@@ -94,7 +103,7 @@ class Intake:
         if ours is None or ours == theirs:
             return
         fork = Fork(
-            partner=self.exporter,
+            partner=self.name,
             lane=self.lane,
             epoch=header.epoch,
             sequence=final,
@@ -104,16 +113,16 @@ class Intake:
             evidence=sealing.pack(envelope),
         )
         self._inbox.put_fork(fork)
-        self.station.note("fork", self.exporter, self.lane, now_ns, {"epoch": header.epoch, "sequence": final})
-        self.station.tally.count(now_ns, self.exporter, "fork-seen", f"{self.lane} {header.epoch}.{final}")
+        self.station.note("fork", self.name, self.lane, now_ns, {"epoch": header.epoch, "sequence": final})
+        self.station.tally.count(now_ns, self.name, "fork-seen", f"{self.lane} {header.epoch}.{final}")
 
     def _head_at(self, epoch: int, sequence: int) -> bytes | None:
         """Return the head we hold after a number; None when it is not kept."""
         if (self.state.cursor.epoch, self.state.cursor.sequence) == (epoch, sequence):
             return self.state.cursor.head
-        batch = self._inbox.batch_with(self.exporter, self.lane, epoch, sequence)
+        batch = self._inbox.batch_with(self.name, self.lane, epoch, sequence)
         if batch is None:
-            following = self._inbox.batch_with(self.exporter, self.lane, epoch, sequence + 1)
+            following = self._inbox.batch_with(self.name, self.lane, epoch, sequence + 1)
             return None if following is None or following.first != sequence + 1 else following.prev_head
         if batch.final == sequence:
             return batch.head
@@ -137,7 +146,7 @@ class Intake:
         received, skip = self._sort_out(now_ns, header, seen)
         row = self._inbox.put_batch(
             SealedBatch(
-                partner=self.exporter,
+                partner=self.name,
                 lane=self.lane,
                 epoch=header.epoch,
                 first=header.number,
@@ -155,9 +164,7 @@ class Intake:
         )
         self._put(cursor=Cursor(header.epoch, header.number + header.count - 1, header.head), received_t_ns=now_ns)
         digest = sealing.leaf_hash(envelope.body)
-        self.station.note(
-            "inbox", self.exporter, self.lane, now_ns, (header.epoch, header.number, header.count, header.head, digest)
-        )
+        self.station.note("inbox", self.name, self.lane, now_ns, (header.epoch, header.number, header.count, header.head, digest))
         exporter, lane, epoch = self.exporter, self.lane, header.epoch
         self.taken += [Received(exporter, lane, epoch, sequence, known, raw, row) for sequence, known, raw in received]
         self._note_whole(row)
@@ -165,7 +172,7 @@ class Intake:
     def _check_base(self, header: BatchHeader) -> None:
         """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
         base = header.base
-        start = sealing.epoch_head(self.exporter, self.station.nation, self.lane, header.epoch, base)
+        start = sealing.epoch_head(self.exporter, stream_name(self.station.nation, self.via), self.lane, header.epoch, base)
         if header.prev_head != start:
             raise Rejected("head-wrong", f"epoch {header.epoch} does not begin at its base")
         if base.epoch == 0:
@@ -179,7 +186,7 @@ class Intake:
     def _begin_epoch(self, now_ns: int, header: BatchHeader) -> None:
         """Go over to a new epoch: what we hold beyond its base may come again and is then known by its content."""
         orphans: list[bytes] = []
-        for batch in self._inbox.batches(self.exporter, self.lane, header.base):
+        for batch in self._inbox.batches(self.name, self.lane, header.base):
             entries = sealing.split_payload(batch.payload)
             first = header.base.sequence + 1 if batch.epoch == header.base.epoch else batch.first
             for entry in entries[max(first - batch.first, 0) :]:
@@ -187,11 +194,11 @@ class Intake:
                 orphans.append(sealing.leaf_hash(raw))
                 if CHUNK_MARK in raw[:64] and (of := made_whole(raw)) is not None:
                     orphans.append(of)
-        self._inbox.put_orphans(self.exporter, self.lane, orphans)
+        self._inbox.put_orphans(self.name, self.lane, orphans)
         self._orphans.update(orphans)
         self._put(lost=self.state.lost + header.lost)
         facts = {"epoch": header.epoch, "base": header.base, "cursor": self.state.cursor, "lost": header.lost}
-        self.station.note("epoch", self.exporter, self.lane, now_ns, facts)
+        self.station.note("epoch", self.name, self.lane, now_ns, facts)
 
     def _look(self, raw: bytes) -> bytes | Seen:
         """Return a record when it may be here at all; raises Rejected for the whole batch.
@@ -269,7 +276,7 @@ class Intake:
             record = _record.decode(whole.raw) if isinstance(whole, Seen) and whole.kind in _KNOWN_TYPES else None
         except (msgspec.MsgspecError, Rejected) as error:
             self._put(kept_aside=self.state.kept_aside + 1)
-            self.station.tally.count(now_ns, self.exporter, "record-invalid", f"{epoch}.{sequence}: {error}")
+            self.station.tally.count(now_ns, self.name, "record-invalid", f"{epoch}.{sequence}: {error}")
             skip.append(offset)
             return
         if isinstance(whole, bytes):
@@ -277,14 +284,14 @@ class Intake:
         elif whole is not None:
             received.append((sequence, record is not None, whole.raw))
             if isinstance(record, Recall):
-                self._inbox.recall(self.exporter, record.lane, record.epoch, record.sequences)
+                self._inbox.recall(self.name, record.lane, record.epoch, record.sequences)
 
     def _known(self, raw: bytes) -> bool:
         digest = sealing.leaf_hash(raw)
         if digest not in self._orphans:
             return False
         self._orphans.discard(digest)
-        self._inbox.drop_orphan(self.exporter, self.lane, digest)
+        self._inbox.drop_orphan(self.name, self.lane, digest)
         self._put(duplicates=self.state.duplicates + 1)
         return True
 
@@ -305,11 +312,11 @@ class Intake:
         if chunk.index >= chunk.total or chunk.total * len(chunk.data) > 2 * self.station.settings.record_bytes_max:
             raise Rejected("record-invalid", f"piece {chunk.index} of {chunk.total}")
         if chunk.index == 0:  # pieces of an earlier, different cut are worthless
-            self._inbox.drop_chunks(self.exporter, self.lane, chunk.of)
-        self._inbox.put_chunk(self.exporter, self.lane, chunk.of, chunk.index, chunk.total, chunk.data)
+            self._inbox.drop_chunks(self.name, self.lane, chunk.of)
+        self._inbox.put_chunk(self.name, self.lane, chunk.of, chunk.index, chunk.total, chunk.data)
         if chunk.index < chunk.total - 1:
             return None
-        pieces = self._inbox.chunks(self.exporter, self.lane, chunk.of)
+        pieces = self._inbox.chunks(self.name, self.lane, chunk.of)
         whole = b"".join(pieces)
         if sealing.leaf_hash(whole) != chunk.of:
             raise Rejected("record-invalid", "pieces do not make the record they name")
@@ -319,7 +326,7 @@ class Intake:
     def drop_assembled(self, row: int) -> None:
         """Forget the pieces of records that were handed on whole, up to a row."""
         for _, of in (done := [item for item in self._assembled if item[0] <= row]):
-            self._inbox.drop_chunks(self.exporter, self.lane, of)
+            self._inbox.drop_chunks(self.name, self.lane, of)
         self._assembled = self._assembled[len(done) :]
 
     def again(self, batch: SealedBatch) -> list[Received]:
@@ -336,6 +343,11 @@ class Intake:
     def _note_whole(self, row: int) -> None:
         self._assembled += [(row, of) for of in self._whole]
         self._whole.clear()
+
+
+def bears_letter(raw: bytes) -> bool:
+    """Tell whether a record's bytes are those of a letter: its type stands first in them."""
+    return CARRIED_MARK in raw[:40]
 
 
 def made_whole(raw: bytes) -> bytes | None:

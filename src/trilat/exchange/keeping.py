@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,10 +14,12 @@ from trilat.exchange.numbering import Numbering, Publisher
 from trilat.exchange.station import Station, Store
 from trilat.identity.sign import KeyRing
 from trilat.records import codec
+from trilat.records.carried import Route
 from trilat.records.exchange import Queued
 from trilat.records.label import Mode
 from trilat.records.released import Released
 from trilat.records.warning import Recall
+from trilat.transport.carried import stream_name
 from trilat.transport.messages import LANES, Checkpoint, ExchangeSettings
 
 MS = 1_000_000
@@ -31,7 +33,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 @lru_cache(maxsize=4_096)
-def _about(record_type: str, decision: str, reason: str) -> bytes:
+def about(record_type: str, decision: str, reason: str) -> bytes:
     """Return why a record was released, as it is kept beside it: few kinds of answers, many records."""
     return _encode((record_type, decision, reason))
 
@@ -56,11 +58,14 @@ class Keeping:
         store: Store,
         partners: Sequence[str],
         published: Sequence[str] = (),
+        routes: Sequence[Route] = (),
     ) -> None:
         self.station = Station(settings, nation, mode, ring, store)
         self.partners = tuple(sorted(set(partners) - {nation}))
         # Audiences that pull nothing (PUBLIC): what they may have is sealed and kept.
         self.published = tuple(sorted(set(published)))
+        # Through which hubs letters may go, by the agreements.
+        self.routes = tuple(sorted(routes))
         self.health: Health = "ok"
         self.trouble: StoreError | None = None
         self.unsaved_shed = 0
@@ -77,19 +82,45 @@ class Keeping:
         self._exporters: dict[tuple[str, str], Exporter] = {}
         self._importers: dict[tuple[str, str], Importer] = {}
         self._publishers: dict[tuple[str, str], Publisher] = {}
+        # Pulls that came by letter, by their (negative) tickets; the newest inbox rows of letters, given and handed over.
+        self._by_letter: dict[int, Any] = {}
+        self._letter_ticket = 0
+        self._row_of_letters = 0
+        self._row_given = 0
+        self._row_handed = 0
+
+    def _streams(self) -> list[tuple[str, str | None]]:
+        """Return with whom we exchange: every partner directly, and through a hub where an agreement has such a route."""
+        known, nation = frozenset(self.partners), self.station.nation
+        through = {
+            (other, route.via)
+            for route in self.routes
+            for here, other in ((route.origin, route.to), (route.to, route.origin))
+            if here == nation and known.issuperset({other, route.via})
+        }
+        return [*((partner, None) for partner in self.partners), *sorted(through)]
+
+    def _join_streams(self) -> None:
+        """Make what is missing of exporters and importers, drop what is no longer with anybody; all else goes on as it was."""
+        places = [(partner, lane, via) for partner, via in self._streams() for lane in LANES]
+        named = {(stream_name(partner, via), lane): (partner, lane, via) for partner, lane, via in places}
+        self._exporters = {at: self._exporters.get(at) or Exporter(self.station, *place) for at, place in named.items()}
+        self._importers = {at: self._importers.get(at) or Importer(self.station, *place) for at, place in named.items()}
 
     def _load(self) -> None:
         """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
         self.readings += 1
-        places = [(partner, lane) for partner in self.partners for lane in LANES]
-        self._exporters = {place: Exporter(self.station, *place) for place in places}
-        self._importers = {place: Importer(self.station, *place) for place in places}
+        self._exporters, self._importers = {}, {}
+        self._by_letter = {}
+        self._row_of_letters, self._row_given, self._row_handed = 0, 0, 0
+        self._join_streams()
         self._publishers = {(name, lane): Publisher(self.station, name, lane) for name in self.published for lane in LANES}
         self._received = []
         for batch in self.station.store.inbox.unhanded():
             importer = self._importers.get((batch.partner, batch.lane))
             if importer is not None:
-                self._received += importer.again(batch)
+                # Letters were dealt with in the very transaction in which they came.
+                self._received += [item for item in importer.again(batch) if not item.is_letter]
 
     def _offer(self, now_ns: int, released: Sequence[Released]) -> None:
         by_place: dict[tuple[str, str], list[Queued]] = {}
@@ -100,9 +131,9 @@ class Keeping:
                 priority=item.priority,
                 key=item.supersede_key if item.lane == "state" else None,
                 expires_ns=item.expires_ns,
-                about=_about(item.record_type, item.decision, item.reason),
+                about=about(item.record_type, item.decision, item.reason),
             )
-            by_place.setdefault((item.audience, item.lane), []).append(row)
+            by_place.setdefault((stream_name(item.audience, item.via), item.lane), []).append(row)
             if item.record_type == RECALL_TYPE:
                 self._recall(now_ns, item)
         for place, rows in sorted(by_place.items()):
@@ -121,7 +152,7 @@ class Keeping:
     def _recall(self, now_ns: int, item: Released) -> None:
         recall = codec.decode(item.record)
         if isinstance(recall, Recall):
-            self._outbox((item.audience, recall.lane)).recall(recall.epoch, recall.sequences, now_ns)
+            self._outbox((stream_name(item.audience, item.via), recall.lane)).recall(recall.epoch, recall.sequences, now_ns)
 
     def _keep_house(self, now_ns: int) -> None:
         for audience, lane, row in self.station.store.outbox.expired(now_ns, SWEEP_ROWS):

@@ -15,7 +15,9 @@ LinkHealth = Literal["up", "late", "down", "never", "refused"]
 
 
 class LinkState(Struct, frozen=True, kw_only=True):
-    """One lane with one partner, one way. age_ns: since the last verified message; None = never heard.
+    """One lane with one partner, one way. partner: "KOR", or "KOR/USA" for the stream with KOR through USA.
+
+    age_ns: since the last verified message; None = never heard.
 
     Outbound: lag_records wait or are not receipted, the oldest for lag_ns; receipt is the partner's last signed one.
     Inbound: lag_ns since the lane was last known to be level; cursor is what we hold. rejected: by reason, both lanes' sum.
@@ -48,10 +50,12 @@ class LinkState(Struct, frozen=True, kw_only=True):
     window: int = 0
 
 
-def _health(now_ns: int, station: Station, heard_ns: int | None, trouble: str) -> LinkHealth:
+def _health(now_ns: int, station: Station, heard_ns: int | None, trouble: str, via: str | None) -> LinkHealth:
     if heard_ns is None:
         return "never"
     settings, age_ms = station.settings, (now_ns - heard_ns) // MS
+    if via is not None:  # heard as often as pulls through a hub end, and no oftener
+        age_ms -= settings.hub_wait_ms
     if age_ms >= settings.down_ms:
         return "down"
     if trouble:
@@ -62,25 +66,25 @@ def _health(now_ns: int, station: Station, heard_ns: int | None, trouble: str) -
 def link_out(now_ns: int, exporter: Exporter, *, readable: bool) -> LinkState:
     """Return the state of one outbound lane; without a readable store the counts of what waits are 0."""
     station, state, outbox = exporter.station, exporter.state, exporter.station.store.outbox
-    waiting, _ = outbox.queue_size(exporter.audience, exporter.lane) if readable else (0, 0)
+    waiting, _ = outbox.queue_size(exporter.name, exporter.lane) if readable else (0, 0)
     receipted = state.receipt.sequence if state.receipt.epoch == state.last.epoch else 0
     unreceipted = state.last.sequence - receipted
-    oldest_ns = outbox.queue_oldest_ns(exporter.audience, exporter.lane) if waiting else None
+    oldest_ns = outbox.queue_oldest_ns(exporter.name, exporter.lane) if waiting else None
     if unreceipted and readable:
-        oldest_ns = outbox.sent_ns(exporter.audience, exporter.lane, state.last.epoch, receipted + 1)
+        oldest_ns = outbox.sent_ns(exporter.name, exporter.lane, state.last.epoch, receipted + 1)
     return LinkState(
-        partner=exporter.audience,
+        partner=exporter.name,
         lane=exporter.lane,
         direction="out",
-        health=_health(now_ns, station, exporter.heard_ns, exporter.trouble),
+        health=_health(now_ns, station, exporter.heard_ns, exporter.trouble, exporter.via),
         age_ns=None if exporter.heard_ns is None else now_ns - exporter.heard_ns,
         lag_records=waiting + unreceipted,
         lag_ns=max(now_ns - oldest_ns, 0) if oldest_ns is not None else 0,
         cursor=state.last,
         receipt=state.receipt,
         receipt_t_ns=state.receipt_t_ns,
-        rejected=station.tally.by_reason(exporter.audience),
-        forks=len(outbox.forks(exporter.audience, exporter.lane)) if readable else 0,
+        rejected=station.tally.by_reason(exporter.name),
+        forks=len(outbox.forks(exporter.name, exporter.lane)) if readable else 0,
         lost=state.lost,
         superseded=state.superseded,
         expired=state.expired,
@@ -96,18 +100,18 @@ def link_in(now_ns: int, importer: Importer, *, readable: bool) -> LinkState:
     """Return the state of one inbound lane."""
     station, state = importer.station, importer.state
     return LinkState(
-        partner=importer.exporter,
+        partner=importer.name,
         lane=importer.lane,
         direction="in",
-        health=_health(now_ns, station, importer.heard_ns, importer.trouble),
+        health=_health(now_ns, station, importer.heard_ns, importer.trouble, importer.via),
         age_ns=None if importer.heard_ns is None else now_ns - importer.heard_ns,
         lag_records=importer.early,
         lag_ns=0 if importer.level_ns is None else now_ns - importer.level_ns,
         cursor=state.cursor,
         receipt=state.cursor,
         receipt_t_ns=state.received_t_ns,
-        rejected=station.tally.by_reason(importer.exporter),
-        forks=len(station.store.inbox.forks(importer.exporter, importer.lane)) if readable else 0,
+        rejected=station.tally.by_reason(importer.name),
+        forks=len(station.store.inbox.forks(importer.name, importer.lane)) if readable else 0,
         lost=state.lost,
         recalled=state.recalled,
         duplicates=state.duplicates,

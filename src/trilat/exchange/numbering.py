@@ -16,6 +16,7 @@ from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, OutboxState, Queued, SealedBatch
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
+from trilat.transport.carried import stream_name
 from trilat.transport.messages import CHUNK_MARK, BatchHeader, Chunk
 
 # Pieces of a large record leave before what waits, so that they stay together.
@@ -31,13 +32,16 @@ _about = msgspec.msgpack.Decoder(list[bytes])
 class Numbering:
     """One outbox: its queue, its numbers, its epochs."""
 
-    def __init__(self, station: Station, audience: str, lane: Lane) -> None:
+    def __init__(self, station: Station, audience: str, lane: Lane, via: str | None = None) -> None:
         self.station = station
         self.audience = audience
+        self.via = via
+        # The stream's own name: what goes to one audience directly and through a hub are two streams.
+        self.name = stream_name(audience, via)
         self.lane: Lane = lane
-        self._settings = station.settings.lane(lane)
+        self._settings = station.settings.lane(lane, through_hub=via is not None)
         self._outbox = station.store.outbox
-        self.state: OutboxState = self._outbox.state(audience, lane)
+        self.state: OutboxState = self._outbox.state(self.name, lane)
         self._receipt_evidence: bytes | None = None
         self._changed = False
 
@@ -45,7 +49,7 @@ class Numbering:
 
     def offer(self, rows: Sequence[Queued]) -> None:
         """Queue records, unnumbered; one with the key of an unsent one takes its place."""
-        replaced = self._outbox.enqueue(self.audience, self.lane, rows)
+        replaced = self._outbox.enqueue(self.name, self.lane, rows)
         self.station.must = True
         if replaced:
             self._put(superseded=self.state.superseded + replaced)
@@ -53,24 +57,24 @@ class Numbering:
     def drop(self, rows: Sequence[Queued], why: str, now_ns: int) -> None:
         """Take unsent records out: why is "expired", "withdrawn", "shed" or "damaged"; counted and audited as a sum."""
         if rows:
-            self._outbox.dequeue(self.audience, self.lane, rows)
+            self._outbox.dequeue(self.name, self.lane, rows)
             self._put(**{why: getattr(self.state, why) + len(rows)})
-            self.station.note(why, self.audience, self.lane, now_ns, {"records": len(rows)})
+            self.station.note(why, self.name, self.lane, now_ns, {"records": len(rows)})
 
     def recall(self, epoch: int, sequences: Sequence[int], now_ns: int) -> None:
         """Never send these numbers' records again; a resend carries their leaf hashes instead."""
-        self._outbox.recall(self.audience, self.lane, epoch, sequences)
+        self._outbox.recall(self.name, self.lane, epoch, sequences)
         self._put(recalled=self.state.recalled + len(sequences))
-        self.station.note("recall", self.audience, self.lane, now_ns, {"epoch": epoch, "sequences": list(sequences)})
+        self.station.note("recall", self.name, self.lane, now_ns, {"epoch": epoch, "sequences": list(sequences)})
 
     def persist(self, now_ns: int) -> None:
         """Put what changed lazily (receipts, counters) into the step's transaction."""
         if self._changed:
             if self._receipt_evidence is not None:
-                source = f"{self.audience}/{self.lane}"
+                source = f"{self.name}/{self.lane}"
                 self.station.store.note("receipt", source, now_ns, self._receipt_evidence)
                 self._receipt_evidence = None
-            self._outbox.put_state(self.audience, self.lane, self.state)
+            self._outbox.put_state(self.name, self.lane, self.state)
             self._changed = False
 
     def _put(self, **changes: object) -> None:
@@ -87,7 +91,7 @@ class Numbering:
                 return known.head
         if sequence == 0:
             return self.start_head(epoch, self.state.base) if epoch == last.epoch else None
-        batch = self._outbox.batch_with(self.audience, self.lane, epoch, sequence)
+        batch = self._outbox.batch_with(self.name, self.lane, epoch, sequence)
         if batch is None:
             return None
         if batch.final == sequence:
@@ -97,7 +101,7 @@ class Numbering:
 
     def start_head(self, epoch: int, base: Cursor) -> bytes:
         """Return the head before the first number of an epoch."""
-        return sealing.epoch_head(self.station.nation, self.audience, self.lane, epoch, base)
+        return sealing.epoch_head(self.station.nation, self.name, self.lane, epoch, base)
 
     def place(self, cursor: Cursor) -> str:
         """Return where a cursor stands to our books: "level", "ahead", "fork" or "elsewhere" (needs a new epoch)."""
@@ -135,13 +139,13 @@ class Numbering:
     def _holds(self, epoch: int, sequence: int) -> bool:
         if sequence > self.state.last.sequence:
             return True
-        return self._outbox.batch_with(self.audience, self.lane, epoch, sequence) is not None
+        return self._outbox.batch_with(self.name, self.lane, epoch, sequence) is not None
 
     def open_epoch(self, now_ns: int, cursor: Cursor, base: Cursor, why: str) -> None:
         """Open a new epoch on a base: everything kept that was numbered after it gets new numbers, in the old order."""
         epoch = max(self.state.last.epoch, cursor.epoch) + 1
         moved, lost, expected = 0, 0, base.sequence + 1
-        for batch in self._outbox.batches(self.audience, self.lane, base):
+        for batch in self._outbox.batches(self.name, self.lane, base):
             if batch.epoch == base.epoch and batch.first > expected:
                 lost += batch.first - expected
             expected = batch.final + 1
@@ -150,7 +154,7 @@ class Numbering:
         start = Cursor(epoch, 0, self.start_head(epoch, base))
         self._put(last=start, base=base, lost=lost, receipt=start, epoch_due=False)
         facts = {"epoch": epoch, "base": base, "cursor": cursor, "why": why, "moved": moved, "lost": lost}
-        self.station.note("epoch", self.audience, self.lane, now_ns, facts)
+        self.station.note("epoch", self.name, self.lane, now_ns, facts)
 
     def _requeue(self, batch: SealedBatch, first: int, epoch: int) -> int:
         """Queue a batch's records from a number on before everything that waits; return how many."""
@@ -159,13 +163,13 @@ class Numbering:
             return 0
         entries = sealing.split_payload(batch.payload)
         about = _about.decode(batch.about)
-        recalled = frozenset(self._outbox.recalled(self.audience, self.lane, batch.epoch, first, final))
+        recalled = frozenset(self._outbox.recalled(self.name, self.lane, batch.epoch, first, final))
         rows = [
             Queued(record=entries[at][sealing.SALT_BYTES :], t_ns=batch.t_ns, priority=-1 - epoch, about=about[at])
             for at in range(first - batch.first, final - batch.first + 1)
             if batch.first + at not in recalled
         ]
-        self._outbox.enqueue(self.audience, self.lane, rows)
+        self._outbox.enqueue(self.name, self.lane, rows)
         self._outbox.move(batch, first)
         return len(rows)
 
@@ -178,7 +182,7 @@ class Numbering:
         present key, and a recalled record replaced by its leaf hash.
         """
         key = self.station.ring.current(now_ns)
-        recalled = self._outbox.recalled(self.audience, self.lane, batch.epoch, first, batch.final)
+        recalled = self._outbox.recalled(self.name, self.lane, batch.epoch, first, batch.final)
         fits = len(batch.payload) + HEADER_BYTES <= credit_bytes or batch.count == 1
         if fits and first == batch.first and batch.key_id == key.key_id and not recalled:
             stored = Envelope(
@@ -241,10 +245,10 @@ class Numbering:
     def _take(self, now_ns: int, credit_bytes: int) -> list[Queued]:
         """Return what leaves next, after expired and damaged ones were dropped and one too large was cut into pieces."""
         while True:
-            rows = self._outbox.queued(self.audience, self.lane, credit_bytes - HEADER_BYTES, self._settings.batch_records_max)
+            rows = self._outbox.queued(self.name, self.lane, credit_bytes - HEADER_BYTES, self._settings.batch_records_max)
             if broken := [row for row in rows if row.damaged]:
                 self.drop(broken, "damaged", now_ns)
-                self.station.tally.count(now_ns, self.audience, "record-damaged", f"{len(broken)} waiting in {self.lane}")
+                self.station.tally.count(now_ns, self.name, "record-damaged", f"{len(broken)} waiting in {self.lane}")
                 continue
             late = [row for row in rows if row.expires_ns is not None and row.expires_ns <= now_ns]
             self.drop(late, "expired", now_ns)
@@ -269,8 +273,8 @@ class Numbering:
             )
             for i, piece in enumerate(pieces)
         ]
-        self._outbox.dequeue(self.audience, self.lane, [row])
-        self._outbox.enqueue(self.audience, self.lane, chunks)
+        self._outbox.dequeue(self.name, self.lane, [row])
+        self._outbox.enqueue(self.name, self.lane, chunks)
 
     def number(self, now_ns: int, credit_bytes: int, minor: int) -> tuple[Envelope, int] | None:
         """Give numbers to what leaves next, seal it and keep it; the caller sends it after the commit."""
@@ -279,13 +283,13 @@ class Numbering:
             return None
         key, last = self.station.ring.current(now_ns), self.state.last
         first = last.sequence + 1
-        salted = sealing.salts(key.salt_key, (self.audience, self.lane, last.epoch, first), len(rows))
+        salted = sealing.salts(key.salt_key, (self.name, self.lane, last.epoch, first), len(rows))
         entries = [salt + row.record for salt, row in zip(salted, rows, strict=True)]
         header = self._header(now_ns, first, last.head, entries, minor, t_ns=now_ns)
         sealed = sealing.seal(key, header, sealing.join_payload(entries))
         self._outbox.put_batch(
             SealedBatch(
-                partner=self.audience,
+                partner=self.name,
                 lane=self.lane,
                 epoch=last.epoch,
                 first=first,
@@ -301,11 +305,11 @@ class Numbering:
                 about=_encode([row.about for row in rows]),
             )
         )
-        self._outbox.dequeue_next(self.audience, self.lane, rows)
+        self._outbox.dequeue_next(self.name, self.lane, rows)
         final = last.sequence + len(rows)
         self._put(last=Cursor(last.epoch, final, header.head))
         facts = (last.epoch, first, len(rows), header.head, sealing.leaf_hash(sealed.body))
-        self.station.note("sent", self.audience, self.lane, now_ns, facts)
+        self.station.note("sent", self.name, self.lane, now_ns, facts)
         return sealed, final
 
 

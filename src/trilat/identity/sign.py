@@ -155,6 +155,10 @@ class KeyRing:
         """Return the public halves of the own keys, ordered by key id."""
         return tuple(sorted((mine.verify_key for mine in self._own), key=lambda key: key.key_id))
 
+    def own_key(self, key_id: str) -> SigningKey | None:
+        """Return one of our own keys by its id, valid or not: what was sealed for it before a rotation can still be opened."""
+        return next((key for key in self._own if key.key_id == key_id), None)
+
     def current(self, now_ns: int) -> SigningKey:
         """Return the own key to sign with: the valid one whose validity began last. Raises ExchangeError "key-none-valid"."""
         valid = [key for key in self._own if key.verify_key.not_before_ns <= now_ns <= key.verify_key.not_after_ns]

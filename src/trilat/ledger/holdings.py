@@ -16,10 +16,12 @@ import msgspec
 from trilat.errors import StoreError
 from trilat.identity.sign import Rejected
 from trilat.records import codec
+from trilat.records.carried import Carried
 from trilat.records.exchange import Cursor, OutboxState, SealedBatch
 from trilat.store.outbox import BATCH_COLUMNS, row_batch
 from trilat.store.sqlite import Database
 from trilat.transport import envelope as sealing
+from trilat.transport.carried import partner_of
 from trilat.transport.messages import Pull, decode_message
 
 BATCH_ROWS = 200
@@ -35,7 +37,8 @@ class Holding(NamedTuple):
 
     held: `receipted` = the audience signed for it; `sent` = it left and no receipt covers it yet; `recalled` = taken back.
     subject: what it is about ("JPN/track/17", a warning's id, a sensor). rule, reason: why it was let go.
-    record_sha256: of the bytes the audience got.
+    record_sha256: of the bytes the audience got. via: the hub through which it went as a sealed letter; empty = directly. A hub
+    holds the letters themselves (`trilat.carried/1`), which it can not open; so it stands there as their holder, too.
     """
 
     audience: str
@@ -50,6 +53,7 @@ class Holding(NamedTuple):
     reason: str
     record_sha256: str
     held: Held
+    via: str = ""
 
 
 class ReleaseCount(NamedTuple):
@@ -73,6 +77,8 @@ def subject_of(record: Any) -> str:
     """Return what a record is about, in the words in which people ask for it."""
     if hasattr(record, "stream"):
         return f"{record.stream}/{record.number}"
+    if isinstance(record, Carried):
+        return f"{record.sender} to {record.addressee}"
     for name in ("warning_id", "sensor"):
         if hasattr(record, name):
             return str(getattr(record, name))
@@ -90,7 +96,7 @@ class Ledger:
     def audiences(self) -> tuple[str, ...]:
         """Return every audience that was ever sent anything, sorted."""
         rows = self._database.rows("SELECT DISTINCT partner FROM streams WHERE side='out' ORDER BY partner")
-        return tuple(row[0] for row in rows)
+        return tuple(sorted({partner_of(row[0]) for row in rows}))
 
     def holdings(
         self, audience: str | None = None, since_ns: int = 0, until_ns: int | None = None, at_ns: int | None = None
@@ -102,7 +108,7 @@ class Ledger:
         until = min(one for one in (until_ns, None if at_ns is None else at_ns + 1, 2**63 - 1) if one is not None)
         streams = self._database.rows("SELECT stream, partner, lane, state FROM streams WHERE side='out' ORDER BY partner, lane")
         for stream, partner, lane, state in streams:
-            if audience in (None, partner):
+            if audience in (None, partner_of(partner)):
                 receipt = self._receipt(partner, lane, state, at_ns)
                 recalled = self._recalled(stream)
                 for batch in self._batches(stream, partner, lane):
@@ -139,7 +145,7 @@ class Ledger:
                 where = f"{batch.partner} {batch.lane} {batch.epoch}.{sequence}"
                 if label is None:
                     yield Fault(where, "it has no label")
-                elif label.rel_to != (batch.partner,):
+                elif label.rel_to != (partner_of(batch.partner),):
                     yield Fault(where, f"its label names {', '.join(label.rel_to) or 'nobody'}")
                 elif (label.originator, label.mode) != (nation, mode):
                     yield Fault(where, f"its label is of {label.originator} {label.mode.kind}:{label.mode.id}")
@@ -207,7 +213,7 @@ def _of_batch(batch: SealedBatch, receipt: Cursor, recalled: Iterable[tuple[int,
         covered = batch.epoch < receipt.epoch or (batch.epoch == receipt.epoch and sequence <= receipt.sequence)
         held: Held = "recalled" if (batch.epoch, sequence) in recalled else "receipted" if covered and not moved else "sent"
         yield Holding(
-            audience=batch.partner,
+            audience=partner_of(batch.partner),
             lane=batch.lane,
             epoch=batch.epoch,
             sequence=sequence,
@@ -219,4 +225,5 @@ def _of_batch(batch: SealedBatch, receipt: Cursor, recalled: Iterable[tuple[int,
             reason=reason,
             record_sha256=hashlib.sha256(raw).hexdigest(),
             held=held,
+            via=batch.partner.partition("/")[2],
         )

@@ -23,6 +23,7 @@ from trilat.records.label import Label, Mode
 from trilat.records.sensor import Sensor
 from trilat.store.sqlite import Database
 from trilat.transport import envelope as sealing
+from trilat.transport.carried import CARRIED_TYPE, partner_of
 
 _FORMS: dict[str, Tier] = {
     "trilat.plot/1": "plot",
@@ -81,7 +82,7 @@ class Redecision(NamedTuple):
         """Return for each audience how many records it was sent and how many of them would not be released today."""
         gone = Counter[str]()
         for one in self.changed:
-            gone[one.audience] += len(one.sequences)
+            gone[partner_of(one.audience)] += len(one.sequences)
         return {audience: (records, gone[audience]) for audience, records in sorted(self.looked_at.items())}
 
     @property
@@ -101,7 +102,8 @@ def redecide(
 ) -> Redecision:
     """Decide every record of some sent batches anew under `agreements`, as of now_ns.
 
-    recalled: (audience, lane, epoch, sequence) of what was taken back already, which is passed over.
+    recalled: (audience, lane, epoch, sequence) of what was taken back already, which is passed over; so are letters, whose
+    contents were decided on in the stream of their addressee.
     """
     books: dict[str, Rulebook] = {}
     known: dict[tuple[str, str, bytes, bytes], Verdict] = {}
@@ -109,17 +111,21 @@ def redecide(
     found: dict[tuple[str, str, int, str, Verdict], list[int]] = {}
     records: Counter[str] = Counter()
     for batch in batches:
-        book = books.get(batch.partner) or books.setdefault(batch.partner, Rulebook(agreements, nation, batch.partner))
+        audience, _, via = batch.partner.partition("/")
+        book = books.get(audience) or books.setdefault(audience, Rulebook(agreements, nation, audience))
         for sequence, entry in enumerate(sealing.split_payload(batch.payload), batch.first):
             place = (batch.partner, batch.lane, batch.epoch, sequence)
             if place in recalled or 0 < batch.moved_from <= sequence:
                 continue
-            records[batch.partner] += 1
             seen = _seen.decode(memoryview(entry)[sealing.SALT_BYTES :])
+            if seen.type == CARRIED_TYPE:
+                continue
+            records[audience] += 1
             key = (batch.partner, seen.type, bytes(seen.label), bytes(seen.pedigree))
             verdict = known.get(key)
             if verdict is None:
-                verdict = known[key] = _verdict(book, seen, nation, mode, now_ns, kinds)
+                context = Context(nation=nation, mode=mode, now_ns=now_ns, hubs=(via,) if via else ())
+                verdict = known[key] = _verdict(book, seen, context, kinds)
             if verdict.reason:
                 found.setdefault((batch.partner, batch.lane, batch.epoch, seen.type, verdict), []).append(sequence)
     changed = tuple(
@@ -129,11 +135,11 @@ def redecide(
     return Redecision(records.total(), len(known), changed, dict(records))
 
 
-def _verdict(book: Rulebook, seen: _Seen, nation: str, mode: Mode, now_ns: int, kinds: dict[str, SensorClass]) -> Verdict:
+def _verdict(book: Rulebook, seen: _Seen, context: Context, kinds: dict[str, SensorClass]) -> Verdict:
     label = _label.decode(seen.label)
     named = _sensors.decode(seen.pedigree).sensors
     classes = tuple(kinds.get(one) or SensorClass(one, None) for one in named)
-    decision = book.decide(label, Context(nation=nation, mode=mode, now_ns=now_ns, sensors=classes))
+    decision = book.decide(label, msgspec.structs.replace(context, sensors=classes))
     if not decision.permit:
         return Verdict(decision.reason, decision.rule)
     form = _FORMS.get(seen.type)

@@ -38,6 +38,7 @@ from trilat.picture.acts import OfficerAct
 from trilat.picture.inputs import CopInput
 from trilat.picture.web import Hub, WebSettings, make_app, serving
 from trilat.policy.audience import DecisionLog
+from trilat.policy.routes import routes_of
 from trilat.records.track import Area
 from trilat.transport.messages import ExchangeSettings
 from trilat.transport.nats import NatsTransport
@@ -141,7 +142,8 @@ class LiveNode:
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
         settings = ExchangeSettings(tick_ms=config.exchange.tick_ms)
-        self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published)
+        routes = routes_of(self.agreements, mode)
+        self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published, routes)
         # Steady: a clock that is set back must not hold up what leaves on a tick, nor the recovery of a disk.
         steady, bounds = clock.Steady().now_ns, {name: getattr(config.exchange, name) for name in GROUP_SETTINGS}
         self.drive = Drive(self.exchange, self.transport, steady, self._take_received, hands_on=False, **bounds)

@@ -28,6 +28,7 @@ from trilat.policy import agreement
 from trilat.policy.agreement import Agreements, Document, Seen
 from trilat.policy.audience import AudiencePolicy, DecisionLog
 from trilat.policy.cedar import CedarJudge
+from trilat.policy.routes import hubs_to, routes_of
 from trilat.policy.signing import sign_declassification
 from trilat.store import wal
 from trilat.store.sqlite import Store, StoreSettings, open_store
@@ -139,8 +140,9 @@ def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: Dec
     """
     settings = pipeline_settings(config)
     judge = CedarJudge()
-    recipients = sorted(partner.nation for partner in config.partner)
-    recipients += ["PUBLIC"] if agreements.of_parties(config.nation, "PUBLIC") else []
+    partners = recipients = sorted(partner.nation for partner in config.partner)
+    routes = routes_of(agreements, settings.mode)
+    recipients = [*partners, "PUBLIC"] if agreements.of_parties(config.nation, "PUBLIC") else partners
     return [
         AudiencePolicy(
             recipient,
@@ -148,6 +150,7 @@ def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: Dec
             settings.mode,
             config.nation,
             sensors=settings.sensors,
+            hubs=hubs_to(routes, config.nation, recipient, partners),
             log=log,
             secret=secret,
             judge=judge,

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from trilat.records.approval import Approval, Approved, Proposal
 from trilat.records.assessment import Assessment
+from trilat.records.carried import Carried
 from trilat.records.declassification import Declassification
 from trilat.records.released import Released
 from trilat.records.report import Fix, Measurement, Plot, Refused
@@ -39,6 +40,7 @@ RECORDS: tuple[type[Struct], ...] = (
     Proposal,
     Approval,
     Approved,
+    Carried,
 )
 Record = (
     Plot
@@ -60,6 +62,7 @@ Record = (
     | Proposal
     | Approval
     | Approved
+    | Carried
 )
 
 _encoder = msgspec.msgpack.Encoder(order=None)

@@ -5,7 +5,7 @@ These are our own node's books, never sent; the wire's messages are in `trilat.t
 
 from msgspec import Struct
 
-from trilat.records.fields import Audience, Count, Lane, Sha256, TimeNs, Trigraph
+from trilat.records.fields import Count, Lane, Name, Sha256, TimeNs
 
 NO_HEAD = bytes(32)
 
@@ -71,12 +71,13 @@ class Queued(Struct, frozen=True, kw_only=True):
 class SealedBatch(Struct, frozen=True, kw_only=True):
     """A sealed batch as it was sent or received: its envelope's parts, its place, and its chain.
 
-    partner: the audience (outbox) or the exporter (inbox). about: per record, why it was released (outbox only).
+    partner: the audience (outbox) or the exporter (inbox), with its hub when there is one ("KOR/USA").
+    about: per record, why it was released (outbox only).
     skip: offsets of records that were not handed on: duplicates across an epoch change, kept aside, withheld (inbox only).
     moved_from: records from this number on were put into a later epoch (outbox only); 0 = none.
     """
 
-    partner: Audience
+    partner: Name
     lane: Lane
     epoch: Count
     first: Count
@@ -103,7 +104,7 @@ class SealedBatch(Struct, frozen=True, kw_only=True):
 class Fork(Struct, frozen=True, kw_only=True):
     """Two signed heads for one number, kept as evidence: whose stream, where, and both envelopes or heads."""
 
-    partner: Trigraph
+    partner: Name
     lane: Lane
     epoch: Count
     sequence: Count

@@ -13,11 +13,11 @@ from typing import Any
 from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange, Outgoing
 from trilat.exchange.importer import Received
-from trilat.exchange.simulated import Delivery, deliver
 from trilat.records.exchange import Cursor
 from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
 from trilat.simulation.nations import MODE, Offers, ring_of
+from trilat.simulation.network import Delivery, deliver
 from trilat.simulation.schedule import Clock, Schedule
 from trilat.store.sqlite import Store
 from trilat.transport.messages import LANES, BatchHeader, ExchangeSettings, LaneSettings, decode_message

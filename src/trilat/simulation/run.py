@@ -11,9 +11,9 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from trilat.exchange.simulated import Faults, SimulatedNetwork
 from trilat.simulation import judge
 from trilat.simulation.nations import SECOND_NS, T0_NS
+from trilat.simulation.network import Faults, SimulatedNetwork
 from trilat.simulation.node import SimulatedNode
 from trilat.simulation.schedule import Event, Schedule
 

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trilat.errors import ExerciseError
-from trilat.exchange.simulated import Faults
 from trilat.records.fields import Trigraph
+from trilat.simulation.network import Faults
 
 What = Literal[
     "crash",

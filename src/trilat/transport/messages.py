@@ -7,7 +7,7 @@ ignored here but stay in the signed bytes, which are kept as received.
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from trilat.records.exchange import Cursor
 from trilat.records.fields import Audience, Count, Lane, Sha256, ShortText, TimeNs, Trigraph
@@ -183,13 +183,21 @@ class ExchangeSettings(Struct, frozen=True, kw_only=True):
     # Refusals are audited per source and reason: at most this many pairs, each written at most this often.
     tally_pairs_max: Annotated[int, Meta(ge=8)] = 256
     tally_note_ms: Annotated[int, Meta(ge=1)] = 60_000
+    # Through a hub, which keeps every letter: few pulls, that wait long, and a partner is late and down so much later.
+    hub_window_pulls: Annotated[int, Meta(ge=1, le=64)] = 2
+    hub_window_pulls_max: Annotated[int, Meta(ge=1, le=64)] = 8
+    hub_wait_ms: Annotated[int, Meta(ge=10, le=60_000)] = 10_000
+    hub_slack_ms: Annotated[int, Meta(ge=10, le=60_000)] = 5_000
     # The newest minor version spoken: lowered only to talk as the previous version did (tests, staged upgrades).
     minor: Minor = MINOR
 
-    def lane(self, lane: str) -> LaneSettings:
-        """Return the settings of one lane."""
+    def lane(self, lane: str, *, through_hub: bool = False) -> LaneSettings:
+        """Return the settings of one lane, directly or through a hub."""
         chosen: LaneSettings = getattr(self, lane)
-        return chosen
+        if not through_hub:
+            return chosen
+        window, most = self.hub_window_pulls, self.hub_window_pulls_max
+        return structs.replace(chosen, window_pulls=window, window_pulls_max=most, wait_ms=self.hub_wait_ms)
 
 
 class PullId(NamedTuple):

@@ -15,9 +15,10 @@ _RTT_DECAY = 1.02
 
 
 class Pace:
-    """The pace of one lane from one exporter."""
+    """The pace of one lane from one exporter. slack_ms: how much longer than its wait a pull may take."""
 
-    def __init__(self, settings: ExchangeSettings, lane: LaneSettings) -> None:
+    def __init__(self, settings: ExchangeSettings, lane: LaneSettings, slack_ms: int | None = None) -> None:
+        self._slack_ms = settings.slack_ms if slack_ms is None else slack_ms
         self._settings = settings
         self._lane = lane
         self.window = lane.window_pulls
@@ -31,7 +32,7 @@ class Pace:
 
     def timeout_ns(self) -> int:
         """Return after which time a pull sent now counts as lost: its wait, the slack, and two round trips."""
-        return int((self._lane.wait_ms + self._settings.slack_ms) * MS + 2 * min(self._rtt_ns, 5e9))
+        return int((self._lane.wait_ms + self._slack_ms) * MS + 2 * min(self._rtt_ns, 5e9))
 
     def failed(self, now_ns: int) -> None:
         """A pull was lost or refused: halve the credit and pause, doubling from retry_ms to retry_ms_max."""
