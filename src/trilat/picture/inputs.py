@@ -78,8 +78,8 @@ class LinkLight(Struct, frozen=True, kw_only=True):
     """One lane to or from one partner: its state, when it was last heard, what waits, what the partner has durably.
 
     nation: "KOR", or "KOR/USA" for the stream with KOR through USA. lag, lag_s: records not yet receipted by the partner, and for
-    how long the oldest waits. received / sent: sequences. head: of what was sent, its first 16 hex digits.
-    rejected: reason -> count. lost, forks, kept_aside: records known to be missing, two heads for one number, records with a value out of range.
+    how long the oldest waits. received / sent: sequences. head: of what was sent, its first 16 hex digits. rejected: reason ->
+    count. lost, forks, kept_aside: records known to be missing, two heads for one number, records with a value out of range.
     """
 
     nation: Name
