@@ -92,7 +92,7 @@ def test_diff_and_explain_say_what_changed(tmp_path: Path, draft: Path) -> None:
     assert told.output == "- party[JPN].ceiling = 3\n+ party[JPN].ceiling = 2\n1 terms differ.\n"
     said = run("agreement", "explain", draft).output
     assert "USA to JPN: air, sea" in said
-    assert "up to TRILAT-3; as track, fixes as plot; directly; inflate covariance 1.2." in said
+    assert "up to TRILAT-3; as track, fixes as plot, radar3d as plot; directly; inflate covariance 1.2." in said
 
 
 def test_release_explain_prints_the_path(tmp_path: Path, keys: dict[str, str], draft: Path) -> None:

@@ -38,6 +38,10 @@ STARRED = {
     "trilat.node.process": "signals, the end with the parent process, the interpreter's settings",
     "trilat.picture.client": "a page without a person: connects to the page's WebSocket",
     "trilat.picture.guard": "parses addresses (urllib.parse), no more",
+    "trilat.outputs.files": "writes public messages into a folder",
+    "trilat.outputs.posts": "posts public messages over HTTP",
+    "trilat.outputs.runner": "the outputs' receipts on disk, a task for each output",
+    "trilat.node.outlets": "asyncio between the step, the store's worker and the outputs",
     "trilat.picture.web": "the page's server",
     "trilat.store.sqlite": "the database",
 }

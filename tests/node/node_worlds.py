@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
+
 from trilat.exercise import provision, scenario
 from trilat.exercise.world import World
 from trilat.node import clock, setup
@@ -53,6 +55,14 @@ def inputs_of(nation: str, seconds: float) -> list[tuple[int, list[Input]]]:
         said = world.step(now_ns)
         steps.append((now_ns, [feed_input(line.sensor, now_ns, line.data) for line in said if line.sensor in mine]))
     return steps
+
+
+def without_public(config: NodeConfig) -> NodeConfig:
+    """Return a configuration without the agreement on warning the public."""
+    kept = tuple(one for one in config.agreements if "warn-public" not in one)
+    if len(kept) == len(config.agreements):
+        raise ValueError("there was no such agreement")
+    return msgspec.structs.replace(config, agreements=kept)
 
 
 def feed_input(sensor: str, now_ns: int, data: bytes) -> FeedInput:

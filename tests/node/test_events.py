@@ -33,7 +33,7 @@ STANDING = events.StandingRelease(
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> NodeConfig:
-    return worlds.config_of(worlds.prepare(tmp_path_factory.mktemp("nodes"))["JPN"])
+    return worlds.without_public(worlds.config_of(worlds.prepare(tmp_path_factory.mktemp("nodes"))["JPN"]))
 
 
 class Node:

@@ -333,7 +333,9 @@ def _shown(standing: Standing) -> Warning:
     warning = standing.warning
     if standing.basis == "own" or warning.flight is None:
         return warning
-    return msgspec.structs.replace(warning, flight=msgspec.structs.replace(warning.flight, launch=None, landing=None, fan=None))
+    return msgspec.structs.replace(
+        warning, flight=msgspec.structs.replace(warning.flight, launch=None, landing=None, fan=None, path=())
+    )
 
 
 def _same_flight(one: Assessment, other: Assessment) -> bool:

@@ -92,7 +92,7 @@ class PublicWarnings:
     def _told(self, now_ns: int, key: tuple[str, str], mine: Warning, theirs: Warning, areas: frozenset[str]) -> list[Warning]:
         flight = theirs.flight
         if flight is not None:
-            flight = msgspec.structs.replace(flight, launch=None, landing=None, fan=None)
+            flight = msgspec.structs.replace(flight, launch=None, landing=None, fan=None, path=())
         made = with_words(
             msgspec.structs.replace(
                 mine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from trilat.records.sensor import Sensor
 CONFIG_BYTES_MAX = 4 * 1024 * 1024
 _PREFIX = "TRILAT_"
 # Variables of the same prefix that are no settings: the build's, and those that name files before any is read.
+OUTPUT_PATHS = frozenset({"directory", "authorization_file"})  # options of outputs that are paths
 _NOT_SETTINGS = frozenset(
     {"TRILAT_SKIP_WEB", "TRILAT_DIE_WITH_PARENT", "TRILAT_CONFIG", "TRILAT_PASSPHRASE", "TRILAT_PASSPHRASE_FILE"}
 )
@@ -144,6 +145,7 @@ def _cross_check(config: NodeConfig, file: Path, text: str) -> None:
         ("sensor", ids),
         ("feed", [feed.name for feed in config.feed]),
         ("partner", [partner.nation for partner in config.partner]),
+        ("output", [output.name for output in config.output]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -159,6 +161,11 @@ def _cross_check(config: NodeConfig, file: Path, text: str) -> None:
         if partner.nation == config.nation:
             line = _find(text.splitlines(), ["partner", "nation"], number)
             raise ConfigError("config-value", f"{file}:{line}: partner {partner.nation!r} is the node's own nation.")
+
+
+def _absolute_options(options: Mapping[str, str], absolute: Callable[[str], str]) -> dict[str, str]:
+    """Make those options of an output absolute that are paths."""
+    return {name: absolute(value) if name in OUTPUT_PATHS else value for name, value in options.items()}
 
 
 def _absolute(config: NodeConfig, base: Path) -> NodeConfig:
@@ -178,5 +185,6 @@ def _absolute(config: NodeConfig, base: Path) -> NodeConfig:
         warning=msgspec.structs.replace(
             config.warning, areas=None if config.warning.areas is None else absolute(config.warning.areas)
         ),
+        output=tuple(msgspec.structs.replace(one, options=_absolute_options(one.options, absolute)) for one in config.output),
         page=msgspec.structs.replace(config.page, places=None if config.page.places is None else absolute(config.page.places)),
     )

@@ -30,6 +30,7 @@ from trilat.node.audience import Tick
 from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
+from trilat.node.outlets import Outlets, cancelled
 from trilat.node.people import People, open_book
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.record import Given, Recorder
@@ -109,6 +110,8 @@ class LiveNode:
         changes = setup.change_events(config, self.store, self.identity.ring, self.agreements, seen, now_ns)
         self.recorder.begin(now_ns, self.agreements)
         self.cop = show.make_cop(config, self.pipeline, now_ns)
+        areas = setup.areas_layer(config.warning.areas)
+        self.outlets = Outlets(config, areas, clock.now_ns, lambda: self.identity.ring)
         for warning in self.recorder.restore_warnings(self.pipeline):
             self.cop.step(now_ns, CopInput(warnings=(warning,)))
         await self._warm()
@@ -118,6 +121,8 @@ class LiveNode:
         self.people.key = self.identity.ring.current
         self.people.restored(now_ns, self.pipeline.approvals, self.pipeline.events_taken())
         self.people.events += changes
+        self.outlets.post = self.drive.post
+        self.outlets.start(stack, self.pipeline.restored_public)
 
     async def _warm(self) -> None:
         """Load the compiled kernels before anything comes in: a compilation in the middle of a step would hold everything up."""
@@ -149,10 +154,10 @@ class LiveNode:
         self.drive = Drive(self.exchange, self.transport, steady, self._take_received, hands_on=False, **bounds)
         self.transport.on_served = lambda _: self.drive.post(lambda _: self.exchange.wake_partners(), flash=True)
         running = asyncio.create_task(self.drive.run(), name="exchange")
-        stack.push_async_callback(_cancelled, running)
+        stack.push_async_callback(cancelled, running)
         await self.transport.set_partners(pins.values())
         watching = asyncio.create_task(self._watch_pins(), name="pins")
-        stack.push_async_callback(_cancelled, watching)
+        stack.push_async_callback(cancelled, watching)
         self._tasks = (running, watching)
 
     async def _start_feeds(self, stack: contextlib.AsyncExitStack) -> None:
@@ -178,6 +183,7 @@ class LiveNode:
             ready=lambda: self.health.readiness(clock.now_ns()),
             metrics=self.health.metrics,
             links=lambda: (True, {"links": self.links}),
+            areas=show.outlines(setup.areas_layer(self.config.warning.areas)),
         )
         try:
             self.ports["page"] = await stack.enter_async_context(serving(app, page.host, page.port))
@@ -279,6 +285,7 @@ class LiveNode:
             self.drive.offer(out.released)
         except ExchangeError as error:
             log.warning("not offered", code=error.code, detail=error.detail)
+        self.outlets.take(out.released)
         self.people.take(now_ns, out.approvals)
         self._show(now_ns, out)
         if now_ns >= self._next_retain_ns:
@@ -311,6 +318,7 @@ class LiveNode:
             show.measure(self.health, self.feeds, len(self.hub.pages), self.drive.waiting)
             self._tell_links(now_ns, states)
             self._check(states)
+            self.outlets.measure(self.health)
             self.people.tick(now_ns, self.pipeline.approvals, self.health, sound=self.exchange.trouble is None)
         self.people.show(self.pipeline.approvals)
         given = CopInput(
@@ -318,7 +326,7 @@ class LiveNode:
             partners=[one for one in out.partners if isinstance(one.record, Area)],
             warnings=out.warnings,
             answers=out.answers,
-            notices=[*out.notices, *self.people.notices()],
+            notices=[*out.notices, *self.people.notices(), *self.outlets.notices()],
             **lights,
         )
         if self.cop.step(out.t_ns, given) or out.warnings or out.answers or due:
@@ -388,9 +396,3 @@ def _drain(queue: deque[Any] | list[Any]) -> list[Any]:
     taken = list(queue)
     queue.clear()
     return taken
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -31,6 +31,7 @@ from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.agreement import Agreements
 from trilat.policy.audience import AudiencePolicy
+from trilat.records import codec
 from trilat.records.approval import Session
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports, Tracks
@@ -149,6 +150,8 @@ class Pipeline:
         self._waiting: dict[str, list[PartnerReport]] = {}
         self.rejected = self.desk.rejected
         self._clock = ReplayClock(settings.mode)
+        # What an earlier run told the public, in its order, after `restore`: an output that has no receipt for it gets it.
+        self.restored_public: list[Warning] = []
 
     def step(self, now_ns: int, inputs: Sequence[Input]) -> Output:
         """Take what came in since the last step, in its order, and return what comes of it.
@@ -245,6 +248,7 @@ class Pipeline:
                 received.take(one)
         # The journal holds the assessments that were taken, as derived ones; one given from outside would be there twice.
         desk = self._at_desk(now_ns, received, inputs, None)
+        self.restored_public += public_of(desk.released)
         return desk.shown
 
     def resumed(self, last_ns: int) -> None:
@@ -290,6 +294,12 @@ class Pipeline:
         alone, together = self.launches.step(now_ns, own, waiting, sensor_of)
         assessed = [*((OWN, one) for one in alone), *((NATIONAL, one) for one in together)]
         return self.tracks, self.core.step(now_ns, self.tracks, own, waiting), assessed
+
+
+def public_of(released: Iterable[Released]) -> list[Warning]:
+    """Return the messages to the public among what was released, as they leave."""
+    told = [codec.decode(one.record) for one in released if (one.audience, one.lane) == (PUBLIC, "flash")]
+    return [one for one in told if isinstance(one, Warning)]
 
 
 def _counts(batches: Iterable[Reports]) -> Counter[str]:

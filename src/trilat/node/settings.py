@@ -114,6 +114,15 @@ class WarningSettings(_Settings, frozen=True, kw_only=True):
     areas: Path | None = None  # a GeoJSON file of areas in place of the one that ships (docs/how-to/warn-of-a-launch.md)
 
 
+class OutputSettings(_Settings, frozen=True, kw_only=True):
+    """One output: where what the public is told goes, in which forms. Options are the kind's own."""
+
+    name: Name  # its name in the log, the metrics and its file of receipts
+    kind: Name  # "file", "http-post", or a plug-in's (entry point group trilat.outputs)
+    forms: Annotated[tuple[Literal["cap", "geojson", "kml", "text"], ...], Meta(min_length=1)] = ("cap",)  # what it gets
+    options: dict[str, str] = {}  # file: directory; http-post: url, timeout_s, authorization_file
+
+
 class PlaceSettings(_Settings, frozen=True, kw_only=True):
     """Where the page opens: the middle of the picture."""
 
@@ -141,5 +150,6 @@ class NodeConfig(_Settings, frozen=True, kw_only=True):
     accounts: AccountsSettings = AccountsSettings()  # who may come in at the page
     exchange: ExchangeSettings = ExchangeSettings()  # the link to partners
     store: StoreSettings = StoreSettings()  # what is kept
+    output: tuple[OutputSettings, ...] = ()  # where public warnings go
     warning: WarningSettings = WarningSettings()  # warnings of launches
     view: PlaceSettings = PlaceSettings()  # where the page opens

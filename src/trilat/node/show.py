@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,6 +31,7 @@ from trilat.picture.inputs import (
 )
 from trilat.records.columns import STATUSES
 from trilat.records.label import Label
+from trilat.warn.areas import Layer
 
 NS = 1_000_000_000
 TENTATIVE = STATUSES.index("tentative")
@@ -37,6 +39,16 @@ TENTATIVE = STATUSES.index("tentative")
 FEED_LATE_S = 15.0
 PLACES_BYTES_MAX = 4 << 20
 LINK_STATES: dict[str, LightState] = {"up": "up", "late": "late", "down": "down", "never": "off", "refused": "down"}
+
+
+def outlines(layer: Layer) -> Callable[[], tuple[bool, Any]]:
+    """Return what answers for the outlines of a layer's areas: area id -> rings of [lon, lat], to some hundred metres."""
+    rings: dict[str, list[Any]] = {}
+    for k, area in enumerate(layer.areas):
+        spans = [(layer.edge[r], layer.edge[r + 1]) for r in range(layer.ring[k], layer.ring[k + 1])]
+        rings[area.id] = [layer.points[a:b].round(3).tolist() for a, b in spans]
+    answer = True, msgspec.Raw(msgspec.json.encode(rings))
+    return lambda: answer
 
 
 def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> Cop:

@@ -248,6 +248,8 @@ def _shown_flight(flight: FlightFacts) -> dict[str, Any]:
         "shape": flight.shape,
         "landing": place,
         "fan": None if flight.fan is None else msgspec.to_builtins(flight.fan),
+        "path": [[round(one.lon_deg, 3), round(one.lat_deg, 3)] for one in flight.path],
+        "launch": None if flight.launch is None else [flight.launch.lon_deg, flight.launch.lat_deg],
         "lost_since_ms": None if flight.lost_since_ns is None else flight.lost_since_ns // NS_PER_MS,
     }
 

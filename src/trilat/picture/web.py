@@ -297,14 +297,14 @@ def make_app(
     ready: Health,
     metrics: Callable[[], bytes],
     links: Health = lambda: (True, {}),
+    areas: Health = lambda: (True, {}),
     static: Path = STATIC,
 ) -> Starlette:
-    """Return the ASGI application: the page, `/ws`, `/livez` and `/readyz` (200 or 503, JSON), `/links` (JSON), `/metrics`."""
+    """Return the ASGI application: the page, `/ws`, `/livez` and `/readyz`, `/links`, `/areas.json`, `/metrics`."""
 
     async def index(_: Request) -> Response:
         if not (static / "index.html").is_file():
-            text = f"{code_of('page-not-built')} The page has not been built. Run `make setup`.\n"
-            return PlainTextResponse(text, 503)
+            return PlainTextResponse(f"{code_of('page-not-built')} The page has not been built. Run `make setup`.\n", 503)
         return FileResponse(static / "index.html", headers={"cache-control": "no-store"})
 
     async def page(websocket: WebSocket) -> None:
@@ -324,6 +324,7 @@ def make_app(
         Route("/readyz", _health(ready)),
         Route("/metrics", measured),
         Route("/links", _health(links)),
+        Route("/areas.json", _health(areas)),
         *hub.gate.routes,
         *(Mount(f"/{name}", StaticFiles(directory=static / name, check_dir=False)) for name in ("assets", "map")),
     ]

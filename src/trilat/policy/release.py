@@ -239,7 +239,8 @@ def _shaped(record: Any, decision: Decision, coarsener: Coarsener | None) -> Any
         return to_area(record, cell_m or CELL_DEFAULT_M, coarsener)
     if isinstance(record, Warning) and record.flight is not None and (cell_m or decision.tier == "area"):
         # Areas and times are what a warning says; exact places of launch and landing are positions of a track.
-        return msgspec.structs.replace(record, flight=msgspec.structs.replace(record.flight, launch=None, landing=None, fan=None))
+        flight = msgspec.structs.replace(record.flight, launch=None, landing=None, fan=None, path=())
+        return msgspec.structs.replace(record, flight=flight)
     if FINEST.get(type(record), len(TIERS)) < TIERS.index(decision.tier):
         raise PolicyError("release-tier", f"{type(record).__name__} at tier {decision.tier}.")
     if cell_m and "position" in HOLDS[type(record)] and not (isinstance(record, Area) and record.radius_m >= cell_m):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from trilat.records.assessment import Fan, FlightClass, LandingEstimate, LaunchEstimate, TouchedArea, TrajectoryShape
+from trilat.records.assessment import Fan, FlightClass, LandingEstimate, LaunchEstimate, PathPoint, TouchedArea, TrajectoryShape
 from trilat.records.fields import (
     Count,
     LatDeg,
@@ -38,7 +38,10 @@ class WarningArea(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FlightFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a warning says of the flight it is about: class with its probability, where from, where to, or the fan it is in."""
+    """What a warning says of the flight it is about: class with its probability, where from, where to, or the fan it is in.
+
+    path: the predicted way from here to the ground, as a few points.
+    """
 
     name: FlightClass = "launch, unclassified"
     probability: Probability = 0.0
@@ -47,6 +50,7 @@ class FlightFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     landing: LandingEstimate | None = None
     fan: Fan | None = None
     lost_since_ns: TimeNs | None = None
+    path: Annotated[tuple[PathPoint, ...], Meta(max_length=64)] = ()
 
 
 class Words(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from trilat.records.assessment import Assessment, TouchedArea
+from trilat.records.assessment import Assessment, PathPoint, TouchedArea
 from trilat.records.label import Label
 from trilat.records.warning import FlightFacts, Warning, WarningState
 
@@ -28,6 +28,7 @@ UNISSUED_NS = 300 * NS  # what was never issued and is over leaves by itself
 LIFE_NS = 3 * 3_600 * NS
 MOVED_NS = 30 * NS
 BEYOND_PROBABILITY_MIN = 0.01
+PATH_POINTS = 24  # of the predicted way, in a warning
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -70,7 +71,15 @@ def facts(assessment: Assessment) -> FlightFacts:
         landing=assessment.landing,
         fan=assessment.fan,
         lost_since_ns=assessment.lost_since_ns,
+        path=_few(assessment.path),
     )
+
+
+def _few(path: tuple[PathPoint, ...]) -> tuple[PathPoint, ...]:
+    """Return at most PATH_POINTS of a path, its ends among them."""
+    if len(path) <= PATH_POINTS:
+        return path
+    return tuple(path[round(k * (len(path) - 1) / (PATH_POINTS - 1))] for k in range(PATH_POINTS))
 
 
 def begin(now_ns: int, assessment: Assessment, warning_id: str, label: Label) -> Standing | None:
@@ -224,7 +233,7 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
     lost = state == "track-lost" or (state in OVER and held.state == "track-lost")
     told = facts(assessment)
     if lost and told.landing is not None:
-        told = msgspec.structs.replace(told, landing=msgspec.structs.replace(told.landing, reliable=False))
+        told = msgspec.structs.replace(told, landing=msgspec.structs.replace(told.landing, reliable=False), path=())
     confidence = assessment.confidence
     if lost and assessment.state != "track-lost":
         confidence *= 0.5  # silence: nobody has aged it for us

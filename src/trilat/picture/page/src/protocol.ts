@@ -151,6 +151,8 @@ export interface Flight {
   shape: string | null;
   landing: Landing | null;
   fan: Fan | null;
+  path: [number, number][];
+  launch: [number, number] | null;
   lost_since_ms: number | null;
 }
 

@@ -29,6 +29,9 @@ export const cursor = signal<[number, number] | null>(null);
 export const mapCentre = signal<[number, number]>([129.5, 33.5]);
 export const flyTo = signal<{ lon: number; lat: number; zoom?: number } | null>(null);
 
+/** Outlines of the areas that warnings name, by id; asked for when the first warning names one. */
+export const outlines = signal<Record<string, [number, number][][]>>({});
+
 export const openWarnings = computed(() =>
   [...warnings.value.values()].filter((w) => w.open || w.in_sight).sort((a, b) => a.first_t_ms - b.first_t_ms),
 );

@@ -1,4 +1,5 @@
 // The one WebSocket: greets, resumes where it left off, hands messages on, sends what the officer does.
+import { effect } from "@preact/signals";
 import { ask, inside } from "./door";
 import { DELTA, head } from "./frames";
 import type { Act, Answer, Event, Incoming, State } from "./protocol";
@@ -135,3 +136,15 @@ export function tickClock(): void {
   s.nowMs.value = now + s.offsetMs.value;
   s.disconnected.value = s.heardAt.value > 0 && now - s.heardAt.value > s.STALE_AFTER_MS;
 }
+
+let outlinesAsked = false;
+
+/** Asks once for the outlines of areas, when a warning first names one; what does not come is not drawn, the names stand anyway. */
+effect(() => {
+  if (outlinesAsked || !s.openWarnings.value.some((w) => w.touched.length > 0)) return;
+  outlinesAsked = true;
+  fetch("areas.json")
+    .then((answer) => (answer.ok ? answer.json() : {}))
+    .then((told: Record<string, [number, number][][]>) => (s.outlines.value = told))
+    .catch(() => (outlinesAsked = false));
+});

@@ -1,9 +1,13 @@
-// What warnings say of flights, on the map: the fan while it burns, the landing ellipse after, each with EXERCISE written in it.
-import { PolygonLayer, TextLayer } from "@deck.gl/layers";
+// What warnings say of flights, on the map: the areas under them, the fan while it burns, the landing ellipse after, the predicted
+// way. EXERCISE is written in each.
+import { PathLayer, PolygonLayer, TextLayer } from "@deck.gl/layers";
 import type { Layer } from "@deck.gl/core";
 import type { Fan, Warning } from "../protocol";
 import { along, ellipse } from "./geo";
 import { WARNING } from "./palette";
+
+// What is less likely than this is named in the strip and not lit.
+const LIT_LEAST = 0.01;
 
 interface Shape {
   ring: [number, number][];
@@ -41,10 +45,58 @@ function shapes(warning: Warning): Shape[] {
   return [{ ring: fan(flight.fan), at, text: `${drill}${warning.id}`, sure: false }];
 }
 
+interface Lit {
+  ring: [number, number][];
+  landing: boolean;
+  probability: number;
+}
+
+/** The outlines of the areas that open warnings name: each once, a landing before an overflight, the likeliest of several. */
+function lit(warnings: Warning[], outlines: Record<string, [number, number][][]>): Lit[] {
+  const found = new Map<string, { landing: boolean; probability: number }>();
+  for (const warning of warnings) {
+    if (!warning.open || ["landed", "passed"].includes(warning.state)) continue;
+    for (const area of warning.touched) {
+      if (area.id.startsWith("FIR-") || area.probability < LIT_LEAST) continue;
+      const before = found.get(area.id);
+      const landing = area.touch === "landing" || (before?.landing ?? false);
+      found.set(area.id, { landing, probability: Math.max(before?.probability ?? 0, area.probability) });
+    }
+  }
+  return [...found].flatMap(([id, one]) => (outlines[id] ?? []).map((ring) => ({ ring, ...one })));
+}
+
+interface Way {
+  path: [number, number][];
+}
+
+function ways(warning: Warning): Way[] {
+  const path = warning.flight?.path ?? [];
+  const over = !warning.open || ["landed", "passed", "track-lost"].includes(warning.state);
+  return over || path.length < 2 ? [] : [{ path }];
+}
+
 /** Layers of every open warning's flight; no filter of the page reaches them. */
-export function flightLayers(warnings: Warning[], font: string): Layer[] {
+export function flightLayers(warnings: Warning[], outlines: Record<string, [number, number][][]>, font: string): Layer[] {
   const data = warnings.flatMap(shapes);
   return [
+    new PolygonLayer<Lit>({
+      id: "warning-areas",
+      data: lit(warnings, outlines),
+      getPolygon: (one) => one.ring,
+      getFillColor: (one) => [...WARNING, Math.round((one.landing ? 90 : 34) * Math.max(0.35, one.probability))],
+      getLineColor: (one) => [...WARNING, one.landing ? 230 : 120],
+      lineWidthUnits: "pixels",
+      getLineWidth: (one) => (one.landing ? 1.6 : 0.8),
+    }),
+    new PathLayer<Way>({
+      id: "warning-ways",
+      data: warnings.flatMap(ways),
+      getPath: (one) => one.path,
+      getColor: [...WARNING, 200],
+      widthUnits: "pixels",
+      getWidth: 1.6,
+    }),
     new PolygonLayer<Shape>({
       id: "warning-flights",
       data,

@@ -32,6 +32,7 @@ export interface Drawing {
   selected: number;
   details: Details | null;
   warnings: Warning[];
+  outlines: Record<string, [number, number][][]>;
   layers: ReadonlySet<MapLayer>;
   lang: string;
   places: Place[];
@@ -63,7 +64,7 @@ export function draw(d: Drawing): Drawn {
     alpha[index] = fade(age, stale);
     if (age > 2000 * stale) old.push(s);
   });
-  const layers: Layer[] = [...areas(d), ...flightLayers(d.warnings, FONT), ...sites(d), ...placeNames(d)];
+  const layers: Layer[] = [...areas(d), ...flightLayers(d.warnings, d.outlines, FONT), ...sites(d), ...placeNames(d)];
   if (d.layers.has("trails")) layers.push(trailLayer(d, slots));
   if (d.layers.has("vectors")) layers.push(...vectors(d, slots, alpha));
   layers.push(...uncertainty(d, slots));

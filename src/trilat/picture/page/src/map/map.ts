@@ -65,7 +65,7 @@ function redrawOn(map: MapLibre, overlay: MapboxOverlay): void {
   };
   map.on("zoomend", request);
   effect(() => {
-    void [shown.value, mapLayers.value, s.selectedId.value, s.details.value, s.openWarnings.value, lang.value];
+    void [shown.value, mapLayers.value, s.selectedId.value, s.details.value, s.openWarnings.value, s.outlines.value, lang.value];
     request();
   });
   effect(() => {
@@ -96,6 +96,7 @@ function redraw(map: MapLibre, overlay: MapboxOverlay, atlas: Atlas): void {
     selected: s.selectedId.value,
     details: s.details.value,
     warnings: s.openWarnings.value,
+    outlines: s.outlines.value,
     layers: mapLayers.value,
     lang: lang.value,
     places: hello.places.length ? hello.places : PLACES,
