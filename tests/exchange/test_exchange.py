@@ -299,3 +299,33 @@ def test_a_piece_is_never_cut_again(pair: Joined) -> None:
     jpn.station.settings = msgspec.structs.replace(SETTINGS, chunk_bytes=512, credit_bytes_max=1_400)
     pair.run(60)
     assert [big.record] == pair.raws("KOR", "flash")
+
+
+def test_a_record_that_is_cut_when_it_is_moved_keeps_its_place(tmp_path: Path) -> None:
+    """What was sent whole and must be sent again in pieces, in a new epoch over a narrower link, comes in its place, once."""
+    pair = Joined(tmp_path)
+    pair.run(2)
+    jpn = pair.exchanges["JPN"]
+    offered = [
+        released(warning_of("w1"), "KOR", "flash"),
+        released(warning_of("w2", text="é" * 3_999), "KOR", "flash"),
+        *(released(warning_of(f"w{n}"), "KOR", "flash") for n in range(3, 6)),
+    ]
+    pair.exchanges["KOR"]._importers["JPN", "flash"].pace.credit_bytes = 64_000
+    pair.run(45)
+    jpn.offer(pair.now_ns, offered)
+    pair.run(20)
+    assert [item.record for item in offered] == pair.raws("KOR", "flash")
+    pair.stop("KOR")
+    (tmp_path / "KOR.sqlite").unlink()
+    jpn.station.store.outbox.mark_restored()
+    jpn.station.store.commit()
+    pair.stop("JPN")
+    pair.settings["JPN"] = msgspec.structs.replace(SETTINGS, chunk_bytes=512, credit_bytes_max=1_400)
+    pair.received["KOR"].clear()
+    store = pair.start("JPN").station.store
+    pair.start("KOR")
+    pair.run(80)
+    assert [item.record for item in offered] == pair.raws("KOR", "flash")
+    assert 2 == store.outbox.state("KOR", "flash").last.epoch
+    pair.close()

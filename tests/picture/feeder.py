@@ -211,10 +211,13 @@ def links(now_ns: int, nation: str = "JPN") -> list[LinkLight]:
             state="late" if (partner, lane) == ("USA", "history") else "up",
             last_heard_ns=now_ns - NS // 4,
             last_receipt_ns=now_ns - NS // 3,
-            lag=0,
             epoch=1,
             received=1200,
             sent=1180,
+            lag=340 if (partner, lane) == ("USA", "history") else 0,
+            lag_s=72.0 if (partner, lane) == ("USA", "history") else 0.0,
+            head="a1b2c3d4e5f60718",
+            rejected={"signature-wrong": 3} if lane == "history" else {},
         )
         for partner in NATIONS
         if partner != nation

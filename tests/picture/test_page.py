@@ -145,6 +145,28 @@ async def test_a_warning_is_raised_acknowledged_and_retracted_by_hand(here: Open
     assert here.faults == []
 
 
+async def test_every_lane_with_every_partner_has_its_figures(here: Opened) -> None:
+    """Unfolded, each partner has three lanes with state, age, lag in records and seconds, receipt, epoch, head and what was rejected."""
+    page = here.page
+    for nation, lagging in (("KOR", "0"), ("USA", "340")):
+        figures = page.get_by_test_id(f"figures-{nation}")
+        await figures.locator("summary").click()
+        lanes = figures.locator("dl")
+        assert [await lanes.nth(at).get_attribute("data-lane") for at in range(await lanes.count())] == [
+            "flash",
+            "state",
+            "history",
+        ]
+        assert await figures.locator("dd").count() == 3 * 6
+        state, heard, lag, receipt, head, rejected = await lanes.nth(2).locator("dd").all_inner_texts()
+        assert state == ("late" if nation == "USA" else "up")
+        assert all(text and text != "—" for text in (heard, receipt))
+        assert lag.split(" ")[0] == lagging
+        assert (head, rejected) == ("1 · a1b2c3d4e5f60718", "signature-wrong 3")
+        await figures.locator("summary").click()
+    assert here.faults == []
+
+
 async def test_filters_hide_tracks_and_say_so_but_never_a_warning(here: Opened) -> None:
     """Hiding a nation takes its symbols off map and table, says how many, and leaves its warning in the strip."""
     expires_ns = here.given.now_ns + 60 * feeder.NS

@@ -19,6 +19,7 @@ from trilat.exchange.station import Store
 from trilat.identity.sign import KeyRing, Rejected
 from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
+from trilat.records.exchange import Cursor
 from trilat.records.label import Mode
 from trilat.records.released import Lane, Released
 from trilat.transport import envelope as sealing
@@ -332,6 +333,10 @@ class Exchange(Carrying):
         self.partners = tuple(sorted(kept))
         self._join_streams()
         self._wakes_due = True
+
+    def holds(self, exporter: str, lane: str, place: Cursor) -> bool:
+        """Tell whether we hold everything of a partner's lane up to a place."""
+        return self._importers[(exporter, lane)].holds(place)
 
     def links(self, now_ns: int) -> list[LinkState]:
         """Return the state of every lane with every partner, both ways, sorted by partner, lane and direction."""

@@ -217,6 +217,7 @@ class Exporter(Numbering):
             number=parked.counter,
             last=self.state.last,
             t_ns=now_ns,
+            base=self.state.base,
         )
         return Answer(parked.ticket, sealing.seal(key, header))
 

@@ -146,16 +146,24 @@ class Importer(Intake):
             if out is not None:
                 self.pace.replied(now_ns, out.sent_ns, len(envelope.payload), out.credit_bytes)
         elif isinstance(message, Empty):
-            self._resync, self.trouble = "", ""
-            if message.last == self.state.cursor:
-                self.level_ns, self._gap_ns = now_ns, None
-            elif message.last.sequence and self._gap_ns is None:
-                self._gap_ns = now_ns
-            self.pace.idle(now_ns)
+            self._empty(now_ns, message)
         elif isinstance(message, Refusal):
             self._refused(now_ns, message)
         else:
             raise Rejected("envelope-mismatch", f"{envelope.kind} is no reply")
+
+    def _empty(self, now_ns: int, empty: Empty) -> None:
+        """Take note of where the exporter stands; ask anew when its epoch goes on from a place that we do not hold."""
+        self._resync, self.trouble = "", ""
+        if empty.last.epoch > self.state.cursor.epoch and not self.holds(empty.base):
+            self._resync = "base-unknown"
+            self._restart(now_ns, failed=False)
+            return
+        if empty.last == self.state.cursor:
+            self.level_ns, self._gap_ns = now_ns, None
+        elif empty.last.sequence and self._gap_ns is None:
+            self._gap_ns = now_ns
+        self.pace.idle(now_ns)
 
     def _refused(self, now_ns: int, refusal: Refusal) -> None:
         if refusal.reason == "replayed" and refusal.counter >= self._counter:

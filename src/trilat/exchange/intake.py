@@ -175,13 +175,17 @@ class Intake:
         start = sealing.epoch_head(self.exporter, stream_name(self.station.nation, self.via), self.lane, header.epoch, base)
         if header.prev_head != start:
             raise Rejected("head-wrong", f"epoch {header.epoch} does not begin at its base")
-        if base.epoch == 0:
-            return
-        cursor = self.state.cursor
-        beyond = (base.epoch, base.sequence) > (cursor.epoch, cursor.sequence)
-        if beyond or (base.sequence > 0 and self._head_at(base.epoch, base.sequence) != base.head):
+        if not self.holds(base):
             self._resync = "base-unknown"
             raise Rejected("head-wrong", f"epoch {header.epoch} goes on from {base.epoch}.{base.sequence}, which is not ours")
+
+    def holds(self, base: Cursor) -> bool:
+        """Tell whether we hold everything up to a place on which an epoch goes on (epoch 0: it begins with nothing)."""
+        if base.epoch == 0:
+            return True
+        cursor = self.state.cursor
+        beyond = (base.epoch, base.sequence) > (cursor.epoch, cursor.sequence)
+        return not beyond and (base.sequence == 0 or self._head_at(base.epoch, base.sequence) == base.head)
 
     def _begin_epoch(self, now_ns: int, header: BatchHeader) -> None:
         """Go over to a new epoch: what we hold beyond its base may come again and is then known by its content."""

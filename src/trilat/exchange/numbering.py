@@ -19,8 +19,10 @@ from trilat.transport import envelope as sealing
 from trilat.transport.carried import stream_name
 from trilat.transport.messages import CHUNK_MARK, BatchHeader, Chunk
 
-# Pieces of a large record leave before what waits, so that they stay together.
+# Pieces of a large record leave before what waits, so that they stay together and in the record's place. What is moved into a
+# new epoch leaves before all of that, a later epoch's first; in steps of two, so that pieces of it fit in between.
 CHUNK_PRIORITY = -1
+MOVED_PRIORITY = -2
 # What a batch's header and frame take of the credit.
 HEADER_BYTES = 800
 # What one batch of a published outbox holds at most.
@@ -165,7 +167,9 @@ class Numbering:
         about = _about.decode(batch.about)
         recalled = frozenset(self._outbox.recalled(self.name, self.lane, batch.epoch, first, final))
         rows = [
-            Queued(record=entries[at][sealing.SALT_BYTES :], t_ns=batch.t_ns, priority=-1 - epoch, about=about[at])
+            Queued(
+                record=entries[at][sealing.SALT_BYTES :], t_ns=batch.t_ns, priority=MOVED_PRIORITY * (1 + epoch), about=about[at]
+            )
             for at in range(first - batch.first, final - batch.first + 1)
             if batch.first + at not in recalled
         ]
@@ -268,7 +272,7 @@ class Numbering:
             Queued(
                 record=codec.encode(Chunk(of=of, index=i, total=len(pieces), data=piece)),
                 t_ns=row.t_ns,
-                priority=min(row.priority, CHUNK_PRIORITY),
+                priority=min(row.priority - 1, CHUNK_PRIORITY),
                 about=row.about,
             )
             for i, piece in enumerate(pieces)

@@ -46,8 +46,11 @@ def level(nodes: Sequence[SimulatedNode]) -> bool:
         outbox, inbox = running(exporter)[1].outbox, running(importer)[1].inbox
         if outbox.queue_size(importer.nation, lane)[0]:
             return False
-        last = outbox.state(importer.nation, lane).last
-        if last.sequence and last != inbox.state(exporter.nation, lane).cursor:
+        state, cursor = outbox.state(importer.nation, lane), inbox.state(exporter.nation, lane).cursor
+        if state.last.sequence and state.last != cursor:
+            return False
+        # An epoch in which nothing was said yet goes on from somewhere: that must be there, too.
+        if state.last.epoch > cursor.epoch and not running(importer)[0].holds(exporter.nation, lane, state.base):
             return False
     return True
 

@@ -92,10 +92,14 @@ class Resync(Pull, frozen=True, kw_only=True, tag="trilat.resync/1"):
 
 
 class Empty(Header, frozen=True, kw_only=True, tag="trilat.empty/1"):
-    """The answer to a pull when nothing came in time: the exporter's last number, so that both ends know they are level."""
+    """The answer to a pull when nothing came in time: the exporter's last number, so that both ends know they are level.
+
+    base: where its epoch goes on from, so that an importer that does not hold that place can say so before anything new comes.
+    """
 
     last: Cursor
     t_ns: TimeNs
+    base: Cursor = Cursor()
 
 
 class Refusal(Header, frozen=True, kw_only=True, tag="trilat.refusal/1"):

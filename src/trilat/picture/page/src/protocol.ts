@@ -92,6 +92,11 @@ export interface LinkLight {
   sent: number;
   rejected: Record<string, number>;
   note: string;
+  lag_s: number;
+  head: string;
+  lost: number;
+  forks: number;
+  kept_aside: number;
 }
 
 export interface Status {

@@ -3,6 +3,7 @@ import * as f from "../filters";
 import * as s from "../state";
 import type { FeedLight, LinkLight } from "../protocol";
 import { Badge } from "./badge";
+import { LinkFigures } from "./links";
 import { t } from "./strings";
 import type { Key } from "./strings";
 import { Light } from "./topbar";
@@ -143,6 +144,24 @@ function Link({ link }: { link: LinkLight }) {
   );
 }
 
+function Partner({ nation, links }: { nation: string; links: LinkLight[] }) {
+  return (
+    <>
+      <table class="lights" data-testid={`link-${nation}`}>
+        <caption>
+          <Badge nation={nation} /> {nation} <small>heard · receipt / lag</small>
+        </caption>
+        <tbody>
+          {links.map((link) => (
+            <Link key={link.lane} link={link} />
+          ))}
+        </tbody>
+      </table>
+      <LinkFigures nation={nation} links={links} />
+    </>
+  );
+}
+
 function Lights() {
   const status = s.status.value;
   const hello = s.hello.value;
@@ -159,18 +178,7 @@ function Lights() {
       </table>
       <h2>{t("links")}</h2>
       {hello.partners.map((nation) => (
-        <table class="lights" key={nation} data-testid={`link-${nation}`}>
-          <caption>
-            <Badge nation={nation} /> {nation} <small>heard · receipt / lag</small>
-          </caption>
-          <tbody>
-            {status.links
-              .filter((link) => link.nation === nation)
-              .map((link) => (
-                <Link key={link.lane} link={link} />
-              ))}
-          </tbody>
-        </table>
+        <Partner key={nation} nation={nation} links={status.links.filter((link) => link.nation === nation)} />
       ))}
     </section>
   );
