@@ -17,6 +17,7 @@ function troubles(link: LinkLight): string {
 
 /** Every lane's figures, folded away until somebody asks. */
 export function LinkFigures({ nation, links }: { nation: string; links: LinkLight[] }) {
+  const words = t("linkWords").split("|");
   return (
     <details class="link-figures" data-testid={`figures-${nation}`}>
       <summary>{t("linkFigures")}</summary>
@@ -27,25 +28,25 @@ export function LinkFigures({ nation, links }: { nation: string; links: LinkLigh
             <dd>{link.state}</dd>
           </div>
           <div>
-            <dt>{t("linkHeard")}</dt>
+            <dt>{words[0]}</dt>
             <dd>{age(link.last_heard_age_s)}</dd>
           </div>
           <div>
-            <dt>{t("linkLag")}</dt>
+            <dt>{words[1]}</dt>
             <dd>{lag(link)}</dd>
           </div>
           <div>
-            <dt>{t("linkReceipt")}</dt>
+            <dt>{words[2]}</dt>
             <dd>{age(link.last_receipt_age_s)}</dd>
           </div>
           <div>
-            <dt>{t("linkEpoch")}</dt>
+            <dt>{words[3]}</dt>
             <dd>
               {link.epoch} · <code>{link.head || "—"}</code>
             </dd>
           </div>
           <div>
-            <dt>{t("linkRejected")}</dt>
+            <dt>{words[4]}</dt>
             <dd>{troubles(link) || "0"}</dd>
           </div>
         </dl>
