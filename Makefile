@@ -36,7 +36,7 @@ check-house: $(STAMPS)/dev
 test: check $(STAMPS)/compare ## every check and every test
 	@sh tools/chromium.sh
 	@sh tools/faults.sh
-	$(PYTEST) -q -n 2 --dist loadfile --ignore=tests/house
+	$(PYTEST) -q -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/house
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

@@ -75,6 +75,36 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("trilat")
 
+# Files whose tests run whole nodes as processes, or browsers on them: side by side they would starve one another of two cores,
+# so one worker has them all (`--dist loadgroup`). They and the longest files go first, so that no worker ends alone with one.
+LIVE_FILES = (
+    "test_live",
+    "test_live_catch_up",
+    "test_bad_start",
+    "test_demo",
+    "test_real_nodes",
+    "test_page",
+    "test_page_people",
+    "test_page_warning",
+)
+LIVE_FOLDERS = ("faults",)
+LONG_FILES = ("test_simulate", "test_pairs", "test_tiny", "test_plants")
+LIVE = "live"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make a group of each file, one of all live files, and let what takes longest begin first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(LIVE if is_live(item.path) else f"{item.path.parent.name}/{item.path.stem}"))
+    items.sort(key=lambda item: (not is_live(item.path), item.path.stem not in LONG_FILES))
+
+
+def is_live(path: Path) -> bool:
+    """Tell whether a test file runs whole nodes."""
+    return path.stem in LIVE_FILES or path.parent.name in LIVE_FOLDERS
+
+
 _seconds: dict[str, float] = {}
 
 
