@@ -6,7 +6,6 @@ sensor shows in another audience's tracks. A source in quarantine is still watch
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from trilat.fuse.repeats import Repeats, codes_of
 from trilat.records.columns import KIND_FIX
 
 Floats = NDArray[np.float64]
@@ -63,14 +63,14 @@ class Verdict(NamedTuple):
 class _Source:
     """The window of one source."""
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, settings: HealthSettings) -> None:
         self.fits: deque[tuple[int, int, float, Floats, float]] = (
             deque()
         )  # time, n, sum of squares, sum of innovations, dimension
         self.clock: deque[tuple[int, int, float]] = deque()  # time, newest stamp, offset s
         self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
         self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated
-        self.known: dict[int, tuple[int, int]] = {}  # hash of values -> stamp, time of receipt
+        self.known = Repeats(round(settings.repeats_s * 1e9), settings.repeats_kept)
         self.usual_s: float | None = None
         self.state: State = "unknown"
         self.reason: Reason = ""
@@ -104,16 +104,10 @@ class Health:
         held = self._source(source, now_ns)
         newest = int(columns["t_ns"].max())
         held.clock.append((now_ns, newest, (now_ns - newest) * 1e-9))
-        again = 0
         # What lies still says the same again and again, rightly.
         moving = columns[(columns["kind"] != KIND_FIX) | (columns["speed_m_s"] > STILL_M_S)]
-        values = np.stack([columns_of.astype(np.float64) for columns_of in (moving[name] for name in _MEASURED)], axis=1)
-        for row, stamp in zip(values, moving["t_ns"].tolist(), strict=True):
-            code = int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest())
-            before = held.known.get(code)
-            again += before is not None and before[0] != stamp
-            if before is None and len(held.known) < self.settings.repeats_kept:
-                held.known[code] = (stamp, now_ns)
+        values = np.stack([moving[name].astype(np.float64) for name in _MEASURED], axis=1)
+        again = held.known.take(now_ns, codes_of(values), moving["t_ns"].astype(np.int64))
         held.repeats.append((now_ns, len(moving), again))
 
     def confirmations(self, source: str, now_ns: int, expected: int, confirmed: int) -> None:
@@ -131,7 +125,7 @@ class Health:
         return frozenset(name for name, held in self._sources.items() if held.state == "quarantined")
 
     def _source(self, name: str, now_ns: int) -> _Source:
-        return self._sources.setdefault(name, _Source(now_ns))
+        return self._sources.setdefault(name, _Source(now_ns, self.settings))
 
     def _judge(self, held: _Source, now_ns: int) -> Verdict:
         """Move one source's state on."""
@@ -163,12 +157,7 @@ class Health:
         for window in windows:
             while window and window[0][0] < oldest:
                 window.popleft()
-        before = now_ns - round(self.settings.repeats_s * 1e9)
-        while held.known:
-            code, (_, at) = next(iter(held.known.items()))
-            if at >= before:
-                break
-            del held.known[code]
+        held.known.forget(now_ns)
 
     def _figures(self, held: _Source) -> tuple[float, float, float, float, float, int]:
         """Return NIS per dimension, largest mean whitened innovation, clock offset, shares of ghosts and repeats, reports."""

@@ -1,0 +1,84 @@
+"""What a source said lately, kept small: whether a report's values came before under another time.
+
+A recording played again says the same values under new times. Fifteen minutes of every report have to be remembered for that,
+so values are kept as 64-bit codes in sorted blocks, 16 bytes a report; a block is forgotten when its newest are too old.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint64]
+Stamps = NDArray[np.int64]
+# How many blocks the horizon is cut into: what is forgotten late is at most one block's worth.
+BLOCKS = 15
+# Steele, Lea, Flood, Fast splittable pseudorandom number generators (2014): the mixing of SplitMix64.
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def codes_of(values: NDArray[np.float64]) -> Codes:
+    """Return a 64-bit code for each row of values (n, columns): equal rows, equal codes; NaN equals NaN, zero minus zero."""
+    clean = np.where(np.isnan(values), np.nan, values + 0.0)
+    words = np.ascontiguousarray(clean).view(np.uint64)
+    code = np.zeros(len(values), np.uint64)
+    for k in range(values.shape[1]):
+        code = _mixed((code ^ words[:, k]) + _STEP)
+    return code
+
+
+def _mixed(code: Codes) -> Codes:
+    code = (code ^ (code >> np.uint64(30))) * _MIX[0]
+    code = (code ^ (code >> np.uint64(27))) * _MIX[1]
+    return code ^ (code >> np.uint64(31))
+
+
+class Repeats:
+    """The codes of one source over the last `horizon_ns`, at most `kept_max` of them, each with the time it first came under."""
+
+    def __init__(self, horizon_ns: int, kept_max: int) -> None:
+        self._block_ns, self._kept_max = max(1, horizon_ns // BLOCKS), kept_max
+        self._horizon_ns = horizon_ns
+        self._blocks: list[tuple[int, Codes, Stamps]] = []  # number of the block's span of time, sorted codes, their stamps
+
+    def __len__(self) -> int:
+        """Return how many codes are kept."""
+        return sum(len(codes) for _, codes, _ in self._blocks)
+
+    def take(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> int:
+        """Take codes (n,) and their times (n,) in order of receipt at now_ns; return how many came before under another time."""
+        self.forget(now_ns)
+        order = np.argsort(codes, kind="stable")
+        codes, stamps_ns = codes[order], stamps_ns[order]
+        new, group = np.unique(codes, return_inverse=True)
+        first = stamps_ns[np.searchsorted(codes, new)]
+        unknown = np.ones(len(new), np.bool_)
+        for _, held, stamps in self._blocks:
+            at = np.minimum(np.searchsorted(held, new), len(held) - 1)
+            found = held[at] == new
+            first[found], unknown[found] = stamps[at[found]], False
+        self._keep(now_ns, new[unknown], first[unknown])
+        return int(np.count_nonzero(stamps_ns != first[group]))
+
+    def forget(self, now_ns: int) -> None:
+        """Forget the blocks that lie whole before the horizon."""
+        oldest = (now_ns - self._horizon_ns) // self._block_ns
+        while self._blocks and self._blocks[0][0] < oldest:
+            del self._blocks[0]
+
+    def _keep(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> None:
+        """Put new codes, sorted, into the block of now, as far as there is room."""
+        room = max(0, self._kept_max - len(self))
+        codes, stamps_ns = codes[:room], stamps_ns[:room]
+        if not len(codes):
+            return
+        number = now_ns // self._block_ns
+        if not self._blocks or self._blocks[-1][0] != number:
+            self._blocks.append((number, codes.copy(), stamps_ns.copy()))
+            return
+        _, held, stamps = self._blocks[-1]
+        at: Any = np.searchsorted(held, codes)
+        self._blocks[-1] = (number, np.insert(held, at, codes), np.insert(stamps, at, stamps_ns))
