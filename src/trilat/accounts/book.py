@@ -337,3 +337,42 @@ class Book:
                 (STATIONS_MAX,),
             )
         return name
+
+
+def book_beside(store: Path) -> Path:
+    """Return where the account book of the node with this store (`directory`/store) stands."""
+    return store.absolute().parent / FILE_NAME
+
+
+def copy_book(source: Path, target: Path) -> None:
+    """Copy an account book, open or not, as of one moment, into a new file for its owner only; raises AccountError."""
+    Book._check_file(source)  # noqa: SLF001 - the module's own
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        book = sqlite3.connect(source, isolation_level=None, timeout=BUSY_S)
+        try:
+            book.execute("VACUUM INTO ?", (str(target),))
+        finally:
+            book.close()
+    except (OSError, sqlite3.Error) as error:
+        raise AccountError("accounts-unreadable", f"{source}: {error}.") from error
+
+
+def restore_book(copy: Path, target: Path, nation: str, mode: Mode, now_ns: int) -> int:
+    """Make a node's account book of a copy; return how many accounts are in it. Sessions and stations end; the log is told.
+
+    Raises AccountError: as opening a book does; then there is no new one.
+    """
+    copy_book(copy, target)
+    try:
+        with Book(target, nation, mode) as book:
+            with book._writing():  # noqa: SLF001 - the module's own
+                book._db.execute("DELETE FROM sessions")  # noqa: SLF001
+                book._db.execute("DELETE FROM stations")  # noqa: SLF001
+                text = "the account book was restored from a backup: whatever was changed since then is undone, look through it"
+                book._note(now_ns, text, "", alarm=True)  # noqa: SLF001
+            return len(book.accounts())
+    except AccountError:
+        target.unlink(missing_ok=True)
+        raise
