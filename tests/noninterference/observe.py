@@ -12,6 +12,7 @@ from ni_world import Journal, pipeline_of
 from node_worlds import MODE, STEP_NS
 
 from trilat.node.inputs import ReceivedInput
+from trilat.node.pipeline import Output
 from trilat.node.record import Recorder
 from trilat.records.envelope import Envelope
 from trilat.transport.messages import ExchangeSettings, PullId
@@ -62,14 +63,22 @@ class Run:
             given = [*inputs, *back]
             out = self._pipeline.step(now_ns, given)
             self._recorder.append(now_ns, self._recorder.entry(given, out))
+            self.taken_in(out)
             for one in out.released:
                 self.counts[one.audience] = self.counts.get(one.audience, 0) + 1
                 if one.audience == "PUBLIC":
                     self.seen.append(Seen(now_ns, "PUBLIC", one.record_type, msgspec.msgpack.encode(one)))
             jpn.offer(self._net.now_ns, [one for one in out.released if one.audience in ("KOR", "USA")])
             self._net.run(TICKS)
+        self.ending()
         self._net.close()
         return self.seen
+
+    def taken_in(self, out: Output) -> None:
+        """Look at what a step gave, before it is sealed: for those who look more closely."""
+
+    def ending(self) -> None:
+        """Look at the nations' stores before they close: for those who look more closely."""
 
 
 def difference(one: list[Seen], other: list[Seen]) -> str:

@@ -16,6 +16,10 @@ from trilat.policy.decide import Rulebook
 from trilat.policy.labels import make
 
 
+# So many requests of the first seed are held to the schema, which takes five times as long as judging them.
+CHECKED = 2_000
+
+
 def disagreements(seed: int, cases: int, *, stop: bool = False) -> tuple[int, int, int]:
     """Count disagreements and permits of the two judges, and the cases, over random cases of canonical labels."""
     rng, labels = random.Random(seed), pool(seed)
@@ -28,7 +32,7 @@ def disagreements(seed: int, cases: int, *, stop: bool = False) -> tuple[int, in
         some = [one for one in (rng.choice(labels) for _ in range(50)) if not fault_of(one)]
         first = [rulebook.decide(label, context).permit for label in some]
         asked = [cedar.Question(label, to, context, agreements) for label in some]
-        second = cedar.judge_all(asked, check_requests=seed == 1)
+        second = cedar.judge_all(asked, check_requests=seed == 1 and done < CHECKED)
         wrong += sum(a != b for a, b in zip(first, second, strict=True))
         permits, done = permits + sum(first), done + len(some)
         if (wrong and stop) or done >= cases:
@@ -38,7 +42,7 @@ def disagreements(seed: int, cases: int, *, stop: bool = False) -> tuple[int, in
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_the_two_judges_agree_over_fifty_thousand(seed: int) -> None:
-    """Over 5*10^4 random cases (five seeds; requests held to the schema in the first) rules and Cedar text never differ."""
+    """Over 5*10^4 random cases (five seeds; the first requests held to the schema) rules and Cedar text never differ."""
     wrong, permits, done = disagreements(seed, 10_000)
     assert wrong == 0, f"seed {seed}: {wrong} of {done}"
     assert permits > 300

@@ -9,6 +9,7 @@ recipient on it, except those that say they yield to another one that governs it
 they differ, the stricter wins.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -54,7 +55,7 @@ class Rulebook:
             for flow in agreement.flow
             if (flow.origin, flow.to) == (nation, recipient)
         )
-        self._edges = {edge for grant in self.grants for edge in (grant.not_before_ns, grant.expires_ns)}
+        self._edges = sorted({edge for grant in self.grants for edge in (grant.not_before_ns, grant.expires_ns)})
 
     def mask(self, names: tuple[str, ...]) -> int:
         """Return the bit mask of names; a new name gets a bit that no grant has."""
@@ -149,15 +150,25 @@ class Rulebook:
         if label is None or fault is not None:
             return self._deny(*(fault or _UNLABELLED), context.now_ns)
         facts = self.intern(label)
-        opened, whole = False, None
-        for path, rule, outcome, case in self._walk(facts, context):
-            if outcome == "fails":
-                return self._deny(rule.reason, path, context.now_ns, facts)
-            opened = opened or outcome == "opened"
-            whole = case
-        if whole is None or not whole.grants:
-            return self._deny("no-agreement", "agreement", context.now_ns, facts)
-        return self._permit(whole, context.declassification if opened else None)
+        event, now_ns = context.declassification, context.now_ns
+        grants, governed = self.governing(facts, now_ns)
+        door = event is not None and rules.opens(event, facts, self.recipient, context, grants)
+        case = Case(facts, self.recipient, context, grants)
+        # The tables that `_walk` goes through, in the same order, stopping at the first failure: a test holds the two together.
+        failed, opened = _first_failure(self.label_rules, case, door)
+        if failed is not None:
+            return self._deny(failed.reason, failed.name, now_ns, facts)
+        if not grants:
+            return self._deny(governed.reason, "agreement", now_ns, facts)
+        for grant in grants:
+            failed, more = _first_failure(self.grant_rules, Case(facts, self.recipient, context, grants, grant), door)
+            if failed is not None:
+                return self._deny(failed.reason, f"{grant.agreement.name}/{failed.name}", now_ns, facts)
+            opened = opened or more
+        failed, more = _first_failure(self.set_rules, case, door)
+        if failed is not None:
+            return self._deny(failed.reason, failed.name, now_ns, facts)
+        return self._permit(case, event if opened or more else None)
 
     def _fault(self, label: Label | None) -> tuple[str, str] | None:
         """Return reason and rule of what can be said without looking at the rules; None when there is nothing."""
@@ -215,11 +226,15 @@ class Rulebook:
 
     def window(self, facts: Facts | None, now_ns: int) -> tuple[int, int]:
         """Return the span [from, until) around now in which no date of the label or of an agreement is crossed."""
-        edges = set(self._edges)
-        if facts is not None:
-            edges |= {edge for edge in (facts.label.not_before_ns, facts.label.expires_ns) if edge is not None}
-        begins = max((edge for edge in edges if edge <= now_ns), default=0)
-        return begins, min((edge for edge in edges if edge > now_ns), default=TIME_MAX_NS)
+        edges, at = self._edges, bisect_right(self._edges, now_ns)
+        begins = edges[at - 1] if at else 0
+        ends = edges[at] if at < len(edges) else TIME_MAX_NS
+        for edge in () if facts is None else (facts.label.not_before_ns, facts.label.expires_ns):
+            if edge is not None and edge <= now_ns:
+                begins = max(begins, edge)
+            elif edge is not None:
+                ends = min(ends, edge)
+        return begins, ends
 
     def explain(self, label: Label | None, context: Context) -> Explanation:
         """Return every rule on the way, not only the first that fails, each with what it looked at, and the decision."""
@@ -233,6 +248,17 @@ class Rulebook:
             for path, rule, outcome, case in self._walk(self.intern(label), context)
         )
         return Explanation(steps=steps, decision=decision)
+
+
+def _first_failure(table: tuple[Rule, ...], case: Case, door: bool) -> tuple[Rule | None, bool]:  # noqa: FBT001 - a plain fact
+    """Return the first rule that fails, and whether any before it was opened by an event."""
+    opened = False
+    for rule in table:
+        if not rule.holds(case):
+            if not (door and rule.name in rules.OPENED_BY_EVENTS):
+                return rule, opened
+            opened = True
+    return None, opened
 
 
 def _check(path: str, rule: Rule, case: Case, door: bool) -> _Checked:  # noqa: FBT001 - a plain fact among facts
