@@ -16,7 +16,7 @@ from trilat.records.sensor import Sensor
 from trilat.records.track import Area
 
 SENSORS = [
-    Sensor(id="JPN-R1", nation="JPN", kind="radar3d", label=LABEL),
+    Sensor(id="JPN-R1", nation="JPN", kind="radar2d", label=LABEL),
     Sensor(id="JPN-A1", nation="JPN", kind="fixes", label=LABEL),
 ]
 
@@ -182,7 +182,8 @@ def test_public_is_an_audience_like_any_other(sample_documents: list[Document]) 
     assert one.batch_decision(msgspec.structs.replace(label, level=2), NOW_NS).reason == "level-above-ceiling"
     assert one.batch_decision(msgspec.structs.replace(label, communities=("watch-floor",)), NOW_NS).reason == "community-missing"
     assert one.batch_decision(LABEL, NOW_NS).reason == "not-releasable"
-    without = AudiencePolicy("PUBLIC", load(sample_documents, pinned), EXERCISE, "JPN")
+    others = [one for one in sample_documents if one.name != "warn-public.toml"]
+    without = AudiencePolicy("PUBLIC", load(others, pinned), EXERCISE, "JPN")
     assert without.batch_decision(label, NOW_NS).reason == "no-agreement"
 
 

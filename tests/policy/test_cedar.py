@@ -15,7 +15,6 @@ from trilat.policy.audience import AudiencePolicy
 from trilat.policy.decide import Rulebook
 from trilat.policy.labels import make
 
-
 # So many requests of the first seed are held to the schema, which takes five times as long as judging them.
 CHECKED = 2_000
 
