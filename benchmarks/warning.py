@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/warning.py [--tiny] [PART ...]
 
-Parts: physics gravity ellipse areas flights class rockets
+Parts: physics gravity ellipse areas flights class rockets, and those of benchmarks/warning_false.py: cue stages space traffic
 
 Times are CPU time of this process. Public flights: range and apogee as published (notes' table; `dprk-missiles-nagix`); vehicles
 and radars are generic. `gravity` wants heyoka (MPL-2.0), an oracle that the product does not use.
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+import warning_false
 from trilat.errors import ExerciseError
 from trilat.flights.flight import Flight, Wanted, generic_flight
 from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, sensor_of
@@ -354,7 +355,7 @@ def rockets(*, tiny: bool) -> None:
 
 PARTS = {
     "physics": physics, "gravity": gravity, "ellipse": ellipse, "areas": areas, "flights": flights, "class": klass,
-    "rockets": rockets,
+    "rockets": rockets, **warning_false.PARTS,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_ais import FIVE, encoded, ship
 from test_fixes import GOOD, HEADER, ROW
 from test_modes import as_beast, flight
+from test_sights import line
 
 from trilat.feeds.asterix_layout import latest_editions
 from trilat.feeds.registry import FORMATS, open_decoder
@@ -43,6 +44,7 @@ def sample(format_name: str) -> bytes:
         "fixes-csv": HEADER + ROW % b"" + ROW % b"true",
         "fixes-json": "\n".join(GOOD % lat for lat in (33, 34)).encode() + b"\n",
         "plots-json": b"".join(PLOT % (NOON_NS + k, 30.0 + k) for k in range(8)),
+        "sights-jsonl": 2 * line(),
     }[format_name]
 
 

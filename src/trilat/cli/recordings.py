@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trilat.records.report import Refused
     from trilat.records.sensor import Sensor
 
-FORMATS = ("asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json")
+FORMATS = ("asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json", "sights-jsonl")
 READ_BYTES = 1 << 18
 HEAD_BYTES = 1 << 12
 # Whose a recording is when nobody says: ISO 3166 keeps XAA to XZZ for users.

@@ -3,6 +3,15 @@
 CAT048 reaches 256 NM (I040) and, at 25 ft a step, 62 km of height (I110). One line of this feed is one plot with range, azimuth
 and elevation, or (without a range) one line of sight. Its fields are those of `PlotLine`; docs/how-to/connect-a-feed.md has a
 sample.
+
+An observer that moves gives lines of sight in Earth-fixed terms (`sights-jsonl`), one JSON line each:
+
+    {"timestamp": 1795000000.25, "observer_ecef_m": [x, y, z], "direction_ecef": [x, y, z], "sigma_rad": 2e-5}
+
+Seconds since 1970 (UTC); the observer's place and the direction it looks in are Earth-fixed; sigma_rad is one sigma across the
+line. `"simulated": true` marks what a simulator made. A line becomes a plot in Earth-fixed terms: a place on it FLASH_HEIGHT_M
+over the ellipsoid (or where it comes nearest to the Earth), known well across the line and hardly along it. So trackers, warning
+and release take it as they take a partner's plot, and nobody need know where the observer was.
 """
 
 from __future__ import annotations
@@ -16,8 +25,10 @@ from numpy.typing import NDArray
 
 from trilat.errors import FeedError
 from trilat.feeds.framing import LineSplitter
+from trilat.feeds.rows import T_NS_MAX, sensor_of
 from trilat.feeds.source import NOT_KNOWN_T_NS, Decoded, Decoder, Refusals, Source, refuse_simulated
-from trilat.records.columns import FLAG_SIMULATED, FLAG_TEST, KIND_BEARING, KIND_RADAR, Reports, empty_reports
+from trilat.kernels import geodesy
+from trilat.records.columns import FLAG_SIMULATED, FLAG_TEST, KIND_BEARING, KIND_MEASUREMENT, KIND_RADAR, Reports, empty_reports
 from trilat.records.fields import Count, Name, RangeM, SigmaM, SigmaMS, TimeNs, VelocityMS
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -26,6 +37,13 @@ LINE_BYTES_MAX = 4_096
 AzimuthDeg = Annotated[float, Meta(ge=0.0, le=360.0)]
 ElevationDeg = Annotated[float, Meta(ge=-90.0, le=90.0)]
 SigmaDeg = Annotated[float, Meta(gt=0.0, le=90.0)]
+FLASH_HEIGHT_M = 30_000.0  # half way, in time, of a climb that infrared sees from above the clouds on
+SPAN_M = 60_000.0  # one sigma of that height
+LOW_M, HIGH_M = 6_200_000.0, 1e8  # an observer's distance from the Earth's centre
+LENGTH_MAX = 1e12  # of a direction, in whatever unit
+LIMB_M = 600_000.0  # a line that passes the Earth higher than this speaks of no launch
+SIGMA_RAD_MAX = 0.1
+SLANT_MIN = 0.15  # the sine of the lowest elevation a line is taken to come in at
 _LINES = ("range_m", "doppler_m_s", "sigma_range_m", "sigma_doppler_m_s")
 
 
@@ -143,3 +161,99 @@ def _told(value: float) -> float | None:
 
 def _in_deg(value: float) -> float | None:
     return float(np.degrees(value)) if np.isfinite(value) else None
+
+
+class _SightLine(Struct):
+    """The fields of a line; what else a sender adds is left aside."""
+
+    timestamp: float
+    observer_ecef_m: tuple[float, float, float]
+    direction_ecef: tuple[float, float, float]
+    sigma_rad: float
+    simulated: bool = False
+
+
+class SightsDecoder:
+    """JSON lines of lines of sight into one batch a call (contract `Decoder`)."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._sensor = source, sensor_of(source)
+        self._refusals = Refusals(source.name)
+        self._lines = LineSplitter(LINE_BYTES_MAX)
+        self._json = msgspec.json.Decoder(_SightLine)
+
+    def decode(self, data: bytes, received_t_ns: int) -> Decoded:
+        """Return the lines of sight in the bytes as Earth-fixed plots."""
+        rows = [row for line in self._lines.feed(data, self._refusals) if (row := self._row(*line, received_t_ns)) is not None]
+        batches = refuse_simulated(self._source, self._batches(rows, received_t_ns), self._refusals) if rows else ()
+        return Decoded(batches, self._refusals.take(received_t_ns))
+
+    def _row(self, offset: int, text: bytes, received_t_ns: int) -> Any:
+        """Return one line as a row of columns, or None with its refusal counted."""
+        try:
+            line = self._json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            self._refusals.add("syntax-bad", offset, len(text))
+            return None
+        if not 0.0 <= line.timestamp * 1e9 <= T_NS_MAX or not 0.0 < line.sigma_rad <= SIGMA_RAD_MAX:
+            self._refusals.add("value-implausible", offset, len(text))
+            return None
+        t_ns = round(line.timestamp * 1e9)
+        if received_t_ns != NOT_KNOWN_T_NS and abs(t_ns - received_t_ns) > self._source.clock_error_s_max * 1e9:
+            self._refusals.add("time-implausible", offset, len(text))
+            return None
+        row = sight(t_ns, np.array(line.observer_ecef_m), np.array(line.direction_ecef), line.sigma_rad)
+        if row is None:
+            self._refusals.add("value-implausible", offset, len(text))
+            return None
+        row["flags"] = FLAG_SIMULATED if line.simulated else 0
+        return row
+
+    def _batches(self, rows: list[Any], received_t_ns: int) -> tuple[Reports, ...]:
+        columns = np.concatenate(rows)
+        pedigree = Pedigree(nation=self._sensor.nation, sensors=(self._sensor.id,), feed=self._source.name)
+        at = received_t_ns if received_t_ns != NOT_KNOWN_T_NS else int(columns["t_ns"].max())
+        return (
+            Reports(source=self._source.name, label=self._sensor.label, pedigree=pedigree, received_t_ns=at, columns=columns),
+        )
+
+
+def sight(t_ns: int, observer_m: Any, direction: Any, sigma_rad: float) -> Any:
+    """Return one line of sight (ECEF place, direction of any length) as a report in Earth-fixed terms, (1,) of REPORT_DTYPE.
+
+    None where it can be none: an observer inside the Earth or too far, no direction, or a line that passes the Earth too high.
+    """
+    if not (np.abs(observer_m) <= HIGH_M).all() or not (np.abs(direction) <= LENGTH_MAX).all():
+        return None
+    distance, length = float(np.linalg.norm(observer_m)), float(np.linalg.norm(direction))
+    if not (LOW_M <= distance <= HIGH_M and length > 1.0 / LENGTH_MAX):
+        return None
+    along = direction / length
+    ahead = _meeting(observer_m, along)
+    if ahead is None:
+        return None
+    place = observer_m + ahead * along
+    lat, lon, height = geodesy.ecef_to_geodetic(place).tolist()
+    if height > LIMB_M:
+        return None
+    east, north, up = (geodesy.enu_basis(lat, lon) @ along).tolist()
+    row = empty_reports(1)
+    row["t_ns"], row["kind"] = t_ns, KIND_MEASUREMENT
+    row["lat_deg"], row["lon_deg"], row["alt_m"] = lat, lon, height
+    row["azimuth_rad"], row["elevation_rad"] = np.arctan2(east, north) % (2 * np.pi), np.arcsin(min(1.0, max(-1.0, up)))
+    row["sigma_range_m"] = SPAN_M / max(abs(up), SLANT_MIN)
+    row["sigma_horizontal_m"] = row["sigma_vertical_m"] = sigma_rad * ahead
+    return row
+
+
+def _meeting(observer_m: Any, along: Any) -> float | None:
+    """Return how far ahead a line first meets the ellipsoid FLASH_HEIGHT_M higher, or else comes nearest to the Earth."""
+    scale = 1.0 / (np.array([geodesy.WGS84_A_M, geodesy.WGS84_A_M, geodesy.WGS84_B_M]) + FLASH_HEIGHT_M)
+    p, d = observer_m * scale, along * scale
+    a, b, c = float(d @ d), float(p @ d), float(p @ p) - 1.0
+    under = b * b - a * c
+    if under >= 0.0:
+        root = float(np.sqrt(under))
+        first, last = (-b - root) / a, (-b + root) / a
+        return first if first > 0.0 else last if last > 0.0 else None
+    return -b / a if b < 0.0 else None

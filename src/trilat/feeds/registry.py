@@ -59,6 +59,12 @@ def _plots_json(source: Source) -> Decoder:
     return PlotsJsonDecoder(source)
 
 
+def _sights(source: Source) -> Decoder:
+    from trilat.feeds.plots import SightsDecoder  # noqa: PLC0415 - as above
+
+    return SightsDecoder(source)
+
+
 FORMATS = {
     "asterix": _asterix,
     "beast": _beast,
@@ -68,6 +74,7 @@ FORMATS = {
     "fixes-csv": _fixes_csv,
     "fixes-json": _fixes_json,
     "plots-json": _plots_json,
+    "sights-jsonl": _sights,
 }
 
 

@@ -14,8 +14,8 @@ from trilat.records.report import Refused
 from trilat.records.sensor import Sensor
 
 # Every format `registry.open_decoder` knows; "pcap" is a container of any of them.
-Format = Literal["asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json"]
-LINE_FORMATS = frozenset({"avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json"})
+Format = Literal["asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json", "sights-jsonl"]
+LINE_FORMATS = frozenset({"avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json", "sights-jsonl"})
 DAY_NS = 86_400_000_000_000
 # Receipt time of a recording that does not tell it (a table, timestamped lines): the times inside are believed.
 NOT_KNOWN_T_NS = -1

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trilat.feeds.plots import sight
+from trilat.flights.flight import Flight
 from trilat.kernels import geodesy
 from trilat.records.columns import FLAG_SIMULATED, KIND_BEARING, KIND_RADAR, Reports, empty_reports
 from trilat.records.label import Label, Mode
@@ -18,6 +20,7 @@ Array = NDArray[np.float64]
 EXERCISE = Label(policy="exercise", originator="ZZZ", mode=Mode(kind="exercise", id="flights"), level=0)
 NS = 1_000_000_000
 EPOCH_NS = 1_700_000_000 * NS
+CLOUDS_M = 10_000.0  # infrared sees a burning vehicle from there on up
 
 
 class Site(NamedTuple):
@@ -96,3 +99,32 @@ class Observation:
         sensor = self.sensors[s]
         pedigree = Pedigree(nation=sensor.nation, sensors=(sensor.id,))
         return Reports(source=sensor.id, label=sensor.label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
+
+
+def flashes(
+    sensor: Sensor, flight: Flight, rng: np.random.Generator, place_at: Callable[[Array], Array] | None = None
+) -> NDArray[Any]:
+    """Return the lines of sight of an infrared observer to a vehicle while it burns above the clouds, as report columns.
+
+    An observer that moves gives `place_at` (seconds -> places (n, 3) ECEF), and its reports are plots in Earth-fixed terms.
+    """
+    t_s = np.arange(rng.uniform(0.0, sensor.period_s), flight.burnout_s, sensor.period_s)
+    there = flight.at(t_s)[:, :3]
+    high = geodesy.ecef_to_geodetic(there)[:, 2] > CLOUDS_M
+    t_s, there = t_s[high], there[high]
+    t_ns, sigma = EPOCH_NS + np.round(t_s * NS).astype(np.int64), sensor.sigma_azimuth_rad
+    if place_at is None:
+        rae = geodesy.ecef_to_rae(there, sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+        out = empty_reports(len(t_s))
+        out["azimuth_rad"] = np.mod(rae[:, 1] + rng.standard_normal(len(t_s)) * sigma / np.cos(rae[:, 2]), 2 * np.pi)
+        out["elevation_rad"] = rae[:, 2] + rng.standard_normal(len(t_s)) * sensor.sigma_elevation_rad
+        out["t_ns"], out["kind"] = t_ns, KIND_BEARING
+    else:
+        rows = []
+        for t, place, from_m in zip(t_ns.tolist(), there, place_at(t_s), strict=True):
+            way = place - from_m
+            row = sight(t, from_m, way + rng.standard_normal(3) * sigma * float(np.linalg.norm(way)), sigma)
+            rows += [] if row is None else [row]
+        out = np.concatenate(rows) if rows else empty_reports(0)
+    out["flags"] = FLAG_SIMULATED
+    return out

@@ -1,29 +1,37 @@
-"""One flight's own filter over rows of a bank, compiled: gate a plot against a row and update it, forwards or backwards."""
+"""One flight's own filters over rows of a bank, compiled: gate and update, and free arcs forked off a burning row.
+
+Records of rules and of scratch come in arrays of one (kernels/bank.py box), which cost Python less to hand over.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.imm import moments, predict, update, weigh
-from trilat.kernels.jit import entry
+from trilat.kernels.bank import AT, CONFIRMED
+from trilat.kernels.frames import vertical
+from trilat.kernels.imm import mixture, moments, predict, update, weigh
+from trilat.kernels.jit import entry, kernel
 from trilat.kernels.measure import place
+from trilat.kernels.motion import LOG_COEFFICIENT
 
 FAR, LATE, OUTSIDE = -1.0, -2.0, -3.0  # why a plot was not taken
 LATE_S = 3.0
+NEVER = -1e300  # the log weight of an arc that is not followed
 
 
 @entry
-def settle_row(model, bank, i):  # type: ignore[no-untyped-def]
+def settle_row(models, bank, i):  # type: ignore[no-untyped-def]
     """Renew the mixture's mean and spread of a row whose states were written from outside."""
-    moments(model, bank, i)
+    moments(models[0], bank, i)
 
 
 @entry
-def feed(model, bank, i, sensor, z, kind, t_ns, gate, sign, work):  # type: ignore[no-untyped-def]
+def feed(models, bank, i, sensor, z, kind, t_ns, gate, sign, works):  # type: ignore[no-untyped-def]
     """Update row i by one plot when it lies in its gate; returns the normalised innovation squared per component, or why not.
 
     sign: 1 forwards in time, -1 backwards. gate (7,): chi-square bound by number of components.
     """
+    model, work = models[0], works[0]
     dt = (t_ns - bank[i].t_ns) * 1e-9
     if dt * sign < -LATE_S:
         return LATE
@@ -44,10 +52,81 @@ def feed(model, bank, i, sensor, z, kind, t_ns, gate, sign, work):  # type: igno
 
 
 @entry
-def move_row(model, bank, i, t_ns, work):  # type: ignore[no-untyped-def]
+def move_row(models, bank, i, t_ns, works):  # type: ignore[no-untyped-def]
     """Bring a row to a time."""
+    predict(models[0], bank, i, t_ns, works[0])
+    moments(models[0], bank, i)
+
+
+@kernel
+def _told(model, bank, i, sensor, z, kind, t_ns, work):  # type: ignore[no-untyped-def]
+    """Update row i by a plot and return (log likelihood of the plot, normalised innovation squared)."""
     predict(model, bank, i, t_ns, work)
     moments(model, bank, i)
+    nis = update(model, bank, i, sensor, z, kind, work)
+    top, total = -1e300, 0.0
+    modes = model.modes[bank[i].model_set]
+    for m in range(modes):
+        top = max(top, work.logs[m])
+    for m in range(modes):
+        total += np.exp(work.logs[m] - top)
+    return top + np.log(total), nis
+
+
+@entry
+def burn(models, bank, i, sensor, z, kind, t_ns, works):  # type: ignore[no-untyped-def]
+    """Update row i by a plot, whatever a gate would say; returns the plot's log likelihood."""
+    log, _ = _told(models[0], bank, i, sensor, z, kind, t_ns, works[0])
+    return log
+
+
+@entry
+def fork(models, bank, i, j, since_s, wider, works):  # type: ignore[no-untyped-def]
+    """Begin at row j the free arc of a body that burnt till now as row i has it, or stopped at some time in the last since_s.
+
+    Covariance times wider squared; thrust times a time uniform over since_s is added to the velocity's.
+    """
+    model, work = models[0], works[0]
+    mean, P = np.empty(6), np.empty((6, 6))
+    mixture(model, bank, i, 0.0, mean, P, work)
+    row = bank[j]
+    row.status, row.model_set, row.t_ns = CONFIRMED, 1, bank[i].t_ns
+    row.mu[0] = 1.0
+    for a in range(row.P.shape[1]):
+        row.P[0, a] = 0.0
+    for a in range(row.x.shape[1]):
+        row.x[0, a] = 0.0
+    modes = model.modes[bank[i].model_set]
+    for a in range(6):
+        row.x[0, a] = mean[a]
+        for b in range(a + 1):
+            p = P[a, b] * wider * wider
+            if b >= 3:
+                s, q = 0.0, 0.0
+                for m in range(modes):
+                    s += bank[i].mu[m] * bank[i].x[m, a + 3]
+                    q += bank[i].mu[m] * bank[i].x[m, b + 3]
+                p += s * q * since_s * since_s / 12.0
+            row.P[0, AT[a, b]] = p
+    row.x[0, 6] = LOG_COEFFICIENT
+    row.P[0, AT[6, 6]] = model.birth[1, 3] * model.birth[1, 3]
+
+
+@entry
+def follow(models, bank, first, score, nis, sensor, z, kind, t_ns, thin_m, works):  # type: ignore[no-untyped-def]
+    """Update the arcs at rows first + k whose score (n,) is not NEVER by a plot, add its log likelihood to their scores.
+
+    Above thin_m (height m) an arc is of model set 1, below of set 2. nis (n,): their normalised innovations squared.
+    """
+    model = models[0]
+    for k in range(len(score)):
+        if score[k] <= NEVER:
+            continue
+        i = first + k
+        _, _, _, height = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
+        bank[i].model_set = 1 if height > thin_m else 2
+        log, nis[k] = _told(model, bank, i, sensor, z, kind, t_ns, works[0])
+        score[k] += log
 
 
 def warm() -> None:
@@ -58,6 +137,10 @@ def warm() -> None:
     model, work, rows = b.record(b.MODEL_DTYPE), b.record(b.WORK_DTYPE), b.new_bank(1).rows
     model["earth"], model["modes"], model["kind"], model["stay_s"] = earth("wgs84"), 1, b.REENTRY, 1.0
     rows["x"][:, :, 0], rows["P"][:], rows["mu"][:] = 6_500_000.0, 1.0, 1.0
-    settle_row(model, rows, 0)
-    feed(model, rows, 0, np.ones(b.SENSOR_COLUMNS), np.ones(b.PLOT_COLUMNS), 0, 1, np.ones(7), 1.0, work)
-    move_row(model, rows, 0, 2, work)
+    models, works, sensor, z = b.box(model), b.box(work), np.ones(b.SENSOR_COLUMNS), np.ones(b.PLOT_COLUMNS)
+    settle_row(models, rows, 0)
+    feed(models, rows, 0, sensor, z, 0, 1, np.ones(7), 1.0, works)
+    move_row(models, rows, 0, 2, works)
+    burn(models, rows, 0, sensor, z, 0, 3, works)
+    fork(models, rows, 0, 1, 0.5, 1.0, works)
+    follow(models, rows, 1, np.zeros(1), np.zeros(1), sensor, z, 0, 4, 1e5, works)

@@ -11,7 +11,7 @@ import numpy as np
 
 TRACKER = "tracker"
 # Families compile independently of one another: `make setup` gives each a process of its own.
-FAMILIES = (TRACKER, "asterix_plots", "fusion", "information", "ballistic")
+FAMILIES = (TRACKER, "asterix_plots", "fusion", "information", "ballistic", "arc", "polygon")
 
 
 def warm_tracker() -> None:

@@ -178,10 +178,9 @@ def _borders(layer: Layer, landing: Landing, covariance: Array, basis: Array) ->
     near &= lon
     out = np.full(len(box), np.inf)
     if near.any():
-        flat = (layer.place_m - landing.place_m) @ basis[:2].T
-        flat[((layer.place_m - landing.place_m) ** 2).sum(axis=1) > FAR_M**2] = 1e9
-        white = np.linalg.solve(np.linalg.cholesky(covariance), flat.T).T
-        polygon.reach(np.ascontiguousarray(white), layer.edge, layer.ring, near, out)
+        white = np.linalg.inv(np.linalg.cholesky(covariance))
+        level = np.ascontiguousarray(basis[:2])
+        polygon.reach(layer.place_m, landing.place_m, level, white, FAR_M, layer.edge, layer.ring, near, out)
     return np.asarray(out <= RADIUS2_95)
 
 

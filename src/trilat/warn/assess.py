@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
 from trilat.records.assessment import Assessment
-from trilat.records.columns import KIND_BEARING, Reports, Tracks
+from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
 from trilat.warn.conclude import Conclusion, conclude
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot
-from trilat.warn.launch import SMOOTH_S, Launch, launch_of, smooth
+from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, launch_of, passes, smooth
 
 FLIGHTS_MAX = 16
 REMEMBER_S, REMEMBER_MAX = 45.0, 50_000  # plots kept for launches not yet seen as such
@@ -32,9 +33,12 @@ ONE_SENSOR_S = 3.0  # another sensor that ought to have seen it for so long, and
 LOST_S = 8.0
 GONE_S = 120.0
 EVERY_NS = 1_000_000_000
+TAKEN_TWICE = 25.0
 NEAR_M, NEAR_M_S = 12_000.0, 500.0
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
-CUE_S, CUE_RAD = 180.0, 0.02
+CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
+PLOTS_CUED = 3  # enough where a launch flash was seen
+CUED_HEIGHT_M = 16_000.0  # higher than traffic flies
 NS = 1_000_000_000
 
 
@@ -79,9 +83,10 @@ class Assessor:
     def __init__(self, settings: AssessorSettings) -> None:
         self.settings = settings
         self._machinery = Machinery(settings.sensors, FLIGHTS_MAX + 1)
+        self._radar_bits = sum(1 << k for k, s in enumerate(settings.sensors[:64]) if s.kind in ("radar3d", "radar2d"))
         self._flights: dict[int, Candidate] = {}
         self._recent: deque[Plot] = deque(maxlen=REMEMBER_MAX)
-        self._cues: deque[Plot] = deque(maxlen=1_000)
+        self._cues: deque[Cue] = deque(maxlen=1_000)
         self._count = 0
         self.shed = 0
 
@@ -90,7 +95,7 @@ class Assessor:
         plots = sorted((p for batch in batches for p in self._machinery.plots(batch.columns)), key=lambda p: (p.t_ns, p.sensor))
         for plot in plots:
             self._give(plot)
-        for row in tracks.columns:
+        for row in tracks.columns[self._fast(tracks.columns)]:
             self._look(now_ns, row)
         out = [one for flight in list(self._flights.values()) if (one := self._tell(now_ns, flight)) is not None]
         for number in self._doubles(now_ns):
@@ -101,7 +106,10 @@ class Assessor:
 
     def _give(self, plot: Plot) -> None:
         """Give a plot to the flight it belongs to; remember it otherwise."""
-        (self._cues if plot.kind == KIND_BEARING else self._recent).append(plot)
+        if self.settings.sensors[plot.sensor].kind == "bearing":
+            self._cues.append(cue_of(self.settings.sensors[plot.sensor], plot))
+        else:
+            self._recent.append(plot)
         for flight in self._flights.values():
             if flight.filter.take(plot):
                 flight.sensors.add(plot.sensor)
@@ -111,9 +119,14 @@ class Assessor:
         while self._recent and plot.t_ns - self._recent[0].t_ns > REMEMBER_S * NS:
             self._recent.popleft()
 
+    def _fast(self, columns: Any) -> NDArray[np.bool_]:
+        """Tell of every track whether it is worth a look: seen by a radar, and faster than traffic."""
+        speed2 = np.einsum("ka,ka->k", columns["velocity_m_s"], columns["velocity_m_s"])
+        return np.asarray((columns["sensors"] & np.uint64(self._radar_bits) != 0) & (speed2 > CLIMB_M_S**2))
+
     def _look(self, now_ns: int, row: Any) -> None:
-        """Begin a flight where a track climbs or flies as only a launch does."""
-        if not self._radar_bits & int(row["sensors"]) or not launch_like(row):
+        """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
+        if not launch_like(row) and not (self._cues and climbs(row) and self._flashed(row)):
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():
@@ -129,9 +142,19 @@ class Assessor:
             return
         self._begin(slot, int(row["t_ns"]), row)
 
-    @property
-    def _radar_bits(self) -> int:
-        return sum(1 << k for k, s in enumerate(self.settings.sensors[:64]) if s.kind in ("radar3d", "radar2d"))
+    def _flashed(self, row: Any) -> bool:
+        """Tell whether a launch flash was seen where a track comes from."""
+        t_ns = int(row["t_ns"])
+        return any(self._from(one, t_ns, row["position_m"], row["velocity_m_s"]) for one in self._cues)
+
+    @staticmethod
+    def _from(cue: Cue, t_ns: int, position_m: Array, velocity_m_s: Array) -> bool:
+        """Tell whether a line of sight passes where something at a state was when it was seen, however it gained its speed."""
+        age_s = (t_ns - cue.t_ns) / NS
+        if not -5.0 < age_s < CUE_S:
+            return False
+        way = velocity_m_s * (0.5 * age_s)
+        return passes(cue, position_m - way, float(np.linalg.norm(way)))
 
     def _begin(self, slot: int, t_ns: int, row: Any) -> None:
         """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
@@ -142,13 +165,15 @@ class Assessor:
         back = [p for p in mine if p.t_ns <= t_ns]
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
         taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
-        if len(taken) < PLOTS_MIN:
+        cued = len(taken) >= PLOTS_CUED and self._flashed(row)
+        if len(taken) < PLOTS_MIN and not cued:
             return
         first, covariance = m.state(spare, 0)
-        flight_filter = FlightFilter(m, slot, int(m.rows[spare]["t_ns"]), first, covariance * 4.0)
+        # The same plots are taken again, forwards: what they told of the first state is let go.
+        flight_filter = FlightFilter(m, slot, int(m.rows[spare]["t_ns"]), first, covariance * TAKEN_TWICE)
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
-        flight.first_ns, flight.steps_ns = taken[-1].t_ns, t_ns
+        flight.first_ns, flight.steps_ns, flight.cued = taken[-1].t_ns, t_ns, cued
         for plot in reversed(taken):
             if flight_filter.take(plot):
                 flight.sensors.add(plot.sensor)
@@ -158,7 +183,7 @@ class Assessor:
 
     def _tell(self, now_ns: int, flight: Candidate) -> Assessment | None:
         """Return the flight's new assessment, once a second."""
-        if now_ns - flight.told_ns < EVERY_NS or len(flight.filter.plots) < PLOTS_MIN:
+        if now_ns - flight.told_ns < EVERY_NS or len(flight.filter.plots) < (PLOTS_CUED if flight.cued else PLOTS_MIN):
             return None
         self._unseen(now_ns, flight)
         flight.cued = flight.cued or self._cue(flight)
@@ -223,16 +248,13 @@ class Assessor:
         return any(s > ONE_SENSOR_S + 2.0 * self.settings.sensors[k].period_s for k, s in flight.unseen_s.items())
 
     def _cue(self, flight: Candidate) -> bool:
-        """Tell whether an infrared line of sight points at where the flight is, or was when it was first seen."""
+        """Tell whether an infrared line of sight points at where the flight is, was, or was launched."""
         t_ns, mean, *_ = flight.filter.mean_state()
         for cue in self._cues:
             if not flight.first_ns - CUE_S * NS <= cue.t_ns <= t_ns + 5 * NS:
                 continue
-            sensor = self.settings.sensors[cue.sensor]
-            back = mean[:3] + mean[3:] * ((cue.t_ns - t_ns) / NS)
-            for place in (back, None if flight.launch is None else flight.launch.place_m):
-                if place is not None and points_at(sensor, cue, place):
-                    return True
+            if self._from(cue, t_ns, mean[:3], mean[3:]) or (flight.launch is not None and passes(cue, flight.launch.place_m)):
+                return True
         return False
 
 
@@ -250,6 +272,17 @@ def launch_like(row: Any) -> bool:
     return (climb > CLIMB_M_S and high > CLIMB_HEIGHT_M) or (fast > FAST_M_S and high > FAST_HEIGHT_M)
 
 
+def climbs(row: Any) -> bool:
+    """Tell whether a track may be a launch's that has been seen a few times: above traffic or faster, and not sinking."""
+    p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
+    lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
+    up = geodesy.enu_basis(lat, lon)[2]
+    climb = float(up @ v) - 0.5 * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
+    high = height - float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
+    fast = float(np.linalg.norm(v)) - float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
+    return climb > 0.0 and (high > CUED_HEIGHT_M or fast > CLIMB_M_S)
+
+
 def in_sight(sensor: Sensor, place_m: Array) -> bool:
     """Tell whether a sensor's coverage holds a place (ECEF), with a margin of a degree of elevation."""
     rng, _, elevation = geodesy.ecef_to_rae(place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).tolist()
@@ -257,15 +290,6 @@ def in_sight(sensor: Sensor, place_m: Array) -> bool:
         return False
     high = float(geodesy.ecef_to_geodetic(place_m)[2])
     return bool(sensor.elevation_min_rad + 0.0175 <= elevation <= sensor.elevation_max_rad and high <= sensor.alt_max_m)
-
-
-def points_at(sensor: Sensor, cue: Plot, place_m: Array) -> bool:
-    """Tell whether a line of sight passes within CUE_RAD (and its own accuracy) of a place."""
-    _, azimuth, elevation = geodesy.ecef_to_rae(place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).tolist()
-    turn = (cue.z[1] - azimuth + np.pi) % (2 * np.pi) - np.pi
-    lift = 0.0 if np.isnan(cue.z[2]) else cue.z[2] - elevation
-    wide = CUE_RAD + 3.0 * float(cue.z[6])
-    return bool(abs(turn) * np.cos(elevation) < wide and abs(lift) < wide + 3.0 * float(np.nan_to_num(cue.z[7])))
 
 
 def _over(flight: Candidate, now_ns: int) -> bool:

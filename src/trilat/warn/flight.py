@@ -1,14 +1,17 @@
-"""One flight's own filter: does it still burn, when did it burn out, and where is it since, from plots alone.
+"""One flight's own filters: does it still burn, when did it burn out, and where is it since, from plots alone.
 
 The national and audience trackers serve every kind of target and keep process noise for it; a landing area wants the arc since
 burn-out without any. So each flight that may be a launch has filters of its own here, fed with the plots that lie in its gate:
-an interacting three ("falls freely", "burns steadily", "burns unsteadily": stages end and begin), one for the thrust alone, which
-together call burn-out, and from burn-out on the free arc alone. All run on the tracker's compiled kernels (kernels/imm.py,
-motion.py, measure.py).
+an interacting three ("falls freely", "burns steadily", "burns unsteadily") that gates; two that only burn; and free arcs forked
+off these every fraction of a second, each the hypothesis that it burnt out just then. What the plots since say of each is its
+weight: the moment of burn-out, whether it has come, and the arc since are all read off the weights (one change, its time
+unknown: Willsky and Jones, IEEE Transactions on Automatic Control 21, 1976, in its Bayesian form). All run on the tracker's
+compiled kernels (kernels/imm.py, motion.py, measure.py, arc.py).
 """
 
 from __future__ import annotations
 
+from math import erf, log, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,20 +23,24 @@ from trilat.records.sensor import Sensor
 
 Array = NDArray[np.float64]
 GATE = np.array([0.0, 15.0, 18.0, 20.5, 22.5, 24.5, 26.5])  # chi-square bounds that hold 99.99 %
-FALLS = 0.1  # burning is less likely than this while it falls freely
+BURN_S = 60.0  # mean time of burning: how readily it is believed to have ended
+PAUSE_S, RELIT_S, RELIT_LATE_S = 8.0, 20.0, 600.0  # so long after its end a next stage may come, once in so many seconds; later
+HOLD_S = 2.5  # burnt out for longer than this, before burn-out is called: longer than most stages' pauses
+CALL = 0.9  # with this probability
+PLOTS_CALL = 8
 PUSH_LEAST_M_S2 = 9.0  # a vehicle that burns pushes more than this, also at a stage's start
-HOLD_S, HOLD_PLOTS = 2.5, 3  # for so long and so many plots, before burn-out is called: longer than stages' pauses
-SETTLE_S = 20.0  # after its first plot, before that filter knows the thrust of a slow climb from a free one
-AGAIN = 0.9  # burning again, when this likely for AGAIN_PLOTS
-AGAIN_PLOTS = 3
-PRIOR_WIDER = 4.0  # the arc starts from the pair's covariance, so much wider: little of the boost's guesses stays
-THIN_AIR_M = 110_000.0  # below it the arc has noise: the air is not the standard's
+AGAIN, AGAIN_PLOTS = 0.3, 3  # taken back, when no likelier than this for so many plots
+ARCS, FORK_S, FORK_LEAST = 24, 0.3, 0.01  # arcs at most; one forked so often, while it burns with at least this probability
+LOG_GONE = 20.0  # an arc this much less likely than the best is forgotten
+PRIOR_WIDER = 1.2  # arcs start from the burning pair's covariance, so much wider: its thrust's noise is a guess
+ANEW_WIDER = 4.0  # where no arc explains the plots any more, one begins from the three's state, so much wider
+THIN_AIR_M = 110_000.0  # below it arcs have noise: the air is not the standard's
 PLOTS_MAX = 4_000
 MANOEUVRE, MANOEUVRE_PLOTS = 3.5, 12  # mean normalised innovation of so many plots that no free fall gives
-
-
 PUSH_NOISE_M2_S5 = 150.0
-ROWS = 3  # of the bank, for each flight
+STEADY_M2_S5, UNSTEADY_M2_S5 = 6.0, 400.0  # how a burn wanders within a stage, and where stages change
+SIGMA_FIXED_M = 1_000.0  # of a plot in Earth-fixed terms that does not say
+ROWS = 2 + ARCS  # of the bank, for each flight
 FAR = -1.0  # as kernels.arc: why a plot was not taken
 
 
@@ -54,10 +61,13 @@ class Machinery:
 
         self.b, self.arc, self.sensors = bank, arc, sensors
         self.rows = bank.new_bank(ROWS * flights_max).rows
-        self.work = bank.record(bank.WORK_DTYPE)
-        self.model, self.back = _model(bank), _model(bank)
+        self.works = bank.box(bank.record(bank.WORK_DTYPE))
+        self.model, self.back, self.burns = _model(bank), _model(bank), _model(bank)
         self.back["modes"][0], self.back["kind"][0, 0], self.back["start"][0, 0] = 1, bank.BOOST, 1.0
         self.back["noise"][0, 0] = (PUSH_NOISE_M2_S5, 0.0, 0.0, 0.0)
+        _burn_only(bank, self.burns)
+        names = ("range_m", "azimuth_rad", "elevation_rad", "height_m", "doppler_m_s")
+        self._sigmas = np.array([[getattr(s, f"sigma_{name}") for name in names] for s in sensors]).reshape(-1, len(names))
         self.table = np.zeros((max(len(sensors), 1), bank.SENSOR_COLUMNS))
         for row, sensor in zip(self.table, sensors, strict=False):
             basis = geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg)
@@ -66,37 +76,43 @@ class Machinery:
             row[bank.S_PRIOR_ALT], row[bank.S_PRIOR_SIGMA] = 6_000.0, 4_000.0
 
     def plots(self, columns: Any) -> list[Plot]:
-        """Return the plots among report columns that a flight may take: radars' and lines of sight, never self-reported."""
-        known = (columns["sensor"] >= 0) & (columns["sensor"] < len(self.sensors))
-        return [*self._polar(columns), *self._earth_fixed(columns[known & (columns["kind"] == KIND_MEASUREMENT)])]
+        """Return the plots among report columns that a flight may take, in time order: never what reports itself.
 
-    def _earth_fixed(self, c: Any) -> list[Plot]:
-        """Return partners' plots, which come as a place with an ellipsoid, as the kernels lay them out (kernels/bank.py)."""
-        b = self.b
-        z = np.zeros((len(c), b.PLOT_COLUMNS))
-        if len(c):
-            z[:, b.Z_X : b.Z_X + 3] = geodesy.geodetic_to_ecef(c["lat_deg"], c["lon_deg"], c["alt_m"]).reshape(-1, 3)
-        z[:, b.Z_LAT], z[:, b.Z_LON] = np.radians(c["lat_deg"]), np.radians(c["lon_deg"])
-        z[:, b.Z_ALONG], z[:, b.Z_ACROSS], z[:, b.Z_UP] = c["sigma_range_m"], c["sigma_horizontal_m"], c["sigma_vertical_m"]
-        z[:, b.Z_SIGMA_H] = np.maximum(np.maximum(z[:, b.Z_ALONG], z[:, b.Z_ACROSS]), z[:, b.Z_UP])
-        z[:, b.Z_AXIS_AZIMUTH], z[:, b.Z_AXIS_ELEVATION] = c["azimuth_rad"], c["elevation_rad"]
-        return [Plot(int(row["t_ns"]), int(row["sensor"]), KIND_MEASUREMENT, z[i]) for i, row in enumerate(c)]
+        Radars' plots, in polar or (a partner's, an observer's that moves) in Earth-fixed terms, and lines of sight.
+        """
+        kind, sensor = columns["kind"], columns["sensor"]
+        polar = np.isin(kind, (KIND_RADAR, KIND_BEARING)) & np.isfinite(columns["azimuth_rad"])
+        fixed = (kind == KIND_MEASUREMENT) & np.isfinite(columns["lat_deg"]) & np.isfinite(columns["lon_deg"])
+        c = columns[(polar | fixed) & (sensor >= 0) & (sensor < len(self.sensors))]
+        if not len(c):
+            return []
+        c = c[np.argsort(c["t_ns"], kind="stable")]
+        z = np.where((c["kind"] == KIND_MEASUREMENT)[:, None], self._fixed(c), self._polar(c))
+        return [Plot(*one) for one in zip(c["t_ns"].tolist(), c["sensor"].tolist(), c["kind"].tolist(), z, strict=True)]
 
-    def _polar(self, columns: Any) -> list[Plot]:
-        """Return radars' plots and lines of sight."""
-        use = np.isin(columns["kind"], (KIND_RADAR, KIND_BEARING)) & (columns["sensor"] >= 0)
-        use &= np.isfinite(columns["azimuth_rad"]) & (columns["sensor"] < len(self.sensors))
-        c = columns[use]
+    def _polar(self, c: Any) -> Array:
+        """Return the kernels' columns of polar plots; absent sigmas are the sensor's."""
         z = np.full((len(c), self.b.PLOT_COLUMNS), np.nan)
-        for k, name in enumerate(("range", "azimuth", "elevation", "height", "doppler")):
-            unit = {"range": "m", "height": "m", "doppler": "m_s"}.get(name, "rad")
-            z[:, k] = c[f"{name}_{unit}"]
-            given = c[f"sigma_{name}_{unit}"]
-            own = np.array([getattr(self.sensors[s], f"sigma_{name}_{unit}") for s in c["sensor"].tolist()], np.float64)
-            z[:, k + 5] = np.where(np.isfinite(given) & (given > 0.0), given, own if len(own) else 1.0)
-        order = np.argsort(c["t_ns"], kind="stable")
-        kinds = c["kind"].tolist()
-        return [Plot(int(c["t_ns"][i]), int(c["sensor"][i]), int(kinds[i]), z[i]) for i in order.tolist()]
+        for k, name in enumerate(("range_m", "azimuth_rad", "elevation_rad", "height_m", "doppler_m_s")):
+            z[:, k] = c[name]
+            given = c[f"sigma_{name}"]
+            z[:, k + 5] = np.where(given > 0.0, given, self._sigmas[c["sensor"], k])
+        z[c["kind"] == KIND_BEARING, 0] = np.nan
+        return z
+
+    def _fixed(self, c: Any) -> Array:
+        """Return the kernels' columns of plots in Earth-fixed terms (kernels/bank.py Z_ names)."""
+        b, z = self.b, np.zeros((len(c), self.b.PLOT_COLUMNS))
+        lat, lon = np.nan_to_num(c["lat_deg"]), np.nan_to_num(c["lon_deg"])
+        z[:, b.Z_X : b.Z_X + 3] = geodesy.geodetic_to_ecef(lat, lon, np.nan_to_num(c["alt_m"]))
+        z[:, b.Z_LAT], z[:, b.Z_LON] = np.radians(lat), np.radians(lon)
+        for k, name in ((b.Z_ALONG, "range_m"), (b.Z_ACROSS, "horizontal_m"), (b.Z_UP, "vertical_m")):
+            given = c[f"sigma_{name}"]
+            z[:, k] = np.where(given > 0.0, given, SIGMA_FIXED_M)
+        z[:, b.Z_SIGMA_H] = z[:, [b.Z_ALONG, b.Z_ACROSS, b.Z_UP]].max(axis=1)
+        z[:, b.Z_AXIS_AZIMUTH] = np.nan_to_num(c["azimuth_rad"])
+        z[:, b.Z_AXIS_ELEVATION] = np.nan_to_num(c["elevation_rad"])
+        return z
 
     def begin(self, i: int, model: Any, model_set: int, t_ns: int, mean: Array, covariance: Array) -> None:
         """Write row i anew: every mode at one state, what is beyond it unknown."""
@@ -112,14 +128,14 @@ class Machinery:
             for k in range(6, 9 if boost else 7):
                 row["x"][m, k] = 0.0 if boost else np.log(5_000.0)
                 row["P"][m, b.AT[k, k]] = model["birth"][model_set, 1 if boost else 3] ** 2
-        self.arc.settle_row(model, self.rows, i)
+        self.arc.settle_row(self.b.box(model), self.rows, i)
 
     def feed(self, i: int, model: Any, plot: Plot, sign: float = 1.0) -> float:
         """Give row i a plot; see kernels.arc.feed."""
         if plot.kind == KIND_MEASUREMENT and self._far(self.rows[i], plot):
             return FAR
-        args = (self.table[plot.sensor], plot.z, plot.kind, plot.t_ns, GATE, sign, self.work)
-        return float(self.arc.feed(model, self.rows, i, *args))
+        args = (self.table[plot.sensor], plot.z, plot.kind, plot.t_ns, GATE, sign, self.works)
+        return float(self.arc.feed(self.b.box(model), self.rows, i, *args))
 
     def _far(self, row: Any, plot: Plot) -> bool:
         """Tell whether a plot that came as a place is nowhere near a row: it must not move the row in time."""
@@ -154,104 +170,163 @@ def _model(bank: Any) -> Any:
     return model
 
 
+def normal(x: float) -> float:
+    """Return the probability that a standard normal number is below x."""
+    return 0.5 * (1.0 + erf(x / sqrt(2.0)))
+
+
+def _burn_only(bank: Any, model: Any) -> None:
+    """Make set 0 of a model burn steadily or unsteadily, and nothing else."""
+    model["modes"][0] = 2
+    model["kind"][0, :2] = bank.BOOST
+    model["noise"][0, :2] = ((STEADY_M2_S5, 0.0, 0.0, 0.0), (UNSTEADY_M2_S5, 0.0, 0.0, 0.0))
+    model["stay_s"][0, :2], model["start"][0, :2] = (40.0, 4.0), (0.5, 0.5)
+    model["share"][0, :2, :2] = ((0.0, 1.0), (1.0, 0.0))
+
+
 class FlightFilter:
     """The filters of one flight, in ROWS rows of the machinery's bank."""
 
     def __init__(self, machinery: Machinery, slot: int, t_ns: int, mean: Array, covariance: Array) -> None:
-        self._m, self._pair, self._arc, self._push = machinery, ROWS * slot, ROWS * slot + 1, ROWS * slot + 2
-        machinery.begin(self._pair, machinery.model, 0, t_ns, mean, covariance)
-        machinery.begin(self._push, machinery.back, 0, t_ns, mean, covariance)
+        self._m, self._three, self._burn, self._first = machinery, ROWS * slot, ROWS * slot + 1, ROWS * slot + 2
+        machinery.begin(self._three, machinery.model, 0, t_ns, mean, covariance)
+        machinery.begin(self._burn, machinery.burns, 0, t_ns, mean, covariance)
         self.plots: list[Plot] = []
         self.burnout_ns: int | None = None
         self.called_ns: int | None = None
         self.relit = 0  # how often burn-out was called and then taken back
-        self._falls_since: int | None = None
-        self._falls_count = 0
+        self._burn_log = 0.0  # log weights, of burning still and of each arc
+        self._pushes_log = 0.0  # of what burns pushing as much as it must
+        self._arc_log = np.full(ARCS, machinery.arc.NEVER)
+        self._since_ns = np.zeros(ARCS, np.int64)  # when each arc burnt out
+        self._nis = np.zeros(ARCS)
+        self._forked_ns = t_ns - 10**9
         self._burns_count = 0
-        self._nis: list[float] = []
+        self._fits: list[float] = []
         self.manoeuvring = False
         self.speed_m_s = 0.0  # at burn-out's call
 
     @property
     def boosting(self) -> float:
         """The probability that it burns."""
-        return 1.0 - float(self._m.rows[self._pair]["mu"][0])
+        return float(1.0 - self._shares().sum())
+
+    def _shares(self) -> Array:
+        """Return the probability of every arc."""
+        burns = self._burn_log + self._pushes_log
+        top = max(burns, float(self._arc_log.max()))
+        weights = np.exp(self._arc_log - top)
+        return np.asarray(weights / (weights.sum() + np.exp(burns - top)))
 
     @property
     def t_ns(self) -> int:
         """The time of the state."""
-        return int(self._m.rows[self._arc if self.called_ns else self._pair]["t_ns"])
+        return int(self._m.rows[self._burn]["t_ns"])
 
     def take(self, plot: Plot) -> bool:
         """Take a plot when it lies in the gate."""
-        if self._m.feed(self._pair, self._m.model, plot) < 0.0:
+        m = self._m
+        if m.feed(self._three, m.model, plot) < 0.0:
             return False
-        self._m.feed(self._push, self._m.back, plot)
+        since_s = max(0.0, (plot.t_ns - self.plots[-1].t_ns) * 1e-9) if self.plots else 0.0
         self.plots.append(plot)
         if len(self.plots) > PLOTS_MAX:
             del self.plots[: PLOTS_MAX // 2]
-        if self.called_ns is not None:
-            self._follow(plot)
+        self._pass(plot.t_ns, since_s)
+        args = (m.table[plot.sensor], plot.z, plot.kind, plot.t_ns)
+        self._burn_log += float(m.arc.burn(m.b.box(m.burns), m.rows, self._burn, *args, m.works))
+        m.arc.follow(m.b.box(m.model), m.rows, self._first, self._arc_log, self._nis, *args, THIN_AIR_M, m.works)
+        push, sigma = self.push()
+        self._pushes_log = log(max(normal((push - PUSH_LEAST_M_S2) / sigma), 1e-9))
+        self._fork(plot.t_ns)
         self._watch(plot.t_ns)
         return True
 
-    def _follow(self, plot: Plot) -> None:
-        """Give the arc a plot; where the arc does not explain plots any more, it manoeuvres: begin anew from the pair."""
-        row = self._m.rows[self._arc]
-        thin = geodesy.ecef_to_geodetic(row["x"][0, :3])[2] > THIN_AIR_M
-        row["model_set"] = 1 if thin else 2
-        nis = self._m.feed(self._arc, self._m.model, plot)
-        self._nis.append(MANOEUVRE * 3 if nis < 0.0 else nis)
-        del self._nis[:-MANOEUVRE_PLOTS]
-        if len(self._nis) == MANOEUVRE_PLOTS and float(np.mean(self._nis)) > MANOEUVRE:
-            self.manoeuvring = True
-            self._start_arc(plot.t_ns)
+    def _pass(self, t_ns: int, since_s: float) -> None:
+        """Let time pass over the weights: what burns may end, what has ended may burn again."""
+        age_s = (t_ns - self._since_ns) * 1e-9
+        rate = np.where(age_s < PAUSE_S, 1.0 / RELIT_S, 1.0 / RELIT_LATE_S)
+        again = np.logaddexp.reduce(self._arc_log + np.log(np.maximum(rate * since_s, 1e-300)))
+        self._burn_log = float(np.logaddexp(self._burn_log - since_s / BURN_S, again))
+
+    def _fork(self, t_ns: int) -> None:
+        """Forget arcs that do not fit; fork one off the burning pair where burning is likely enough."""
+        top = max(self._burn_log, float(self._arc_log.max()))
+        self._burn_log -= top
+        self._arc_log = np.where(self._arc_log < top - LOG_GONE, self._m.arc.NEVER, self._arc_log - top)
+        since_s = (t_ns - self._forked_ns) * 1e-9
+        if since_s < FORK_S or self.boosting < FORK_LEAST:
+            return
+        k = int(np.argmin(self._arc_log))
+        weight = self._burn_log + log(min(since_s, 1.0) / BURN_S)
+        if self._arc_log[k] > weight:
+            return
+        m = self._m
+        m.arc.fork(m.b.box(m.burns), m.rows, self._burn, self._first + k, min(since_s, 1.0), PRIOR_WIDER, m.works)
+        self._arc_log[k], self._since_ns[k], self._forked_ns = weight, t_ns, t_ns
 
     def _watch(self, t_ns: int) -> None:
         """Call burn-out, or take it back."""
-        burns = self.boosting
-        settled = t_ns - self.plots[0].t_ns > SETTLE_S * 1e9
-        if burns < FALLS and settled and self.push() < PUSH_LEAST_M_S2:
-            self._burns_count = 0
-            if self._falls_since is None:
-                self._falls_since, self._falls_count = t_ns, 0
-            self._falls_count += 1
-            if self.called_ns is None and self._falls_count >= HOLD_PLOTS and t_ns - self._falls_since >= HOLD_S * 1e9:
-                self.burnout_ns, self.called_ns = self._falls_since, t_ns
-                self.speed_m_s = float(np.linalg.norm(self._m.rows[self._pair]["mean"][3:]))
-                self._start_arc(t_ns)
-        elif burns > 0.5:
-            self._falls_since = None
-            self._burns_count = self._burns_count + 1 if burns > AGAIN else 0
-            if self.called_ns is not None and self._burns_count >= AGAIN_PLOTS:
-                self.burnout_ns, self.called_ns = None, None
-                self.relit += 1
+        shares = self._shares()
+        ended = float(shares[self._since_ns <= t_ns - round(HOLD_S * 1e9)].sum())
+        if self.called_ns is None:
+            if ended > CALL and len(self.plots) >= PLOTS_CALL:
+                self.called_ns = t_ns
+                self.burnout_ns = round(float(shares @ (self._since_ns - t_ns)) / float(shares.sum())) + t_ns
+                self.speed_m_s = float(np.linalg.norm(self._m.rows[self._three]["mean"][3:]))
+                self._fits.clear()
+            return
+        self._burns_count = self._burns_count + 1 if ended < AGAIN and self.push()[0] > PUSH_LEAST_M_S2 else 0
+        if self._burns_count >= AGAIN_PLOTS:
+            self.burnout_ns, self.called_ns = None, None
+            self.relit += 1
+        else:
+            self._fit(t_ns)
 
-    def _start_arc(self, t_ns: int) -> None:
-        """Begin the arc at the pair's state and give it the plots since the free fall was seen, from the first of them on."""
+    def _fit(self, t_ns: int) -> None:
+        """Where the arcs do not explain plots any more, it manoeuvres: begin one anew."""
+        if self._arc_log.max() > self._m.arc.NEVER:
+            self._fits.append(float(self._nis[int(np.argmax(self._arc_log))]))
+        else:
+            self._fits.append(3.0 * MANOEUVRE)
+        del self._fits[:-MANOEUVRE_PLOTS]
+        if len(self._fits) < MANOEUVRE_PLOTS or float(np.mean(self._fits)) <= MANOEUVRE:
+            return
+        self.manoeuvring = True
+        self._fits.clear()
         m = self._m
-        since = self._falls_since if self._falls_since is not None else t_ns
-        again = [plot for plot in self.plots if since <= plot.t_ns <= t_ns]
-        mean, covariance = m.state(self._pair, 0)
-        m.begin(self._arc, m.model, 1, int(m.rows[self._pair]["t_ns"]), mean, covariance * PRIOR_WIDER**2)
-        m.arc.move_row(m.model, m.rows, self._arc, again[0].t_ns if again else t_ns, m.work)
-        for plot in again:
-            m.feed(self._arc, m.model, plot)
-        self._nis.clear()
+        mean, covariance = m.state(self._three, 0)
+        m.begin(self._first, m.model, 1, int(m.rows[self._three]["t_ns"]), mean, covariance * ANEW_WIDER**2)
+        self._arc_log[:] = m.arc.NEVER
+        self._arc_log[0], self._since_ns[0], self._burn_log = 0.0, t_ns, np.log(FORK_LEAST)
 
     def mean_state(self) -> tuple[int, Array, Array, float, float]:
         """Return time, mean (6,), covariance (6, 6), median of the ballistic coefficient kg/m2 and its log sigma."""
-        m, i = self._m, self._arc if self.called_ns is not None else self._pair
-        mode = 0 if i == self._arc or self.boosting < 0.5 else int(1 + np.argmax(m.rows[i]["mu"][1:]))
-        mean, covariance = m.state(i, mode)
-        row = m.rows[i]
-        if i == self._arc:
-            sigma = float(np.sqrt(max(row["P"][0, m.b.AT[6, 6]], 1e-6)))
-            return int(row["t_ns"]), mean, covariance, float(np.exp(np.clip(row["x"][0, 6], 4.0, 12.0))), min(sigma, 1.0)
-        return int(row["t_ns"]), mean, covariance, 5_000.0, 0.5
+        m = self._m
+        if self.called_ns is not None and self._arc_log.max() > m.arc.NEVER:
+            mean, covariance = self._arcs()
+            sigma = float(np.sqrt(max(covariance[6, 6], 1e-6)))
+            return self.t_ns, mean[:6], covariance[:6, :6], float(np.exp(np.clip(mean[6], 4.0, 12.0))), min(sigma, 1.0)
+        row = m.rows[self._three]
+        mode = 0 if self.boosting < 0.5 else int(1 + np.argmax(row["mu"][1:]))
+        return int(row["t_ns"]), *m.state(self._three, mode), 5_000.0, 0.5
 
-    def push(self) -> float:
-        """Return the thrust's acceleration along the velocity, m/s2, as a filter of its own for it holds it."""
-        row = self._m.rows[self._push]
-        along = row["x"][0, 3:6] / max(float(np.linalg.norm(row["x"][0, 3:6])), 1.0)
-        return float(along @ row["x"][0, 6:9])
+    def _arcs(self) -> tuple[Array, Array]:
+        """Return mean (7,) and covariance (7, 7) of the arcs by their weights."""
+        live = self._arc_log > self._m.arc.NEVER
+        shares = self._shares()[live]
+        shares /= shares.sum()
+        rows = self._m.rows[self._first : self._first + ARCS][live]
+        x, spread = rows["x"][:, 0, :7], rows["P"][:, 0][:, self._m.b.AT[:7, :7]]
+        mean = shares @ x
+        off = x - mean
+        return mean, np.einsum("k,kab->ab", shares, spread) + (off * shares[:, None]).T @ off
+
+    def push(self) -> tuple[float, float]:
+        """Return the thrust's acceleration along the velocity, m/s2, and its sigma, as the filters that only burn hold it."""
+        row, at = self._m.rows[self._burn], self._m.b.AT[6:9, 6:9]
+        along = row["mean"][3:] / max(float(np.linalg.norm(row["mean"][3:])), 1.0)
+        share, each = row["mu"][:2], row["x"][:2, 6:9] @ along
+        push = float(share @ each)
+        variance = float(share @ (np.einsum("a,kab,b->k", along, row["P"][:2][:, at], along) + (each - push) ** 2))
+        return push, sqrt(max(variance, 1e-6))

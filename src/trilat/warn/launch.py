@@ -1,4 +1,4 @@
-"""Where and when a flight was launched: its first plots smoothed backwards, then the climb from rest that leads to them.
+"""Where and when a flight was launched: launch flashes, and first plots smoothed backwards to the climb from rest before them.
 
 A vehicle that rises with a steady net acceleration from rest is at height h with climb w after 2h/w seconds; the way over the
 ground meanwhile, while it turns over, is about a third of what the ground speed then would make. Both are stated with spread.
@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from trilat.kernels import geodesy
+from trilat.records.columns import KIND_BEARING
+from trilat.records.sensor import Sensor
 from trilat.warn.flight import Array, Machinery, Plot
 from trilat.warn.landing import GroundEllipse, ellipses
 
@@ -19,6 +21,7 @@ TIME_SHARE = 0.18  # one sigma of the time since launch, of itself: the net acce
 WAY_SHARE = 0.33
 WAY_SPREAD = 0.15  # one sigma of the share
 CLIMB_MIN_M_S = 50.0
+CUE_M = 30_000.0  # a line of sight that passes a place so near, beside its own accuracy, speaks of what is there
 NS = 1_000_000_000
 
 
@@ -64,3 +67,54 @@ def launch_of(first_ns: int, mean: Array, covariance: Array) -> Launch | None:
     sigma_s = float(np.hypot(TIME_SHARE * seconds, 1.0))
     _, ninety_five = ellipses(spread)
     return Launch(lat, lon, first_ns - round(seconds * NS), sigma_s, ninety_five, place)
+
+
+class Cue(NamedTuple):
+    """An infrared line of sight: when, a point of it (ECEF), its direction, and one sigma across it, in angle and in metres.
+
+    `sensor` is the observer's where only the azimuth is known (`along` is then of no use).
+    """
+
+    t_ns: int
+    from_m: Array
+    along: Array
+    sigma_rad: float
+    sigma_m: float
+    sensor: Sensor | None = None
+
+
+def cue_of(sensor: Sensor, plot: Plot) -> Cue:
+    """Return the line of sight that a plot of a bearing sensor is: from where it stands, or in Earth-fixed terms."""
+    z = plot.z
+    if plot.kind == KIND_BEARING:
+        place = geodesy.geodetic_to_ecef(sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+        flat = bool(np.isnan(z[2]))
+        along = _direction(geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg), float(z[1]), 0.0 if flat else float(z[2]))
+        wide = float(z[6]) if flat else float(np.hypot(z[6], z[7]))
+        return Cue(plot.t_ns, place, along, wide, 0.0, sensor if flat else None)
+    lat, lon = np.degrees(z[3:5]).tolist()
+    along = _direction(geodesy.enu_basis(lat, lon), float(z[9]), float(z[10]))
+    return Cue(plot.t_ns, z[:3].copy(), along, 0.0, float(max(z[6], z[8])))
+
+
+def _direction(basis: Array, azimuth_rad: float, elevation_rad: float) -> Array:
+    """Return the direction (ECEF) of an azimuth and an elevation in local axes."""
+    flat = np.cos(elevation_rad)
+    return np.asarray(basis.T @ [flat * np.sin(azimuth_rad), flat * np.cos(azimuth_rad), np.sin(elevation_rad)])
+
+
+def passes(cue: Cue, place_m: Array, doubt_m: float = 0.0) -> bool:
+    """Tell whether a line of sight passes a place within CUE_M, its own accuracy three times and a doubt of the place's own."""
+    along = cue.along
+    if cue.sensor is not None:
+        s = cue.sensor
+        elevation = float(geodesy.ecef_to_rae(place_m, s.lat_deg, s.lon_deg, s.alt_m)[2])
+        basis = geodesy.enu_basis(s.lat_deg, s.lon_deg)
+        east, north, _ = (basis @ along).tolist()
+        along = _direction(basis, float(np.arctan2(east, north)), elevation)
+    way = place_m - cue.from_m
+    ahead = float(way @ along)
+    across = float(np.linalg.norm(way - ahead * along))
+    if cue.sigma_rad > 0.0 and ahead < 0.0:
+        return False
+    return across < CUE_M + doubt_m + 3.0 * (cue.sigma_m + cue.sigma_rad * abs(ahead))
