@@ -37,8 +37,8 @@ TAKEN_TWICE = 25.0
 NEAR_M, NEAR_M_S = 12_000.0, 500.0
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
-PLOTS_CUED = 3  # enough where a launch flash was seen
-CUED_HEIGHT_M = 16_000.0  # higher than traffic flies
+PLOTS_CUED = 2  # enough where a launch flash was seen
+CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
 NS = 1_000_000_000
 
 
@@ -280,7 +280,7 @@ def climbs(row: Any) -> bool:
     climb = float(up @ v) - 0.5 * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
     high = height - float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
     fast = float(np.linalg.norm(v)) - float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
-    return climb > 0.0 and (high > CUED_HEIGHT_M or fast > CLIMB_M_S)
+    return climb > 0.0 and (high > CUED_HEIGHT_M or fast > CUED_SPEED_M_S)
 
 
 def in_sight(sensor: Sensor, place_m: Array) -> bool:
