@@ -170,13 +170,13 @@ def test_a_flipped_bit_in_a_record_that_waits_is_found_and_it_is_not_sent(tmp_pa
     pair.exchanges["JPN"].offer(pair.now_ns, [released(warning_of(f"w{n}"), "KOR", "flash") for n in range(3)])
     pair.run(1)
     store = pair.exchanges["JPN"].station.store
-    record = bytearray(store.database.rows("SELECT record FROM queued ORDER BY id LIMIT 1 OFFSET 1")[0][0])
-    record[-1] ^= 4
-    store.database.write("UPDATE queued SET record=? WHERE id=2", (bytes(record),))
+    # w0 left for a pull that was parked; the next that waits is w1.
+    at, record = store.database.rows("SELECT id, record FROM queued ORDER BY id LIMIT 1")[0]
+    store.database.write("UPDATE queued SET record=? WHERE id=?", (record[:-1] + bytes([record[-1] ^ 4]), at))
     store.commit()
     audit = Audit(store.database)
     audit.run(lambda _batch, _ours: "", lambda *_: True)
-    assert [("audit-queue", "KOR/flash waiting 2")] == [(one.name, one.where) for one in audit.findings]
+    assert [("audit-queue", f"KOR/flash waiting {at}")] == [(one.name, one.where) for one in audit.findings]
     pair.start("KOR")
     pair.run(80)
     assert ["w0", "w2"] == [item.record.id for item in pair.received["KOR"]]

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 BATCH_COLUMNS = (
     "stream, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload"
 )
+CRC_MASK = (1 << 63) - 1
 QUEUE_COLUMNS = "priority, key, t_ns, expires_ns, record, about, crc, id"
 _INSERT_SENT = f"INSERT INTO sent ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
 _SELECT_SENT = f"SELECT row, {BATCH_COLUMNS} FROM sent"  # noqa: S608 - constants only
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(OutboxState)
 _fork = msgspec.msgpack.Decoder(Fork)
+_PRIORITY = attrgetter("priority")
 _skip = msgspec.msgpack.Decoder(tuple[int, ...])
 
 
@@ -61,7 +64,9 @@ def row_batch(partner: str, lane: str, row: Sequence[Any]) -> SealedBatch:
 
 def queue_crc(priority: int, key: str | None, t_ns: int, expires_ns: int | None, record: bytes, about: bytes) -> int:
     """Return the checksum that is kept with a waiting record: what waits is in no chain yet, and its bits may rot meanwhile."""
-    return zlib.crc32(f"{priority} {key} {t_ns} {expires_ns}".encode(), zlib.crc32(about, zlib.crc32(record)))
+    named = 0 if key is None else zlib.crc32(key.encode()) + 1
+    times = t_ns ^ (0 if expires_ns is None else (expires_ns << 1) + 1) ^ priority
+    return (zlib.crc32(about, zlib.crc32(record)) ^ named ^ times) & CRC_MASK
 
 
 def is_sound(row: Sequence[Any]) -> bool:
@@ -81,12 +86,14 @@ class Outbox:
         self._dirty: dict[tuple[str, str], OutboxState] = {}
         # Records and bytes queued per stream, kept here so that a bound costs no query.
         self._sizes: dict[int, list[int]] = {}
+        # What was queued in this step and is not in the table yet: what gets its number in the same step never has to be.
+        self._fresh: dict[int, list[Queued]] = {}
         database.before_commit.append(self._write)
         database.after_rollback.append(self._reload)
         self._reload()
 
     def _reload(self) -> None:
-        self._dirty = {}
+        self._dirty, self._fresh = {}, {}
         found = self._database.rows("SELECT partner, lane, stream FROM streams WHERE side='out'")
         self._streams = {(partner, lane): stream for partner, lane, stream in found}
         self._sizes = {stream: [0, 0] for stream in self._streams.values()}
@@ -94,6 +101,7 @@ class Outbox:
         self._sizes.update({stream: [count, size] for stream, count, size in sums})
 
     def _write(self) -> None:
+        self._settle()
         for (audience, lane), state in self._dirty.items():
             self._database.write("UPDATE streams SET state=? WHERE stream=?", (_encode(state), self._stream(audience, lane)))
         self._dirty = {}
@@ -134,30 +142,33 @@ class Outbox:
         A replaced record's successor keeps its place, so that what changes often still leaves.
         """
         stream, replaced = self._stream(audience, lane), 0
-        size = self._sizes[stream]
-        plain: list[tuple[Any, ...]] = []
+        size, fresh = self._sizes[stream], self._fresh.setdefault(stream, [])
         for row in rows:
             if row.key is not None and self._replace(stream, row, size):
                 replaced += 1
                 continue
-            crc = queue_crc(row.priority, row.key, row.t_ns, row.expires_ns, row.record, row.about)
-            values = (stream, row.priority, row.key, row.t_ns, row.expires_ns, row.record, row.about, crc)
             size[0] += 1
             size[1] += len(row.record)
-            if row.key is None:
-                plain.append(values)
-            else:
-                self._insert([values])
-        if plain:
-            self._insert(plain)
+            fresh.append(row)
+            if row.key is not None:  # the next of its key must find it
+                self._settle()
         return replaced
 
-    def _insert(self, values: list[tuple[Any, ...]]) -> None:
-        self._database.write_many(
-            "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about, crc) VALUES (?,?,?,?,?,?,?,?)", values
-        )
+    def _settle(self) -> None:
+        """Write what was queued in this step and has no number yet."""
+        for stream, rows in self._fresh.items():
+            if rows:
+                self._database.write_many(
+                    "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about, crc) VALUES (?,?,?,?,?,?,?,?)",
+                    [
+                        (stream, *(values := (r.priority, r.key, r.t_ns, r.expires_ns, r.record, r.about)), queue_crc(*values))
+                        for r in rows
+                    ],
+                )
+                rows.clear()
 
     def _replace(self, stream: int, row: Queued, size: list[int]) -> bool:
+        self._settle()
         old = self._database.row("SELECT id, length(record), priority FROM queued WHERE stream=? AND key=?", (stream, row.key))
         if old is None:
             return False
@@ -178,6 +189,10 @@ class Outbox:
         stream = self._stream(audience, lane)
         if not self._sizes[stream][0]:
             return []
+        fresh = self._fresh.get(stream, [])
+        if len(fresh) == self._sizes[stream][0]:
+            return self._next_fresh(fresh, bytes_max, count_max)
+        self._settle()
         cursor = self._database.read(
             f"SELECT {QUEUE_COLUMNS} FROM queued WHERE stream=? ORDER BY priority, id LIMIT ?",  # noqa: S608 - constants only
             (stream, count_max),
@@ -193,12 +208,28 @@ class Outbox:
             found.append(row if is_sound(stands) else structs.replace(row, damaged=True))
         return found
 
+    @staticmethod
+    def _next_fresh(fresh: list[Queued], bytes_max: int, count_max: int) -> list[Queued]:
+        """Return the same of what is not in the table, nor needs to be if it gets its number now."""
+        fresh.sort(key=_PRIORITY)
+        found, total = fresh[:1], len(fresh[0].record)
+        for row in fresh[1:count_max]:
+            total += len(row.record)
+            if total > bytes_max:
+                break
+            found.append(row)
+        return found
+
     def dequeue(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:
         """Take records out of the queue, because they got numbers or are dropped."""
-        size = self._sizes[self._stream(audience, lane)]
+        stream = self._stream(audience, lane)
+        size = self._sizes[stream]
         size[0] -= len(rows)
         size[1] -= sum(len(row.record) for row in rows)
-        self._database.write_many("DELETE FROM queued WHERE id=?", [(row.id,) for row in rows])
+        if gone := {id(row) for row in rows if not row.id}:
+            self._fresh[stream] = [row for row in self._fresh[stream] if id(row) not in gone]
+        if stored := [(row.id,) for row in rows if row.id]:
+            self._database.write_many("DELETE FROM queued WHERE id=?", stored)
 
     def dequeue_next(self, audience: str, lane: str, rows: Sequence[Queued]) -> None:
         """Take out what leaves next: `rows` must be the beginning of what `queued` returned in this step, nothing left out.
@@ -209,6 +240,9 @@ class Outbox:
         size = self._sizes[stream]
         size[0] -= len(rows)
         size[1] -= sum([len(row.record) for row in rows])
+        if not rows[0].id:
+            del self._fresh[stream][: len(rows)]
+            return
         for priority, final in {row.priority: row.id for row in rows}.items():
             self._database.write("DELETE FROM queued WHERE stream=? AND priority=? AND id<=?", (stream, priority, final))
 
@@ -219,6 +253,7 @@ class Outbox:
 
     def least(self, audience: str, lane: str, bytes_min: int, count_max: int) -> list[Queued]:
         """Return what is shed first (highest priority number, then oldest), until bytes_min is reached or count_max."""
+        self._settle()
         found = self._database.rows(
             "SELECT id, priority, key, t_ns, expires_ns, record FROM queued WHERE stream=? ORDER BY priority DESC, id LIMIT ?",
             (self._stream(audience, lane), count_max),
@@ -239,6 +274,7 @@ class Outbox:
 
     def find_queued(self, audience: str, lane: str, key: str) -> list[Queued]:
         """Return the waiting record of a key, if there is one."""
+        self._settle()
         found = self._database.rows(
             "SELECT id, priority, t_ns, expires_ns, record, about FROM queued WHERE stream=? AND key=?",
             (self._stream(audience, lane), key),
@@ -302,6 +338,7 @@ class Outbox:
 
     def expired(self, now_ns: int, count_max: int) -> list[tuple[str, str, Queued]]:
         """Return up to count_max waiting records whose time has passed, with audience and lane."""
+        self._settle()
         names = {stream: place for place, stream in self._streams.items()}
         found = self._database.rows(
             "SELECT stream, id, priority, key, t_ns, expires_ns, record FROM queued WHERE expires_ns<=? LIMIT ?",
