@@ -18,8 +18,8 @@ from trilat.kernels import engine, geodesy, intake, jit, show
 from trilat.kernels.assign import choose
 from trilat.kernels.belief import DISTINCT_PLOTS_MAX, distinct, marginals
 from trilat.kernels.frames import earth
-from trilat.kernels.smooth import constant_velocity, smooth
 from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE
+from trilat.track.smooth import constant_velocity, smooth
 
 warnings.filterwarnings("ignore", module="stonesoup")
 # Relative. Stone Soup differentiates by steps of 1e-8 m, which leaves a Jacobian of four digits at tens of kilometres: the mean

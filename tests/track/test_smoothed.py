@@ -7,10 +7,10 @@ import pytest
 from track_cases import RADAR, S_NS, SMALL, T0_NS, Line, confirmed, radar_plots, reports
 
 from trilat.kernels import geodesy
-from trilat.kernels.smooth import smooth
 from trilat.records.columns import KIND_BEARING, empty_reports
 from trilat.track import Tracker
 from trilat.track.library import sensor_at, smoothed
+from trilat.track.smooth import smooth
 
 LINES = [Line(40e3, 20e3, 9e3, 200.0, 50.0), Line(-30e3, 60e3, 7e3, -180.0, 20.0)]
 

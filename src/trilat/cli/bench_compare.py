@@ -146,13 +146,12 @@ def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT00
     import importlib.util
 
     import msgspec
-    import numpy as np
 
-    from trilat.cli.bench_track import run_scenario, score_scenario
+    from trilat.cli.bench_track import load_scenario, run_scenario, score_scenario
 
     if importlib.util.find_spec("stonesoup") is None:
         raise click.ClickException("Stone Soup is not installed: pip install 'trilat[compare]'")
-    arrays = dict(np.load(scenario))
+    arrays = load_scenario(scenario)
     peer, peer_s, taken = run_peer(arrays, max_s)
     ours, found = run_scenario(arrays, "air", 3)
     shared = {**arrays, "scan_t": arrays["scan_t"][: len(peer)]}

@@ -24,7 +24,7 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
     import numpy as np
 
     from trilat.exercise.score import Estimates
-    from trilat.track.library import Scenario
+    from trilat.track.scenario import Scenario
 
     scenario = Scenario(arrays, domain, **settings)  # type: ignore[arg-type]  # click has checked the word
     warm = scenario.tracker()
@@ -57,6 +57,26 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
         "scan_ms_p99": float(np.percentile(walls, 99) * 1e3),
         "tracks": len({int(i) for e in found for i in e.track_id}),
     }, found
+
+
+def load_scenario(path: Path) -> dict[str, Any]:
+    """Return the arrays of a scenario file; raises ExerciseError naming what is wrong with it."""
+    import zipfile
+
+    import numpy as np
+
+    from trilat.errors import ExerciseError
+    from trilat.track.scenario import fault_of
+
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise ExerciseError("scenario-arrays", f"{path}: not a file of numpy arrays (.npz): {error}") from error
+    fault = fault_of(arrays)
+    if fault:
+        raise ExerciseError("scenario-arrays", f"{path}: {fault}")
+    return arrays
 
 
 def score_scenario(arrays: Any, domain: str, found: list[Estimates], c_m: float | None) -> dict[str, Any]:
@@ -104,9 +124,8 @@ def command(
 ) -> None:
     """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory and time per scan."""
     import msgspec
-    import numpy as np
 
-    arrays = dict(np.load(scenario))
+    arrays = load_scenario(scenario)
     result, found = run_scenario(arrays, domain, rounds)
     result["peak_memory_bytes"] = peak_memory_bytes()
     result |= score_scenario(arrays, result["domain"], found, c_m)

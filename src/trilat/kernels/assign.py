@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.jit import entry, kernel
+from trilat.kernels.jit import entry, kernel, leaf
 
 
-@kernel
+@leaf
 def sort_places(values, order, spare):  # type: ignore[no-untyped-def]
     """Sort places by their values, equals staying as they are (merge sort); spare (as long as order) is scratch.
 
@@ -34,7 +34,7 @@ def sort_places(values, order, spare):  # type: ignore[no-untyped-def]
         width *= 2
 
 
-@kernel
+@leaf
 def _push(heap_d, heap_j, size, d, j):  # type: ignore[no-untyped-def]
     """Add (d, j) to a binary heap; ties go to the lower column."""
     k = size
@@ -48,7 +48,7 @@ def _push(heap_d, heap_j, size, d, j):  # type: ignore[no-untyped-def]
     return size + 1
 
 
-@kernel
+@leaf
 def _pop(heap_d, heap_j, size):  # type: ignore[no-untyped-def]
     """Remove the heap's top, which the caller has read; returns the new size."""
     size -= 1
@@ -131,7 +131,7 @@ def assign(start, column, cost, columns, edge_of_row, row_of_column):  # type: i
             d[j], came[j], done[j] = np.inf, -1, 0
 
 
-@kernel
+@leaf
 def _augment(r, end_row, end_column, start, column, came, edge_of_row, row_of_column):  # type: ignore[no-untyped-def]
     """Walk an alternating path back to row r, giving each row on it its new edge."""
     j = end_column
@@ -153,7 +153,7 @@ def _augment(r, end_row, end_column, start, column, came, edge_of_row, row_of_co
         j = column[before]
 
 
-@kernel
+@leaf
 def _row_of_edge(start, e):  # type: ignore[no-untyped-def]
     """Return the row that owns edge e, by bisection."""
     low, high = 0, len(start) - 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from trilat.kernels.assign import assign
 from trilat.kernels.bank import (
+    FREE,
     I_DOMAIN,
     I_ID,
     I_KIND,
@@ -17,9 +18,17 @@ from trilat.kernels.bank import (
     O_JPDA,
     box,
 )
-from trilat.kernels.gate import PD_UNEXPECTED, detection_probability, pairs
-from trilat.kernels.imm import predict, update
-from trilat.kernels.jit import entry, kernel
+from trilat.kernels.gate import (
+    COST_KEPT,
+    PD_UNEXPECTED,
+    detection_probability,
+    near_plots,
+    sectors_of,
+    sort_frame,
+    worth,
+)
+from trilat.kernels.imm import absorb, linearise_row, predict
+from trilat.kernels.jit import entry, kernel, leaf
 from trilat.kernels.life import age, classify, contested, detected, initiate, learn, misses, settle
 from trilat.kernels.soft import soften
 
@@ -29,21 +38,27 @@ TAKEN = 0.5  # a plot that soft association gave away by more than this is no te
 CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
 
 
-@kernel
+@leaf
 def take(model, head, bank, sensor, s, z, plots, j, i, log_ratio, frame, work):  # type: ignore[no-untyped-def]
     """Update row i by plot j, firmly."""
-    t_ns = plots[j, I_T]
-    predict(model, bank, i, t_ns, work)
-    pd = max(detection_probability(model, bank, i, sensor, t_ns), PD_UNEXPECTED)
-    nis = update(model, bank, i, sensor, z[j], plots[j, I_KIND], work)
+    predict(model, bank, i, plots[j, I_T], work)
+    n = linearise_row(model.earth, bank, i, sensor, z[j], plots[j, I_KIND], 0.0, work)
+    pd = max(detection_probability(model, bank, i, sensor, plots[j, I_T]), PD_UNEXPECTED)
+    _take(model, head, bank, s, plots, j, i, log_ratio, n, pd, frame, work)
+
+
+@leaf
+def _take(model, head, bank, s, plots, j, i, log_ratio, n, pd, frame, work):  # type: ignore[no-untyped-def]
+    """Update row i, which stands at plot j's time, by the plot's n components in work."""
+    nis = absorb(model, bank, i, n, work)
     _fit(head, s, work, nis)
-    age(model, bank, i, t_ns)
+    age(model, bank, i, plots[j, I_T])
     detected(model, bank, i, log_ratio, pd)
     learn(bank, i, s, plots, j, nis, frame)
     classify(model, bank, i, plots[j, I_DOMAIN])
 
 
-@kernel
+@leaf
 def _fit(head, s, work, nis):  # type: ignore[no-untyped-def]
     """Add one update's innovations to the sensor's sums: whoever watches the sensor's health reads their growth."""
     fit = head.fit[s]
@@ -82,20 +97,87 @@ def _frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-un
     sensor = sensors[s]
     head.frames += 1
     frame = head.frames
-    room = PAIRS_MIN + PAIRS_PER_PLOT * n
+    taken, latest = np.zeros(n), plots[0, I_T]
+    for j in range(n):
+        latest = max(latest, plots[j, I_T])
     rows, start = np.empty(head.rows + 1, np.int64), np.zeros(head.rows + 2, np.int64)
-    column, cost, ratio, distance = np.empty(room, np.int64), np.empty(room), np.empty(room), np.empty(room)
-    count = pairs(model, head, bank, sensor, z, plots, work, rows, start, column, cost, ratio, distance)
-    start = start[: count + 1]
+    room = PAIRS_MIN + PAIRS_PER_PLOT * n
+    column, cost, ratio = np.empty(room, np.int64), np.empty(room), np.empty(room)
+    count = _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, column, cost, ratio, work)
+    if count > 0:
+        _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start[: count + 1], column, cost, ratio, work)
+    misses(model, head, bank, sensor, s, latest, frame)
+    settle(model, head, bank, latest)
+    _births(model, head, bank, sensor, s, z, plots, taken, frame, work)
+
+
+@kernel
+def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, column, cost, ratio, work):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+    """Gate every track against one frame. A track and a plot that nothing else comes near are settled at once.
+
+    Writes the other tracks that have pairs into rows, their pairs as start / column, and for each its cost and its log
+    likelihood ratio; returns how many tracks these are.
+    """
+    n, kind = len(z), plots[0, I_KIND]
+    wide, at, hits = np.empty(5), np.empty(8), np.empty(n, np.int64)
+    first, member = np.empty(sectors_of(n, kind) + 1, np.int64), np.empty(n, np.int64)
+    grid = (first, member, np.empty(n), np.empty(n), np.empty(n))
+    sectors, middle_ns, slack_s = sort_frame(z, plots, grid, wide)
+    many, lone, wanted = np.zeros(head.rows, np.int64), np.empty(head.rows, np.int64), np.zeros(n, np.int64)
+    for i in range(head.rows):
+        if bank[i].status != FREE:
+            many[i] = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
+            lone[i] = hits[0]
+            for k in range(many[i]):
+                wanted[hits[k]] += 1
+    edges, count = 0, 0
+    for i in range(head.rows):
+        if many[i] == 0:
+            continue
+        if many[i] == 1 and wanted[lone[i]] == 1:
+            _alone(model, head, bank, sensor, s, z, plots, lone[i], i, taken, frame, work)
+            continue
+        near = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
+        t_ns = plots[hits[0], I_T]
+        predict(model, bank, i, t_ns, work)
+        pd = detection_probability(model, bank, i, sensor, t_ns)
+        for k in range(near):
+            c, log_ratio, _ = worth(model, bank, i, sensor, z, plots, hits[k], pd, work)
+            if c > COST_KEPT:
+                continue
+            if edges == len(column):
+                head.pairs += 1
+                continue
+            column[edges], cost[edges], ratio[edges] = hits[k], c, log_ratio
+            edges += 1
+        if edges > start[count]:
+            rows[count] = i
+            count += 1
+            start[count] = edges
+    return count
+
+
+@leaf
+def _alone(model, head, bank, sensor, s, z, plots, j, i, taken, frame, work):  # type: ignore[no-untyped-def]
+    """Update row i by plot j, its only one, where that is likelier than a miss: what the assignment would choose."""
+    t_ns = plots[j, I_T]
+    predict(model, bank, i, t_ns, work)
+    pd = detection_probability(model, bank, i, sensor, t_ns)
+    cost, log_ratio, n = worth(model, bank, i, sensor, z, plots, j, pd, work)
+    if cost < 0.0:
+        _take(model, head, bank, s, plots, j, i, log_ratio, n, max(pd, PD_UNEXPECTED), frame, work)
+        taken[j] = 1.0
+
+
+@kernel
+def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, column, cost, ratio, work):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+    """Assign plots to the tracks that could take more than one, or that others could take; soften what is in doubt."""
+    n, count = len(z), len(start) - 1
     chosen, owner = np.empty(count, np.int64), np.empty(n, np.int64)
     assign(start, column, cost, n, chosen, owner)
-    taken = np.zeros(n)
     soft = np.zeros(count, np.uint8)
     if model.options[O_JPDA] > 0:
         soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft)
-    latest = plots[0, I_T]
-    for j in range(n):
-        latest = max(latest, plots[j, I_T])
     for c in range(count):
         if chosen[c] >= 0 and not soft[c]:
             j = column[chosen[c]]
@@ -103,12 +185,9 @@ def _frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-un
                 continue
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
             taken[j] = 1.0
-    misses(model, head, bank, sensor, s, latest, frame)
-    settle(model, head, bank, latest)
-    _births(model, head, bank, sensor, s, z, plots, taken, frame, work)
 
 
-@kernel
+@leaf
 def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type: ignore[no-untyped-def]
     """Begin a track from every plot that no track took."""
     first = 0

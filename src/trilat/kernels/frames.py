@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels.geodesy import WGS84_A_M, WGS84_B_M, WGS84_E2, WGS84_EP2
-from trilat.kernels.jit import kernel
+from trilat.kernels.jit import leaf
 
 FLAT, SPHERE, WGS84 = 0, 1, 2
 MU_M3_S2 = 3.986004418e14  # Earth's gravity constant, NIMA TR8350.2 (WGS-84), 2000
@@ -41,7 +41,7 @@ def earth(
     return out
 
 
-@kernel
+@leaf
 def ecef(lat, lon, alt):  # type: ignore[no-untyped-def]
     """Return x, y, z m of a place on WGS-84 given in radians and metres above the ellipsoid."""
     sine = np.sin(lat)
@@ -50,7 +50,7 @@ def ecef(lat, lon, alt):  # type: ignore[no-untyped-def]
     return flat * np.cos(lon), flat * np.sin(lon), (n * (1.0 - WGS84_E2) + alt) * sine
 
 
-@kernel
+@leaf
 def vertical(e, x, y, z):  # type: ignore[no-untyped-def]
     """Return (up x, up y, up z, height m) of a point: ellipsoidal height over WGS-84 (Bowring 1976, one turn, sub-millimetre)."""
     if e[E_KIND] == FLAT:
@@ -72,7 +72,7 @@ def vertical(e, x, y, z):  # type: ignore[no-untyped-def]
     return c * dx / p, c * dy / p, s, height
 
 
-@kernel
+@leaf
 def acceleration(e, p, v, a):  # type: ignore[no-untyped-def]
     """Write gravity (with J2), Coriolis and centrifugal acceleration m/s2 at position p, velocity v (3,) into a (3,)."""
     if e[E_KIND] == FLAT:
@@ -95,7 +95,7 @@ def acceleration(e, p, v, a):  # type: ignore[no-untyped-def]
     a[2] -= 2.0 * (wx * v[1] - wy * v[0]) + wx * cy - wy * cx
 
 
-@kernel
+@leaf
 def air_density(height_m):  # type: ignore[no-untyped-def]
     """Return air density kg/m3 at a height: exponential, zero above DRAG_TOP_M."""
     if height_m > DRAG_TOP_M:

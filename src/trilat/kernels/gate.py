@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from trilat.kernels.bank import (
-    FREE,
     I_DOMAIN,
     I_ID,
     I_KIND,
@@ -32,8 +31,8 @@ from trilat.kernels.bank import (
     Z_SIGMA_RANGE,
 )
 from trilat.kernels.frames import vertical
-from trilat.kernels.imm import predict, weigh
-from trilat.kernels.jit import kernel
+from trilat.kernels.imm import weigh
+from trilat.kernels.jit import leaf
 from trilat.kernels.measure import KIND_BEARING, KIND_FIX, TWO_PI, clutter_density
 
 COARSE_SIGMAS = 4.8  # wider than the finest gate's root: the coarse window must never be the one that cuts
@@ -43,7 +42,7 @@ FEW = 16  # plots in a frame up to which all ranges are looked at before any ang
 COST_KEPT = 6.0  # pairs this much worse than a miss are no choice at all
 
 
-@kernel
+@leaf
 def detection_probability(model, bank, i, sensor, t_ns):  # type: ignore[no-untyped-def]
     """Return the probability that a sensor sees row i at a time: 0 outside its range, elevation and height limits.
 
@@ -65,7 +64,7 @@ def detection_probability(model, bank, i, sensor, t_ns):  # type: ignore[no-unty
     return sensor[S_PD]
 
 
-@kernel
+@leaf
 def identity_evidence(model, bank, i, plots, j):  # type: ignore[no-untyped-def]
     """Return the log likelihood ratio of the identities a plot claims: agreement speaks for, contradiction against; bounded."""
     total = 0.0
@@ -81,7 +80,7 @@ def identity_evidence(model, bank, i, plots, j):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel
+@leaf
 def _lower(key, value, low, high):  # type: ignore[no-untyped-def]
     """Return the first place from low up to high whose key is not below a value (keys sorted there)."""
     while low < high:
@@ -93,7 +92,7 @@ def _lower(key, value, low, high):  # type: ignore[no-untyped-def]
     return low
 
 
-@kernel
+@leaf
 def _sort_sectors(z, n, kind, first, member, key, u, v):  # type: ignore[no-untyped-def]
     """Put plots into sectors of azimuth, keeping their order within each (a grid over range and azimuth).
 
@@ -118,7 +117,7 @@ def _sort_sectors(z, n, kind, first, member, key, u, v):  # type: ignore[no-unty
     first[0] = 0
 
 
-@kernel
+@leaf
 def _sector(azimuth, sectors):  # type: ignore[no-untyped-def]
     """Return the sector of an azimuth in radians, which may be any turn of it."""
     if sectors == 1:
@@ -127,7 +126,7 @@ def _sector(azimuth, sectors):  # type: ignore[no-untyped-def]
     return min(int((turns - np.floor(turns)) * sectors), sectors - 1)
 
 
-@kernel
+@leaf
 def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
     """Write the frame's largest sigmas (of range or horizontal position, azimuth, elevation), and its lowest and highest key."""
     out[0], out[1], out[2], out[3], out[4] = 0.0, 0.0, 0.0, z[0, Z_RANGE], z[n - 1, Z_RANGE]
@@ -141,7 +140,7 @@ def _widest(z, n, kind, out):  # type: ignore[no-untyped-def]
                 out[2] = max(out[2], z[j, Z_SIGMA_ELEVATION])
 
 
-@kernel
+@leaf
 def _window(bank, i, sensor, kind, dt, slack_s, wide, key, at):  # type: ignore[no-untyped-def]
     """Write where row i is looked for into at (8,): low and high key, then middle and half width of the other coordinates.
 
@@ -173,7 +172,7 @@ def _window(bank, i, sensor, kind, dt, slack_s, wide, key, at):  # type: ignore[
     return True
 
 
-@kernel
+@leaf
 def _angles(sensor, dx, dy, dz, r, sd, slip, reach, wide, at):  # type: ignore[no-untyped-def]
     """Write azimuth, half width, elevation, half width of a place seen from a sensor into at[2:6]."""
     e = sensor[3] * dx + sensor[4] * dy + sensor[5] * dz
@@ -189,7 +188,7 @@ def _angles(sensor, dx, dy, dz, r, sd, slip, reach, wide, at):  # type: ignore[n
     at[5] = COARSE_SIGMAS * np.sqrt((sd / r) ** 2 + wide[2] * wide[2]) + slip / r
 
 
-@kernel
+@leaf
 def _near(u, v, kind, at):  # type: ignore[no-untyped-def]
     """Tell whether a plot within the key window is near in its other coordinates too."""
     away = abs(u - at[2])
@@ -198,75 +197,60 @@ def _near(u, v, kind, at):  # type: ignore[no-untyped-def]
     return away <= at[3] and (np.isnan(v) or abs(v - at[4]) <= at[5])
 
 
-@kernel
-def pairs(model, head, bank, sensor, z, plots, work, rows, start, column, cost, ratio, distance):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
-    """Gate every track against one frame; returns how many tracks have pairs.
-
-    Writes the tracks considered into rows, their pairs as start / column, and for each pair its cost (minus the log odds of
-    taking the plot against a miss, identity included), the kinematic likelihood ratio and the Mahalanobis square.
-    """
-    n = len(z)
-    if n == 0:
-        return 0
-    kind = plots[0, I_KIND]
-    wide, at = np.empty(5), np.empty(8)
+@leaf
+def sort_frame(z, plots, grid, wide):  # type: ignore[no-untyped-def]
+    """Make a frame ready for the search; returns (sectors, middle of its times ns, half their span s). See `near_plots`."""
+    first, member, key, u, v = grid
+    n, kind = len(z), plots[0, I_KIND]
     _widest(z, n, kind, wide)
-    sectors = max(min(n // PLOTS_PER_SECTOR, SECTORS_MAX), 1) if kind < KIND_BEARING else 1
-    first, member = np.empty(sectors + 1, np.int64), np.empty(n, np.int64)
-    key, u, v = np.empty(n), np.empty(n), np.empty(n)
-    _sort_sectors(z, n, kind, first, member, key, u, v)
+    sectors = sectors_of(n, kind)
+    _sort_sectors(z, n, kind, first[: sectors + 1], member, key, u, v)
     begin, end = plots[0, I_T], plots[0, I_T]
     for j in range(n):
         begin, end = min(begin, plots[j, I_T]), max(end, plots[j, I_T])
-    middle, slack_s = begin + (end - begin) // 2, (end - begin) * 0.5e-9
-    edges, count = 0, 0
-    start[0] = 0
-    for i in range(head.rows):
-        if bank[i].status == FREE:
-            continue
-        if not _window(bank, i, sensor, kind, (middle - bank[i].t_ns) * 1e-9, slack_s, wide, key, at):
-            continue
-        low, many = 0, 1
-        if sectors > 1:
-            low = int(np.floor((at[2] - at[3]) / TWO_PI * sectors))
-            many = min(int(np.floor((at[2] + at[3]) / TWO_PI * sectors)) - low + 1, sectors)
-        moved, pd = False, 0.0
-        for s in range(low, low + many):
-            b = s % sectors
-            k = _lower(key, at[0], first[b], first[b + 1])
-            while k < first[b + 1] and key[k] <= at[1]:
-                if _near(u[k], v[k], kind, at):
-                    if edges >= len(column):
-                        head.pairs += 1
-                        break
-                    j = member[k]
-                    if not moved:
-                        predict(model, bank, i, plots[j, I_T], work)
-                        pd = detection_probability(model, bank, i, sensor, plots[j, I_T])
-                        moved = True
-                    edges += _weigh_pair(model, bank, i, sensor, z, plots, j, pd, edges, work, column, cost, ratio, distance)
-                k += 1
-        if edges > start[count]:
-            rows[count] = i
-            count += 1
-            start[count] = edges
+    return sectors, begin + (end - begin) // 2, (end - begin) * 0.5e-9
+
+
+@leaf
+def sectors_of(n, kind):  # type: ignore[no-untyped-def]
+    """Return into how many sectors of azimuth n plots are sorted."""
+    return max(min(n // PLOTS_PER_SECTOR, SECTORS_MAX), 1) if kind < KIND_BEARING else 1
+
+
+@leaf
+def near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits):  # type: ignore[no-untyped-def]
+    """Write the plots in row i's window, by the coarse test alone, into hits (n,); returns how many."""
+    first, member, key, u, v = grid
+    if not _window(bank, i, sensor, kind, (middle_ns - bank[i].t_ns) * 1e-9, slack_s, wide, key, at):
+        return 0
+    low, many, count = 0, 1, 0
+    if sectors > 1:
+        low = int(np.floor((at[2] - at[3]) / TWO_PI * sectors))
+        many = min(int(np.floor((at[2] + at[3]) / TWO_PI * sectors)) - low + 1, sectors)
+    for s in range(low, low + many):
+        b = s % sectors
+        k = _lower(key, at[0], first[b], first[b + 1])
+        while k < first[b + 1] and key[k] <= at[1]:
+            if _near(u[k], v[k], kind, at):
+                hits[count] = member[k]
+                count += 1
+            k += 1
     return count
 
 
-@kernel
-def _weigh_pair(model, bank, i, sensor, z, plots, j, pd, e, work, column, cost, ratio, distance):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
-    """Weigh one pair; write it at e and return 1 when it is inside the gate and worth a choice, else 0."""
+@leaf
+def worth(model, bank, i, sensor, z, plots, j, pd, work):  # type: ignore[no-untyped-def]
+    """Weigh a pair; returns (cost, log of the likelihood ratio, components): COST_KEPT and more is no choice.
+
+    The cost is minus the log odds of taking the plot against a miss, identity included. The plot's linearisation is in work.
+    """
     kind = plots[j, I_KIND]
     d2, log, n = weigh(model, bank, i, sensor, z[j], kind, plots[j, I_T], work)
     if d2 > model.gate[n]:
-        return 0
+        return 2.0 * COST_KEPT, 0.0, n
     pd = max(pd, PD_UNEXPECTED)
     false, new = clutter_density(sensor, z[j], kind)
-    log_ratio = np.log(pd) + log - np.log(false + new)
     r = bank[i].existence
-    missed = np.log(max(1.0 - r * pd, 1e-9))
-    c = missed - np.log(max(r, 1e-12)) - log_ratio - identity_evidence(model, bank, i, plots, j)
-    if c > COST_KEPT:
-        return 0
-    column[e], cost[e], ratio[e], distance[e] = j, c, log_ratio, d2 / n
-    return 1
+    log_ratio = log + np.log(pd / (false + new))
+    cost = np.log(max(1.0 - r * pd, 1e-9) / max(r, 1e-12)) - log_ratio - identity_evidence(model, bank, i, plots, j)
+    return cost, log_ratio, n

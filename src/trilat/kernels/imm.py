@@ -11,15 +11,17 @@ import numpy as np
 
 from trilat.kernels.bank import AT, BOOST, COAST, REENTRY, TURN
 from trilat.kernels.frames import air_density, vertical
-from trilat.kernels.jit import kernel
+from trilat.kernels.jit import leaf
 from trilat.kernels.measure import linearise
 from trilat.kernels.motion import LOG_COEFFICIENT, move
+from trilat.kernels.sweep import distance, looks_at_places, update_mode
 
 LOG_TWO_PI = np.log(2.0 * np.pi)
+UNLIKELY = 0.01  # a mode less likely than this has no say in what a plot is worth
 MODE_FLOOR = 1e-6  # a mode never dies: it must be able to come back
 
 
-@kernel
+@leaf
 def states_of(kind):  # type: ignore[no-untyped-def]
     """Return how many states a motion model has."""
     if kind == BOOST:
@@ -29,7 +31,7 @@ def states_of(kind):  # type: ignore[no-untyped-def]
     return 7 if kind == REENTRY else 6
 
 
-@kernel
+@leaf
 def extra_prior(kind, birth):  # type: ignore[no-untyped-def]
     """Return mean and variance of a motion model's extra states when nothing is known of them."""
     if kind == BOOST:
@@ -39,7 +41,7 @@ def extra_prior(kind, birth):  # type: ignore[no-untyped-def]
     return LOG_COEFFICIENT, birth[3] * birth[3]
 
 
-@kernel
+@leaf
 def predict(model, bank, i, t_ns, work):  # type: ignore[no-untyped-def]
     """Bring row i to a time: mix the modes, move each, renew the moments."""
     dt = (t_ns - bank[i].t_ns) * 1e-9
@@ -47,7 +49,9 @@ def predict(model, bank, i, t_ns, work):  # type: ignore[no-untyped-def]
         return
     k = bank[i].model_set
     modes = model.modes[k]
-    if modes > 1:
+    if modes == 2 and states_of(model.kind[k, 0]) == 6 and states_of(model.kind[k, 1]) < 8:
+        _mix_two(model, bank[i], k, abs(dt))
+    elif modes > 1:
         _mix(model, bank, i, k, modes, abs(dt), work)
     for m in range(modes):
         move(model.earth, model.kind[k, m], model.noise[k, m], bank, i, m, dt, work)
@@ -55,7 +59,42 @@ def predict(model, bank, i, t_ns, work):  # type: ignore[no-untyped-def]
     centre(model, bank, i)
 
 
-@kernel
+@leaf
+def _mix_two(model, row, k, dt):  # type: ignore[no-untyped-def]
+    """What `_mix` does for two modes of which the second alone may have a seventh state: element by element, in place.
+
+    With two sources, of shares w and 1 - w, the spread of the means is w (1 - w) times the square of their difference.
+    """
+    mu, x, y, P, Q = row.mu, row.x[0], row.x[1], row.P[0], row.P[1]
+    stay0, stay1 = np.exp(-dt / model.stay_s[k, 0]), np.exp(-dt / model.stay_s[k, 1])
+    a, b = mu[0] * stay0, mu[1] * (1.0 - stay1) * model.share[k, 1, 0]
+    c, d = mu[0] * (1.0 - stay0) * model.share[k, 0, 1], mu[1] * stay1
+    first, second = max(a + b, 1e-300), max(c + d, 1e-300)
+    mu[0], mu[1] = first, second
+    w, v = a / first, c / second  # of mode 0 in the new mode 0, in the new mode 1
+    ww, vv = w * (1.0 - w), v * (1.0 - v)
+    if states_of(model.kind[k, 1]) > 6:
+        mean0, var0 = extra_prior(model.kind[k, 1], model.birth[k])
+        gap = mean0 - y[6]
+        for q in range(6):
+            Q[21 + q] = (1.0 - v) * Q[21 + q] + vv * gap * (x[q] - y[q])
+        Q[27] = v * var0 + (1.0 - v) * Q[27] + vv * gap * gap
+        y[6] += v * gap
+    e = 0
+    for r in range(6):
+        dr = x[r] - y[r]
+        for q in range(r + 1):
+            dd, p = dr * (x[q] - y[q]), P[e] - Q[e]
+            P[e] = Q[e] + w * p + ww * dd
+            Q[e] += v * p + vv * dd
+            e += 1
+    for r in range(6):
+        dr = x[r] - y[r]
+        x[r] = y[r] + w * dr
+        y[r] += v * dr
+
+
+@leaf
 def _mix(model, bank, i, k, modes, dt, work):  # type: ignore[no-untyped-def]
     """Mix modes by a transition matrix made for dt: a mode is left after `stay_s` on average, to where `share` says."""
     w = work.weights
@@ -81,7 +120,7 @@ def _mix(model, bank, i, k, modes, dt, work):  # type: ignore[no-untyped-def]
             bank[i].P[b, r] = work.P[b, r]
 
 
-@kernel
+@leaf
 def _blend(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
     """Write the mixed mean and covariance that mode b starts from into work.x[b], work.P[b]."""
     x, P, w, ox, oP, d = bank[i].x, bank[i].P, work.weights, work.x, work.P, work.y
@@ -105,7 +144,7 @@ def _blend(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
         _blend_extra(model, bank, i, k, modes, b, work)
 
 
-@kernel
+@leaf
 def _blend_extra(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-def]
     """Mix mode b's states beyond position and velocity, which only modes of its own kind have."""
     x, P, w, ox, oP = bank[i].x, bank[i].P, work.weights, work.x, work.P
@@ -132,50 +171,46 @@ def _blend_extra(model, bank, i, k, modes, b, work):  # type: ignore[no-untyped-
                 oP[b, AT[r, q]] += w[a, b] * (p + dr * dq)
 
 
-@kernel
+@leaf
 def centre(model, bank, i):  # type: ignore[no-untyped-def]
     """Renew the mixture's mean (6,)."""
-    modes = model.modes[bank[i].model_set]
+    row = bank[i]
+    mean, x, mu = row.mean, row.x, row.mu
     for a in range(6):
-        s = 0.0
-        for m in range(modes):
-            s += bank[i].mu[m] * bank[i].x[m, a]
-        bank[i].mean[a] = s
+        mean[a] = mu[0] * x[0, a]
+    for m in range(1, model.modes[row.model_set]):
+        for a in range(6):
+            mean[a] += mu[m] * x[m, a]
 
 
-@kernel
+@leaf
 def moments(model, bank, i):  # type: ignore[no-untyped-def]
     """Renew the mixture's mean (6,) and the sigmas of position, velocity and acceleration that gates use."""
     centre(model, bank, i)
-    k = bank[i].model_set
-    modes = model.modes[k]
+    row = bank[i]
+    k, mean = row.model_set, row.mean
     pos, vel, acc = 0.0, 0.0, 0.0
-    for m in range(modes):
-        if bank[i].mu[m] < 1e-3:
+    for m in range(model.modes[k]):
+        if row.mu[m] < 1e-3:
             continue
-        dp, dv, p, v, kind = 0.0, 0.0, 0.0, 0.0, model.kind[k, m]
-        for a in range(3):
-            dp += (bank[i].x[m, a] - bank[i].mean[a]) ** 2
-            dv += (bank[i].x[m, a + 3] - bank[i].mean[a + 3]) ** 2
-            p = max(p, bank[i].P[m, AT[a, a]])
-            v = max(v, bank[i].P[m, AT[a + 3, a + 3]])
-        pos = max(pos, np.sqrt(p) * 1.2 + np.sqrt(dp))
-        vel = max(vel, np.sqrt(v) * 1.2 + np.sqrt(dv))
+        x, P, kind = row.x[m], row.P[m], model.kind[k, m]
+        dp = (x[0] - mean[0]) ** 2 + (x[1] - mean[1]) ** 2 + (x[2] - mean[2]) ** 2
+        dv = (x[3] - mean[3]) ** 2 + (x[4] - mean[4]) ** 2 + (x[5] - mean[5]) ** 2
+        pos = max(pos, np.sqrt(max(P[0], P[2], P[5])) * 1.2 + np.sqrt(dp))
+        vel = max(vel, np.sqrt(max(P[9], P[14], P[20])) * 1.2 + np.sqrt(dv))
         if kind == BOOST:
-            thrust = np.sqrt(bank[i].x[m, 6] ** 2 + bank[i].x[m, 7] ** 2 + bank[i].x[m, 8] ** 2)
-            acc = max(acc, 10.0 + thrust + np.sqrt(max(bank[i].P[m, AT[6, 6]], bank[i].P[m, AT[7, 7]], bank[i].P[m, AT[8, 8]])))
+            acc = max(acc, 10.0 + np.sqrt(x[6] ** 2 + x[7] ** 2 + x[8] ** 2) + np.sqrt(max(P[27], P[35], P[44])))
         elif kind >= COAST:
             acc = max(acc, 10.0 + _drag(model, bank, i))
         elif kind == TURN:
-            turn = abs(bank[i].x[m, 6]) + np.sqrt(bank[i].P[m, AT[6, 6]])
-            speed = np.sqrt(bank[i].mean[3] ** 2 + bank[i].mean[4] ** 2 + bank[i].mean[5] ** 2)
-            acc = max(acc, turn * speed)
+            speed = np.sqrt(mean[3] ** 2 + mean[4] ** 2 + mean[5] ** 2)
+            acc = max(acc, (abs(x[6]) + np.sqrt(P[27])) * speed)
         else:
             acc = max(acc, np.sqrt(model.noise[k, m, 0]))
-    bank[i].spread[0], bank[i].spread[1], bank[i].spread[2] = pos, vel, acc
+    row.spread[0], row.spread[1], row.spread[2] = pos, vel, acc
 
 
-@kernel
+@leaf
 def _drag(model, bank, i):  # type: ignore[no-untyped-def]
     """Return a generous drag deceleration m/s2 for row i (a body of 1,000 kg/m2)."""
     _, _, _, height = vertical(model.earth, bank[i].mean[0], bank[i].mean[1], bank[i].mean[2])
@@ -183,36 +218,31 @@ def _drag(model, bank, i):  # type: ignore[no-untyped-def]
     return 0.5 * air_density(height) * v2 / 1_000.0
 
 
-@kernel
+@leaf
 def weigh(model, bank, i, sensor, z, kind, t_ns, work):  # type: ignore[no-untyped-def]
     """Return (smallest Mahalanobis square over likely modes, log of the mixture likelihood, components) of a plot for row i.
 
     The row stands at its own time; a plot a little apart from it in time is met by moving along the velocity. The plot is
     linearised once, at the mixture's mean.
     """
-    k = bank[i].model_set
-    dt = (t_ns - bank[i].t_ns) * 1e-9
+    row = bank[i]
+    k, mu = row.model_set, row.mu
+    dt = (t_ns - row.t_ns) * 1e-9
     n = linearise_row(model.earth, bank, i, sensor, z, kind, dt, work)
-    still = True
-    for r in range(n):
-        still = still and work.H[r, 3] == 0.0 and work.H[r, 4] == 0.0 and work.H[r, 5] == 0.0
-    best, top = 1e300, -1e300
-    for m in range(model.modes[k]):
-        work.logs[m] = -1e300
-        if bank[i].mu[m] < 0.01:
-            continue
-        d2, log_det = _distance(bank, i, m, n, still, dt, work)
-        best = min(best, d2)
-        work.logs[m] = np.log(bank[i].mu[m]) - 0.5 * (d2 + log_det + n * LOG_TWO_PI)
-        top = max(top, work.logs[m])
+    still, best, modes = looks_at_places(n, work), 1e300, model.modes[k]
+    for m in range(modes):
+        work.fresh[m] = 1e300
+        if mu[m] >= UNLIKELY:
+            work.fresh[m], work.logs[m] = distance(row, m, n, still, dt, work)
+            best = min(best, work.fresh[m])
     total = 0.0
-    for m in range(model.modes[k]):
-        if work.logs[m] > -1e299:
-            total += np.exp(work.logs[m] - top)
-    return best, top + np.log(max(total, 1e-300)), n
+    for m in range(modes):
+        if mu[m] >= UNLIKELY:
+            total += mu[m] * np.exp(0.5 * (best - work.fresh[m])) / np.sqrt(work.logs[m])
+    return best, np.log(max(total, 1e-300)) - 0.5 * (best + n * LOG_TWO_PI), n
 
 
-@kernel
+@leaf
 def linearise_row(earth, bank, i, sensor, z, kind, dt, work):  # type: ignore[no-untyped-def]
     """Linearise a plot at row i's mean moved along its velocity by dt seconds, which is kept in work.x0; returns components."""
     x0, mean = work.x0, bank[i].mean
@@ -222,132 +252,75 @@ def linearise_row(earth, bank, i, sensor, z, kind, dt, work):  # type: ignore[no
     return linearise(earth, sensor, z, kind, x0[0], x0[1], x0[2], x0[3], x0[4], x0[5], work.H, work.nu, work.R)
 
 
-@kernel
-def _distance(bank, i, m, n, still, dt, work):  # type: ignore[no-untyped-def]
-    """Return (Mahalanobis square, log determinant) of the linearised plot in mode m, by an LDL factorisation of S.
-
-    still: no component looks at the velocity, so that the position's block of P is all there is to read.
-    """
-    x, P, H, S, D, y, t, x0 = bank[i].x, bank[i].P, work.H, work.S, work.D, work.y, work.gain, work.x0
-    d2, det = 0.0, 1.0
-    for r in range(n):
-        v = work.nu[r]
-        if still:
-            for a in range(3):
-                t[a] = P[m, AT[a, 0]] * H[r, 0] + P[m, AT[a, 1]] * H[r, 1] + P[m, AT[a, 2]] * H[r, 2]
-                v -= H[r, a] * (x[m, a] + dt * x[m, a + 3] - x0[a])
-            for q in range(r + 1):
-                S[r, q] = H[q, 0] * t[0] + H[q, 1] * t[1] + H[q, 2] * t[2]
-        else:
-            for a in range(6):
-                s = 0.0
-                for b in range(6):
-                    s += P[m, AT[a, b]] * H[r, b]
-                t[a] = s
-                v -= H[r, a] * (x[m, a] - x0[a] + (dt * x[m, a + 3] if a < 3 else 0.0))
-            for q in range(r + 1):
-                s = 0.0
-                for a in range(6):
-                    s += H[q, a] * t[a]
-                S[r, q] = s
-        S[r, r] += work.R[r]
-        for q in range(r):  # S = L D L', forward substitution on the way
-            s = S[r, q]
-            for c in range(q):
-                s -= S[r, c] * S[q, c] * D[c]
-            S[r, q] = s / D[q]
-            v -= S[r, q] * y[q]
-        d = S[r, r]
-        for c in range(r):
-            d -= S[r, c] * S[r, c] * D[c]
-        d = max(d, 1e-300)
-        D[r], y[r] = d, v
-        d2 += v * v / d
-        det *= d
-    return d2, np.log(det)
-
-
-@kernel
-def update_mode(bank, i, m, states, n, work):  # type: ignore[no-untyped-def]
-    """Update mode m (of so many states) by the n linearised components; returns (log likelihood, Mahalanobis square)."""
-    x, P, H, gain, x0 = bank[i].x, bank[i].P, work.H, work.gain, work.x0
-    log, d2 = 0.0, 0.0
-    for r in range(n):
-        v = work.nu[r]
-        S = work.R[r]
-        for b in range(6):
-            v -= H[r, b] * (x[m, b] - x0[b])
-        for a in range(states):
-            g = 0.0
-            for b in range(6):
-                g += P[m, AT[a, b]] * H[r, b]
-            gain[a] = g
-        for b in range(6):
-            S += H[r, b] * gain[b]
-        inverse = 1.0 / S
-        for a in range(states):
-            g = gain[a] * inverse
-            x[m, a] += g * v
-            for b in range(a + 1):
-                P[m, AT[a, b]] -= g * gain[b]
-        work.y[r] = v / np.sqrt(S)
-        d2 += v * v / S
-        log -= 0.5 * (v * v / S + np.log(S) + LOG_TWO_PI)
-    return log, d2
-
-
-@kernel
+@leaf
 def update(model, bank, i, sensor, z, kind, work):  # type: ignore[no-untyped-def]
     """Update every mode of row i by one plot at the row's own time; returns the normalised innovation squared per component."""
-    k = bank[i].model_set
-    modes = model.modes[k]
-    n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
-    top, nis, heavy = -1e300, 0.0, 0
-    for m in range(modes):
-        if bank[i].mu[m] > bank[i].mu[heavy]:
+    return absorb(model, bank, i, linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work), work)
+
+
+@leaf
+def absorb(model, bank, i, n, work):  # type: ignore[no-untyped-def]
+    """Update every mode of row i by the n components that `linearise_row` left in work; returns what `update` returns."""
+    row = bank[i]
+    k, mu = row.model_set, row.mu
+    modes, heavy, nis, best = model.modes[k], 0, 0.0, 1e300
+    for m in range(1, modes):
+        if mu[m] > mu[heavy]:
             heavy = m
     for r in range(n, 6):
         work.D[r] = 0.0
     for m in range(modes):
-        log, d2 = update_mode(bank, i, m, states_of(model.kind[k, m]), n, work)
+        d2, work.logs[m] = update_mode(bank, i, m, states_of(model.kind[k, m]), n, work)
         if m == heavy:  # the innovations of the likeliest mode in units of their sigma, for whoever watches the sensor
             for r in range(n):
                 work.D[r] = work.y[r]
-        work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
-        top = max(top, work.logs[m])
-        nis += bank[i].mu[m] * d2 / max(n, 1)
-    total = 0.0
+        work.fresh[m] = d2
+        best = min(best, d2)
+        nis += mu[m] * d2
+    top, total = 0.0, 0.0
     for m in range(modes):
-        bank[i].mu[m] = max(np.exp(work.logs[m] - top), MODE_FLOOR)
-        total += bank[i].mu[m]
+        mu[m] *= np.exp(0.5 * (best - work.fresh[m])) / np.sqrt(work.logs[m])
+        top = max(top, mu[m])
     for m in range(modes):
-        bank[i].mu[m] /= total
+        mu[m] = max(mu[m] / top, MODE_FLOOR)
+        total += mu[m]
+    for m in range(modes):
+        mu[m] /= total
     moments(model, bank, i)
-    return nis
+    return nis / max(n, 1)
 
 
-@kernel
+@leaf
 def mixture(model, bank, i, dt, mean, covariance, work):  # type: ignore[no-untyped-def]
     """Write row i's mean (6,) and covariance (6, 6) moved by dt seconds, leaving the row as it is (the last row is scratch)."""
-    k, spare = bank[i].model_set, len(bank) - 1 if dt != 0.0 else i
-    modes = model.modes[k] if dt != 0.0 else 0
-    for m in range(modes):
-        n = states_of(model.kind[k, m])
-        for r in range(n):
-            bank[spare].x[m, r] = bank[i].x[m, r]
-        for r in range(n * (n + 1) // 2):
-            bank[spare].P[m, r] = bank[i].P[m, r]
-        move(model.earth, model.kind[k, m], model.noise[k, m], bank, spare, m, dt, work)
-    modes, mu, x, P = model.modes[k], bank[i].mu, bank[spare].x, bank[spare].P
-    for r in range(6):
-        s = 0.0
+    row, spare = bank[i], len(bank) - 1 if dt != 0.0 else i
+    k, ahead, mu = row.model_set, bank[spare], row.mu
+    modes = model.modes[k]
+    if dt != 0.0:
         for m in range(modes):
-            s += mu[m] * x[m, r]
-        mean[r] = s
+            n = states_of(model.kind[k, m])
+            for r in range(n):
+                ahead.x[m, r] = row.x[m, r]
+            for r in range((n * (n + 1)) >> 1):
+                ahead.P[m, r] = row.P[m, r]
+            move(model.earth, model.kind[k, m], model.noise[k, m], bank, spare, m, dt, work)
+    sums, d = work.P[0], work.y
+    for r in range(6):
+        mean[r] = mu[0] * ahead.x[0, r]
+    for m in range(1, modes):
+        for r in range(6):
+            mean[r] += mu[m] * ahead.x[m, r]
+    for e in range(21):
+        sums[e] = 0.0
+    for m in range(modes):
+        w, P, e = mu[m], ahead.P[m], 0
+        for r in range(6):
+            d[r] = ahead.x[m, r] - mean[r]
+            for q in range(r + 1):
+                sums[e] += w * (P[e] + d[r] * d[q])
+                e += 1
+    e = 0
     for r in range(6):
         for q in range(r + 1):
-            s = 0.0
-            for m in range(modes):
-                s += mu[m] * (P[m, AT[r, q]] + (x[m, r] - mean[r]) * (x[m, q] - mean[q]))
-            covariance[r, q] = s
-            covariance[q, r] = s
+            covariance[r, q], covariance[q, r] = sums[e], sums[e]
+            e += 1

@@ -24,23 +24,23 @@ from trilat.kernels.bank import (
     ID_MMSI,
     ID_SENSOR_TRACK,
     PLOT_INTS,
-    Z_ACROSS,
-    Z_ALONG,
-    Z_AXIS_AZIMUTH,
-    Z_AXIS_ELEVATION,
-    Z_LAT,
-    Z_LON,
-    Z_SIGMA_H,
-    Z_SIGMA_SPEED,
-    Z_SIGMA_V,
-    Z_UP,
-    Z_V_EAST,
-    Z_V_NORTH,
-    Z_V_UP,
 )
-from trilat.kernels.frames import ecef
-from trilat.kernels.jit import entry, kernel
-from trilat.kernels.measure import KIND_BEARING, KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET
+from trilat.kernels.jit import entry, kernel, leaf
+from trilat.kernels.measure import (
+    AZIMUTH,
+    KIND_BEARING,
+    KIND_FIX,
+    KIND_MEASUREMENT,
+    KIND_RADAR,
+    KIND_TRACKLET,
+    LAT,
+    LON,
+    RANGE,
+    SIGMA_RANGE,
+    fill_fix,
+    fill_measurement,
+    fill_radar,
+)
 
 # As records.columns.REPORT_DTYPE, which kernels do not import; a test holds them equal.
 REPORT_FLOATS = tuple(
@@ -64,15 +64,13 @@ REPORT_ROW = np.dtype(
     ]
 )
 FLOATS = len(REPORT_FLOATS)
-RANGE, AZIMUTH, ELEVATION, LAT, LON, ALT, SPEED, COURSE, CLIMB = 0, 1, 2, 5, 6, 7, 8, 9, 10
-SIGMA_RANGE, SIGMA_HORIZONTAL, SIGMA_VERTICAL, SIGMA_SPEED = 11, 16, 17, 18
 CALLSIGN_AT, CALLSIGN_BYTES = REPORT_ROW.itemsize - 20, 20
 # Reasons of refusal, in the order in which they are looked for.
 UNKNOWN, FUTURE, LATE, NOT_FINITE, SIGMA, RANGE_OUT, REASONS = 0, 1, 2, 3, 4, 5, 6
-# Columns of the defaults of a sensor: the five sigmas of a radar, then of a fix: horizontal, vertical, speed; of a measurement.
-D_HORIZONTAL, D_VERTICAL, D_SPEED, D_MEASUREMENT, DEFAULTS = 5, 6, 7, 8, 9
-HEIGHT_ASSUMED_M, SEA_SIGMA_M = 6_000.0, 10.0  # of a fix without height: in the air, on the surface
+DEFAULTS = 9  # columns of the sigmas that stand in, see kernels/measure.py
 SURFACE = 2  # the domain sea
+KEY_SPAN_MIN = 1e-6  # of the keys: closer together they are not spread
+BIN_MAX = 64  # plots in one bin beyond which they are merged, not inserted
 
 
 class Views(NamedTuple):
@@ -85,7 +83,9 @@ class Views(NamedTuple):
 
     def pick(self, places: Any) -> Views:
         """Return some of the reports, in the order of their places."""
-        return _viewed(self.columns[places], self.values[places])
+        out = _viewed(np.empty(len(places), self.columns.dtype), np.empty((len(places), FLOATS)))
+        gather(self.raw, self.values, places, out.raw, out.values)
+        return out
 
     def cut(self, first: int, end: int) -> Views:
         """Return the reports from first up to end, in the same memory."""
@@ -106,6 +106,17 @@ def _viewed(columns: Any, values: Any) -> Views:
 
 
 @entry
+def gather(raw, values, places, raw_out, values_out):  # type: ignore[no-untyped-def]
+    """Copy the bytes and the floats of the reports at some places."""
+    for k in range(len(places)):
+        i = places[k]
+        for c in range(raw.shape[1]):
+            raw_out[k, c] = raw[i, c]
+        for c in range(FLOATS):
+            values_out[k, c] = values[i, c]
+
+
+@entry
 def spread(columns, values):  # type: ignore[no-untyped-def]
     """Write the floats of reports, which stand unaligned in them, into values (n, FLOATS)."""
     for i in range(len(columns)):
@@ -117,7 +128,7 @@ def spread(columns, values):  # type: ignore[no-untyped-def]
         v[17], v[18] = c.sigma_vertical_m, c.sigma_speed_m_s
 
 
-@kernel
+@leaf
 def _reason(row, values, sensors, oldest_ns, newest_ns, low, high):  # type: ignore[no-untyped-def]
     """Return why a report is not used, or -1."""
     if row.sensor < 0 or row.sensor >= sensors or row.kind > KIND_TRACKLET:
@@ -156,7 +167,7 @@ def sift(columns, values, sensors, oldest_ns, newest_ns, low, high, keep, counts
     return m, newest
 
 
-@kernel
+@leaf
 def _before(columns, raw, slot, key, a, b):  # type: ignore[no-untyped-def]
     """Return -1, 0 or 1: report a comes before b, equals it byte for byte, or comes after it."""
     less, more = slot[a] < slot[b], slot[a] > slot[b]
@@ -175,7 +186,7 @@ def _before(columns, raw, slot, key, a, b):  # type: ignore[no-untyped-def]
     return -1 if less else (1 if more else 0)
 
 
-@kernel
+@leaf
 def _merge(columns, raw, slot, key, source, target, low, mid, high):  # type: ignore[no-untyped-def]
     """Merge two sorted runs of places."""
     a, b = low, mid
@@ -188,6 +199,53 @@ def _merge(columns, raw, slot, key, source, target, low, mid, high):  # type: ig
             b += 1
 
 
+@leaf
+def _by_content(columns, raw, slot, key, order, spare):  # type: ignore[no-untyped-def]
+    """Sort places by their reports' frame, key, time and bytes, from order into spare."""
+    m, source, target, width = len(order), order, spare, 1
+    while width < m:
+        for low in range(0, m, 2 * width):
+            _merge(columns, raw, slot, key, source, target, low, min(low + width, m), min(low + 2 * width, m))
+        source, target = target, source
+        width *= 2
+    for k in range(m):
+        spare[k] = source[k]
+
+
+@kernel
+def _by_key(key, order, spare):  # type: ignore[no-untyped-def]
+    """Sort the places of one frame's reports by their keys alone, into spare; False when two have the same key.
+
+    Plots are spread over as many bins as there are of them; what a bin holds is put in order by insertion.
+    """
+    m = len(order)
+    low, high = np.inf, -np.inf
+    for k in range(m):
+        low, high = min(low, key[order[k]]), max(high, key[order[k]])
+    if not high - low > KEY_SPAN_MIN:
+        return False
+    scale, bins = (m - 1) / (high - low), np.zeros(m + 1, np.int64)
+    for k in range(m):
+        bins[int((key[order[k]] - low) * scale) + 1] += 1
+    for k in range(m):
+        if bins[k + 1] > BIN_MAX:
+            return False
+        bins[k + 1] += bins[k]
+    for k in range(m):
+        b = int((key[order[k]] - low) * scale)
+        spare[bins[b]] = order[k]
+        bins[b] += 1
+    for k in range(1, m):
+        i, at = spare[k], k
+        while at > 0 and key[spare[at - 1]] > key[i]:
+            spare[at] = spare[at - 1]
+            at -= 1
+        spare[at] = i
+        if at > 0 and key[spare[at - 1]] == key[i]:
+            return False
+    return True
+
+
 @entry
 def arrange(columns, values, raw, frame_ns, order, spare, slot, key, cuts):  # type: ignore[no-untyped-def]
     """Put the places in `order` (m,) in frame order without exact duplicates; returns (how many are left, how many frames).
@@ -196,21 +254,16 @@ def arrange(columns, values, raw, frame_ns, order, spare, slot, key, cuts):  # t
     self-reports by time. frame_ns (sensors,); spare (m,), slot and key (n,) are scratch; the frames' first places go into
     cuts (m + 1,).
     """
-    m = len(order)
+    m, alike = len(order), True
     for k in range(m):
         i = order[k]
         width = frame_ns[columns[i].sensor]
         slot[i] = columns[i].t_ns // width * width
         kind = columns[i].kind
         key[i] = values[i, RANGE] if kind == KIND_RADAR else (values[i, AZIMUTH] if kind == KIND_BEARING else 0.0)
-    source, target, width = order, spare, 1
-    while width < m:
-        for low in range(0, m, 2 * width):
-            _merge(columns, raw, slot, key, source, target, low, min(low + width, m), min(low + 2 * width, m))
-        source, target = target, source
-        width *= 2
-    for k in range(m):
-        spare[k] = source[k]
+        alike = alike and kind < KIND_FIX and not _apart(columns, slot, order[0], i)
+    if not (alike and _by_key(key, order, spare)):
+        _by_content(columns, raw, slot, key, order, spare)
     left, frames = 0, 0
     for k in range(m):
         i = spare[k]
@@ -225,13 +278,13 @@ def arrange(columns, values, raw, frame_ns, order, spare, slot, key, cuts):  # t
     return left, frames
 
 
-@kernel
+@leaf
 def _apart(columns, slot, a, b):  # type: ignore[no-untyped-def]
     """Tell whether two reports are of different frames."""
     return slot[a] != slot[b] or columns[a].sensor != columns[b].sensor or columns[a].kind != columns[b].kind
 
 
-@kernel
+@leaf
 def _stir(h, v):  # type: ignore[no-untyped-def]
     """Fold a 64-bit word into a running hash (the finaliser of SplitMix64; Steele, Lea and Flood, 2014)."""
     h = (h ^ v) + np.uint64(0x9E3779B97F4A7C15)
@@ -240,7 +293,7 @@ def _stir(h, v):  # type: ignore[no-untyped-def]
     return h ^ (h >> np.uint64(31))
 
 
-@kernel
+@leaf
 def _callsign(raw):  # type: ignore[no-untyped-def]
     """Return a non-negative hash of a report's callsign, -1 where there is none."""
     if raw[CALLSIGN_AT] == 0:
@@ -264,7 +317,7 @@ def callsigns(raw):  # type: ignore[no-untyped-def]
     return out
 
 
-@kernel
+@leaf
 def _name(row, words):  # type: ignore[no-untyped-def]
     """Return a hash of a report's content: the lasting name of a track that begins with it."""
     h = _stir(np.uint64(0), np.uint64(row.t_ns))
@@ -276,58 +329,7 @@ def _name(row, words):  # type: ignore[no-untyped-def]
     return np.int64(h >> np.uint64(1))
 
 
-@kernel
-def _radar(z, values, defaults, floors, bearing):  # type: ignore[no-untyped-def]
-    """Fill the columns of a radar plot or bearing; absent sigmas are the sensor's."""
-    for c in range(5):
-        sigma = values[SIGMA_RANGE + c]
-        z[c] = values[c]
-        z[5 + c] = max(defaults[c] if np.isnan(sigma) else sigma, floors[c])
-    z[10] = np.nan
-    if bearing:
-        z[0] = np.nan
-
-
-@kernel
-def _fix(z, values, defaults, floors, surface, wide):  # type: ignore[no-untyped-def]
-    """Fill the columns of a self-reported position or system track; absent sigmas are the sensor's, all times `wide`."""
-    lat, lon, alt = np.radians(values[LAT]), np.radians(values[LON]), values[ALT]
-    has_alt = not np.isnan(alt)
-    if not has_alt:
-        alt = 0.0 if surface else HEIGHT_ASSUMED_M
-    z[0], z[1], z[2] = ecef(lat, lon, alt)
-    z[Z_LAT], z[Z_LON] = lat, lon
-    sigma = defaults[D_HORIZONTAL] if np.isnan(values[SIGMA_HORIZONTAL]) else values[SIGMA_HORIZONTAL]
-    z[Z_SIGMA_H] = max(sigma * wide, floors[0])
-    if has_alt:
-        sigma = defaults[D_VERTICAL] if np.isnan(values[SIGMA_VERTICAL]) else values[SIGMA_VERTICAL]
-        z[Z_SIGMA_V] = max(sigma * wide, floors[0])
-    else:
-        z[Z_SIGMA_V] = SEA_SIGMA_M if surface else np.nan
-    moving = not (np.isnan(values[SPEED]) or np.isnan(values[COURSE]))
-    z[Z_V_EAST] = values[SPEED] * np.sin(values[COURSE]) if moving else np.nan
-    z[Z_V_NORTH] = values[SPEED] * np.cos(values[COURSE]) if moving else np.nan
-    z[Z_V_UP] = values[CLIMB]
-    sigma = defaults[D_SPEED] if np.isnan(values[SIGMA_SPEED]) else values[SIGMA_SPEED]
-    z[Z_SIGMA_SPEED] = max(sigma * wide, floors[4])
-
-
-@kernel
-def _measurement(z, values, defaults, floors):  # type: ignore[no-untyped-def]
-    """Fill the columns of a radar plot that came in Earth-fixed terms: its place, and the ellipsoid about it."""
-    lat, lon, alt = np.radians(values[LAT]), np.radians(values[LON]), values[ALT]
-    z[0], z[1], z[2] = ecef(lat, lon, 0.0 if np.isnan(alt) else alt)
-    z[Z_LAT], z[Z_LON] = lat, lon
-    widest = 0.0
-    for column, given in ((Z_ALONG, SIGMA_RANGE), (Z_ACROSS, SIGMA_HORIZONTAL), (Z_UP, SIGMA_VERTICAL)):
-        z[column] = max(defaults[D_MEASUREMENT] if np.isnan(values[given]) else values[given], floors[0])
-        widest = max(widest, z[column])
-    z[Z_SIGMA_H] = widest
-    z[Z_AXIS_AZIMUTH] = 0.0 if np.isnan(values[AZIMUTH]) else values[AZIMUTH]
-    z[Z_AXIS_ELEVATION] = 0.0 if np.isnan(values[ELEVATION]) else values[ELEVATION]
-
-
-@kernel
+@leaf
 def _integers(row, raw, words, out):  # type: ignore[no-untyped-def]
     """Fill a plot's integer columns."""
     out[I_T], out[I_SENSOR], out[I_KIND], out[I_DOMAIN] = row.t_ns, row.sensor, row.kind, row.domain
@@ -347,16 +349,16 @@ def plots_of(columns, values, words, raw, defaults, floors, wide, known, z, plot
     n, kind = len(columns), columns[0].kind
     if kind < KIND_FIX:
         for i in range(n):
-            _radar(z[i], values[i], defaults, floors, kind == KIND_BEARING)
+            fill_radar(z[i], values[i], defaults, floors, kind == KIND_BEARING)
             _integers(columns[i], raw[i], words[i], plots[i])
         starts[0], starts[1] = 0, n
         return 1
     whole = np.empty((n, PLOT_INTS), np.int64)
     for i in range(n):
         if kind == KIND_MEASUREMENT:
-            _measurement(known[i], values[i], defaults, floors)
+            fill_measurement(known[i], values[i], defaults, floors)
         elif kind != KIND_TRACKLET:
-            _fix(known[i], values[i], defaults, floors, columns[i].domain == SURFACE, wide[kind])
+            fill_fix(known[i], values[i], defaults, floors, columns[i].domain == SURFACE, wide[kind])
         _integers(columns[i], raw[i], words[i], whole[i])
     part = np.zeros(n, np.int64)
     parts = _parts(whole, part) if kind != KIND_MEASUREMENT else 1

@@ -46,9 +46,10 @@ from trilat.kernels.bank import (
 )
 from trilat.kernels.frames import vertical
 from trilat.kernels.gate import detection_probability
-from trilat.kernels.imm import extra_prior, linearise_row, moments, states_of, update_mode
-from trilat.kernels.jit import kernel
+from trilat.kernels.imm import extra_prior, linearise_row, moments, states_of
+from trilat.kernels.jit import leaf
 from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
+from trilat.kernels.sweep import update_mode
 
 FLAG_INNOVATION, FLAG_ID_CONFLICT = 1, 2  # as records.columns, which kernels do not import
 FLAG_HOLD_NS = 60_000_000_000  # a flag stands a minute after its last cause
@@ -62,7 +63,7 @@ BURIED_M = -500.0  # a falling track this deep has come down: its flight is over
 DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wider than any plot
 
 
-@kernel
+@leaf
 def age(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
     """Let the probability of existence of row i decay to a time by the survival of its kind."""
     dt = (t_ns - bank[i].checked_ns) * 1e-9
@@ -71,7 +72,7 @@ def age(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
         bank[i].checked_ns = t_ns
 
 
-@kernel
+@leaf
 def detected(model, bank, i, log_ratio, pd):  # type: ignore[no-untyped-def]
     """Raise existence by a plot's likelihood ratio (the log of Pd L / clutter)."""
     r = bank[i].existence
@@ -80,14 +81,14 @@ def detected(model, bank, i, log_ratio, pd):  # type: ignore[no-untyped-def]
     bank[i].existence = min(r, model.life[bank[i].model_set, L_CAP])
 
 
-@kernel
+@leaf
 def missed(bank, i, pd):  # type: ignore[no-untyped-def]
     """Lower existence by a look that showed nothing."""
     r = bank[i].existence
     bank[i].existence = r * (1.0 - pd) / max(1.0 - r * pd, 1e-300)
 
 
-@kernel
+@leaf
 def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untyped-def]
     """Count a miss for every track that this sensor ought to have seen by now and has not."""
     if sensor[S_LOOKS] < 1.0:
@@ -111,7 +112,7 @@ def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untype
             missed(bank, i, pd)
 
 
-@kernel
+@leaf
 def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
     """Confirm, set coasting, and delete, by existence (or by M of N where that is chosen) and by time unseen."""
     mofn = model.options[O_MOFN] == 1
@@ -141,7 +142,7 @@ def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
     head.rows = top
 
 
-@kernel
+@leaf
 def _height(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
     """Return the height m of row i at a time, moved along its velocity."""
     dt, mean = (t_ns - bank[i].t_ns) * 1e-9, bank[i].mean
@@ -149,14 +150,14 @@ def _height(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
     return height
 
 
-@kernel
+@leaf
 def flag(bank, i, bit, t_ns):  # type: ignore[no-untyped-def]
     """Raise flag 1 << bit on row i."""
     bank[i].flags |= 1 << bit
     bank[i].flagged_ns[bit] = t_ns
 
 
-@kernel
+@leaf
 def learn(bank, i, s, plots, j, nis, frame):  # type: ignore[no-untyped-def]
     """Enter a plot that updated row i into its record: times, sensors, identity, innovation test."""
     t_ns = plots[j, I_T]
@@ -184,7 +185,7 @@ def learn(bank, i, s, plots, j, nis, frame):  # type: ignore[no-untyped-def]
                 flag(bank, i, 1, t_ns)
 
 
-@kernel
+@leaf
 def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
     """Move the domain probabilities of row i by its height and speed, and by what the plot claims; change its model set.
 
@@ -218,13 +219,13 @@ def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
             return
 
 
-@kernel
+@leaf
 def _below(value, limit, width):  # type: ignore[no-untyped-def]
     """Return a soft step: near 1 below the limit, near 0 above it."""
     return 1.0 / (1.0 + np.exp(min(max((value - limit) / width, -40.0), 40.0)))
 
 
-@kernel
+@leaf
 def _change_set(model, bank, i, target):  # type: ignore[no-untyped-def]
     """Give row i another model set: every new mode starts from the mixture's likeliest mode."""
     old = bank[i].model_set
@@ -241,7 +242,7 @@ def _change_set(model, bank, i, target):  # type: ignore[no-untyped-def]
     moments(model, bank, i)
 
 
-@kernel
+@leaf
 def _fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
     """Start every mode of row i from mode 0's position and velocity and its own extra states' prior."""
     for m in range(model.modes[k]):
@@ -259,7 +260,7 @@ def _fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
                     bank[i].P[m, AT[a, b]] = var0 if a == b else 0.0
 
 
-@kernel
+@leaf
 def _free_row(bank, first):  # type: ignore[no-untyped-def]
     """Return the lowest free row at or above `first`, or -1 when the bank is full."""
     for i in range(first, len(bank) - SPARE_ROWS):
@@ -268,7 +269,7 @@ def _free_row(bank, first):  # type: ignore[no-untyped-def]
     return -1
 
 
-@kernel
+@leaf
 def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, work):  # type: ignore[no-untyped-def]
     """Begin a track from a plot no track took; returns its row, or -1 (no room, or a plot without a place).
 
@@ -324,7 +325,7 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     return i
 
 
-@kernel
+@leaf
 def _first_set(model, sensor, domain, point, assumed):  # type: ignore[no-untyped-def]
     """Return the model set of a new track: what the plot claims, else by height, else the sensor's own."""
     allowed = model.options[O_DOMAINS]
@@ -347,7 +348,7 @@ def _first_set(model, sensor, domain, point, assumed):  # type: ignore[no-untype
     return SET_AIR
 
 
-@kernel
+@leaf
 def _empty_row(bank, i):  # type: ignore[no-untyped-def]
     """Clear the record of a row that is taken into use."""
     bank[i].hits, bank[i].flags, bank[i].sensors = 0, 0, 0
@@ -361,7 +362,7 @@ def _empty_row(bank, i):  # type: ignore[no-untyped-def]
         bank[i].mu[m] = 0.0
 
 
-@kernel
+@leaf
 def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
     """Narrow a new row's position along the vertical to the assumed height's sigma."""
     ux, uy, uz, _ = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
@@ -371,7 +372,7 @@ def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
             bank[i].P[0, AT[a, b]] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
 
 
-@kernel
+@leaf
 def contested(head, bank, plots, j, born):  # type: ignore[no-untyped-def]
     """A plot that no track took claims an identity: flag the track that holds it elsewhere (it jumped), and the new one."""
     t_ns = plots[j, I_T]

@@ -36,14 +36,22 @@ from trilat.kernels.bank import (
     Z_TRACKLET_V,
     Z_UP,
     Z_V_EAST,
+    Z_V_NORTH,
+    Z_V_UP,
     Z_X,
 )
-from trilat.kernels.frames import vertical
-from trilat.kernels.jit import kernel
+from trilat.kernels.frames import ecef, vertical
+from trilat.kernels.jit import leaf
 
 # As records.columns, which kernels do not import.
 KIND_RADAR, KIND_BEARING, KIND_FIX, KIND_TRACK, KIND_MEASUREMENT, KIND_TRACKLET = 0, 1, 2, 3, 4, 5
 TWO_PI = 2.0 * np.pi
+# Columns of a report's floats (kernels/intake.py REPORT_FLOATS).
+RANGE, AZIMUTH, ELEVATION, LAT, LON, ALT, SPEED, COURSE, CLIMB = 0, 1, 2, 5, 6, 7, 8, 9, 10
+SIGMA_RANGE, SIGMA_HORIZONTAL, SIGMA_VERTICAL, SIGMA_SPEED = 11, 16, 17, 18
+# Columns of the defaults of a sensor: the five sigmas of a radar, then of a fix: horizontal, vertical, speed; of a measurement.
+D_HORIZONTAL, D_VERTICAL, D_SPEED, D_MEASUREMENT = 5, 6, 7, 8
+HEIGHT_ASSUMED_M, SEA_SIGMA_M = 6_000.0, 10.0  # of a fix without height: in the air, on the surface
 DOPPLER_SPAN_M_S = 1_000.0  # false plots' Doppler, heights and velocities are taken as uniform over these spans
 VELOCITY_SPAN_M_S = 600.0
 FIX_CLUTTER_PER_M2 = 1e-12  # a wrong self-reported position: one per million square kilometres and frame
@@ -53,7 +61,58 @@ ROOT_MIN = 1e-9  # 1/m: a direction known to no better than this is not known
 PLACE_SIGMA_MAX_M = 20_000.0  # a measurement vaguer than this begins no track
 
 
-@kernel
+@leaf
+def fill_radar(z, values, defaults, floors, bearing):  # type: ignore[no-untyped-def]
+    """Fill the columns of a radar plot or bearing; absent sigmas are the sensor's."""
+    for c in range(5):
+        sigma = values[SIGMA_RANGE + c]
+        z[c] = values[c]
+        z[5 + c] = max(defaults[c] if np.isnan(sigma) else sigma, floors[c])
+    z[10] = np.nan
+    if bearing:
+        z[0] = np.nan
+
+
+@leaf
+def fill_fix(z, values, defaults, floors, surface, wide):  # type: ignore[no-untyped-def]
+    """Fill the columns of a self-reported position or system track; absent sigmas are the sensor's, all times `wide`."""
+    lat, lon, alt = np.radians(values[LAT]), np.radians(values[LON]), values[ALT]
+    has_alt = not np.isnan(alt)
+    if not has_alt:
+        alt = 0.0 if surface else HEIGHT_ASSUMED_M
+    z[0], z[1], z[2] = ecef(lat, lon, alt)
+    z[Z_LAT], z[Z_LON] = lat, lon
+    sigma = defaults[D_HORIZONTAL] if np.isnan(values[SIGMA_HORIZONTAL]) else values[SIGMA_HORIZONTAL]
+    z[Z_SIGMA_H] = max(sigma * wide, floors[0])
+    if has_alt:
+        sigma = defaults[D_VERTICAL] if np.isnan(values[SIGMA_VERTICAL]) else values[SIGMA_VERTICAL]
+        z[Z_SIGMA_V] = max(sigma * wide, floors[0])
+    else:
+        z[Z_SIGMA_V] = SEA_SIGMA_M if surface else np.nan
+    moving = not (np.isnan(values[SPEED]) or np.isnan(values[COURSE]))
+    z[Z_V_EAST] = values[SPEED] * np.sin(values[COURSE]) if moving else np.nan
+    z[Z_V_NORTH] = values[SPEED] * np.cos(values[COURSE]) if moving else np.nan
+    z[Z_V_UP] = values[CLIMB]
+    sigma = defaults[D_SPEED] if np.isnan(values[SIGMA_SPEED]) else values[SIGMA_SPEED]
+    z[Z_SIGMA_SPEED] = max(sigma * wide, floors[4])
+
+
+@leaf
+def fill_measurement(z, values, defaults, floors):  # type: ignore[no-untyped-def]
+    """Fill the columns of a radar plot that came in Earth-fixed terms: its place, and the ellipsoid about it."""
+    lat, lon, alt = np.radians(values[LAT]), np.radians(values[LON]), values[ALT]
+    z[0], z[1], z[2] = ecef(lat, lon, 0.0 if np.isnan(alt) else alt)
+    z[Z_LAT], z[Z_LON] = lat, lon
+    widest = 0.0
+    for column, given in ((Z_ALONG, SIGMA_RANGE), (Z_ACROSS, SIGMA_HORIZONTAL), (Z_UP, SIGMA_VERTICAL)):
+        z[column] = max(defaults[D_MEASUREMENT] if np.isnan(values[given]) else values[given], floors[0])
+        widest = max(widest, z[column])
+    z[Z_SIGMA_H] = widest
+    z[Z_AXIS_AZIMUTH] = 0.0 if np.isnan(values[AZIMUTH]) else values[AZIMUTH]
+    z[Z_AXIS_ELEVATION] = 0.0 if np.isnan(values[ELEVATION]) else values[ELEVATION]
+
+
+@leaf
 def linearise(earth, sensor, z, kind, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Write rows H (6, 6), innovations nu (6,) and variances R (6,) of one plot at a state; return how many components."""
     if kind == KIND_MEASUREMENT:
@@ -65,7 +124,7 @@ def linearise(earth, sensor, z, kind, px, py, pz, vx, vy, vz, H, nu, R):  # type
     return _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R)
 
 
-@kernel
+@leaf
 def _row(H, k, sensor, e, n, u):  # type: ignore[no-untyped-def]
     """Put a row given in the sensor's east, north, up axes into H as a position row."""
     for a in range(3):
@@ -73,7 +132,7 @@ def _row(H, k, sensor, e, n, u):  # type: ignore[no-untyped-def]
         H[k, a + 3] = 0.0
 
 
-@kernel
+@leaf
 def _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
     """Range, azimuth (clockwise from north), elevation, height and range rate, whichever are present."""
     dx, dy, dz = px - sensor[0], py - sensor[1], pz - sensor[2]
@@ -117,7 +176,7 @@ def _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[
     return k
 
 
-@kernel
+@leaf
 def _fix(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
     """Position in the fix's own east, north, up axes, and velocity where it is given."""
     sl, cl, so, co = np.sin(z[Z_LAT]), np.cos(z[Z_LAT]), np.sin(z[Z_LON]), np.cos(z[Z_LON])
@@ -147,7 +206,7 @@ def _fix(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
     return k
 
 
-@kernel
+@leaf
 def _measurement(z, px, py, pz, H, nu, R):  # type: ignore[no-untyped-def]
     """Position along, across and above the axis of the plot's own ellipsoid, which stands in the Earth's frame."""
     sl, cl, so, co = np.sin(z[Z_LAT]), np.cos(z[Z_LAT]), np.sin(z[Z_LON]), np.cos(z[Z_LON])
@@ -167,7 +226,7 @@ def _measurement(z, px, py, pz, H, nu, R):  # type: ignore[no-untyped-def]
     return 3
 
 
-@kernel
+@leaf
 def _tracklet(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-def]
     """Whitened components U (x - state) of an equivalent measurement: unit variance each; rows that say nothing are left out."""
     d = (z[0] - px, z[1] - py, z[2] - pz, z[Z_TRACKLET_V] - vx, z[Z_TRACKLET_V + 1] - vy, z[Z_TRACKLET_V + 2] - vz)
@@ -188,7 +247,7 @@ def _tracklet(z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[no-untyped-d
     return k
 
 
-@kernel
+@leaf
 def clutter_density(sensor, z, kind):  # type: ignore[no-untyped-def]
     """Return the density of false and of new plots in one plot's own measurement space: (false, new).
 
@@ -228,7 +287,7 @@ def clutter_density(sensor, z, kind):  # type: ignore[no-untyped-def]
     return max(share * sensor[S_CLUTTER], 1e-30), max(share * sensor[S_CLUTTER + 1], 1e-30)
 
 
-@kernel
+@leaf
 def place(earth, sensor, z, kind, out):  # type: ignore[no-untyped-def]
     """Write a plot's own position into out (3,), with the sensor's height prior where it has neither elevation nor height.
 
@@ -261,7 +320,7 @@ def place(earth, sensor, z, kind, out):  # type: ignore[no-untyped-def]
     return assumed
 
 
-@kernel
+@leaf
 def _radar_point(sensor, e, n, u, out):  # type: ignore[no-untyped-def]
     """Write a sensor's east, north, up offset as a point of the engine's frame."""
     for a in range(3):

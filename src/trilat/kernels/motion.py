@@ -11,61 +11,65 @@ import numpy as np
 
 from trilat.kernels.bank import AT, BOOST, COAST, CV, REENTRY, TURN
 from trilat.kernels.frames import AIR_SCALE_HEIGHT_M, DRAG_TOP_M, E_KIND, E_MU, FLAT, acceleration, air_density, vertical
-from trilat.kernels.jit import kernel
+from trilat.kernels.jit import leaf
 
 LOG_COEFFICIENT = np.log(5_000.0)  # kg/m2, between the light and the heavy re-entry bodies of public literature
 STEP_MAX_S = 2.0  # longest Runge-Kutta step: below 0.1 m a step at missile accelerations
 
 
-@kernel
+@leaf
 def move(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
     """Predict row i, mode m by dt seconds (a little negative is allowed). noise (4,); bank: rows; work: scratch memory."""
     if dt == 0.0:
         return
     if kind == CV:
-        ux, uy, uz, _ = vertical(earth, bank[i].x[m, 0], bank[i].x[m, 1], bank[i].x[m, 2])
-        for a in range(3):
-            bank[i].x[m, a] += dt * bank[i].x[m, a + 3]
-        _carry_cv(bank, i, m, dt)
-        _add_noise(bank, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
+        _straight(earth, noise, bank[i], m, dt)
     elif kind == TURN:
-        _turn(earth, noise, bank, i, m, dt, work)
+        _turn(earth, noise, bank[i], m, dt, work)
     else:
         steps = int(np.ceil(abs(dt) / STEP_MAX_S))
         for _ in range(steps):
             _ballistic(earth, kind, noise, bank, i, m, dt / steps, work)
 
 
-@kernel
-def _carry_cv(bank, i, m, dt):  # type: ignore[no-untyped-def]
-    """Covariance of constant velocity: P becomes F P F' with F = [I, dt I; 0, I], in place."""
-    P = bank[i].P
-    for a in range(3):
-        for b in range(a + 1):
-            P[m, AT[a, b]] += dt * (P[m, AT[a, b + 3]] + P[m, AT[b, a + 3]] + dt * P[m, AT[a + 3, b + 3]])
-    for a in range(3):
-        for b in range(3):
-            P[m, AT[a, b + 3]] += dt * P[m, AT[a + 3, b + 3]]
+@leaf
+def _straight(earth, noise, row, m, dt):  # type: ignore[no-untyped-def]
+    """Constant velocity: P becomes F P F' with F = [I, dt I; 0, I], in place, and noise is added."""
+    x, P = row.x[m], row.P[m]
+    ux, uy, uz, _ = vertical(earth, x[0], x[1], x[2])
+    x[0] += dt * x[3]
+    x[1] += dt * x[4]
+    x[2] += dt * x[5]
+    # The packed triangle's places: position 0..5; velocity by position 6..8, 10..12, 15..17; velocity 9, 13, 14, 18..20.
+    P[0] += dt * (P[6] + P[6] + dt * P[9])
+    P[1] += dt * (P[7] + P[10] + dt * P[13])
+    P[2] += dt * (P[11] + P[11] + dt * P[14])
+    P[3] += dt * (P[8] + P[15] + dt * P[18])
+    P[4] += dt * (P[12] + P[16] + dt * P[19])
+    P[5] += dt * (P[17] + P[17] + dt * P[20])
+    P[6], P[7], P[8] = P[6] + dt * P[9], P[7] + dt * P[13], P[8] + dt * P[18]
+    P[10], P[11], P[12] = P[10] + dt * P[13], P[11] + dt * P[14], P[12] + dt * P[19]
+    P[15], P[16], P[17] = P[15] + dt * P[18], P[16] + dt * P[19], P[17] + dt * P[20]
+    _add_noise(P, dt, noise[0], noise[1], ux, uy, uz)
 
 
-@kernel
-def _add_noise(bank, i, m, dt, sign, flat, steep, ux, uy, uz):  # type: ignore[no-untyped-def]
+@leaf
+def _add_noise(P, dt, flat, steep, ux, uy, uz):  # type: ignore[no-untyped-def]
     """Add white acceleration noise: density `flat` m2/s3 across the vertical (ux, uy, uz), `steep` along it."""
-    P = bank[i].P
-    up = (ux, uy, uz)
-    d2, d3 = sign * dt * dt / 2.0, dt * dt * dt / 3.0
-    for a in range(3):
-        for b in range(3):
-            q = (steep - flat) * up[a] * up[b]
-            if a == b:
-                q += flat
-            P[m, AT[a, b + 3]] += q * d2
-            if b <= a:
-                P[m, AT[a, b]] += q * d3
-                P[m, AT[a + 3, b + 3]] += q * dt
+    t, k = abs(dt), steep - flat
+    a, b, c = flat + k * ux * ux, flat + k * uy * uy, flat + k * uz * uz
+    d, e, f = k * ux * uy, k * ux * uz, k * uy * uz
+    d2, d3 = dt * t / 2.0, t * t * t / 3.0
+    P[0], P[1], P[2] = P[0] + a * d3, P[1] + d * d3, P[2] + b * d3
+    P[3], P[4], P[5] = P[3] + e * d3, P[4] + f * d3, P[5] + c * d3
+    P[6], P[7], P[8] = P[6] + a * d2, P[7] + d * d2, P[8] + e * d2
+    P[10], P[11], P[12] = P[10] + d * d2, P[11] + b * d2, P[12] + f * d2
+    P[15], P[16], P[17] = P[15] + e * d2, P[16] + f * d2, P[17] + c * d2
+    P[9], P[13], P[14] = P[9] + a * t, P[13] + d * t, P[14] + b * t
+    P[18], P[19], P[20] = P[18] + e * t, P[19] + f * t, P[20] + c * t
 
 
-@kernel
+@leaf
 def _unpack(bank, i, m, n, full):  # type: ignore[no-untyped-def]
     """Write the first n states' covariance as a full matrix."""
     for a in range(n):
@@ -74,7 +78,7 @@ def _unpack(bank, i, m, n, full):  # type: ignore[no-untyped-def]
             full[b, a] = full[a, b]
 
 
-@kernel
+@leaf
 def _sandwich(bank, i, m, n, F, W, full):  # type: ignore[no-untyped-def]
     """P becomes F P F' for the first n states; W and full are scratch."""
     _unpack(bank, i, m, n, full)
@@ -94,82 +98,77 @@ def _sandwich(bank, i, m, n, F, W, full):  # type: ignore[no-untyped-def]
             bank[i].P[m, AT[a, b]] = s
 
 
-@kernel
-def _carry_turn(bank, i, m, F, X, full):  # type: ignore[no-untyped-def]
-    """P becomes F P F' for F = [I, A, f; 0, B, g; 0, 0, 1], block by block; X and full are scratch."""
-    P = bank[i].P
-    _unpack(bank, i, m, 7, full)
+@leaf
+def _carry_turn(P, A, B, f, g, work):  # type: ignore[no-untyped-def]
+    """P becomes F P F' for F = [I, A, f; 0, B, g; 0, 0, 1], block by block. P: one mode's triangle."""
+    C, V = work.scratch[2], work.scratch[3]  # velocity by position, velocity
     for r in range(3):
-        for q in range(7):
-            p, v = full[r, q] + F[r, 6] * full[6, q], F[r + 3, 6] * full[6, q]
-            for c in range(3, 6):
-                p += F[r, c] * full[c, q]
-                v += F[r + 3, c] * full[c, q]
-            X[r, q] = p
-            X[r + 3, q] = v
-    for r in range(6):
+        at = ((r + 3) * (r + 4)) >> 1
         for q in range(3):
-            v = X[r, 6] * F[q + 3, 6]
-            for c in range(3, 6):
-                v += X[r, c] * F[q + 3, c]
-            if r >= q + 3 or r < 3:
-                P[m, AT[r, q + 3]] = v
-            if q <= r < 3:
-                p = X[r, q] + X[r, 6] * F[q, 6]
-                for c in range(3, 6):
-                    p += X[r, c] * F[q, c]
-                P[m, AT[r, q]] = p
-        P[m, AT[r, 6]] = X[r, 6]
+            C[r, q] = P[at + q]
+    V[0, 0], V[1, 0], V[1, 1], V[2, 0], V[2, 1], V[2, 2] = P[9], P[13], P[14], P[18], P[19], P[20]
+    V[0, 1], V[0, 2], V[1, 2] = P[13], P[18], P[19]
+    T = P[27]
+    for r in range(3):
+        a0, a1, a2, b0, b1, b2, fr, gr = A[r, 0], A[r, 1], A[r, 2], B[r, 0], B[r, 1], B[r, 2], f[r], g[r]
+        # rows r of the new position and velocity against the old states
+        pv0 = C[0, r] + a0 * V[0, 0] + a1 * V[1, 0] + a2 * V[2, 0] + fr * P[24]
+        pv1 = C[1, r] + a0 * V[0, 1] + a1 * V[1, 1] + a2 * V[2, 1] + fr * P[25]
+        pv2 = C[2, r] + a0 * V[0, 2] + a1 * V[1, 2] + a2 * V[2, 2] + fr * P[26]
+        vv0 = b0 * V[0, 0] + b1 * V[1, 0] + b2 * V[2, 0] + gr * P[24]
+        vv1 = b0 * V[0, 1] + b1 * V[1, 1] + b2 * V[2, 1] + gr * P[25]
+        vv2 = b0 * V[0, 2] + b1 * V[1, 2] + b2 * V[2, 2] + gr * P[26]
+        pt = P[21 + r] + a0 * P[24] + a1 * P[25] + a2 * P[26] + fr * T
+        vt = b0 * P[24] + b1 * P[25] + b2 * P[26] + gr * T
+        for q in range(3):
+            if q <= r:
+                old = a0 * C[0, q] + a1 * C[1, q] + a2 * C[2, q] + fr * P[21 + q]
+                P[((r * (r + 1)) >> 1) + q] += old + pv0 * A[q, 0] + pv1 * A[q, 1] + pv2 * A[q, 2] + pt * f[q]
+                P[(((r + 3) * (r + 4)) >> 1) + q + 3] = vv0 * B[q, 0] + vv1 * B[q, 1] + vv2 * B[q, 2] + vt * g[q]
+            P[(((q + 3) * (q + 4)) >> 1) + r] = pv0 * B[q, 0] + pv1 * B[q, 1] + pv2 * B[q, 2] + pt * g[q]
+        work.point[r], work.gain[r] = pt, vt
+    for r in range(3):
+        P[21 + r], P[24 + r] = work.point[r], work.gain[r]
 
 
-@kernel
-def _turn(earth, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
+@leaf
+def _turn(earth, noise, row, m, dt, work):  # type: ignore[no-untyped-def]
     """Turn at the state's own rate (7th element, rad/s) about the local vertical; the vertical speed stays."""
-    F, W = work.scratch[0], work.scratch[1]
-    ux, uy, uz, _ = vertical(earth, bank[i].x[m, 0], bank[i].x[m, 1], bank[i].x[m, 2])
-    w = bank[i].x[m, 6]
+    x, A, B, f, g = row.x[m], work.scratch[0], work.scratch[1], work.scratch[4, 0], work.scratch[4, 1]
+    ux, uy, uz, _ = vertical(earth, x[0], x[1], x[2])
+    w = x[6]
     a = w * dt
+    sin_a, cos_a = np.sin(a), np.cos(a)
     if abs(a) > 1e-3:
-        s, c = np.sin(a) / w, (1.0 - np.cos(a)) / w
-        k1 = (np.cos(a) - 1.0) / (w * w) + dt * np.sin(a) / w
-        k2 = np.sin(a) / (w * w) - dt * np.cos(a) / w
+        s, c = sin_a / w, (1.0 - cos_a) / w
+        k1, k2 = (cos_a - 1.0) / (w * w) + dt * sin_a / w, sin_a / (w * w) - dt * cos_a / w
     else:
         s, c = dt * (1.0 - a * a / 6.0), dt * a * (0.5 - a * a / 24.0)
         k1, k2 = dt * dt * (0.5 - a * a / 8.0), dt * dt * a * (1.0 / 3.0 - a * a / 30.0)
-    sin_a, cos_a = np.sin(a), np.cos(a)
     up = (ux, uy, uz)
     cross = ((0.0, -uz, uy), (uz, 0.0, -ux), (-uy, ux, 0.0))  # u x
-    for r in range(7):
-        for q in range(7):
-            F[r, q] = 1.0 if r == q else 0.0
-    climb = ux * bank[i].x[m, 3] + uy * bank[i].x[m, 4] + uz * bank[i].x[m, 5]
+    vx, vy, vz = x[3], x[4], x[5]
+    climb = ux * vx + uy * vy + uz * vz
     for r in range(3):
-        side = 0.0
         for q in range(3):
             uu = up[r] * up[q]
             flat = (1.0 if r == q else 0.0) - uu
-            F[r, q + 3] = s * flat + c * cross[r][q] + dt * uu
-            F[r + 3, q + 3] = cos_a * flat + sin_a * cross[r][q] + uu
-            side += cross[r][q] * bank[i].x[m, q + 3]
-        ahead = bank[i].x[m, r + 3] - up[r] * climb
-        F[r, 6] = k1 * side - k2 * ahead
-        F[r + 3, 6] = dt * (cos_a * side - sin_a * ahead)
+            A[r, q] = s * flat + c * cross[r][q] + dt * uu
+            B[r, q] = cos_a * flat + sin_a * cross[r][q] + uu
+        side = cross[r][0] * vx + cross[r][1] * vy + cross[r][2] * vz
+        ahead = x[r + 3] - up[r] * climb
+        f[r] = k1 * side - k2 * ahead
+        g[r] = dt * (cos_a * side - sin_a * ahead)
     for r in range(3):
-        p, v = bank[i].x[m, r], 0.0
-        for q in range(3):
-            p += F[r, q + 3] * bank[i].x[m, q + 3]
-            v += F[r + 3, q + 3] * bank[i].x[m, q + 3]
-        W[0, r] = p
-        W[1, r] = v
-    for r in range(3):
-        bank[i].x[m, r] = W[0, r]
-        bank[i].x[m, r + 3] = W[1, r]
-    _carry_turn(bank, i, m, F, W, work.scratch[5])
-    _add_noise(bank, i, m, abs(dt), np.sign(dt), noise[0], noise[1], ux, uy, uz)
-    bank[i].P[m, AT[6, 6]] += noise[2] * abs(dt)
+        x[r] += A[r, 0] * vx + A[r, 1] * vy + A[r, 2] * vz
+        x[r + 3] = B[r, 0] * vx + B[r, 1] * vy + B[r, 2] * vz
+    P = row.P[m]
+    _carry_turn(P, A, B, f, g, work)
+    _add_noise(P, dt, noise[0], noise[1], ux, uy, uz)
+    P[27] += noise[2] * abs(dt)
 
 
-@kernel
+@leaf
 def _pull(earth, kind, p, v, extra, out):  # type: ignore[no-untyped-def]
     """Write the acceleration of a thrusting, coasting or falling body into out (3,); extra (3,): thrust, or log coefficient."""
     acceleration(earth, p, v, out)
@@ -184,7 +183,7 @@ def _pull(earth, kind, p, v, extra, out):  # type: ignore[no-untyped-def]
             out[a] -= k * v[a]
 
 
-@kernel
+@leaf
 def runge_kutta(earth, kind, p, v, extra, dt, work):  # type: ignore[no-untyped-def]
     """Advance position and velocity (3,) by dt seconds, fourth order, in place; work (>= 10, >= 3)."""
     for stage in range(4):
@@ -200,7 +199,7 @@ def runge_kutta(earth, kind, p, v, extra, dt, work):  # type: ignore[no-untyped-
         v[a] += dt / 6.0 * (work[4, a] + 2.0 * work[5, a] + 2.0 * work[6, a] + work[7, a])
 
 
-@kernel
+@leaf
 def _slopes(earth, kind, p, v, extra, G, C, D):  # type: ignore[no-untyped-def]
     """Write the acceleration's Jacobians by position G, velocity C and extra states D (3, 3 each)."""
     wx, wy, wz = earth[4], earth[5], earth[6]
@@ -234,7 +233,7 @@ def _slopes(earth, kind, p, v, extra, G, C, D):  # type: ignore[no-untyped-def]
                 D[a, 0] = k * speed * v[a]
 
 
-@kernel
+@leaf
 def _ballistic(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-untyped-def]
     """One step of a boost (9 states), coast (6) or re-entry (7) mode."""
     F, W, J, K = work.scratch[0], work.scratch[1], work.scratch[2], work.scratch[3]
@@ -270,7 +269,7 @@ def _ballistic(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-unt
     _ballistic_noise(kind, noise, bank, i, m, dt)
 
 
-@kernel
+@leaf
 def _ballistic_noise(kind, noise, bank, i, m, dt):  # type: ignore[no-untyped-def]
     """Thrust wanders (boost), or the acceleration is noisy (coast, re-entry) and the log ballistic coefficient wanders."""
     t, s = abs(dt), np.sign(dt)

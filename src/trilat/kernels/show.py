@@ -17,7 +17,7 @@ from trilat.kernels.bank import (
     TENTATIVE,
 )
 from trilat.kernels.imm import mixture
-from trilat.kernels.jit import entry, kernel
+from trilat.kernels.jit import entry, kernel, leaf
 
 # As records.columns.TRACK_DTYPE, which kernels do not import; a test holds them equal.
 TRACK_ROW = np.dtype(
@@ -47,13 +47,13 @@ DOMAIN_SHARE = 0.6  # a domain less likely than this is shown as unknown
 _FIBONACCI = 0x9E3779B97F4A7C15 >> 1
 
 
-@kernel
+@leaf
 def _slot(key, mask):  # type: ignore[no-untyped-def]
     """Return where a key's search in a hash table begins."""
     return ((key * _FIBONACCI) >> 20) & mask
 
 
-@kernel
+@leaf
 def _index(held, count, table):  # type: ignore[no-untyped-def]
     """Fill a hash table (a power of two) with the places of what was held."""
     mask = len(table) - 1
@@ -68,7 +68,7 @@ def _index(held, count, table):  # type: ignore[no-untyped-def]
         table[at] = k
 
 
-@kernel
+@leaf
 def _find(held, key, table):  # type: ignore[no-untyped-def]
     """Return the place of a key in what was held, or NOBODY."""
     mask = len(table) - 1
@@ -80,7 +80,7 @@ def _find(held, key, table):  # type: ignore[no-untyped-def]
     return NOBODY
 
 
-@kernel
+@leaf
 def _live(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
     """Tell whether row i is a track at a time: one that would be deleted for being unseen by then is none."""
     if bank[i].status == FREE:
@@ -175,7 +175,7 @@ def _by_number(now, row, n):  # type: ignore[no-untyped-def]
             row[k] = before[order[k]]
 
 
-@kernel
+@leaf
 def _domain(row):  # type: ignore[no-untyped-def]
     """Return the likeliest domain of a bank's row, 0 (unknown) where none reaches DOMAIN_SHARE."""
     best, total = 0, 0.0

@@ -7,9 +7,10 @@ import numpy as np
 from trilat.kernels.bank import AT, I_DOMAIN, I_KIND, I_T, L_CAP, O_JPDA, PACKED, STATES, TENTATIVE
 from trilat.kernels.belief import DISTINCT_ROWS_MAX, clusters, distinct, marginals
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability
-from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, states_of, update_mode
-from trilat.kernels.jit import kernel
+from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, states_of
+from trilat.kernels.jit import kernel, leaf
 from trilat.kernels.life import age, classify, learn
+from trilat.kernels.sweep import update_mode
 
 SURE = 0.95  # a cluster in which every track's likeliest choice is this likely is settled firmly
 SETTLED = 1e-5
@@ -71,7 +72,7 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame
             _take_softly(model, bank, sensor, s, z, plots, rows[who[c]], part[c], part[c + 1], plot, beta, frame, work)
 
 
-@kernel
+@leaf
 def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta, frame, work):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Update row i by the plots of edges first..last, each by its probability, mode by mode, keeping two moments."""
     best, all_ = first, 0.0
@@ -108,37 +109,38 @@ def _take_softly(model, bank, sensor, s, z, plots, i, first, last, column, beta,
         classify(model, bank, i, plots[j, I_DOMAIN])
 
 
-@kernel
+@leaf
 def _hypothesis(model, bank, sensor, z, kind, i, k, modes, share, work):  # type: ignore[no-untyped-def]
     """Add one plot's posterior of every mode, by its share, to the sums; returns its share of the innovation square."""
-    spare = len(bank) - 2
-    x, P, nx, nP = bank[i].x, bank[i].P, bank[spare].x, bank[spare].P
-    top, nis = -1e300, 0.0
+    row, spare = bank[i], len(bank) - 2
+    x, P, mu, nx, nP = row.x, row.P, row.mu, bank[spare].x, bank[spare].P
+    best, nis, total = 1e300, 0.0, 0.0
     n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
     for m in range(modes):
-        for a in range(STATES):
+        states = states_of(model.kind[k, m])
+        for a in range(states):
             nx[m, a] = x[m, a]
-        for a in range(PACKED):
+        for a in range((states * (states + 1)) >> 1):
             nP[m, a] = P[m, a]
-        log, d2 = update_mode(bank, spare, m, states_of(model.kind[k, m]), n, work)
-        work.logs[m] = log + np.log(max(bank[i].mu[m], 1e-300))
-        top = max(top, work.logs[m])
-        nis += bank[i].mu[m] * d2 / max(n, 1)
-    total = 0.0
+        work.logs[m], work.S[0, m] = update_mode(bank, spare, m, states, n, work)
+        best = min(best, work.logs[m])
+        nis += mu[m] * work.logs[m] / max(n, 1)
     for m in range(modes):
-        total += np.exp(work.logs[m] - top)
+        work.logs[m] = mu[m] * np.exp(0.5 * (best - work.logs[m])) / np.sqrt(work.S[0, m])
+        total += work.logs[m]
     for m in range(modes):
-        w = share * np.exp(work.logs[m] - top) / total
+        w, e = share * work.logs[m] / total, 0
         work.fresh[m] += w
-        for a in range(STATES):
+        for a in range(states_of(model.kind[k, m])):
             da = nx[m, a] - x[m, a]
             work.x[m, a] += w * da
             for b in range(a + 1):
-                work.P[m, AT[a, b]] += w * (nP[m, AT[a, b]] + da * (nx[m, b] - x[m, b]))
+                work.P[m, e] += w * (nP[m, e] + da * (nx[m, b] - x[m, b]))
+                e += 1
     return share * nis
 
 
-@kernel
+@leaf
 def _close(bank, i, modes, work):  # type: ignore[no-untyped-def]
     """Make means and covariances of the sums, and write them and the mode probabilities into row i."""
     total = 0.0

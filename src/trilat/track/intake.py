@@ -138,8 +138,10 @@ class Intake:
         newest_ns = now_ns + round(self._settings.future_s * 1e9)
         given = (self._sensors, oldest_ns, newest_ns, LOW, HIGH, keep, counts)
         kept, newest = self._k.sift(reports.columns, reports.values, *given)
+        if kept == len(columns):
+            return reports, int(newest), Counter()
         refused = Counter({reason: int(n) for reason, n in zip(REASONS, counts, strict=True) if n})
-        return reports if kept == len(columns) else reports.pick(keep[:kept]), int(newest), refused
+        return reports.pick(keep[:kept]), int(newest), refused
 
     def frames(self, reports: Any) -> tuple[Any, NDArray[np.int64]]:
         """Return reports in frame order without exact duplicates, and the frames' first places, then how many there are."""
@@ -170,7 +172,7 @@ class Intake:
     def callsigns(self, frame: Frame) -> dict[int, bytes]:
         """Return the text behind each callsign's hash in a frame."""
         hashes = frame.plots[:, self._b.I_ID + self._b.ID_CALLSIGN]
-        if (hashes < 0).all():
+        if not len(hashes) or hashes.max() < 0:
             return {}
         columns = frame.reports.columns
         return dict(zip(self._k.callsigns(frame.reports.raw).tolist(), columns["callsign"].tolist(), strict=True))

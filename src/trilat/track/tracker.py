@@ -9,37 +9,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, empty_tracks
 from trilat.records.sensor import Sensor
+from trilat.track.events import Event, Places, reaches
 from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
 from trilat.track.past import Past, pack_bank
 from trilat.track.settings import TrackerSettings, build_model
 
 CHECKPOINT_FORMAT = 3
 STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to come back
-STITCH_GATE = 4.0  # squared, in sigmas of all three axes together
-STITCH_NOISE_M2_S3 = 1.0
-
-
-class Event(NamedTuple):
-    """Something that happened to a track's number: "confirmed", "deleted", or "stitched" (`other` was its number till now)."""
-
-    t_ns: int
-    kind: str
-    number: int
-    other: int = -1
 
 
 class Tracker:
     """One tracker: one stream of track numbers, one bank, one table of sensors (at most 64).
 
     `refused` counts reports by the reason they were not used, `shed` what the bounds made it drop, `events` keeps the last
-    confirmations, deletions and stitches. Deterministic: the same reports give the same bytes in any order,
+    confirmations, deletions, stitches, merges and splits. Deterministic: the same reports give the same bytes in any order,
     batching or hash seed.
     """
 
@@ -87,8 +77,11 @@ class Tracker:
                 self._run(dirty)
             self._past.forget(self._newest_ns)
             self._past.forget_texts(self._bank)
-            self.shed["tracks-full"], self.shed["pairs-full"] = int(self._bank.head["full"]), int(self._bank.head["pairs"])
-            self.shed = +self.shed
+            for reason, name in (("tracks-full", "full"), ("pairs-full", "pairs")):
+                if (count := int(self._bank.head[name])) or reason in self.shed:
+                    self.shed[reason] = count
+            if self.shed:
+                self.shed = +self.shed
         return self._show(now_ns)
 
     def look(self, t_ns: int, sensor: int) -> None:
@@ -162,7 +155,8 @@ class Tracker:
             raise TypeError(msg)
         oldest_ns = self._newest_ns - round(self.settings.lag_s * 1e9)
         reports, newest_ns, refused = self._intake.sift(columns, now_ns, oldest_ns)
-        self.refused.update(refused)
+        if refused:
+            self.refused.update(refused)
         if len(reports.columns) > self.settings.reports_max:
             self.shed["reports-full"] += len(reports.columns) - self.settings.reports_max
             reports = self._intake.frames(reports)[0].cut(0, self.settings.reports_max)
@@ -181,14 +175,17 @@ class Tracker:
 
     def _run_alike(self, run: list[tuple[FrameKey, Frame]]) -> None:
         """Run frames whose plots have rows of one width, in one call."""
+        given = (self._models, self._heads, self._bank.rows, self._table)
+        if len(run) == 1:
+            key, frame = run[0]
+            who = np.full(len(frame.starts) - 1, key[1], np.int64)
+            self._engine.run_frames(*given, who, frame.starts, frame.z, frame.plots, self._works)
+            return
         frames = [frame for _, frame in run]
         who = np.repeat([key[1] for key, _ in run], [len(frame.starts) - 1 for frame in frames])
         ends = np.cumsum([0, *(len(frame.z) for frame in frames)])
         starts = np.concatenate([*(frame.starts[:-1] + end for frame, end in zip(frames, ends, strict=False)), ends[-1:]])
-        z, plots = frames[0].z, frames[0].plots
-        if len(frames) > 1:
-            z, plots = np.concatenate([frame.z for frame in frames]), np.concatenate([frame.plots for frame in frames])
-        given = (self._models, self._heads, self._bank.rows, self._table)
+        z, plots = np.concatenate([frame.z for frame in frames]), np.concatenate([frame.plots for frame in frames])
         self._engine.run_frames(*given, who, starts, z, plots, self._works)
 
     def _show(self, now_ns: int) -> Tracks:
@@ -197,13 +194,18 @@ class Tracker:
         given = (self._models, self._heads, self._bank.rows, now_ns, self._next_number, self._held, self._held_count)
         first = self._next_number
         n, self._next_number, sure, lost = self._view.number(*given, self._next_held, row, fresh, gone)
-        out, callsign = np.zeros(n, TRACK_DTYPE), np.empty(n, np.int64)
+        out, callsign = np.empty(n, TRACK_DTYPE), np.empty(n, np.int64)
+        out["callsign"] = b""  # the one field that the kernel leaves alone
         self._view.show(self._models, self._bank.rows, now_ns, row[:n], self._next_held, out, callsign, self._works)
-        for k in np.flatnonzero(callsign >= 0).tolist():
-            out["callsign"][k] = self._past.texts.get(int(callsign[k]), b"")
-        ended = self._end(now_ns, gone[:lost]) if lost else []
+        if self._past.texts:
+            for k in np.flatnonzero(callsign >= 0).tolist():
+                out["callsign"][k] = self._past.texts.get(int(callsign[k]), b"")
+        ended: list[int] = []
+        if lost or sure:
+            places = Places(out)
+            ended = self._end(now_ns, places, gone[:lost]) if lost else []
         if sure:
-            ended += self._stitch(now_ns, out, row, fresh[:sure].tolist(), first)
+            ended += self._stitch(now_ns, out, places, row, fresh[:sure].tolist(), first)
         if sure:
             out = out[np.argsort(out["number"], kind="stable")]
         self._held, self._next_held = self._next_held, self._held
@@ -211,17 +213,18 @@ class Tracker:
         self._shown = out
         return Tracks(stream=self.stream, t_ns=now_ns, columns=out, deleted=tuple(sorted(ended)))
 
-    def _end(self, now_ns: int, gone: Any) -> list[int]:
+    def _end(self, now_ns: int, places: Places, gone: Any) -> list[int]:
         """Return the numbers that are no more; remember the confirmed ones for a while."""
         ended = self._held["number"][gone]
         order = np.argsort(ended)
         ended, sure = ended[order], self._held["sure"][gone][order] > 0
         for number in ended[sure].tolist():
-            self._lost[number] = self._shown[np.searchsorted(self._shown["number"], number)].copy()
-            self._note(Event(now_ns, "deleted", number))
+            last = self._lost[number] = self._shown[np.searchsorted(self._shown["number"], number)].copy()
+            other = places.merged_into(last)
+            self._note(Event(now_ns, "deleted", number) if other is None else Event(now_ns, "merged", other, number))
         return list(ended.tolist())
 
-    def _stitch(self, now_ns: int, out: Any, row: Any, fresh: list[int], first: int) -> list[int]:
+    def _stitch(self, now_ns: int, out: Any, places: Places, row: Any, fresh: list[int], first: int) -> list[int]:
         """Give newly confirmed tracks the numbers of those lost shortly before, where these could have come here.
 
         Returns the numbers that were shown before and are no more for that; `first` is the first number given in this step.
@@ -230,9 +233,10 @@ class Tracker:
         ended = []
         for k in fresh:
             number = int(out["number"][k])
-            old = min((n for n, c in self._lost.items() if _reaches(c, out[k])), default=None)
+            old = min((n for n, c in self._lost.items() if reaches(c, out[k])), default=None)
             if old is None:
-                self._note(Event(now_ns, "confirmed", number))
+                other = places.parted_from(out[k])
+                self._note(Event(now_ns, "confirmed", number) if other is None else Event(now_ns, "split", other, number))
                 continue
             self._note(Event(now_ns, "stitched", old, number))
             self._next_held["number"][row[k]] = out["number"][k] = old
@@ -245,25 +249,6 @@ class Tracker:
         self.events.append(event)
         if len(self.events) > self.settings.events_max:
             del self.events[: -self.settings.events_max]
-
-
-def _reaches(lost: Any, new: Any) -> bool:
-    """Tell whether a lost track, going on as it was, could have become a new one: same identity or none, and close enough."""
-    for name in ("address", "mmsi"):
-        if lost[name] >= 0 and new[name] >= 0 and lost[name] != new[name]:
-            return False
-    dt = (int(new["t_ns"]) - int(lost["t_ns"])) * 1e-9
-    ahead = lost["position_m"] + dt * lost["velocity_m_s"] - new["position_m"]
-    turn = lost["velocity_m_s"] - new["velocity_m_s"]
-    reach_m2 = (
-        np.trace(lost["covariance"][:3, :3])
-        + dt * dt * np.trace(lost["covariance"][3:, 3:])
-        + np.trace(new["covariance"][:3, :3])
-    )
-    speed_m2_s2 = np.trace(lost["covariance"][3:, 3:]) + np.trace(new["covariance"][3:, 3:])
-    drift = STITCH_NOISE_M2_S3 * abs(dt)
-    near = float(ahead @ ahead) < STITCH_GATE * (reach_m2 + drift * dt * dt / 3.0)
-    return bool(near and float(turn @ turn) < STITCH_GATE * (speed_m2_s2 + drift))
 
 
 def _by_number(rows: list[bytes]) -> dict[int, Any]:

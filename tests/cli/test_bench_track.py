@@ -1,0 +1,90 @@
+"""`trilat bench track` on scenario files: what it prints and writes, and that bad files are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from trilat.cli.bench_track import command, load_scenario
+from trilat.errors import TrilatError
+from trilat.track.scenario import fault_of
+
+SCANS, AIRCRAFT = 8, 4
+ORIGIN = np.array([35.0, 129.0, 0.0])
+
+
+def crossing(**more: Any) -> dict[str, Any]:
+    """A radar that sees a few aircraft fly straight, one scan every four seconds, without error."""
+    t = np.arange(SCANS) * 4.0
+    start = np.column_stack([np.linspace(-3e4, 3e4, AIRCRAFT), np.full(AIRCRAFT, 4e4), np.full(AIRCRAFT, 8e3)])
+    pos = start[:, None] + np.array([150.0, -80.0, 0.0]) * t[None, :, None]
+    q = pos.transpose(1, 0, 2).reshape(-1, 3)
+    r = np.linalg.norm(q, axis=1)
+    return {
+        "sensor_pos": np.zeros((1, 3)),
+        "sensor_sigma": np.array([[1e-3, 1e-3, 50.0]]),
+        "sensor_period": np.array([4.0]),
+        "sensor_pd": np.array([0.9]),
+        "sensor_clutter": np.array([5.0]),
+        "scan_t": t,
+        "scan_sensor": np.zeros(SCANS, np.int64),
+        "scan_start": np.arange(SCANS + 1) * AIRCRAFT,
+        "det": np.column_stack([np.arcsin(q[:, 2] / r), np.arctan2(q[:, 1], q[:, 0]), r]),
+        "truth_pos": pos,
+        "truth_vel": np.broadcast_to([150.0, -80.0, 0.0], pos.shape),
+        "truth_alive": np.ones(pos.shape[:2], bool),
+        **more,
+    }
+
+
+@pytest.mark.parametrize("more", [{}, {"domain": "air", "earth": "wgs84", "origin": ORIGIN}], ids=["flat", "wgs84"])
+def test_a_file_is_tracked_and_its_estimates_are_written(tmp_path: Path, more: dict[str, Any]) -> None:
+    """JSON holds the named keys; EST.npz holds confirmed estimates in the file's frame, near the truth at each scan's time."""
+    scenario = crossing(**more)
+    np.savez(tmp_path / "s.npz", **scenario)
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--json", "--rounds", "1", "--out", str(tmp_path / "e.npz")])
+    assert (0, None) == (done.exit_code, done.exception), done.output
+    said = json.loads(done.output)
+    wanted = "detections_per_s gospa_m gospa_normalised_m siap id_changes peak_memory_bytes scan_ms_p50 scan_ms_p99"
+    assert [] == [key for key in wanted.split() if key not in said]
+    assert said["gospa_normalised_m"] == pytest.approx(said["gospa_m"] / np.sqrt(AIRCRAFT))
+    with np.load(tmp_path / "e.npz") as file:
+        found = dict(file)
+    last = found["scan"] == SCANS - 1
+    assert (AIRCRAFT, (AIRCRAFT, 3)) == (len(set(found["track_id"][last].tolist())), found["vel"][last].shape)
+    away = np.linalg.norm(found["pos"][last][:, None] - scenario["truth_pos"][None, :, -1], axis=2).min(axis=1)
+    assert away.max() < 100.0
+
+
+BROKEN = {
+    "det": ({"det": np.zeros((3, 2))}, "det has shape (3, 2), (3, 3) wanted"),
+    "rows": ({"scan_start": np.arange(SCANS + 1)}, "scan_start must rise from 0 to the 32 rows of det"),
+    "sensor": ({"scan_sensor": np.ones(SCANS, int)}, "scan_sensor must name sensors from 0 to 0, of at most 64"),
+    "time": ({"scan_t": -np.arange(SCANS)}, "scan_t must not fall"),
+    "finite": ({"sensor_pos": np.full((1, 3), np.nan)}, "sensor_pos holds numbers that are not finite"),
+    "domain": ({"domain": "swamp"}, "domain is 'swamp', one of air, sea, missile wanted"),
+    "earth": ({"earth": "disc"}, "earth is 'disc', one of flat, sphere, wgs84 wanted"),
+    "origin": ({"origin": np.zeros(2)}, "origin must be latitude and longitude in degrees and height in metres"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_what_is_wrong_with_a_file_is_named(name: str) -> None:
+    """Every fault of a scenario's arrays is told with its key; a whole file has none."""
+    more, fault = BROKEN[name]
+    assert ("", fault) == (fault_of(crossing()), fault_of(crossing(**more)))
+
+
+@pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    """What is no archive of arrays, and one without the keys, is refused with the error's code."""
+    (tmp_path / "bad.npz").write_bytes(content)
+    np.savez(tmp_path / "empty.npz", other=np.zeros(3))
+    for path in (tmp_path / "bad.npz", tmp_path / "empty.npz"):
+        with pytest.raises(TrilatError, match="TRI-0703"):
+            load_scenario(path)

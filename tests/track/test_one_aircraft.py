@@ -1,0 +1,68 @@
+"""One aircraft is one track: doubles of self-reports end, and a false claim still captures nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from track_cases import S_NS, T0_NS, Line, confirmed, feed, fixes, tracker
+
+LINE = Line(40e3, 20e3, 9e3, 200.0, 50.0)
+ADDRESS = 0xABCDEF
+SECONDS = 90
+
+
+def times(first: int, last: int, every: int = 1) -> list[int]:
+    return [T0_NS + t * S_NS for t in range(first, last, every)]
+
+
+def behind(metres: float) -> Line:
+    """The same flight, so far behind."""
+    out = Line(40e3, 20e3, 9e3, 200.0, 50.0)
+    out.start = LINE.start - metres * LINE.velocity / np.linalg.norm(LINE.velocity)
+    return out
+
+
+def flight(rng: np.random.Generator) -> Any:
+    return fixes(LINE, times(0, SECONDS, 2), rng, address=ADDRESS)
+
+
+def test_a_double_that_comes_back_to_its_flight_ends() -> None:
+    """A receiver half a kilometre behind for a while draws a second track; once both are one place the older goes on alone."""
+    rng = np.random.default_rng(21)
+    late = fixes(behind(600.0), times(21, 41, 2), rng, address=ADDRESS)
+    right = fixes(LINE, times(41, SECONDS, 2), rng, address=ADDRESS)
+    made = tracker()
+    last = feed(made, np.concatenate([flight(rng), late, right]))
+    assert [1] == confirmed(last)["number"].tolist()
+
+
+def test_a_place_that_is_repeated_does_not_stand_for_long() -> None:
+    """A receiver that repeats an old place makes a track that ends seconds after its last repetition, not half a minute."""
+    rng = np.random.default_rng(22)
+    stale = fixes(Line(38e3, 19e3, 9e3, 0.0, 0.0), times(41, 50, 2), rng, address=ADDRESS)
+    columns = np.concatenate([flight(rng), stale])
+    made = tracker()
+    last = feed(made, columns[columns["t_ns"] <= T0_NS + 62 * S_NS])
+    assert [1] == confirmed(last)["number"].tolist()
+
+
+def test_a_claim_from_elsewhere_is_neither_merged_nor_believed() -> None:
+    """Who claims the address of a flight from 30 km away keeps a track of its own, and the flight its number and place."""
+    rng = np.random.default_rng(23)
+    liar = Line(70e3, 20e3, 9e3, 200.0, 50.0)
+    made = tracker()
+    last = feed(made, np.concatenate([flight(rng), fixes(liar, times(31, SECONDS, 2), rng, address=ADDRESS)]))
+    held = confirmed(last)
+    away = [np.linalg.norm(held["position_m"] - body.at(last.t_ns), axis=1) for body in (LINE, liar)]
+    assert (2, 1) == (len(held), int(held["number"][away[0].argmin()]))
+    assert max(away[0].min(), away[1].min()) < 200.0
+
+
+def test_the_last_word_of_a_flight_is_not_taken_by_who_claims_its_address() -> None:
+    """A flight that falls silent coasts its full time although a younger track reports under its address."""
+    rng = np.random.default_rng(24)
+    liar = Line(70e3, 20e3, 9e3, 200.0, 50.0)
+    honest = fixes(LINE, times(0, 40, 2), rng, address=ADDRESS)
+    last = feed(tracker(), np.concatenate([honest, fixes(liar, times(31, 60, 2), rng, address=ADDRESS)]))
+    assert 1 in confirmed(last)["number"].tolist()
