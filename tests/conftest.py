@@ -46,6 +46,7 @@ FOLDER_SECONDS_MAX = {
     "kernels": 180,
     "picture": 600,
     "node": 600,
+    "lessons": 180,
     "warn": 180,
     "exercise": 180,
     "benchmarks": 400,

@@ -1,7 +1,8 @@
-"""Film the demo's launch: run it, take pictures of the three nations' pages, and make one short animation of them.
+"""Film the demo's launch on three nations' pages and make one short animation of it.
 
-`python tools/film.py docs/images/launch.webp` takes as long as the flight (about nine minutes) and needs Chromium (`make test`
-installs it) and Pillow. The officers act by script, through pages of their own, as in `trilat demo --headless`.
+`python tools/film.py docs/images/launch.webp` runs three whole pipelines on a made-up clock, so that what is filmed depends on no
+machine's speed, and takes a picture of the pages every few seconds of that clock. The officers act by script. It needs Chromium
+(`make test` installs it) and Pillow.
 """
 
 from __future__ import annotations
@@ -11,81 +12,127 @@ import asyncio
 import io
 import shutil
 import sys
+import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
-from trilat.exercise import demo
-from trilat.flights.officers import Officers, Story
+from trilat.exercise import scenario
+from trilat.picture import acts
 
-SIZE, SCALE = (820, 560), 0.58
-EVERY_S = 2.0
-FRAME_MS, LAST_MS = 200, 3_000
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests" / one) for one in ("node", "picture")]
+import launch_nodes as nodes  # noqa: E402 - found by the line above
+from launch_pages import Pages  # noqa: E402 - same
+
+SIZE, SCALE = (900, 600), 0.52
+EVERY_S, SLOWER_S = 2.0, 8.0  # of the world; after the all clear is only waited for, pictures are farther apart
+FRAME_MS, LAST_MS = 220, 3_000
+TRAFFIC = 0.35  # of the scenario's: enough to look like a watch
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 BYTES_MAX = 1_500_000
 
 
-async def main() -> None:
-    """Run the demo, film it, write the animation; exit 1 when the story was not told to its end."""
+def main() -> None:
+    """Film, write the animation, and say what it shows; exit 1 when it came out too large."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("out", type=Path)
-    asked.add_argument("--seconds", type=float, default=0.0, help="How long; without it as long as the flight takes.")
     asked.add_argument("--stills", type=Path, help="Keep every picture in this folder, too.")
+    asked.add_argument("--until", type=float, default=460.0, help="Where the film ends at the latest, in seconds of the world.")
     args = asked.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        frames = asyncio.run(_film(Path(home), args.until))
     if args.stills is not None:
         args.stills.mkdir(parents=True, exist_ok=True)
-    async with demo.running(say=print) as running, async_playwright() as playwright:
-        program = next((found for name in NAMES if (found := shutil.which(name))), None)
-        browser = await playwright.chromium.launch(executable_path=program, headless=True, args=list(FLAGS))
-        launched = running.world.launched[0]
-        seconds = args.seconds or launched.plan.at_s + launched.flight.landing_s + demo.STORY_AFTER_S
-        frames, story = await _film(running, browser, seconds, launched.plan.at_s - 6.0, args.stills)
-        await browser.close()
+        for k, frame in enumerate(frames):
+            frame.save(args.stills / f"{k:04d}.png")
     _write(args.out, frames)
-    print(story.line())
     print(f"{args.out}: {len(frames)} pictures, {args.out.stat().st_size:,} bytes")
-    if story.missing or args.out.stat().st_size > BYTES_MAX:
+    if args.out.stat().st_size > BYTES_MAX:
         sys.exit(1)
 
 
-async def _film(
-    running: demo.Demo, browser: Browser, seconds: float, from_s: float, stills: Path | None
-) -> tuple[list[Image.Image], Story]:
-    loop = asyncio.get_running_loop()
-    began_s, nations = loop.time(), sorted(running.nodes)
+def _plan() -> scenario.Scenario:
+    whole = scenario.load("straits")
+    corridors = tuple(msgspec.structs.replace(one, count=max(1, round(one.count * TRAFFIC))) for one in whole.corridor)
+    sensors = tuple(one for one in whole.sensor if one.link)
+    launch = tuple(msgspec.structs.replace(one, at_s=20.0) for one in whole.launch)
+    return msgspec.structs.replace(whole, corridor=corridors, sensor=sensors, launch=launch)
+
+
+async def _film(home: Path, until_s: float) -> list[Image.Image]:
+    made = nodes.configs(home, plan := _plan())
+    pages = Pages(made, nodes.Three(made, plan=plan))
+    acts = _script(pages)
+    frames: list[Image.Image] = []
     async with AsyncExitStack() as stack:
-        shown = [await _open(browser, running, nation) for nation in nations]
-        clients = {nation: await stack.enter_async_context(running.client(nation)) for nation in nations}
-        second = await stack.enter_async_context(running.client(demo.ISSUER, 1))
-        officers = Officers(clients, second, demo.ISSUER, lambda: loop.time() - began_s, seconds, print)
-        playing = asyncio.create_task(officers.play())
-        frames: list[Image.Image] = []
-        while loop.time() - began_s < seconds:
-            await asyncio.sleep(EVERY_S)
-            if loop.time() - began_s < from_s:
-                continue
+        addresses = await stack.enter_async_context(pages.served())
+        playwright = await stack.enter_async_context(async_playwright())
+        program = next((found for name in NAMES if (found := shutil.which(name))), None)
+        browser = await playwright.chromium.launch(executable_path=program, headless=True, args=list(FLAGS))
+        stack.push_async_callback(browser.close)
+        pages.to(74.0)
+        shown = [await _open(browser, addresses[name]) for name in ("ann", "kim", "lee")]
+        over = False
+        while pages.three.second < until_s and not over:
+            pages.to(pages.three.second + (EVERY_S if len(frames) < 60 else SLOWER_S))
+            over = acts()
+            await asyncio.sleep(0.6)  # until the pages have drawn it
             frames.append(await _picture(shown))
-            if stills is not None:
-                frames[-1].save(stills / f"{len(frames):04d}.png")
-            if playing.done() and officers.story.at_s.get("stood down", seconds) + 3.0 < loop.time() - began_s:
-                break
-        playing.cancel()
-        await asyncio.gather(playing, return_exceptions=True)
-        return frames, officers.story
+    return frames
 
 
-async def _open(browser: Browser, running: demo.Demo, nation: str) -> Page:
-    login = running.nodes[nation].prepared.login("watch-officer")
+def _script(pages: Any) -> Callable[[], bool]:
+    """Return what the officers do, asked after every picture; it tells when the story is over."""
+    three, done = pages.three, set[str]()
+
+    def once(what: str, holds: Any) -> bool:
+        if what in done or not holds:
+            return False
+        done.add(what)
+        print(f"{three.second:6.1f} s  {what}")
+        return True
+
+    def ask() -> bool:
+        mine = three.newest("JPN", "JPN")
+        pending = three.pipelines["JPN"].approvals.pending()
+        if mine is None:
+            return False
+        told = {"warning_id": mine.id, "version": mine.version}
+        once("detected", mine)
+        if once("proposed", mine.touched and three.second > 160.0):
+            three.act("JPN", _who("ann"), acts.IssueWarning(act_id="i", audiences=("KOR", "PUBLIC", "USA"), minutes=30, **told))
+        elif pending and once("approved", "proposed" in done):
+            one = pending[-1].proposal
+            three.act("JPN", _who("ben"), acts.Approve(act_id="a", proposal=one.id, content_sha256=one.content_sha256.hex()))
+        elif mine.issued and once("acknowledged", mine):
+            for nation, name in (("JPN", "ann"), ("KOR", "kim"), ("USA", "lee")):
+                for origin in three.pipelines:
+                    held = three.newest(nation, origin)
+                    if held is not None:
+                        act = acts.AcknowledgeWarning(act_id="k", originator=origin, warning_id=held.id, version=held.version)
+                        three.act(nation, _who(name), act)
+        elif once("all clear", mine.state in ("landed", "passed")):
+            three.act("JPN", _who("ben"), acts.StandDown(act_id="s", **told))
+        return mine.state == "stood-down"
+
+    return ask
+
+
+def _who(name: str) -> Any:
+    return nodes.officer(name)
+
+
+async def _open(browser: Browser, address: str) -> Page:
     context = await browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]}, reduced_motion="reduce")
     page = await context.new_page()
-    await page.goto(running.page(nation))
-    await page.fill("[name=user]", login.user)
-    await page.fill("[name=password]", login.password)
-    await page.get_by_test_id("login").click()
+    await page.goto(address)
     return page
 
 
@@ -102,7 +149,7 @@ async def _picture(pages: list[Page]) -> Image.Image:
 def _write(out: Path, frames: list[Image.Image]) -> None:
     """Write the animation, coarser until it is small enough."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    for step, quality in ((1, 55), (2, 55), (2, 40), (3, 35), (4, 30)):
+    for step, quality in ((1, 55), (1, 40), (2, 40), (2, 30), (3, 30)):
         kept = [*frames[::step], frames[-1]]
         times: list[Any] = [FRAME_MS * step] * (len(kept) - 1) + [LAST_MS]
         kept[0].save(out, save_all=True, append_images=kept[1:], duration=times, loop=0, quality=quality, method=4)
@@ -111,4 +158,4 @@ def _write(out: Path, frames: list[Image.Image]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import launch_nodes as nodes
 import msgspec
 import pytest
+from node_worlds import T0_NS
 
 from trilat.node.inputs import AssessedInput, Input
 from trilat.node.record import by_people
+from trilat.node.settings import NodeConfig
 from trilat.picture import acts
 from trilat.records import codec
 from trilat.records.report import Measurement
@@ -18,12 +20,12 @@ ASSESSED_S, LONG_S = 125.0, 150.0
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nodes.NodeConfig]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NodeConfig]:
     return nodes.configs(tmp_path_factory.mktemp("launch"))
 
 
 @pytest.fixture(scope="module")
-def flown(made: dict[str, nodes.NodeConfig]) -> nodes.Three:
+def flown(made: dict[str, NodeConfig]) -> nodes.Three:
     """Fly the demo's launch to its all clear, with everything people do in between."""
     three = nodes.Three(made)
     assert three.until(lambda: three.in_state("JPN", "JPN", "assessed") and three.newest("JPN", "JPN").touched, ASSESSED_S)  # type: ignore[union-attr]
@@ -140,14 +142,14 @@ def test_the_public_gets_what_its_policy_lets_go_and_no_exact_place(flown: nodes
         assert all("EXERCISE" in words.headline or "訓練" in words.headline or "훈련" in words.headline for words in one.words)
 
 
-def test_a_run_again_gives_the_same_bytes(made: dict[str, nodes.NodeConfig], flown: nodes.Three) -> None:
+def test_a_run_again_gives_the_same_bytes(made: dict[str, NodeConfig], flown: nodes.Three) -> None:
     """JPN's inputs through a new pipeline give, step by step, the digest of the first run, launch and people included."""
     again = nodes.pipeline_of(made["JPN"])
     for now_ns, inputs, out in flown.journal["JPN"]:
-        assert out.digest() == again.step(now_ns, inputs).digest(), (now_ns - nodes.T0_NS) / 1e9
+        assert out.digest() == again.step(now_ns, inputs).digest(), (now_ns - T0_NS) / 1e9
 
 
-def test_a_restart_knows_the_warning_and_its_ids(made: dict[str, nodes.NodeConfig], flown: nodes.Three) -> None:
+def test_a_restart_knows_the_warning_and_its_ids(made: dict[str, NodeConfig], flown: nodes.Three) -> None:
     """What the journal keeps of people, flash and taken assessments brings a new pipeline to the same books; nothing is told anew."""
     fresh = nodes.pipeline_of(made["JPN"])
     for now_ns, inputs, out in flown.journal["JPN"]:
@@ -161,7 +163,7 @@ def test_a_restart_knows_the_warning_and_its_ids(made: dict[str, nodes.NodeConfi
         assert before == after, audience
 
 
-def test_what_kor_gets_of_a_launch_rests_on_what_kor_may_have(made: dict[str, nodes.NodeConfig]) -> None:
+def test_what_kor_gets_of_a_launch_rests_on_what_kor_may_have(made: dict[str, NodeConfig]) -> None:
     """JPN's own radar released to nobody: KOR gets no word of the launch from JPN, and the same bytes as if the radar were not there."""
     hidden = tuple(
         msgspec.structs.replace(one, label=msgspec.structs.replace(one.label, rel_to=("USA",))) for one in made["JPN"].sensor
@@ -185,7 +187,7 @@ def test_what_kor_gets_of_a_launch_rests_on_what_kor_may_have(made: dict[str, no
     assert runs[0]["USA"] != runs[1]["USA"]
 
 
-def test_a_retraction_reaches_everybody_who_got_it(made: dict[str, nodes.NodeConfig]) -> None:
+def test_a_retraction_reaches_everybody_who_got_it(made: dict[str, NodeConfig]) -> None:
     """A warning assessed by itself and taken back by one person: every partner that has it gets the retraction of its own edition."""
     three = nodes.Three(made)
     assert three.until(lambda: three.newest("USA", "KOR") is not None and three.newest("JPN", "KOR") is not None, 100.0)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trilat.flights.history import AreaSaid, Judged, Told
+    from trilat.flights.lesson import Finding
     from trilat.flights.public import PublicFlight
 
 NOTE = (
@@ -130,21 +131,20 @@ def _judged(one: Judged) -> list[str]:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def lesson(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Play the lessons in FILES (`scenarios/warning/*.toml`): a flight, what sees it, and what must be said of it.
+    """Play the lessons in FILES: what the public record of warnings teaches, each with assertions.
 
-    Flights and radars are generic and fictional. Ends with 1 when an assertion does not hold.
+    `scenarios/warning/*.toml` is a flight, what sees it, and what must be said of it; `scenarios/watch/*.toml` is the demo's
+    launch through three whole nodes' pipelines, what officers do about it, and what must hold for everybody. Flights and radars
+    are generic and fictional. Ends with 1 when an assertion does not hold.
     """
     import msgspec
 
-    from trilat.flights.lesson import decode_lesson, play
-    from trilat.warn.areas import shipped_layer
-
     failed = 0
     for file in files:
-        given = decode_lesson(file.read_bytes())
+        title, findings = _played(file.read_bytes())
         if not as_json:
-            click.echo(f"EXERCISE. {given.title}")
-        for one in play(given, shipped_layer()):
+            click.echo(f"EXERCISE. {title}")
+        for one in findings:
             failed += not one.held
             if as_json:
                 click.echo(msgspec.json.encode({"lesson": file.stem, **one._asdict()}).decode())
@@ -152,3 +152,29 @@ def lesson(files: tuple[Path, ...], *, as_json: bool) -> None:
                 click.echo(f"  {'held  ' if one.held else 'FAILED'}  {one.name}: {one.figure}")
     if failed:
         raise SystemExit(1)
+
+
+def _played(data: bytes) -> tuple[str, list[Finding]]:
+    """Play one lesson of either kind; return its title and what was found."""
+    import os
+    import tempfile
+
+    from trilat.flights.lesson import decode_lesson, play
+    from trilat.warn.areas import shipped_layer
+
+    if b"[must]" not in data:
+        flight = decode_lesson(data)
+        return flight.title, play(flight, shipped_layer())
+    from trilat.exercise import provision
+    from trilat.lessons.rehearsal import decode_rehearsal, rehearse
+    from trilat.lessons.three import early
+    from trilat.node import clock
+    from trilat.node.config import load
+    from trilat.records.label import Mode
+
+    given = decode_rehearsal(data)
+    with tempfile.TemporaryDirectory(prefix="trilat-lesson-") as home:
+        now_ns = clock.now_ns()
+        made = provision.prepare(early(), Path(home), Mode(kind="exercise", id="lesson"), now_ns, os.urandom)
+        configs = {nation: load(one.config) for nation, one in made.items()}
+        return given.title, rehearse(given, configs, now_ns, os.urandom(32), shipped_layer())

@@ -81,7 +81,7 @@ export function flightLayers(warnings: Warning[], outlines: Record<string, [numb
   const data = warnings.flatMap(shapes);
   return [
     new PolygonLayer<Lit>({
-      id: "warning-areas",
+      id: "warning-touched",
       data: lit(warnings, outlines),
       getPolygon: (one) => one.ring,
       getFillColor: (one) => [...WARNING, Math.round((one.landing ? 90 : 34) * Math.max(0.35, one.probability))],

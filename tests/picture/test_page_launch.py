@@ -1,0 +1,117 @@
+"""A launch that radars saw, on the pages of three nations: detected, assessed, issued by two, acknowledged by three, stood down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import launch_nodes as nodes
+import pytest
+from launch_pages import Pages
+
+from trilat.picture.web import STATIC
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import Browser, Locator, Page
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.timeout(400),  # four pages drawn by software on a busy machine
+    pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make page"),
+]
+MS_MAX = 120_000.0
+SEEN_S, DETECTED_S, ASSESSED_S = 66.0, 85.0, 124.0  # of the world: in nobody's sight before; called by all; with areas
+
+
+class Clock:
+    """Moves the world when the test says so, or somebody has acted; in between the pages hear that all is well."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        pages.three.step_ns = 500_000_000
+        pages.three.skip(SEEN_S)
+
+    async def to(self, second: float) -> None:
+        """Step to a second of the world, and let the pages have their turn."""
+        while self.pages.three.second < second:
+            self.pages.step()
+            await asyncio.sleep(0)
+
+    async def tick(self) -> None:
+        """Go on for ever."""
+        while True:
+            if any(self.pages.three.acts.values()):
+                await self.to(self.pages.three.second + 1.0)
+            self.pages.publish()
+            await asyncio.sleep(0.3)
+
+
+@contextlib.asynccontextmanager
+async def opened(browser: Browser, clock: Clock) -> AsyncIterator[dict[str, Page]]:
+    """Open a page for each officer."""
+    async with contextlib.AsyncExitStack() as stack:
+        addresses = await stack.enter_async_context(clock.pages.served())
+        on: dict[str, Page] = {}
+        for name, address in addresses.items():
+            context = await browser.new_context(viewport={"width": 1100, "height": 640}, reduced_motion="reduce")
+            stack.push_async_callback(context.close)
+            on[name] = await context.new_page()
+            await on[name].goto(address)
+
+        ticking = asyncio.ensure_future(clock.tick())
+        stack.callback(ticking.cancel)
+        yield on
+
+
+def row(page: Page, origin: str) -> Locator:
+    """Return the row of an origin's warning."""
+    return page.locator(f'[data-testid="warning"][data-key^="{origin}/"]')
+
+
+async def state(page: Page, origin: str, *words: str) -> None:
+    """Wait until an origin's warning is in one of these states; EXERCISE stands in its row."""
+    wanted = row(page, origin).locator('[data-testid="state"]').filter(has_text=words[0])
+    for word in words[1:]:
+        wanted = wanted.or_(row(page, origin).locator('[data-testid="state"]').filter(has_text=word))
+    await wanted.first.wait_for(timeout=MS_MAX)
+    assert "EXERCISE" in await row(page, origin).first.inner_text()
+
+
+async def test_a_flight_from_its_first_plots_to_the_all_clear(
+    chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Radars' bytes in, three pipelines, four browsers: every step is seen by everybody, done by people, and ends on all pages."""
+    pages = Pages(nodes.configs(tmp_path_factory.mktemp("launch")))
+    clock = Clock(pages)
+    await clock.to(DETECTED_S)
+    async with opened(chromium, clock) as on:
+        for name, nation in (("ann", "JPN"), ("kim", "KOR"), ("lee", "USA")):
+            await state(on[name], nation, "detected")
+        await clock.to(ASSESSED_S)
+        mine = row(on["ann"], "JPN")
+        await mine.get_by_test_id("landing").wait_for(timeout=MS_MAX)
+        told = await mine.inner_text()
+        assert "SRBM" in told
+        assert "Fukuoka" in told
+        await on["ann"].wait_for_function(
+            "() => globalThis.performance.getEntriesByType('resource').some((r) => r.name.endsWith('/areas.json'))"
+        )
+        await mine.get_by_test_id("issue").click()
+        await on["ben"].get_by_test_id("approvals").click()
+        await on["ben"].get_by_test_id("variants").wait_for(timeout=MS_MAX)
+        await on["ben"].get_by_test_id("approve").click(timeout=MS_MAX)
+        for name in ("ann", "kim", "lee"):
+            await state(on[name], "JPN", "issued", "updated")
+            await row(on[name], "JPN").get_by_test_id("ack").click()
+        for nation in ("JPN", "KOR", "USA"):
+            await mine.locator(f'[data-nation="{nation}"].yes, [data-nation="{nation}"].older').wait_for(timeout=MS_MAX)
+        said = on["lee"].locator('.said[role="alert"]')
+        assert await said.get_attribute("aria-live") == "assertive"
+        await mine.get_by_test_id("stand-down").click()
+        for name in ("ann", "kim", "lee"):
+            await row(on[name], "JPN").wait_for(state="detached", timeout=MS_MAX)
+    public = [one for _, _, out in pages.three.journal["JPN"] for one in out.public]
+    assert (public[0].state, public[-1].state) == ("issued", "stood-down")
