@@ -1,4 +1,4 @@
-"""Warnings between three live nodes: how long until every partner has them, durably, and until a retraction is at every recipient.
+"""Warnings between three live nodes: how long until every partner has them durably, and every recipient the retraction.
 
     .venv/bin/python benchmarks/warning_nodes.py [--tiny]
 
@@ -24,6 +24,7 @@ import numpy as np
 from trilat.exercise import demo
 from trilat.flights.officers import newest
 from trilat.lessons.three import early
+from trilat.node import clock
 from trilat.picture import acts
 from trilat.picture.client import PageClient
 
@@ -89,7 +90,7 @@ async def _versions(pages: dict[str, PageClient], seconds: float) -> list[float]
                 held = None if origin == nation else newest(page, origin)
                 if held is not None and held["version"] > 0:
                     key = (nation, held["key"], held["version"])
-                    seen.setdefault(key, time.time() - held["t_ms"] / 1e3)
+                    seen.setdefault(key, clock.now_ns() / 1e9 - held["t_ms"] / 1e3)
     return list(seen.values())
 
 
