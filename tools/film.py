@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import io
 import shutil
 import sys
@@ -27,8 +28,8 @@ from trilat.picture import acts
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / one) for one in ("node", "picture")]
-import launch_nodes as nodes  # noqa: E402 - found by the line above
-from launch_pages import Pages  # noqa: E402 - same
+nodes: Any = importlib.import_module("launch_nodes")
+Pages: Any = importlib.import_module("launch_pages").Pages
 
 SIZE, SCALE = (900, 600), 0.52
 EVERY_S, SLOWER_S = 2.0, 8.0  # of the world; after the all clear is only waited for, pictures are farther apart
@@ -120,7 +121,7 @@ def _script(pages: Any) -> Callable[[], bool]:
                         three.act(nation, _who(name), act)
         elif once("all clear", mine.state in ("landed", "passed")):
             three.act("JPN", _who("ben"), acts.StandDown(act_id="s", **told))
-        return mine.state == "stood-down"
+        return bool(mine.state == "stood-down")
 
     return ask
 
