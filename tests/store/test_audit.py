@@ -155,3 +155,19 @@ def test_an_unreadable_store_is_an_error_not_a_finding(tmp_path: Path) -> None:
         result = CliRunner().invoke(command, ["verify", str(tmp_path)])
         assert isinstance(result.exception, StoreError)
         assert name == result.exception.name
+
+
+def test_a_large_store_is_judged_by_two_processes(stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a second process judges is what one alone would say: a sound store passes, an altered payload is named the same."""
+    directory = store_of(stores, "JPN", tmp_path)
+    alone = verify(directory)
+    monkeypatch.setattr("trilat.cli.audit.BESIDE_BYTES_MIN", 0)
+    assert alone == verify(directory)
+    with sqlite3.connect(directory / "trilat.sqlite") as connection:
+        row, payload = connection.execute("SELECT row, payload FROM sent ORDER BY row LIMIT 1 OFFSET 2").fetchone()
+        connection.execute("UPDATE sent SET payload=? WHERE row=?", (flip(payload, 40), row))
+    connection.close()
+    beside = verify(directory)
+    monkeypatch.undo()
+    assert beside == verify(directory)
+    assert (1, True) == (beside[0], "TRI-0511" in beside[1])

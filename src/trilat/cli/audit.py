@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trilat.records.exchange import SealedBatch
+    from trilat.store.audit import Judge
     from trilat.store.sqlite import Database
 
 FINDINGS_SHOWN = 20
+# From this size on a second process is worth its start.
+BESIDE_BYTES_MIN = 64 << 20
 
 
 @click.group()
@@ -38,7 +44,8 @@ def verify(directory: Path) -> None:
         audit = Audit(database)
         audit.behind_damage(lost)
         checks = BatchChecks(database, meta["nation"])
-        audit.run(checks.batch, checks.checkpoint)
+        with beside(directory, meta["nation"]) as judge:
+            audit.run(judge or checks.batch, checks.checkpoint)
     finally:
         database.close()
     looked = ", ".join(f"{count} {what}" for what, count in audit.counts.items())
@@ -53,6 +60,42 @@ def verify(directory: Path) -> None:
     click.echo(f"What to do: {says[audit.findings[0].name][1]['remedy']}", err=True)
     click.echo(f"not sound: {len(audit.findings)} findings in {looked}; the first: {audit.findings[0].where}")
     click.get_current_context().exit(1)
+
+
+@contextmanager
+def beside(directory: Path, nation: str) -> Iterator[Judge | None]:
+    """Judge a large store's batches in a second process while the log's chain is checked here; None for a small store."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from trilat.store.sqlite import FILE_NAME
+
+    if (directory / FILE_NAME).stat().st_size < BESIDE_BYTES_MIN:
+        yield None
+        return
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        wrong = pool.submit(judge_all, directory, nation)
+        yield lambda batch, ours: wrong.result().get((ours, batch.row), "")
+
+
+def judge_all(directory: Path, nation: str) -> dict[tuple[bool, int], str]:
+    """Return what is wrong with which batch of a store: ours or not, its row, and what."""
+    from trilat.errors import StoreError
+    from trilat.store.audit import Audit
+    from trilat.store.sqlite import open_reader
+
+    wrong: dict[tuple[bool, int], str] = {}
+    database = open_reader(directory)
+    try:
+        checks = BatchChecks(database, nation)
+        for batch, ours in Audit(database).all_batches():
+            if what := checks.batch(batch, ours):
+                wrong[(ours, batch.row)] = what
+    except StoreError:  # whoever reads the same rows beside finds it, too, and says so
+        return wrong
+    finally:
+        database.close()
+    return wrong
 
 
 class BatchChecks:

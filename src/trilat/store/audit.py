@@ -57,12 +57,22 @@ class Audit:
     def run(self, judge: Judge, checkpoint: CheckpointJudge) -> None:
         """Check everything; findings are in order of the store, the log first."""
         self._log(checkpoint)
+        for side, table, stream, partner, lane, state in self._streams():
+            self._stream(side, table, stream, partner, lane, state, judge)
+            if side == "out":
+                self._queue(stream, f"{partner}/{lane}")
+
+    def _streams(self) -> Iterator[tuple[str, str, int, str, str, bytes]]:
         for side, table in (("out", "sent"), ("in", "received")):
             rows = self._database.rows("SELECT stream, partner, lane, state FROM streams WHERE side=? ORDER BY stream", (side,))
             for stream, partner, lane, state in rows:
-                self._stream(side, table, stream, partner, lane, state, judge)
-                if side == "out":
-                    self._queue(stream, f"{partner}/{lane}")
+                yield side, table, stream, partner, lane, state
+
+    def all_batches(self) -> Iterator[tuple[SealedBatch, bool]]:
+        """Yield every stored batch, and whether it is ours."""
+        for side, table, stream, partner, lane, _ in self._streams():
+            for batch in self._batches(table, stream, partner, lane):
+                yield batch, side == "out"
 
     def behind_damage(self, commits: int) -> None:
         """Take note of how many commits stand behind a damaged place of the write-ahead log (`trilat.store.wal`)."""
