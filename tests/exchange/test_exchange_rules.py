@@ -31,6 +31,38 @@ def test_shedding_takes_history_first_then_state_and_never_flash(tmp_path: Path)
     pair.close()
 
 
+def test_a_partner_away_for_a_week_costs_bounded_disk(tmp_path: Path) -> None:
+    """Hour by hour for a week of silence the store stays within its bound, drops are in the log, and every warning comes in the end."""
+    bound = 200_000
+    pair = Joined(tmp_path, settings=msgspec.structs.replace(SETTINGS, outbox_bytes_max=bound))
+    pair.run(2)
+    pair.stop("KOR")
+    jpn, sizes, warnings = pair.exchanges["JPN"], [], []
+    for hour in range(7 * 24):
+        pair.now_ns += 3_600 * SECOND
+        if hour % 4 == 0:
+            warnings.append(released(warning_of(f"w{hour}", t_ns=pair.now_ns), "KOR", "flash", pair.now_ns))
+            jpn.offer(pair.now_ns, warnings[-1:])
+        newer = [released(track_of(n, t_ns=pair.now_ns), "KOR", "state", pair.now_ns, supersede_key=f"air/{n}") for n in range(5)]
+        jpn.offer(pair.now_ns, [*newer, *tracks(pair, 20, 100 * hour)])
+        pair.run(1)
+        jpn.retain(pair.now_ns, pair.now_ns - 24 * 3_600 * SECOND)
+        pair.flush("JPN")
+        # Beside it stands the write-ahead log, which is bounded by wal_pages.
+        sizes.append(jpn.station.store.database.rows("PRAGMA page_count")[0][0])
+    history, state = (pair.link("JPN", "KOR", lane, "out") for lane in ("history", "state"))
+    # Of the tracks' states, five left for a pull that was parked, and five wait: the newest.
+    assert (10, 5 * (7 * 24 - 2), True) == (state.lag_records, state.superseded, history.shed > 0)
+    said = [msgspec.msgpack.decode(entry.data)["records"] for entry in jpn.station.store.journal.read(kinds=frozenset({"shed"}))]
+    assert 0 < sum(said) <= history.shed
+    assert max(sizes[48:]) < 1.2 * max(sizes[:48]), sizes
+    pair.start("KOR")
+    pair.run(200)
+    assert [item.record for item in warnings] == pair.raws("KOR", "flash")
+    assert 0 == pair.link("JPN", "KOR", "history", "out").lag_records
+    pair.close()
+
+
 def test_a_week_late_is_not_refused(pair: Joined) -> None:
     """What comes after a week is accepted: replay is refused by epoch and number, never by age."""
     pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 1))
