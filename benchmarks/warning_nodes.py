@@ -58,18 +58,18 @@ async def _by_hand(pages: dict[str, PageClient], count: int) -> tuple[list[float
         began_s = time.perf_counter()
         await mine.act(
             lambda act_id, words=words: acts.RaiseWarning(act_id=act_id, kind="test", headline=words, rel_to=("KOR", "USA"))
-        )  # type: ignore[misc]
+        )
         for page in others:
-            await page.until(lambda page, words=words: _titled(page, words), 60.0)  # type: ignore[misc]
+            await page.until(lambda page, words=words: _titled(page, words), 60.0)
         raised.append(time.perf_counter() - began_s)
-        await mine.until(lambda page, words=words: _titled(page, words), 60.0)  # type: ignore[misc]
+        await mine.until(lambda page, words=words: _titled(page, words), 60.0)
         held = _titled(mine, words) or {}
         began_s = time.perf_counter()
         await mine.act(
             lambda act_id, held=held: acts.RetractWarning(act_id=act_id, warning_id=held["id"], version=held["version"])
-        )  # type: ignore[misc]
+        )
         for page in others:
-            await page.until(lambda page, words=words: (_titled(page, words) or {}).get("retraction"), 60.0)  # type: ignore[misc]
+            await page.until(lambda page, words=words: (_titled(page, words) or {}).get("retraction"), 60.0)
         retracted.append(time.perf_counter() - began_s)
         await asyncio.sleep(PAUSE_S)
     return raised, retracted

@@ -183,6 +183,42 @@ def test_partner_data_bears_on_a_public_warning_only_with_consent() -> None:
     assert other.fault(51, ANN, issue("PUBLIC")) == ""
 
 
+def test_a_standing_consent_of_an_agreement_is_as_good_as_one_in_the_label() -> None:
+    """Where an agreement holds KOR's consent for PUBLIC, KOR's data bears on it with the purpose, and still not without."""
+    mixed = msgspec.structs.replace(label(), sources=("JPN", "KOR"), purposes=("public-warning", "warning"))
+    node = Node()
+    node.desk.books._standing = lambda _, source, audience: (source, audience) == ("KOR", "PUBLIC")
+    node.at(50, ("national", assessment(50, label=mixed)))
+    assert node.fault(51, ANN, issue("PUBLIC")) == ""
+    without = Node()
+    without.desk.books._standing = lambda *_: True
+    without.at(50, ("national", assessment(50, label=msgspec.structs.replace(mixed, purposes=("warning",)))))
+    assert without.fault(51, ANN, issue("PUBLIC")) == "public-consent"
+
+
+def test_what_publics_policy_holds_back_is_said_aloud_and_goes_nowhere() -> None:
+    """Two people issue to PUBLIC, no agreement lets it go: nothing is public, and the watch is told by an alarm."""
+    node = Node()
+    node.desk.publish = lambda *_: []
+    node.at(50, ("national", assessment(50)))
+    assert node.fault(51, ANN, issue("PUBLIC")) == ""
+    assert node.approve(52, BEN) == ""
+    assert node.public == []
+    assert any("withheld from PUBLIC" in line for line in node.log)
+
+
+def test_each_version_is_labelled_as_what_it_rests_on_now() -> None:
+    """A warning that began on one sensor of level 1 and goes on with one of level 2 is of level 2 from then on, for KOR as well."""
+    node = Node()
+    stricter = msgspec.structs.replace(label(rel_to=("KOR",)), level=2, communities=("watch-floor",))
+    node.at(50, ("KOR", assessment(50, stream="JPN/KOR", label=label(rel_to=("KOR",)))))
+    node.at(60, ("KOR", assessment(60, "detected", stream="JPN/KOR", label=stricter)))
+    node.at(90, ("KOR", assessment(90, stream="JPN/KOR", label=stricter)))
+    sent = [(one.label.level, one.label.communities) for one in node.gates["KOR"].sent]
+    assert sent[0] == (1, ())
+    assert sent[-1] == (2, ("watch-floor",))
+
+
 def test_retraction_reaches_everyone_who_got_it_and_another_reinstates() -> None:
     """One person's one act: KOR, USA and PUBLIC are told with the reason; who retracted does not reinstate, another does."""
     node = issued("KOR", "USA", "PUBLIC")

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from trilat.errors import ConfigError
 from trilat.node import config as node_config
+from trilat.node import setup
+from trilat.warn.areas import AreasError, Layer
 
 MINIMAL = """\
 nation = "JPN"
@@ -116,3 +119,32 @@ def test_names_stand_once_and_partners_are_others(tmp_path: Path) -> None:
 
     assert "stands twice" in str(refused(tmp_path, twice))
     assert "own nation" in str(refused(tmp_path, own))
+
+
+def test_the_areas_of_warnings_are_the_operators_where_he_names_a_file(tmp_path: Path) -> None:
+    """`[warning] areas` is a file beside the configuration; its areas are used, a missing or broken one stops the start by name."""
+    ring = [[130.0, 33.0], [131.0, 33.0], [131.0, 34.0], [130.0, 33.0]]
+    feature = {"type": "Feature", "properties": {"id": "one"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (tmp_path / "mine.geojson").write_bytes(msgspec.json.encode({"type": "FeatureCollection", "features": [feature]}))
+    (tmp_path / "bad.geojson").write_text("{", "utf-8")
+
+    def layer(name: str) -> Layer:
+        config = node_config.load(write(tmp_path, MINIMAL + f'\n[warning]\nareas = "{name}"\n'))
+        return setup.areas_layer(config.warning.areas)
+
+    assert ["one"] == [area.id for area in layer("mine.geojson").areas]
+    with pytest.raises(AreasError):
+        layer("bad.geojson")
+    with pytest.raises(ConfigError):
+        layer("none.geojson")
+    assert len(setup.areas_layer(None).areas) > 100
+
+
+def test_an_output_stands_once_and_its_folder_beside_the_configuration(tmp_path: Path) -> None:
+    """An output's folder is relative to the file; two of one name, and a form that nobody knows, are refused."""
+    text = '\n[[output]]\nname = "a"\nkind = "file"\noptions = { directory = "out" }\n'
+    config = node_config.load(write(tmp_path, MINIMAL + text))
+    assert str(tmp_path / "out") == config.output[0].options["directory"]
+    for bad in (text + text, text + 'forms = ["fax"]\n'):
+        with pytest.raises(ConfigError):
+            node_config.load(write(tmp_path, MINIMAL + bad))
