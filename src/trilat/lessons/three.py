@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -87,6 +87,14 @@ class Three:
         for nation, mail in sent.items():
             self._mail[nation] += mail
         return outputs
+
+    def until(self, what: Callable[[], object], seconds: float) -> bool:
+        """Step until `what()` holds; tells whether it did by a second of the world."""
+        while self.second < seconds:
+            if what():
+                return True
+            self.step()
+        return bool(what())
 
     def _send(self, nation: str, out: Output, sent: Mapping[str, list[Input]]) -> None:
         for one in out.released:
