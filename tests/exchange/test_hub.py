@@ -347,6 +347,27 @@ def test_a_restart_of_any_of_the_three_loses_and_doubles_nothing(three: Joined, 
         assert got(three) == [("JPN", n) for n in range(12)]
 
 
+def test_a_receipt_of_the_wrong_nation_moves_nothing(three: Joined) -> None:
+    """A pull that says it is KOR's and is signed by USA, or is USA's for KOR's stream, is refused by name, audited, and no receipt."""
+    offer(three, range(3))
+    three.run(1)
+    jpn = three.exchanges["JPN"]
+    before = three.link("JPN", "KOR/USA", "state", "out").receipt
+    pull = next(one for one in three.requests if (one.sender, one.audience, one.lane) == ("KOR", "JPN", "state"))
+    by_usa = signing_key("USA").sign(pull.kind, pull.body)
+    for forged in (
+        msgspec.structs.replace(pull, signature=by_usa),
+        msgspec.structs.replace(pull, sender="USA", key_id=USA_ID, signature=by_usa),
+    ):
+        jpn.handle(three.now_ns, forged, ticket=1)
+    assert {("KOR", "signature-wrong"), ("USA", "envelope-mismatch")} <= refusals(three, "JPN")
+    assert three.link("JPN", "KOR/USA", "state", "out").receipt == before
+    jpn.tick(three.now_ns + 61 * SECOND)
+    jpn.flush(three.now_ns + 61 * SECOND, force=True)
+    told = [row[0] for row in jpn.station.store.database.rows("SELECT data FROM log WHERE kind='rejected'")]
+    assert any(msgspec.msgpack.decode(data)["reason"] == "signature-wrong" for data in told)
+
+
 def test_rows_of_letters_alone_are_settled(three: Joined) -> None:
     """At a hub whose partners send nothing but letters, no row waits for the node for ever: a restart reads none of them again."""
     offer(three, range(3))

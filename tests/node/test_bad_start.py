@@ -182,6 +182,16 @@ async def test_node_that_cannot_start_says_why_and_ends(home: Home, spoil: Calla
     assert running_in(home.file("")) == []
 
 
+async def test_a_refused_agreement_is_in_the_log(home: Home) -> None:
+    """The start that a forged agreement ended is an entry of the node's hash-chained log: what was refused, and why."""
+    agreement_forged(home)
+    await node(home.prepared.config)
+    store = open_store(home.store, "JPN", worlds.MODE)
+    told = [msgspec.msgpack.decode(one.data) for one in store.journal.read(kinds=frozenset({"refused"}))]
+    store.close()
+    assert [(one["what"], one["reason"]) for one in told] == [("agreements", "agreement-forged")]
+
+
 async def test_environment_can_spoil_a_start_too(home: Home) -> None:
     """An unknown variable TRILAT_... is refused as an unknown key is, by name."""
     code, said = await node(home.prepared.config, TRILAT_COLOUR="blue")

@@ -101,7 +101,7 @@ class LiveNode:
         stack.callback(self.store.close)
         self.recorder = Recorder(self.store, config)
         seen = self.recorder.agreements_seen()
-        self.agreements = setup.read_agreements(config, seen)
+        self.agreements = self.recorder.read_agreements(now_ns, seen)
         self.decisions = DecisionLog()
         secret = setup.coarsening_secret(self.identity.ring, now_ns)
         policies = setup.policies(config, self.agreements, secret, self.decisions)

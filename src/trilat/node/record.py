@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from trilat.errors import PolicyError
 from trilat.exchange.exchange import Exchange
 from trilat.node import setup
 from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, ReceivedInput
@@ -18,6 +19,8 @@ from trilat.store.journal import Journal
 from trilat.store.sqlite import Store
 
 STEP, START = "step", "start"
+# Why a start ended: agreements that do not hold.
+REFUSED = "refused"
 # A step into which people or partners' flash went: what a restart reads to know the warnings again.
 PEOPLE = "step-people"
 # The last step stands among this many last entries of the log: the exchange's own notes lie between.
@@ -51,6 +54,7 @@ class Recorder:
     """Writes and reads the steps of one node. With `journal_inputs` off only people's acts and partners' flash are kept."""
 
     def __init__(self, store: Store, config: NodeConfig) -> None:
+        self._store = store
         self._journal = store.journal
         self._config = config
 
@@ -67,6 +71,16 @@ class Recorder:
                 if name not in seen or version > seen[name].version:
                     seen[name] = Seen(version, sha256)
         return seen
+
+    def read_agreements(self, now_ns: int, seen: Mapping[str, Seen]) -> Agreements:
+        """Return the verified agreements; what is refused of them is in the log, too, before it is raised (PolicyError)."""
+        try:
+            return setup.read_agreements(self._config, seen)
+        except PolicyError as error:
+            facts = {"what": "agreements", "reason": error.name, "detail": error.detail[:200]}
+            self._store.note(REFUSED, self._config.nation, now_ns, msgspec.msgpack.encode(facts))
+            self._store.commit()
+            raise
 
     def entry(self, inputs: Sequence[Input], out: Output) -> tuple[str, bytes]:
         """Return the kind and the bytes of one step's entry."""
