@@ -44,8 +44,8 @@ def verify(directory: Path) -> None:
         audit = Audit(database)
         audit.behind_damage(lost)
         checks = BatchChecks(database, meta["nation"])
-        with beside(directory, meta["nation"]) as judge:
-            audit.run(judge or checks.batch, checks.checkpoint)
+        with beside(directory, meta["nation"], checks.batch) as judge:
+            audit.run(judge, checks.checkpoint)
     finally:
         database.close()
     looked = ", ".join(f"{count} {what}" for what, count in audit.counts.items())
@@ -63,19 +63,27 @@ def verify(directory: Path) -> None:
 
 
 @contextmanager
-def beside(directory: Path, nation: str) -> Iterator[Judge | None]:
-    """Judge a large store's batches in a second process while the log's chain is checked here; None for a small store."""
+def beside(directory: Path, nation: str, alone: Judge) -> Iterator[Judge]:
+    """Judge a large store's batches in a second process while the log's chain is checked here; else, or when it ends, alone."""
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     from trilat.store.sqlite import FILE_NAME
 
     if (directory / FILE_NAME).stat().st_size < BESIDE_BYTES_MIN:
-        yield None
+        yield alone
         return
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         wrong = pool.submit(judge_all, directory, nation)
-        yield lambda batch, ours: wrong.result().get((ours, batch.row), "")
+
+        def judge(batch: SealedBatch, ours: bool) -> str:  # noqa: FBT001 - the audit's callback
+            try:
+                return wrong.result().get((ours, batch.row), "")
+            except BrokenProcessPool:
+                return alone(batch, ours)
+
+        yield judge
 
 
 def judge_all(directory: Path, nation: str) -> dict[tuple[bool, int], str]:
