@@ -29,11 +29,13 @@ from trilat.kernels.gate import (
 )
 from trilat.kernels.imm import absorb, linearise_row, predict
 from trilat.kernels.jit import entry, kernel, leaf
-from trilat.kernels.life import age, classify, contested, detected, initiate, learn, misses, settle
+from trilat.kernels.life import age, classify, detected, flag, initiate, learn, misses, same_claim, settle
 from trilat.kernels.soft import soften
 
 PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
 PAIRS_MIN = 4096
+JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
+SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
 TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
 CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
 
@@ -107,7 +109,7 @@ def _frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-un
     if count > 0:
         _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start[: count + 1], column, cost, ratio, work)
     misses(model, head, bank, sensor, s, latest, frame)
-    settle(model, head, bank, latest)
+    settle(model, head, bank, sensors, latest)
     _births(model, head, bank, sensor, s, z, plots, taken, frame, work)
 
 
@@ -185,6 +187,42 @@ def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
                 continue
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
             taken[j] = 1.0
+    _doubles(bank, rows, start, column, owner)
+
+
+@leaf
+def _doubles(bank, rows, start, column, owner):  # type: ignore[no-untyped-def]
+    """End the younger of two tracks that want one plot, claim one identity, and cannot be told apart: they are one body.
+
+    What claims an identity from elsewhere is another matter, and stays: see `contested`. owner (plots,) is scratch.
+    """
+    for j in range(len(owner)):
+        owner[j] = -1
+    for c in range(len(start) - 1):
+        for e in range(start[c], start[c + 1]):
+            j = column[e]
+            if owner[j] < 0:
+                owner[j] = rows[c]
+                continue
+            a, b = bank[owner[j]], bank[rows[c]]
+            if min(a.status, b.status) == FREE or not (same_claim(a, b) and _one_body(a, b)):
+                continue
+            if a.born_ns < b.born_ns or (a.born_ns == b.born_ns and a.key <= b.key):
+                b.status = FREE
+            else:
+                a.status, owner[j] = FREE, rows[c]
+
+
+@leaf
+def _one_body(a, b):  # type: ignore[no-untyped-def]
+    """Tell whether two rows lie within their doubt of one another, in place and in velocity."""
+    dt = (a.t_ns - b.t_ns) * 1e-9
+    far, fast = 0.0, 0.0
+    for c in range(3):
+        far += (a.mean[c] - b.mean[c] - dt * b.mean[c + 3]) ** 2
+        fast += (a.mean[c + 3] - b.mean[c + 3]) ** 2
+    place = a.spread[0] ** 2 + b.spread[0] ** 2 + (dt * b.spread[1]) ** 2
+    return far < SAME_SIGMAS**2 * place and fast < SAME_SIGMAS**2 * (a.spread[1] ** 2 + b.spread[1] ** 2)
 
 
 @leaf
@@ -201,10 +239,31 @@ def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type
             contested(head, bank, plots, j, i)
 
 
+@leaf
+def contested(head, bank, plots, j, born):  # type: ignore[no-untyped-def]
+    """A plot that no track took claims an identity: flag the track that holds it elsewhere (it jumped), and the new one."""
+    t_ns = plots[j, I_T]
+    for i in range(head.rows):
+        if bank[i].status == FREE or i == born:
+            continue
+        for c in (ID_ADDRESS, ID_MMSI):
+            claim = plots[j, I_ID + c]
+            if (
+                claim >= 0
+                and bank[i].identity[c] == claim
+                and bank[i].identity_count[c] > 0
+                and t_ns - bank[i].updated_ns < JUMP_NS
+            ):
+                flag(bank, i, 0, t_ns)
+                if born >= 0:
+                    flag(bank, born, 0, t_ns)
+                    flag(bank, born, 1, t_ns)
+
+
 @entry
 def look_empty(models, heads, bank, sensors, s, t_ns):  # type: ignore[no-untyped-def]
     """Take in one sensor's frame that held no plot at all: only misses and ageing."""
     model, head = models[0], heads[0]
     head.frames += 1
     misses(model, head, bank, sensors[s], s, t_ns, head.frames)
-    settle(model, head, bank, t_ns)
+    settle(model, head, bank, sensors, t_ns)

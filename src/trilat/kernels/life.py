@@ -56,8 +56,8 @@ FLAG_HOLD_NS = 60_000_000_000  # a flag stands a minute after its last cause
 NIS_MEMORY = 0.75  # weight of the past in the running innovation test
 NIS_FLAG = 6.0  # per component; 1 is expected, and a sharp turn reaches 3 to 4
 CLAIM_MAX = 8  # claims of an identity are counted to here, so that a wrong one can be unlearnt
-JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 LATE_LOOK = 1.3  # periods after which a rotating sensor ought to have come by again
+ELSEWHERE_S = 5.0  # unseen so long, a claim that reports from an older track ends
 EXISTENCE_START_FIX = 0.5  # a self-report stands for something, but not yet for what it says
 BURIED_M = -500.0  # a falling track this deep has come down: its flight is over
 DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wider than any plot
@@ -113,7 +113,7 @@ def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untype
 
 
 @leaf
-def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
+def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
     """Confirm, set coasting, and delete, by existence (or by M of N where that is chosen) and by time unseen."""
     mofn = model.options[O_MOFN] == 1
     top = 0
@@ -128,7 +128,7 @@ def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
                 bank[i].status = CONFIRMED
             elif unseen_s > rule[L_TENTATIVE_MAX_S] or (r < rule[L_DROP] and not mofn and bank[i].hits > 1):
                 bank[i].status = FREE
-        elif unseen_s > rule[L_COAST_MAX_S] or (r < rule[L_DROP] and not mofn):
+        elif unseen_s > rule[L_COAST_MAX_S] or (r < rule[L_DROP] and not mofn) or _elsewhere(head, bank, sensors, i, unseen_s):
             bank[i].status = FREE
         elif not mofn:
             bank[i].status = CONFIRMED if r >= rule[L_COAST] else COASTING
@@ -140,6 +140,35 @@ def settle(model, head, bank, t_ns):  # type: ignore[no-untyped-def]
         if bank[i].status != FREE:
             top = i + 1
     head.rows = top
+
+
+@leaf
+def same_claim(a, b):  # type: ignore[no-untyped-def]
+    """Tell whether two rows hold one address or MMSI."""
+    for c in (ID_ADDRESS, ID_MMSI):
+        if a.identity[c] >= 0 and a.identity[c] == b.identity[c] and a.identity_count[c] > 0 and b.identity_count[c] > 0:
+            return True
+    return False
+
+
+@leaf
+def _elsewhere(head, bank, sensors, i, unseen_s):  # type: ignore[no-untyped-def]
+    """Tell whether the identity that row i rests on has been reporting from an older track since row i was last seen.
+
+    So a place that a receiver repeated does not stand as long as a true track without reports does.
+    """
+    if unseen_s < ELSEWHERE_S or (head.frames + i) & 7 > 0:  # looked at in every eighth frame
+        return False
+    own = bank[i]
+    for s in range(len(sensors)):
+        if (own.sensors >> s) & 1 and sensors[s, S_LOOKS] >= 1.0:  # a radar has seen it: it is no mere claim
+            return False
+    for k in range(head.rows):
+        other = bank[k]
+        newer_s = (other.updated_ns - own.updated_ns) * 1e-9 if other.status >= CONFIRMED else 0.0
+        if newer_s > ELSEWHERE_S and other.born_ns < own.born_ns and same_claim(own, other):
+            return True
+    return False
 
 
 @leaf
@@ -307,7 +336,6 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     false, new = clutter_density(sensor, z[j], kind)
     fix = kind >= KIND_FIX and kind != KIND_MEASUREMENT
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
-    domain = plots[j, I_DOMAIN]
     start = (
         (0.2, 0.4, 0.3, 0.09, 0.01)
         if k == SET_AIR
@@ -320,8 +348,8 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     moments(model, bank, i)
     learn(bank, i, s, plots, j, 1.0, frame)
     head.rows = max(head.rows, i + 1)
-    if domain > 0:
-        bank[i].domain[domain] += 1.0
+    if plots[j, I_DOMAIN] > 0:
+        bank[i].domain[plots[j, I_DOMAIN]] += 1.0
     return i
 
 
@@ -370,24 +398,3 @@ def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
     for a in range(3):
         for b in range(a + 1):
             bank[i].P[0, AT[a, b]] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
-
-
-@leaf
-def contested(head, bank, plots, j, born):  # type: ignore[no-untyped-def]
-    """A plot that no track took claims an identity: flag the track that holds it elsewhere (it jumped), and the new one."""
-    t_ns = plots[j, I_T]
-    for i in range(head.rows):
-        if bank[i].status == FREE or i == born:
-            continue
-        for c in (ID_ADDRESS, ID_MMSI):
-            claim = plots[j, I_ID + c]
-            if (
-                claim >= 0
-                and bank[i].identity[c] == claim
-                and bank[i].identity_count[c] > 0
-                and t_ns - bank[i].updated_ns < JUMP_NS
-            ):
-                flag(bank, i, 0, t_ns)
-                if born >= 0:
-                    flag(bank, born, 0, t_ns)
-                    flag(bank, born, 1, t_ns)
