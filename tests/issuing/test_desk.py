@@ -207,6 +207,17 @@ def test_what_publics_policy_holds_back_is_said_aloud_and_goes_nowhere() -> None
     assert any("withheld from PUBLIC" in line for line in node.log)
 
 
+def test_the_public_is_not_told_every_second_of_what_only_becomes_more_exact() -> None:
+    """Figures that change and areas that fall away wait for the next version of the public's edition; a new area does not."""
+    node = issued("PUBLIC")
+    told = len(node.public)
+    for second in range(60, 76):
+        areas = (area("JP-01"), area("JP-02")) if second % 2 else (area("JP-02"),)
+        node.at(second, ("national", assessment(second, areas=areas)))
+    few = len(node.public) - told
+    assert 1 <= few <= 3, [one.reason for one in node.public]
+
+
 def test_each_version_is_labelled_as_what_it_rests_on_now() -> None:
     """A warning that began on one sensor of level 1 and goes on with one of level 2 is of level 2 from then on, for KOR as well."""
     node = Node()

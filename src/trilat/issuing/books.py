@@ -163,7 +163,7 @@ class Books:
                 base = self.basis_for(now_ns, audience, assessment)
                 after = None if base is None else machine.take(now_ns, standing, base)
                 if after is not None:
-                    moved += self._put(audience, key, standing, after)
+                    moved += self._put(audience, key, standing, _calmly(now_ns, standing, after))
         return moved
 
     def tick(self, now_ns: int) -> list[Moved]:
@@ -309,6 +309,19 @@ class Books:
         )
         gate = self._gates.get(one.audience)
         return made, [] if gate is None else gate.flash(now_ns, made)
+
+
+def _calmly(now_ns: int, before: Standing, after: Standing) -> Standing:
+    """Leave out a version that only says the same more exactly, soon after the last one: a siren is not to sound every second.
+
+    A new state and an area that was not named are told at once; what is left out comes with the next version.
+    """
+    was, now = before.warning, after.warning
+    named = {(one.id, one.touch) for one in was.touched}
+    calm = was.state == now.state == "updated" and now.reason != "track-found" and now_ns - was.t_ns < machine.UPDATE_EVERY_NS
+    if calm and {(one.id, one.touch) for one in now.touched} <= named:
+        return msgspec.structs.replace(after, warning=was)
+    return after
 
 
 def _label_of(audience: str, assessment: Assessment) -> Label:
