@@ -55,11 +55,15 @@ class Ballast:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "ballast"
 
-    def fill(self, leave_bytes: int = 0) -> None:
-        """Take all the room but some."""
-        space = os.statvfs(self._path.parent)
-        with self._path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(space.f_bavail * space.f_frsize - leave_bytes, 4_096))
+    def fill(self) -> None:
+        """Take all the room there is, whoever else writes meanwhile."""
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT)
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    os.write(handle, bytes(65_536))
+        finally:
+            os.close(handle)
 
     def drop(self) -> None:
         """Give the room back."""
