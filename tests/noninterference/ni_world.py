@@ -51,15 +51,22 @@ def plan(seed: int) -> scenario.Scenario:
     return msgspec.structs.replace(whole, seed=seed, corridor=corridors, sensor=(*whole.sensor, deep, quiet))
 
 
-def lines(seed: int, sensors: tuple[str, ...], seconds: float = SECONDS) -> list[list[FeedInput]]:
-    """Return what some sensors say in a world, step by step."""
-    world = World(plan(seed), T0_NS)
-    said: list[list[FeedInput]] = []
-    for k in range(int(seconds * 1e9 / STEP_NS)):
+@cache
+def said(seed: int) -> tuple[tuple[tuple[str, FeedInput], ...], ...]:
+    """Return what every sensor says in a world, step by step: made once, for whoever looks at a part of it."""
+    world, steps = World(plan(seed), T0_NS), []
+    for k in range(int(SECONDS * 1e9 / STEP_NS)):
         now_ns = T0_NS + (k + 1) * STEP_NS
-        mine = [line for line in world.step(now_ns) if line.sensor in sensors]
-        said.append([FeedInput(source=provision.feed_of(one.sensor), received_t_ns=now_ns, data=one.data) for one in mine])
-    return said
+        told = [(one.sensor, one.data) for one in world.step(now_ns)]
+        steps.append(
+            tuple((who, FeedInput(source=provision.feed_of(who), received_t_ns=now_ns, data=data)) for who, data in told)
+        )
+    return tuple(steps)
+
+
+def lines(seed: int, sensors: tuple[str, ...]) -> list[list[FeedInput]]:
+    """Return what some sensors say in a world, step by step."""
+    return [[given for who, given in step if who in sensors] for step in said(seed)]
 
 
 class Ground:
