@@ -205,11 +205,12 @@ class Tracker:
                 out["callsign"][k] = self._past.texts.get(int(callsign[k]), b"")
         ended: list[int] = []
         if lost or sure:
-            places = Places(out)
+            told = sure or self._held["sure"][gone[:lost]].any()  # of what was never confirmed nothing is told
+            places = Places(out if told else out[:0])
             ended = self._end(now_ns, places, gone[:lost]) if lost else []
         if sure:
             ended += self._stitch(now_ns, out, places, row, fresh[:sure].tolist(), first)
-        if sure:
+        if sure and (np.diff(out["number"]) < 0).any():  # a stitch gave an old number back
             order = np.argsort(out["number"], kind="stable")
             out = out.view(_WHOLE)[order].view(TRACK_DTYPE)  # as bytes: eight times as quick as field by field
         self._held, self._next_held = self._next_held, self._held
