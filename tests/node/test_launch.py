@@ -16,7 +16,7 @@ from trilat.records.report import Measurement
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 
 ANN, BEN, KIM, LEE = (nodes.officer(name) for name in ("ann", "ben", "kim", "lee"))
-ASSESSED_S, LONG_S = 125.0, 150.0
+ASSESSED_S, LONG_S = 150.0, 180.0
 
 
 @pytest.fixture(scope="module")
