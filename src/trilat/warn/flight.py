@@ -27,7 +27,7 @@ BURN_S = 60.0  # mean time of burning: how readily it is believed to have ended
 PAUSE_S, RELIT_S, RELIT_LATE_S = 8.0, 20.0, 600.0  # so long after its end a next stage may come, once in so many seconds; later
 HOLD_S = 2.5  # burnt out for longer than this, before burn-out is called: longer than most stages' pauses
 CALL = 0.9  # with this probability
-PLOTS_CALL = 8
+SETTLE_S, PLOTS_CALL = 20.0, 8  # after its first plot, before a slow climb is known from a free one
 PUSH_LEAST_M_S2 = 9.0  # a vehicle that burns pushes more than this, also at a stage's start
 AGAIN, AGAIN_PLOTS = 0.3, 3  # taken back, when no likelier than this for so many plots
 ARCS, FORK_S, FORK_LEAST = 24, 0.3, 0.01  # arcs at most; one forked so often, while it burns with at least this probability
@@ -270,7 +270,8 @@ class FlightFilter:
         shares = self._shares()
         ended = float(shares[self._since_ns <= t_ns - round(HOLD_S * 1e9)].sum())
         if self.called_ns is None:
-            if ended > CALL and len(self.plots) >= PLOTS_CALL:
+            settled = t_ns - self.plots[0].t_ns > SETTLE_S * 1e9 and len(self.plots) >= PLOTS_CALL
+            if ended > CALL and settled and self.push()[0] < PUSH_LEAST_M_S2:
                 self.called_ns = t_ns
                 self.burnout_ns = round(float(shares @ (self._since_ns - t_ns)) / float(shares.sum())) + t_ns
                 self.speed_m_s = float(np.linalg.norm(self._m.rows[self._three]["mean"][3:]))
