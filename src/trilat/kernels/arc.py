@@ -9,7 +9,7 @@ import numpy as np
 
 from trilat.kernels.bank import AT, CONFIRMED
 from trilat.kernels.frames import vertical
-from trilat.kernels.imm import mixture, moments, predict, update, weigh
+from trilat.kernels.imm import LOG_TWO_PI, absorb, linearise_row, mixture, moments, predict, update, weigh
 from trilat.kernels.jit import entry, kernel
 from trilat.kernels.measure import place
 from trilat.kernels.motion import LOG_COEFFICIENT
@@ -63,14 +63,15 @@ def _told(model, bank, i, sensor, z, kind, t_ns, work):  # type: ignore[no-untyp
     """Update row i by a plot and return (log likelihood of the plot, normalised innovation squared)."""
     predict(model, bank, i, t_ns, work)
     moments(model, bank, i)
-    nis = update(model, bank, i, sensor, z, kind, work)
-    top, total = -1e300, 0.0
-    modes = model.modes[bank[i].model_set]
+    modes, before = model.modes[bank[i].model_set], bank[i].mu.copy()
+    n = linearise_row(model.earth, bank, i, sensor, z, kind, 0.0, work)
+    nis = absorb(model, bank, i, n, work)
+    best, total = 1e300, 0.0
     for m in range(modes):
-        top = max(top, work.logs[m])
-    for m in range(modes):
-        total += np.exp(work.logs[m] - top)
-    return top + np.log(total), nis
+        best = min(best, work.fresh[m])
+    for m in range(modes):  # absorb leaves each mode's Mahalanobis square in fresh, the determinant of its S in logs
+        total += before[m] * np.exp(0.5 * (best - work.fresh[m])) / np.sqrt(work.logs[m])
+    return np.log(max(total, 1e-300)) - 0.5 * (best + n * LOG_TWO_PI), nis
 
 
 @entry
