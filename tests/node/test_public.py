@@ -7,7 +7,7 @@ import random
 import msgspec
 import node_worlds as worlds
 
-from trilat.node import setup
+from trilat.node import setup, show
 from trilat.node.inputs import FeedInput, Input
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
@@ -71,3 +71,15 @@ def test_without_an_agreement_there_is_no_public(tmp_path_factory) -> None:  # n
     """Without the agreement on warning the public there is no pipeline for PUBLIC, whatever labels say."""
     config = opened(worlds.config_of(worlds.prepare(tmp_path_factory.mktemp("nodes"))["JPN"]), "JPN/adsb")
     assert sorted(worlds.pipeline_of(worlds.without_public(config)).audiences) == ["KOR", "USA"]
+
+
+def test_public_has_no_place_among_the_nations_of_a_picture(tmp_path_factory) -> None:  # noqa: ANN001
+    """The bits that say whose sensors are behind a track number the page's own list of nations, in which PUBLIC is not."""
+    config = worlds.config_of(worlds.prepare(tmp_path_factory.mktemp("nodes"))["USA"])
+    node = worlds.pipeline_of(config)
+    said = [node.step(at, inputs) for at, inputs in worlds.inputs_of("USA", 9.0)]
+    seen = {bits for out in said if out.combined is not None for bits in out.combined.nations.tolist()}
+    nations = show.make_cop(config, node, worlds.T0_NS).identity.nations
+
+    assert "PUBLIC" in node.audiences
+    assert {1 << nations.index("USA")} == seen

@@ -134,7 +134,7 @@ class Pipeline:
             self.desk.publish = public.flash
         self.watch = SensorWatch(settings.sensors)
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
-        self.combined = CombinedPicture(settings.nation, self.audiences, self.core, settings.state_tick_ns)
+        self.combined = CombinedPicture(settings.nation, gates, self.core, settings.state_tick_ns)
         self.launches = NationLaunches(
             settings.nation,
             lambda what: stream_name(settings.nation, f"launches-{what}", now_ns),
