@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ async def bystander() -> AsyncIterator[asyncio.subprocess.Process]:
     yield process
     process.terminate()
     await process.wait()
+
+
+@pytest.fixture(autouse=True)
+def ended(tmp_path: Path) -> Iterator[None]:
+    """End what a test that fails leaves running: it would starve all that come after it."""
+    yield
+    for pid in processes_of(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 async def demo(directory: Path, *options: str) -> asyncio.subprocess.Process:
