@@ -20,7 +20,7 @@ from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
 from trilat.warn.conclude import Conclusion, conclude
-from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot
+from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot, speed_of
 from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, launch_of, passes, smooth
 
 FLIGHTS_MAX = 16
@@ -34,6 +34,7 @@ LOST_S = 8.0
 GONE_S = 120.0
 EVERY_NS = 1_000_000_000
 TAKEN_TWICE = 25.0
+LEVEL = (-0.1, 0.03)  # sine of the path's angle of what flies nearly level
 NEAR_M, NEAR_M_S = 12_000.0, 500.0
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
@@ -66,7 +67,8 @@ class Candidate:
         self.launch: Launch | None = None
         self.first: tuple[Array, Array] | None = None
         self.launcher = 0.0
-        self.speed_first_m_s = 0.0
+        self.speed_first_m_s, self.speed_first_sigma_m_s = 0.0, 0.0
+        self.level_first = False  # first seen to fly level or nearly so, as what comes out of an orbit does
         self.unseen_s: dict[int, float] = {}
         self.cued = False
         self.landing_ns: int | None = None
@@ -178,7 +180,9 @@ class Assessor:
             if flight_filter.take(plot):
                 flight.sensors.add(plot.sensor)
                 flight.seen_ns = max(flight.seen_ns, plot.t_ns)
-        flight.speed_first_m_s = float(np.linalg.norm(first[3:]))
+        flight.speed_first_m_s, flight.speed_first_sigma_m_s = speed_of(first, covariance)
+        slope = float(first[:3] @ first[3:]) / float(np.linalg.norm(first[:3])) / max(flight.speed_first_m_s, 1.0)
+        flight.level_first = LEVEL[0] < slope < LEVEL[1]
         self._flights[flight.number] = flight
 
     def _tell(self, now_ns: int, flight: Candidate) -> Assessment | None:

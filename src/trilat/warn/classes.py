@@ -32,6 +32,7 @@ ORBIT_M = 80_000.0
 # Followed back, an orbit's arc never was at the ground; one whose lowest point is within the ground was, once.
 RETURN_M = 0.0
 NEARLY_ORBIT_M = 9_000e3
+UNSEEN, DECAYS = 0.5, 0.4  # that what returns and was never seen to thrust is no missile; so much more, where it may decay
 PERIGEE_SIGMA_MIN_M = 3_000.0
 RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
 SLOW_M_S2, LONG_S = 18.2, 100.0  # a launcher's burn gains speed more slowly than this, for longer
@@ -118,6 +119,7 @@ class Odds(NamedTuple):
     launch: float = 1.0  # it was launched: seen to thrust or to come up from the ground
     more_thrust: float = 0.0  # it burns, or will burn again
     launcher: float = 0.0  # its burn is that of a space launcher's stage
+    level: bool = False  # when first seen it flew level or nearly so
 
 
 def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, ...], tuple[ClassProbability, ...]]:  # noqa: B008 - a constant
@@ -133,7 +135,9 @@ def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, 
     open_still = 1.0 - (1.0 - odds.more_thrust) * (1.0 - odds.launcher)
     unclassified = launched * (1.0 - orbits * (1.0 - odds.more_thrust)) * open_still
     space = launched * orbits * (1.0 - odds.more_thrust)
-    nothing = (1.0 - launched) * (orbits + falls + 0.5 * returns)
+    # Never seen to thrust, at nearly the speed of an orbit and level when first seen: what decays from one looks just so.
+    decays = odds.level * normal((shape.energy_range_m.mean - NEARLY_ORBIT_M) / max(shape.energy_range_m.sigma, 1.0))
+    nothing = (1.0 - launched) * (orbits + falls + (UNSEEN + DECAYS * decays) * returns)
     rest = max(0.0, 1.0 - unclassified - space - nothing)
     sets = []
     flown = shape.energy_range_m if shape.range_m is None else Spread(shape.range_m, RANGE_SIGMA_SHARE * shape.range_m)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer, touched
 from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, normal, shape_of
-from trilat.warn.flight import Array
+from trilat.warn.flight import Array, speed_of
 from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_range_m, predict
 from trilat.warn.state import FlightState, StateError, check
 
@@ -37,7 +37,7 @@ PAUSE_S = 8.0  # how long stages pause: after burn-out, the chance that it burns
 AGAIN_MOST = 0.5
 REENTRY_HEIGHT_M = 100_000.0
 FAN_DEG = 25.0
-GAIN_M_S = 150.0  # so much gain of speed while it climbs is thrust
+GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
 PATH_POINTS_MAX = 240
 AREAS_OPEN_MAX = 0.5
 
@@ -57,12 +57,12 @@ def conclude(frame: Conclusion, flight: Candidate, now_ns: int, alone: bool) -> 
     one = flight.filter
     t_ns, mean, covariance, beta, log_sigma = one.mean_state()
     burns = one.called_ns is None
-    speed = float(np.linalg.norm(mean[3:]))
+    speed, _ = speed_of(mean, covariance)
     lat, lon, height = geodesy.ecef_to_geodetic(mean[:3]).tolist()
     basis = geodesy.enu_basis(lat, lon)
     east, north, climb = (basis @ mean[3:]).tolist()
     landing, shape = _arc(flight, mean, covariance, beta, log_sigma, burns=burns)
-    odds = _odds(flight, t_ns, speed, burns=burns)
+    odds = _odds(flight, t_ns, speed_of(mean, covariance), burns=burns)
     by_energy, by_range = classes(shape, odds) if shape is not None else ((), ())
     lost = _lost_since(frame.sensors, flight, now_ns)
     landed = landing is not None and now_ns > t_ns + landing.seconds * NS
@@ -128,11 +128,12 @@ def _arc(
     return landing, shape_of(state, landing, start)
 
 
-def _odds(flight: Candidate, t_ns: int, speed: float, *, burns: bool) -> Odds:
+def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bool) -> Odds:
     """Return what speaks for a launch beside the arc."""
     one = flight.filter
-    gain = speed - flight.speed_first_m_s
-    launched = max(normal((gain - GAIN_M_S) / 40.0), 0.95 if flight.launch is not None else 0.0)
+    gain = speed[0] - flight.speed_first_m_s
+    unsure = sqrt(speed[1] ** 2 + flight.speed_first_sigma_m_s**2)  # two sigmas of it may be the first plots' noise
+    launched = max(normal((gain - GAIN_M_S - 2.0 * unsure) / GAIN_SIGMA_M_S), 0.95 if flight.launch is not None else 0.0)
     if flight.launch is not None and one.burnout_ns is not None:
         burn_s = (one.burnout_ns - flight.launch.t_ns) / NS
         flight.launcher = launcher_odds(one.speed_m_s, burn_s, flight.launch.sigma_s)
@@ -142,7 +143,7 @@ def _odds(flight: Candidate, t_ns: int, speed: float, *, burns: bool) -> Odds:
         more = AGAIN_MOST * exp(-0.5 * (since / PAUSE_S) ** 2)
     if launched < 0.5:  # never seen to thrust: what it does is all there is to say
         more = 0.0
-    return Odds(launch=launched, more_thrust=more, launcher=flight.launcher)
+    return Odds(launch=launched, more_thrust=more, launcher=flight.launcher, level=flight.level_first)
 
 
 def _lost_since(sensors: tuple[Sensor, ...], flight: Candidate, now_ns: int) -> int | None:
