@@ -33,7 +33,8 @@ def issue_content(now_ns: int, books: Books, act: IssueWarning) -> Issue | str:
         made = _variant(now_ns, books, audience, key, standing, act.areas, until_ns)
         if isinstance(made, str):
             return made
-        variants.append(made)
+        if made is not None:
+            variants.append(made)
     return Issue(
         mode=mode_word(books.mode),
         warning_id=act.warning_id,
@@ -46,8 +47,11 @@ def issue_content(now_ns: int, books: Books, act: IssueWarning) -> Issue | str:
 
 def _variant(
     now_ns: int, books: Books, audience: str, national: Key, standing: Standing, chosen: Sequence[str], until_ns: int
-) -> Variant | str:
-    """Return one audience's variant: of its own edition where it has one, else of the national assessment where it may."""
+) -> Variant | str | None:
+    """Return one audience's variant: of its own edition where it has one, else of the national assessment where it may.
+
+    None for a partner to whom nothing of this flight may go: it is not among what is shown for approval, and gets nothing.
+    """
     held = (national, standing) if audience == NATIONAL else books.editions(national).get(audience)
     if held is not None and held[1].warning.state in machine.CLOSED:
         return "warning-over"
@@ -59,7 +63,7 @@ def _variant(
     else:
         return "recipient-unknown"
     if base is None:
-        return "public-consent"
+        return "public-consent" if audience == PUBLIC else None
     areas = tuple(one for one in areas_of(base, books.nation, audience) if not chosen or one.id in chosen)[:AREAS_MAX]
     if audience == PUBLIC and not areas:
         return "issue-no-areas"

@@ -54,7 +54,8 @@ function areasOf(warning: Warning): string {
 function OwnActs({ warning }: { warning: Warning }) {
   const told = { warning_id: warning.id, version: warning.version };
   const back = warning.retraction !== null && warning.retraction.reason !== "reinstated";
-  const others = (s.hello.value?.partners ?? []).filter((nation) => warning.audience.includes(nation));
+  // Every partner: each has an edition of its own, or gets none where nothing may go to it. Who may see this edition says nothing of that.
+  const others = s.hello.value?.partners ?? [];
   if (back) {
     const mine = warning.retraction?.by === s.me.value?.user;
     return s.may("retract") && !mine ? (
