@@ -11,11 +11,17 @@ const ESCALATE_MS = 30_000;
 const QUIET = 0.12;
 const LOUD = 0.5;
 
+/** Who is to acknowledge: who may see it, who did, and of an issued one of ours every partner, who got an edition of its own. */
+function watches(warning: Warning): string[] {
+  const partners = warning.mine && warning.issued && warning.flight ? (s.hello.value?.partners ?? []) : [];
+  return [...new Set([...warning.audience, ...warning.acknowledgements.map((ack) => ack.nation), ...partners])].sort();
+}
+
 /** One column per nation that has the warning: who acknowledged what, how long after it came. */
 function Acks({ warning }: { warning: Warning }) {
   return (
     <div class="acks">
-      {warning.audience.map((nation) => {
+      {watches(warning).map((nation) => {
         const best = warning.acknowledgements
           .filter((ack) => ack.nation === nation)
           .sort((a, b) => b.version - a.version || (a.kind < b.kind ? -1 : 1))[0];
