@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
-@pytest.mark.parametrize("part", ["areas", "ellipse", "space", "traffic"])
+@pytest.mark.parametrize("part", ["areas", "ellipse", "flights", "space", "traffic"])
 def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each part prints its figures with their aims, and nothing that is no missile is warned of."""
     import warning
@@ -20,6 +20,8 @@ def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert told.startswith(f"{part}: ")
     if part == "traffic":
         assert "0 false `detected` (1 in 24 h), 0 false area lists" in told
+    if part == "flights":
+        assert "none of 0 with an ellipse" not in told
     if part == "space":
         assert 2 == told.count(": 0 with an area list")
 
