@@ -23,15 +23,30 @@ def wrong_clock(nodes: FaultNodes, nation: str, directory: Path) -> Path:
     return offset
 
 
+def set_clock(offset: Path, jump_s: str) -> None:
+    """Name an offset, at once: a file half written would be read as no offset at all."""
+    beside = offset.with_suffix(".next")
+    beside.write_text(jump_s + "\n")
+    beside.replace(offset)
+
+
+def jumped(nodes: FaultNodes, jump_s: float) -> None:
+    """Let the load run until KOR's clock has jumped; it reads its file once a second, later where the machine is busy."""
+    for _ in range(10):
+        nodes.run_for(1.3)
+        really_s = (nodes["KOR"].tell()["clock_ns"] - nodes["JPN"].tell()["clock_ns"]) / 1e9
+        if abs(really_s - jump_s) < 20.0:
+            return
+    pytest.fail(f"KOR's clock stands {really_s:+.1f} s from JPN's, not {jump_s:+.0f} s")
+
+
 def jumps(nodes: FaultNodes, offset: Path, seconds: float) -> None:
     """Let a clock jump to and fro under load."""
     nodes.load(PER_S)
     for jump_s in ("+3600", "-240", "+86400", "-30"):
         nodes.run_for(seconds)
-        offset.write_text(jump_s + "\n")
-        nodes.run_for(1.3)
-        really_s = (nodes["KOR"].tell()["clock_ns"] - nodes["JPN"].tell()["clock_ns"]) / 1e9
-        assert abs(really_s - float(jump_s)) < 20.0
+        set_clock(offset, jump_s)
+        jumped(nodes, float(jump_s))
     nodes.run_for(seconds)
     nodes.until_level()
     nodes.stop()

@@ -6,6 +6,7 @@ test: `pytest -m soak -s tests/noninterference/test_timing.py` prints it.
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections import Counter
@@ -40,7 +41,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 @contextmanager
 def counting(counts: Counter[str]) -> Iterator[None]:
-    """Count every call, of Python and of C, by the name of what is called."""
+    """Count every call, of Python and of C, by the name of what is called.
+
+    The collector of garbage waits meanwhile: when it runs depends on all that the process did before, and who listens to it
+    (hypothesis does) would be counted.
+    """
 
     def seen(frame: FrameType, event: str, arg: object) -> None:
         if event == "call":
@@ -48,11 +53,13 @@ def counting(counts: Counter[str]) -> Iterator[None]:
         elif event == "c_call":
             counts[getattr(arg, "__name__", "?")] += 1
 
+    gc.disable()
     sys.setprofile(seen)
     try:
         yield
     finally:
         sys.setprofile(None)
+        gc.enable()
 
 
 def work_for_kor(journal: Journal) -> list[Counter[str]]:
