@@ -9,14 +9,29 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check check-types check-house bench soak bundle lock reference clean distclean page warm
+.PHONY: help setup setup-dev ready chromium faults demo test check check-types check-house bench soak bundle lock reference clean distclean page warm
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-setup: $(STAMPS)/project page warm ## install what a node needs into .venv, build the page, warm the numba cache
+# What waits for the network, for npm and for a compiler goes side by side.
+ABREAST := @$(MAKE) --no-print-directory --output-sync=line --jobs
 
-setup-dev: setup $(STAMPS)/dev
+setup: $(STAMPS)/project ## install what a node needs into .venv, build the page, warm the numba cache
+	$(ABREAST) 2 page warm
+
+setup-dev: $(STAMPS)/project
+	$(ABREAST) 3 page warm $(STAMPS)/dev
+
+ready: $(STAMPS)/project
+	$(ABREAST) 5 page warm $(STAMPS)/compare chromium faults
+
+chromium:
+	@sh tools/chromium.sh
+
+# Two of apt at once would wait for each other.
+faults: chromium
+	@sh tools/faults.sh
 
 demo: setup ## three nodes, three pages, one exercise; Ctrl-C ends all of it
 	$(BIN)/trilat demo
@@ -33,16 +48,13 @@ check-types: $(STAMPS)/dev
 check-house: $(STAMPS)/dev
 	$(PYTEST) -q -n 0 tests/house
 
-test: check $(STAMPS)/compare ## every check and every test
-	@sh tools/chromium.sh
-	@sh tools/faults.sh
-	$(PYTEST) -q -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/house
+test: ready check ## every check and every test
+	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --ignore=tests/house
 
-bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
+bench: ready ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-soak: setup-dev $(STAMPS)/compare ## the long proofs
-	@sh tools/faults.sh
+soak: ready ## the long proofs
 	$(PYTEST) -q -m soak
 
 bundle: setup ## a wheelhouse for a machine without network

@@ -224,7 +224,7 @@ def fall(height_m: float, speed_m_s: float, angle_deg: float, turn_deg: float, c
 def space(*, tiny: bool) -> None:
     """Satellites that pass overhead and satellites that come down: none may become a warning."""
     rng = np.random.default_rng(17)
-    for label, count in (("satellites passing", 2 if tiny else 60), ("satellites coming down", 2 if tiny else 40)):
+    for label, count in (("satellites passing", 1 if tiny else 60), ("satellites coming down", 1 if tiny else 40)):
         listed, detected, unsure = 0, 0, 0
         for k in range(count):
             turn = float(rng.uniform(0, 360))

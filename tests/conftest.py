@@ -7,10 +7,11 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -77,7 +78,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("trilat")
 
 # Files whose tests run whole nodes as processes, or browsers on them: side by side they would starve one another of two cores,
-# so one worker has them all (`--dist loadgroup`). They and the longest files go first, so that no worker ends alone with one.
+# so one worker has them all. They and the longest files go first, so that no worker ends alone with one.
 LIVE_FILES = (
     "test_live",
     "test_live_catch_up",
@@ -85,25 +86,41 @@ LIVE_FILES = (
     "test_demo",
     "test_real_nodes",
     "test_page",
+    "test_page_launch",
     "test_page_people",
     "test_page_warning",
+    "node/test_hub",
 )
 LIVE_FOLDERS = ("faults",)
-LONG_FILES = ("test_simulate", "test_pairs", "test_tiny", "test_plants")
+LONG_FILES = ("test_simulate", "test_pairs", "test_plants", "test_tiny", "test_whole_nodes", "test_launch", "test_decide")
 LIVE = "live"
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
+    """Gives a worker a whole file at a time, and all live files to one: what a file's tests share is made once.
+
+    (xdist's own groups need a suffix of the test's name, which pytest 9.2 no longer lets it write: they silently do nothing.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.split("::", maxsplit=1)[0])
+        return LIVE if is_live(path) else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Let xdist go by file."""
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make a group of each file, one of all live files, and let what takes longest begin first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(LIVE if is_live(item.path) else f"{item.path.parent.name}/{item.path.stem}"))
+    """Let what takes longest begin first."""
     items.sort(key=lambda item: (not is_live(item.path), item.path.stem not in LONG_FILES))
 
 
 def is_live(path: Path) -> bool:
     """Tell whether a test file runs whole nodes."""
-    return path.stem in LIVE_FILES or path.parent.name in LIVE_FOLDERS
+    return path.stem in LIVE_FILES or f"{path.parent.name}/{path.stem}" in LIVE_FILES or path.parent.name in LIVE_FOLDERS
 
 
 _seconds: dict[str, float] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import feeder
 import pytest
 import pytest_asyncio
+from mapless import without_map
 
 from trilat.picture.web import STATIC, serving
 
@@ -214,6 +215,18 @@ async def test_silence_is_shown_and_the_page_comes_back(here: Opened) -> None:
     assert "data as of" in await overlay.inner_text()
     here.go()
     await overlay.wait_for(state="detached", timeout=SECONDS_MAX * 1000)
+
+
+async def test_a_browser_that_draws_no_map_shows_all_the_rest(here: Opened, browser: Browser) -> None:
+    """Without WebGL the page says so where the map would be; tracks are listed and a warning can be raised all the same."""
+    context = await without_map(await browser.new_context(viewport={"width": 900, "height": 600}))
+    page = await context.new_page()
+    await page.goto(here.url)
+    said = await page.get_by_test_id("mapless").inner_text(timeout=SECONDS_MAX * 1000)
+    assert "WebGL" in said
+    await page.get_by_test_id("raise").wait_for(timeout=SECONDS_MAX * 1000)
+    assert await page.evaluate("window.trilat.held") > 0
+    await context.close()
 
 
 async def test_the_page_speaks_japanese_and_korean(here: Opened) -> None:

@@ -11,6 +11,7 @@ import pytest
 from desk_world import Gate as Way
 from desk_world import officer
 from flight_records import MODE, NS, T0_NS, assessment, label
+from mapless import without_map
 
 from trilat.accounts.approvals import ApprovalDesk
 from trilat.issuing.desk import DeskStep
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.chromium,
-    pytest.mark.timeout(300),  # four pages drawn by software on a busy machine
+    pytest.mark.timeout(300),  # four pages on a busy machine
     pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make page"),
 ]
 MS_MAX = 60_000.0
@@ -127,7 +128,7 @@ async def pages(browser: Browser, world: World) -> AsyncIterator[dict[str, Page]
         async def tick() -> None:
             while True:
                 world.step()
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(0.3)
 
         ticking = asyncio.ensure_future(tick())
         stack.callback(ticking.cancel)
@@ -136,7 +137,7 @@ async def pages(browser: Browser, world: World) -> AsyncIterator[dict[str, Page]
                 port = await stack.enter_async_context(serving(app_of(hub), "127.0.0.1", 0, hub.settings))
                 context = await browser.new_context(viewport={"width": 1000, "height": 420})
                 stack.push_async_callback(context.close)
-                opened[user] = await context.new_page()
+                opened[user] = await (await without_map(context)).new_page()
                 await opened[user].goto(f"http://127.0.0.1:{port}")
         yield opened
 

@@ -21,6 +21,12 @@ function MapBox() {
   return (
     <main class="mapbox">
       <div ref={box} class="map" data-testid="map" />
+      {s.mapless.value && (
+        <div class="mapless" role="note" data-testid="mapless">
+          <b>{t("mapless")}</b>
+          {t("maplessWhy")}
+        </div>
+      )}
       {s.exercising.value && (
         <div class="watermark" aria-hidden="true">
           {s.hello.value?.mode.kind.toUpperCase()}

@@ -53,3 +53,5 @@ export function may(act: string): boolean {
 
 export const STALE_AFTER_MS = 4000;
 export const disconnected = signal(false);
+/** True where the browser cannot draw a map; everything else works. */
+export const mapless = signal(false);

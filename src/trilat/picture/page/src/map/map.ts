@@ -20,7 +20,16 @@ export const drawn = { symbols: 0, frames: 0, scriptMs: 0 };
 
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 
+/** Tell whether this browser can draw a map at all: a remote desktop, a locked-down or a very old station may not. */
+function canDraw(): boolean {
+  return document.createElement("canvas").getContext("webgl2") !== null;
+}
+
 export async function startMap(container: HTMLElement): Promise<void> {
+  if (!canDraw()) {
+    s.mapless.value = true;
+    return;
+  }
   const center = s.hello.value?.center ?? { lat_deg: 33.5, lon_deg: 129.5, zoom: 5.5 };
   const map = new MapLibre({
     container,
