@@ -14,6 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
+# What only checks and tests use is compiled when it is imported: most of it never is.
 # What waits for the network, for npm and for a compiler goes side by side.
 ABREAST := @$(MAKE) --no-print-directory --output-sync=line --jobs
 
@@ -90,12 +91,12 @@ $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml
 
 $(STAMPS)/dev: $(STAMPS)/project requirements/dev.txt
 	@echo "install: what checks and tests use (requirements/dev.txt)"
-	@$(PIP) -r requirements/dev.txt
+	@$(PIP) --no-compile -r requirements/dev.txt
 	@touch $@
 
 $(STAMPS)/compare: $(STAMPS)/dev requirements/compare.txt
 	@echo "install: what we compare with (requirements/compare.txt)"
-	@$(PIP) -r requirements/compare.txt
+	@$(PIP) --no-compile -r requirements/compare.txt
 	@touch $@
 
 page: $(STAMPS)/runtime

@@ -115,7 +115,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes longest begin first."""
-    items.sort(key=lambda item: (not is_live(item.path), item.path.stem not in LONG_FILES))
+    order = {stem: k for k, stem in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: (not is_live(item.path), order.get(item.path.stem, len(order))))
 
 
 def is_live(path: Path) -> bool:

@@ -74,6 +74,8 @@ def _judge(watched: Watched, seconds: float) -> None:
     when = f", all nations on all pages after {last:.1f} s" if word == "ok" else ""
     if story is not None:
         click.echo(story.line())
+        if seconds < watched.story_s and story.missing:
+            click.echo(f"        (the whole story, from the launch to the all clear, takes --seconds {watched.story_s:.0f})")
         if seconds >= watched.story_s and story.missing:
             word, when = "FAILED", f", the launch was not {', '.join(story.missing)}"
     click.echo(f"demo {word}: {told}{when}")

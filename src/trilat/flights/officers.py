@@ -43,7 +43,7 @@ class Story:
             told.append(f"ellipse {self.ellipse_m[0] / 1e3:.0f} to {self.ellipse_m[1] / 1e3:.1f} km")
         if self.acknowledged:
             told.append(f"acknowledged by {' '.join(self.acknowledged)}")
-        return "launch: " + (", ".join(told) or "nothing was seen of it") + "".join(f"; refused: {one}" for one in self.refused)
+        return "launch: " + (", ".join(told) or "not seen yet") + "".join(f"; refused: {one}" for one in self.refused)
 
 
 class Officers:
