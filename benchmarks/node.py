@@ -32,6 +32,7 @@ from trilat.node.pipeline import Pipeline
 from trilat.node.record import Recorder
 from trilat.picture.client import PageClient
 from trilat.policy.audience import DecisionLog
+from trilat.records.columns import DOMAINS
 from trilat.records.label import Mode
 from trilat.store.sqlite import open_store
 from trilat.transport.messages import ExchangeSettings
@@ -44,6 +45,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 WORLD_STEP_S = 0.02  # finer than the demo's, so that a plot is put on the line soon after it is seen
 REHEARSED_S, REHEARSED_TINY_S = 20.0, 6.0
 AIM_P99_MS, AIM_PLOTS_PER_S = 250.0, 500.0
+SEA = DOMAINS.index("sea")
 
 
 def dense(plots_per_s: float, *, tiny: bool = False) -> scenario.Scenario:
@@ -149,7 +151,10 @@ async def together(plots_per_s: float, seconds: float, settle_s: float) -> None:
 
 
 async def arrivals(pages: dict[str, PageClient], seconds: float) -> list[float]:
-    """Watch partners' tracks on every page: age (ms) of the newest report behind each update when its frame came in."""
+    """Watch partners' tracks on every page: age (ms) of the newest report behind each update when its frame came in.
+
+    Ships are left out: AIS tells whole seconds, so a report is up to one old when it is said.
+    """
     ages: list[float] = []
     known: dict[tuple[str, int], int] = {}
 
@@ -160,7 +165,7 @@ async def arrivals(pages: dict[str, PageClient], seconds: float) -> list[float]:
             await page.until(lambda page, seen=seen: page.frames_in > seen, 60.0)  # type: ignore[misc]
             now_ms = clock.now_ns() / 1e6
             for record in page.tracks.values():
-                if record["nations"] & own:
+                if record["nations"] & own or record["domain"] == SEA:
                     continue
                 updated = int(record["updated_cs"])
                 key = (nation, int(record["id"]))

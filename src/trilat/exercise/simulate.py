@@ -73,12 +73,13 @@ class Lines:
 async def run(world: World, lines: Lines, now_ns: Callable[[], int], stop: asyncio.Event, speed: float = 1.0) -> None:
     """Step the world with the clock (`speed` times as fast) until told to stop.
 
-    At a speed other than 1 the reports carry the world's time, which then leaves the wall clock: only for load tests.
+    The world was made at its own time by the same clock; what passed since (it takes a while to prepare) is stepped first, so
+    that its reports carry the clock's time. At a speed other than 1 they carry the world's time, which then leaves the wall
+    clock: only for load tests.
     """
-    began_ns = now_ns()
     start_ns = world.now_ns
     while not stop.is_set():
-        for line in world.step(start_ns + int((now_ns() - began_ns) * speed)):
+        for line in world.step(start_ns + int((now_ns() - start_ns) * speed)):
             await lines.send(line)
         try:
             await asyncio.wait_for(stop.wait(), STEP_S)
