@@ -14,9 +14,8 @@ PYTEST := $(BIN)/python -m pytest
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-# What only checks and tests use is compiled when it is imported: most of it never is.
 # What waits for the network, for npm and for a compiler goes side by side.
-ABREAST := @$(MAKE) --no-print-directory --output-sync=line --jobs
+ABREAST := @$(MAKE) --silent --no-print-directory --output-sync=line --jobs
 
 setup: $(STAMPS)/project ## install what a node needs into .venv, build the page, warm the numba cache
 	$(ABREAST) 2 page warm
@@ -52,7 +51,7 @@ check-house: $(STAMPS)/dev
 test: ready check ## every check and every test
 	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --ignore=tests/house
 
-bench: ready ## measure this machine at full size
+bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 soak: ready ## the long proofs
@@ -89,6 +88,7 @@ $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Not compiled to bytes when installed: most of what only checks and tests use is never imported.
 $(STAMPS)/dev: $(STAMPS)/project requirements/dev.txt
 	@echo "install: what checks and tests use (requirements/dev.txt)"
 	@$(PIP) --no-compile -r requirements/dev.txt

@@ -103,10 +103,10 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing o
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = Path(nodeid.split("::", maxsplit=1)[0])
-        return LIVE if is_live(path) else str(path)
+        return scope_of(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)  # without xdist nobody asks
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Let xdist go by file."""
     return ByFile(config, log)
@@ -119,12 +119,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (not is_live(item.path), order.get(item.path.stem, len(order))))
 
 
+def scope_of(nodeid: str) -> str:
+    """Return what one worker is to run whole: the test's file, or all live files."""
+    path = Path(nodeid.split("::", maxsplit=1)[0])
+    return LIVE if is_live(path) else str(path)
+
+
+def split_scopes() -> list[str]:
+    """Return what more than one worker had a part of, although one was to run it whole."""
+    return [scope for scope, workers in _workers.items() if len(workers) > 1]
+
+
 def is_live(path: Path) -> bool:
     """Tell whether a test file runs whole nodes."""
     return path.stem in LIVE_FILES or f"{path.parent.name}/{path.stem}" in LIVE_FILES or path.parent.name in LIVE_FOLDERS
 
 
 _seconds: dict[str, float] = {}
+_workers: dict[str, set[str]] = {}  # who ran what belongs together; more than one: going by file has stopped to work
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -132,6 +144,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     parts = Path(report.nodeid.split("::")[0]).parts
     folder = parts[1] if len(parts) > 2 else "."
     _seconds[folder] = _seconds.get(folder, 0.0) + report.duration
+    _workers.setdefault(scope_of(report.nodeid), set()).add(getattr(report, "worker_id", ""))
 
 
 def slow_folders() -> list[str]:
@@ -154,11 +167,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         mark = "  TOO LONG" if folder in slow_folders() else ""
         line = f"{folder:<12} {seconds:7.1f} s  {seconds / total:4.0%}  of at most {seconds_max(folder):.0f} s{mark}"
         terminalreporter.write_line(line)
+    for scope in split_scopes():
+        terminalreporter.write_line(f"{scope}: more than one worker ran parts of it (run with --dist loadscope)")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Turn a green run red when a folder took more than its share."""
-    if exitstatus == 0 and slow_folders() and not hasattr(session.config, "workerinput"):
+    """Turn a green run red when a folder took more than its share, or what belongs together was split."""
+    if exitstatus == 0 and (slow_folders() or split_scopes()) and not hasattr(session.config, "workerinput"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -22,15 +22,18 @@ const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Tell whether this browser can draw a map at all: a remote desktop, a locked-down or a very old station may not. */
 function canDraw(): boolean {
-  return document.createElement("canvas").getContext("webgl2") !== null;
+  const gl = document.createElement("canvas").getContext("webgl2");
+  gl?.getExtension("WEBGL_lose_context")?.loseContext(); // a browser gives few of them
+  return gl !== null;
 }
 
 export async function startMap(container: HTMLElement): Promise<void> {
+  const center = s.hello.value?.center ?? { lat_deg: 33.5, lon_deg: 129.5, zoom: 5.5 };
+  s.mapCentre.value = [center.lon_deg, center.lat_deg]; // where a warning is raised when no track is chosen, with a map or without
   if (!canDraw()) {
     s.mapless.value = true;
     return;
   }
-  const center = s.hello.value?.center ?? { lat_deg: 33.5, lon_deg: 129.5, zoom: 5.5 };
   const map = new MapLibre({
     container,
     style: await baseStyle(),
@@ -58,7 +61,6 @@ export async function startMap(container: HTMLElement): Promise<void> {
   map.on("click", (e) => {
     if (!overlay.pickObject({ x: e.point.x, y: e.point.y, radius: 6, layerIds: ["symbols"] })) select(0);
   });
-  s.mapCentre.value = [center.lon_deg, center.lat_deg];
   map.once("load", () => container.setAttribute("data-ready", "true"));
   redrawOn(map, overlay);
 }
