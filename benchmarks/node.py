@@ -30,6 +30,7 @@ from trilat.node.config import load, mode_of
 from trilat.node.inputs import FeedInput
 from trilat.node.pipeline import Pipeline
 from trilat.node.record import Recorder
+from trilat.node.settings import StepSettings
 from trilat.picture.client import PageClient
 from trilat.policy.audience import DecisionLog
 from trilat.records.columns import DOMAINS
@@ -38,7 +39,7 @@ from trilat.store.sqlite import open_store
 from trilat.transport.messages import ExchangeSettings
 
 NS = 1_000_000_000
-STEP_NS = NS // 20
+STEP_NS = StepSettings().tick_ms * 1_000_000  # as a node steps
 PARTS = ("road", "latency")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # The aim of the foundation: p99 from plot in to the partner's picture, at 500 plots/s per nation, on two cores.
