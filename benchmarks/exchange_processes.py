@@ -126,7 +126,7 @@ class Node:
 
 
 def _child(spec: Spec, pipe: Connection) -> None:
-    asyncio.run(Node(spec, pipe).run())
+    process.run(Node(spec, pipe).run())
 
 
 class Pair:

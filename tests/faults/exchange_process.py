@@ -25,7 +25,7 @@ from trilat.exchange.drive import Drive
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
 from trilat.identity import keyfiles
-from trilat.node import clock
+from trilat.node import clock, process
 from trilat.records.track import Track
 from trilat.store import sqlite
 from trilat.store.sqlite import Database, StoreSettings, open_store
@@ -280,7 +280,7 @@ def main() -> None:
         sqlite.open_database.__kwdefaults__["opener"] = lambda path: Careless(
             sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         )
-    asyncio.run(Node(spec).run())
+    process.run(Node(spec).run())
 
 
 if __name__ == "__main__":

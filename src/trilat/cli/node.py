@@ -17,7 +17,6 @@ def command(config: Path, *, check: bool, json_logs: bool) -> None:
     The page's address is written to the log and, with every other port, to ports.json in the node's directory.
     Settings can be overridden by variables: TRILAT_PAGE__PORT=8443 sets [page] port.
     """
-    import asyncio
     import os
 
     from trilat.cli.keys import ask_passphrase
@@ -34,9 +33,9 @@ def command(config: Path, *, check: bool, json_logs: bool) -> None:
         return
     from trilat.node.live import LiveNode
     from trilat.node.logs import set_up
-    from trilat.node.process import die_with_parent, run_until_told
+    from trilat.node.process import die_with_parent, run, run_until_told
 
     set_up(json_lines=json_logs)
     if os.environ.get("TRILAT_DIE_WITH_PARENT"):
         die_with_parent()
-    asyncio.run(run_until_told(LiveNode(settings, ask_passphrase())))
+    run(run_until_told(LiveNode(settings, ask_passphrase())))

@@ -2,7 +2,7 @@
 
 An importer calls the partner's server, signs in with its NKey, asks on its pull subjects and hears answers in its own inbox.
 An exporter hears questions on its own server, one account a partner. What is lost is asked for again by the exchange; here
-nothing is kept. Connections are dialled again for ever, every 0.2 to 0.4 s.
+nothing is kept. Connections are dialled again for ever (`line`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import random
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from trilat.errors import ExchangeError
 from trilat.identity import keys as k
 from trilat.identity.keyfiles import NodeKeys, check_certificates, client_context
 from trilat.identity.sign import Rejected
@@ -27,23 +26,16 @@ from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
 from trilat.transport.base import Answerer, LinkDown, WakeListener
 from trilat.transport.envelope import pack, unpack
+from trilat.transport.line import Line
 from trilat.transport.messages import LANES
-from trilat.transport.natsconf import PAYLOAD_BYTES_MAX, Subjects, explain, hang_up, quiet_tls
+from trilat.transport.natsconf import PAYLOAD_BYTES_MAX, Subjects, quiet_tls
 from trilat.transport.server import NatsServer
 
-PING_S, PINGS_MAX = 1, 2
-CONNECT_S = 8
-REDIAL_S = 0.2
 NO_RESPONDERS_S = 0.05
-CANCEL_S = 0.1
-WATCH_S = 0.2
 # Requests of one partner and lane that may wait for their answer at once: twice the widest window of pulls.
 PARKED_MAX = 64
-# What one connection may hold unsent before a publish waits.
-UNSENT_BYTES_MAX = 2 << 20
 
 Clock = Callable[[], int]
-_Up = Callable[[Client], Awaitable[None]]
 
 
 class LineState(NamedTuple):
@@ -55,98 +47,6 @@ class LineState(NamedTuple):
     up: bool
     dials: int
     fault: str
-
-
-class _Line:
-    """One connection that is dialled again for ever: where to, who we are there, and what to do when it is up."""
-
-    def __init__(
-        self, name: tuple[str, str, str], urls: Sequence[str], tls: tuple[ssl.SSLContext, str], seeds: Sequence[str], inbox: str
-    ) -> None:
-        self.name, self.urls, self.tls, self.seeds, self.inbox = name, list(urls), tls, seeds, inbox
-        self.up = asyncio.Event()
-        self.down = asyncio.Event()
-        self.fault: ExchangeError | None = None
-        self.dials = 0
-        self.client: Client | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._halt = asyncio.Event()
-
-    def start(self, on_up: _Up, check: Callable[[], None], rng: random.Random) -> None:
-        """Begin to dial. `check` raises when the own certificates are not valid now."""
-        self._task = asyncio.create_task(self._run(on_up, check, rng))
-
-    async def stop(self) -> None:
-        """Hang up and never dial again."""
-        self._halt.set()
-        self.down.set()
-        # By itself if it can; cancelled more than once, because nats-py swallows a cancellation that meets it while it flushes.
-        while self._task is not None and not self._task.done():
-            await asyncio.wait({self._task}, timeout=CANCEL_S)
-            self._task.cancel()
-
-    async def _run(self, on_up: _Up, check: Callable[[], None], rng: random.Random) -> None:
-        while not self._halt.is_set():
-            client = Client()
-            self.down.clear()
-            try:
-                check()
-                await self._dial(client)
-                await on_up(client)
-                self.client, self.fault = client, None
-                self.up.set()
-                while client.is_connected and not self.down.is_set():
-                    # Looked at as well as waited for: nats-py tells of a loss only after a TLS farewell of half a minute.
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self.down.wait(), WATCH_S)
-                self.fault = ExchangeError("link-down", f"{self.name[0]} {self.name[1]}.")
-            except ExchangeError as error:
-                self.fault = error
-            except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
-                self.fault = explain(error, self.name[0], self.urls[self.dials % len(self.urls)])
-            finally:
-                self.up.clear()
-                self.down.set()
-                self.client = None
-                await hang_up(client)
-            self.dials += 1
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._halt.wait(), REDIAL_S * (1 + rng.uniform(0, 1)))
-
-    async def _dial(self, client: Client) -> None:
-        last: list[Exception] = []
-
-        async def note(error: Exception) -> None:
-            last.append(error)
-
-        async def closed() -> None:
-            self.down.set()
-
-        context, hostname = self.tls
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await client.connect(
-                    self.urls[self.dials % len(self.urls)],
-                    name="/".join(self.name),
-                    nkeys_seed_str=self.seeds[self.dials // len(self.urls) % len(self.seeds)],
-                    tls=context,
-                    tls_hostname=hostname,
-                    tls_handshake_first=True,
-                    inbox_prefix=self.inbox,
-                    # Dialling again is our business: nats-py gives up for ever on the first refusal to sign in.
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    connect_timeout=CONNECT_S,
-                    ping_interval=PING_S,
-                    max_outstanding_pings=PINGS_MAX,
-                    pending_size=UNSENT_BYTES_MAX,
-                    error_cb=note,
-                    closed_cb=closed,
-                    disconnected_cb=closed,
-                )
-        except nats.errors.NoServersError:
-            raise (last[-1] if last else nats.errors.NoServersError()) from None
 
 
 class NatsTransport:
@@ -171,7 +71,7 @@ class NatsTransport:
         self.refused: Counter[tuple[str, str]] = Counter()
         self.on_served: Callable[[str], None] | None = None
         self._rng = rng or random.SystemRandom()
-        self._lines: dict[tuple[str, str, str], _Line] = {}
+        self._lines: dict[tuple[str, str, str], Line] = {}
         self._pins: dict[str, k.PartnerFile] = {}
         self._parked: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
         self._handler: Answerer | None = None
@@ -241,7 +141,7 @@ class NatsTransport:
                     await first.up.wait()
                     await line.up.wait()
                     with suppress(nats.errors.NoRespondersError):
-                        return unpack(await self._ask(line, subject, data, timeout_s), PAYLOAD_BYTES_MAX)
+                        return unpack(await line.ask(subject, data), PAYLOAD_BYTES_MAX)
                     await asyncio.sleep(NO_RESPONDERS_S)
         except TimeoutError:
             refused = line.fault is not None and line.fault.name == "link-refused"
@@ -269,27 +169,6 @@ class NatsTransport:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, line: _Line, subject: str, data: bytes, timeout_s: float) -> bytes:
-        """Return the reply's bytes, or raise LinkDown as soon as the line goes down."""
-        client = line.client
-        if client is None:
-            raise LinkDown("link-down", f"{line.name[0]} {line.name[1]}.")
-        asking = asyncio.ensure_future(client.request(subject, data, timeout=timeout_s))
-        falling = asyncio.ensure_future(line.down.wait())
-        try:
-            await asyncio.wait({asking, falling}, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return asking.result().data
-            raise LinkDown("link-down", f"{line.name[0]} {line.name[1]}.")
-        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
-            raise LinkDown("link-down", f"{line.name[0]} {line.name[1]}: {error}.") from None
-        except nats.errors.TimeoutError:
-            raise TimeoutError from None
-        finally:
-            falling.cancel()
-            asking.add_done_callback(_forget)
-            asking.cancel()
-
     def _call(self, nation: str) -> None:
         """Begin to dial a partner's server, and our own for it, with a connection per lane."""
         pin, own = self._pins[nation], self.held.identity
@@ -308,7 +187,7 @@ class NatsTransport:
     def _open(
         self, name: tuple[str, str, str], urls: Sequence[str], tls: tuple[ssl.SSLContext, str], seeds: Sequence[str], inbox: str
     ) -> None:
-        line = self._lines[name] = _Line(name, urls, tls, seeds, inbox)
+        line = self._lines[name] = Line(name, urls, tls, seeds, inbox)
         nation, lane, direction = name
 
         async def serve_here(client: Client) -> None:
@@ -319,14 +198,15 @@ class NatsTransport:
             if lane == "flash" and self.on_served is not None:
                 self.on_served(nation)
 
-        async def hear_wakes(client: Client) -> None:
+        async def hear_partner(client: Client) -> None:
             async def hear(message: Msg) -> None:
                 self._hear(nation, message)
 
+            await line.hear_answers(client)
             if lane == "flash":
                 await client.subscribe(Subjects(self.mode, self.nation).wake, cb=hear)
 
-        line.start(serve_here if direction == "export" else hear_wakes, self._check, self._rng)
+        line.start(serve_here if direction == "export" else hear_partner, self._check, self._rng)
 
     async def _hang_up(self, nation: str) -> None:
         """Stop answering first, then close every connection to and for a partner."""
@@ -380,9 +260,3 @@ class NatsTransport:
             self.refused[nation, "envelope-mismatch"] += 1
         elif self._listener is not None:
             self._listener(envelope)
-
-
-def _forget(done: asyncio.Future[Msg]) -> None:
-    """Take the outcome of a request that nobody waits for any more, so that it is not reported as lost."""
-    if not done.cancelled():
-        done.exception()
