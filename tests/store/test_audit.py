@@ -171,3 +171,21 @@ def test_a_large_store_is_judged_by_two_processes(stores: Path, tmp_path: Path, 
     monkeypatch.undo()
     assert beside == verify(directory)
     assert (1, True) == (beside[0], "TRI-0511" in beside[1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.9, 1.0])
+def test_a_chain_checked_in_two_parts_breaks_where_it_breaks(
+    stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """An altered log entry is named the same whichever of the two processes meets it, also at the seam between their parts."""
+    directory = store_of(stores, "JPN", tmp_path)
+    with sqlite3.connect(directory / "trilat.sqlite") as connection:
+        (last,) = connection.execute("SELECT max(n) FROM log").fetchone()
+        n = max(1, round(share * last))
+        (data,) = connection.execute("SELECT data FROM log WHERE n=?", (n,)).fetchone()
+        connection.execute("UPDATE log SET data=? WHERE n=?", (flip(data, len(data) // 2), n))
+    connection.close()
+    alone = verify(directory)
+    monkeypatch.setattr("trilat.cli.audit.BESIDE_BYTES_MIN", 0)
+    assert alone == verify(directory)
+    assert (1, True) == (alone[0], f"log entry {n}" in alone[1])

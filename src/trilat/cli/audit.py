@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trilat.records.exchange import SealedBatch
-    from trilat.store.audit import Judge
+    from trilat.store.audit import Audit, Judge, Links, Rest
     from trilat.store.sqlite import Database
 
 FINDINGS_SHOWN = 20
@@ -44,8 +44,8 @@ def verify(directory: Path) -> None:
         audit = Audit(database)
         audit.behind_damage(lost)
         checks = BatchChecks(database, meta["nation"])
-        with beside(directory, meta["nation"], checks.batch) as judge:
-            audit.run(judge, checks.checkpoint)
+        with beside(directory, meta["nation"], audit, checks.batch) as (judge, rest):
+            audit.run(judge, checks.checkpoint, rest)
     finally:
         database.close()
     looked = ", ".join(f"{count} {what}" for what, count in audit.counts.items())
@@ -63,47 +63,63 @@ def verify(directory: Path) -> None:
 
 
 @contextmanager
-def beside(directory: Path, nation: str, alone: Judge) -> Iterator[Judge]:
-    """Judge a large store's batches in a second process while the log's chain is checked here; else, or when it ends, alone."""
+def beside(directory: Path, nation: str, audit: Audit, alone: Judge) -> Iterator[tuple[Judge, Rest | None]]:
+    """Have a second process judge a large store's batches and check part of the log's chain, while the rest is checked here.
+
+    A small store, and one whose second process ends before its time, is checked by this one alone.
+    """
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
+    from trilat.store.audit import Rest
     from trilat.store.sqlite import FILE_NAME
 
     if (directory / FILE_NAME).stat().st_size < BESIDE_BYTES_MIN:
-        yield alone
+        yield alone, None
         return
+    after = audit.halves()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        wrong = pool.submit(judge_all, directory, nation)
+        found = pool.submit(check_beside, directory, nation, after)
 
         def judge(batch: SealedBatch, ours: bool) -> str:  # noqa: FBT001 - the audit's callback
             try:
-                return wrong.result().get((ours, batch.row), "")
+                return found.result()[1].get((ours, batch.row), "")
             except BrokenProcessPool:
                 return alone(batch, ours)
 
-        yield judge
+        def links() -> Links:
+            with suppress(BrokenProcessPool):
+                if (there := found.result()[0]) is not None:
+                    return there
+            return audit.links(after, None)
+
+        yield judge, Rest(after, links)
 
 
-def judge_all(directory: Path, nation: str) -> dict[tuple[bool, int], str]:
-    """Return what is wrong with which batch of a store: ours or not, its row, and what."""
+def check_beside(directory: Path, nation: str, after: int) -> tuple[Links | None, dict[tuple[bool, int], str]]:
+    """Check the log's chain behind an entry (None: it could not be read), and every batch.
+
+    Of batches, return what is wrong with which: ours or not, its row, and what.
+    """
     from trilat.errors import StoreError
     from trilat.store.audit import Audit
     from trilat.store.sqlite import open_reader
 
+    links: Links | None = None
     wrong: dict[tuple[bool, int], str] = {}
     database = open_reader(directory)
     try:
-        checks = BatchChecks(database, nation)
-        for batch, ours in Audit(database).all_batches():
+        audit, checks = Audit(database), BatchChecks(database, nation)
+        links = audit.links(after, None)
+        for batch, ours in audit.all_batches():
             if what := checks.batch(batch, ours):
                 wrong[(ours, batch.row)] = what
     except StoreError:  # whoever reads the same rows beside finds it, too, and says so
-        return wrong
+        return links, wrong
     finally:
         database.close()
-    return wrong
+    return links, wrong
 
 
 class BatchChecks:

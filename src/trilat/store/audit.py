@@ -6,7 +6,7 @@ the store does not know how batches are sealed.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 READ_ROWS = 5_000
 BATCH_ROWS = 50
+# What it costs to judge a record of a full batch, in links of the log's chain.
+RECORD_PER_ENTRY = 0.5
 # Judges one stored batch: ours or a partner's; returns what is wrong, or "".
 Judge = Callable[[SealedBatch, bool], str]
 # Checks a checkpoint's signature: body, key id, signature.
@@ -44,6 +46,20 @@ class Place(NamedTuple):
     digest: bytes
 
 
+class Links(NamedTuple):
+    """What came of checking a part of the log's chain: how many entries hold, and the first that does not."""
+
+    entries: int
+    broken: Finding | None
+
+
+class Rest(NamedTuple):
+    """The part of the log's chain that is checked elsewhere meanwhile: the entries after this one, and what came of it."""
+
+    after: int
+    links: Callable[[], Links]
+
+
 class Audit:
     """One run over one store. `findings` is empty when all is well; `counts` says what was looked at."""
 
@@ -54,9 +70,9 @@ class Audit:
         self._logged: dict[tuple[str, str, int, int], Place] = {}
         self._pruned = 0
 
-    def run(self, judge: Judge, checkpoint: CheckpointJudge) -> None:
-        """Check everything; findings are in order of the store, the log first."""
-        self._log(checkpoint)
+    def run(self, judge: Judge, checkpoint: CheckpointJudge, rest: Rest | None = None) -> None:
+        """Check everything; findings are in order of the store, the log first. rest: a part of the chain somebody else checks."""
+        self._log(checkpoint, rest)
         for side, table, stream, partner, lane, state in self._streams():
             self._stream(side, table, stream, partner, lane, state, judge)
             if side == "out":
@@ -82,37 +98,66 @@ class Audit:
     def _found(self, name: str, where: str, detail: str) -> None:
         self.findings.append(Finding(name, where, detail))
 
-    def _log(self, checkpoint: CheckpointJudge) -> None:
+    def _log(self, checkpoint: CheckpointJudge, rest: Rest | None) -> None:
         """Check the chain from the newest checkpoint (or the beginning) to the end, and remember what it says of batches."""
-        head, n = NO_HEAD, 0
         for at, t_ns, marked, body, key_id, signature in self._database.rows(
             "SELECT n, t_ns, head, body, key_id, signature FROM checkpoints ORDER BY n"
         ):
             del t_ns
             if not checkpoint(body, key_id, signature) or marked not in body:
                 self._found("audit-checkpoint", f"checkpoint at entry {at}", "signature or head")
-            head, n = marked, at
-        self._pruned = n
-        for row in self._entries():
-            if row[0] != n + 1:
-                self._found("audit-chain", f"log entry {n + 1}", f"missing; the next is {row[0]}")
-                return
-            n, t_ns, kind, source, data, stored = row
-            head = entry_head(head, n, t_ns, kind, source, data)
-            if head != stored:
-                self._found("audit-chain", f"log entry {n}", f"{kind} {source}: the chain breaks here")
-                return
-            self.counts["entries"] += 1
-            if kind in {"sent", "inbox"}:
-                epoch, first, count, after, digest = _decode(data)
-                self._logged[("out" if kind == "sent" else "in", source, epoch, first)] = Place(count, after, digest)
+            self._pruned = at
+        parts = [self.links(self._pruned, None if rest is None else rest.after)]
+        if rest is not None and parts[0].broken is None:
+            parts.append(rest.links())
+        self.counts["entries"] += sum(part.entries for part in parts)
+        self.findings += [part.broken for part in parts if part.broken is not None]
+        last = self._pruned + self.counts["entries"]
+        for source, kind, data in self._database.rows(
+            "SELECT source, kind, data FROM log WHERE kind IN ('sent', 'inbox') AND n<=? ORDER BY n", (last,)
+        ):
+            epoch, first, count, after, digest = _decode(data)
+            self._logged[("out" if kind == "sent" else "in", source, epoch, first)] = Place(count, after, digest)
 
-    def _entries(self) -> Iterator[tuple[Any, ...]]:
-        start = 0
-        query = "SELECT n, t_ns, kind, source, data, head FROM log WHERE n>? ORDER BY n LIMIT ?"
-        while rows := self._database.rows(query, (start, READ_ROWS)):
-            yield from rows
-            start = rows[-1][0]
+    def links(self, after: int, last: int | None) -> Links:
+        """Check the chain's links behind an entry, from that entry's own head, up to `last` (None: to the end).
+
+        Every entry is kept with its head, so a chain holds when its parts do: parts can be checked side by side.
+        """
+        start, head = after, self._head(after)
+        query = "SELECT n, t_ns, kind, source, data, head FROM log WHERE n>? AND n<=? ORDER BY n LIMIT ?"
+        bound = (1 << 62) if last is None else last
+        n = start
+        while rows := self._database.rows(query, (n, bound, READ_ROWS)):
+            for row in rows:
+                n += 1
+                at, t_ns, kind, source, data, stored = row
+                if at != n:
+                    return Links(n - 1 - start, Finding("audit-chain", f"log entry {n}", f"missing; the next is {at}"))
+                head = entry_head(head, n, t_ns, kind, source, data)
+                if head != stored:
+                    return Links(
+                        n - 1 - start, Finding("audit-chain", f"log entry {n}", f"{kind} {source}: the chain breaks here")
+                    )
+        return Links(n - start, None)
+
+    def _head(self, n: int) -> bytes:
+        """Return the head after an entry as it is kept: the entry's, or the checkpoint's that stands for it."""
+        if not n:
+            return NO_HEAD
+        for table in ("checkpoints", "log"):
+            row = self._database.row(f"SELECT head FROM {table} WHERE n=?", (n,))  # noqa: S608 - two names
+            if row is not None:
+                return bytes(row[0])
+        return NO_HEAD
+
+    def halves(self) -> int:
+        """Return up to which entry one of two should check the chain, when the other checks the batches and what comes after."""
+        (oldest, last), *_ = self._database.rows("SELECT coalesce(min(n), 1), coalesce(max(n), 0) FROM log")
+        counts = "SELECT coalesce(sum(count), 0) FROM sent UNION ALL SELECT coalesce(sum(count), 0) FROM received"
+        records = sum(count for (count,) in self._database.rows(counts))
+        entries = last - oldest + 1
+        return int(oldest - 1 + min(entries, (entries + int(records * RECORD_PER_ENTRY)) // 2))
 
     def _stream(self, side: str, table: str, stream: int, partner: str, lane: str, state: bytes, judge: Judge) -> None:
         name = "audit-outbox" if side == "out" else "audit-inbox"
