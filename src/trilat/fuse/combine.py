@@ -30,7 +30,7 @@ from trilat.fuse.correlate import (
     nothing,
     rows_of,
 )
-from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, Tracks, empty_tracks
+from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, Tracks, empty_tracks, joined
 from trilat.records.label import Label
 from trilat.records.track import Track
 
@@ -236,7 +236,7 @@ class Combiner:
         if self._done is not None and epoch <= self._done - self._lag:
             return keep_newest(self._base, rows)
         held = self._buckets.get(epoch)
-        both = rows if held is None else np.concatenate([held, rows])
+        both = rows if held is None else joined([held, rows])
         both = both[np.lexsort((both["sequence"], both["epoch"], both["t_ns"], both["slot"]))]
         last = np.r_[both["slot"][1:] != both["slot"][:-1], True]
         both = both[last]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from trilat.fuse.earth_fixed import columns_of_measurements, columns_of_tracklets
 from trilat.fuse.health import Health, Verdict
 from trilat.fuse.tracklet import MODELS
-from trilat.records.columns import Reports, Tracks
+from trilat.records.columns import Reports, Tracks, joined
 from trilat.records.convert import to_columns
 from trilat.records.label import Label
 from trilat.records.report import Fix, Measurement, Pedigree, Plot
@@ -27,6 +28,7 @@ SLOTS = 64
 LIST_MAX = 63  # the tracker's bit set of sensors names so many
 # Before its tracks are shown it has to know what the national tracker knows already.
 WARM_NS = 30_000_000_000
+JUDGE_NS = 1_000_000_000
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 _UPPER = np.triu_indices(6)
 
@@ -49,6 +51,8 @@ class CoreTracker:
         self._labels: dict[int, Label] = {k: sensor.label for k, sensor in enumerate(sensors)}
         self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
         self._fit = np.zeros((0, 6))
+        self._judge_ns = 0
+        self._unjudged: dict[str, list[tuple[int, np.ndarray[Any, Any]]]] = {}
 
     @property
     def own_bits(self) -> int:
@@ -125,7 +129,7 @@ class CoreTracker:
             columns["sensor"] = slot
             name = f"{nation}:{source}"
             if form is not Tracklet:
-                self.health.reports(name, now_ns, columns)
+                self._unjudged.setdefault(name, []).append((now_ns, columns))
             pedigree = Pedigree(nation=nation, sensors=(source,))
             batch = Reports(source=name, label=held[-1].label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
             made.append((batch, rows))
@@ -150,9 +154,13 @@ class CoreTracker:
         return ""
 
     def _judge(self, now_ns: int) -> None:
-        """Hand the innovations of partners' sources to health."""
-        if self._tracker is None:
+        """Hand what partners' sources said, and how it fitted, to health, once a second."""
+        if self._tracker is None or now_ns < self._judge_ns:
             return
+        self._judge_ns = now_ns + JUDGE_NS
+        unjudged, self._unjudged = self._unjudged, {}
+        for name, said in sorted(unjudged.items()):
+            self.health.reports(name, said[-1][0], joined([columns for _, columns in said]))
         fit = self._tracker.fit()
         grown = fit - self._fit if len(self._fit) else fit
         self._fit = fit

@@ -19,7 +19,7 @@ from trilat.fuse.pairing import FIX_AGE_S, PLOT_AGE_S, References, fixes, plots
 from trilat.fuse.registration import Bias, Registration, RegistrationSettings
 from trilat.fuse.tracklet import plots_of_tracks
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_RADAR, Reports, Tracks
+from trilat.records.columns import KIND_RADAR, Reports, Tracks, joined
 from trilat.records.sensor import Sensor
 
 LEARN_NS = 1_000_000_000
@@ -59,7 +59,7 @@ class SensorWatch:
         self.left_out: Counter[str] = Counter()
         self._next_ns = 0
         self._next_apply_ns = 0
-        self._waiting: list[tuple[int, Any]] = []
+        self._waiting: list[tuple[int, int, Any]] = []  # sensor, when it came, reports
         self._applied: list[tuple[int, dict[int, Bias]]] = []
         self._fit = np.zeros((len(self.sensors), 6))
         self._reported = References(FIX_AGE_S)
@@ -82,8 +82,7 @@ class SensorWatch:
                 out.append(batch)
                 continue
             name = self.sensors[k].id
-            self.health.reports(name, now_ns, batch.columns)
-            self._waiting.append((k, batch.columns))
+            self._waiting.append((k, now_ns, batch.columns))
             if name in self.health.quarantined:
                 self.left_out[name] += len(batch.columns)
             else:
@@ -97,9 +96,14 @@ class SensorWatch:
         self._next_ns = now_ns + LEARN_NS
         waiting, self._waiting = self._waiting, []
         by_sensor: dict[int, list[Any]] = {}
-        for k, columns in waiting:
+        came_ns: dict[int, int] = {}
+        for k, at_ns, columns in waiting:
             by_sensor.setdefault(k, []).append(columns)
-        newest = {k: np.concatenate(parts)[-PLOTS_MAX:] for k, parts in sorted(by_sensor.items())}
+            came_ns[k] = at_ns
+        said = {k: joined(parts) for k, parts in sorted(by_sensor.items())}
+        for k, columns in said.items():
+            self.health.reports(self.sensors[k].id, came_ns[k], columns)
+        newest = {k: columns[-PLOTS_MAX:] for k, columns in said.items()}
         self._register(newest, tracks.columns)
         self._judge(now_ns, newest, tracks.columns, fit)
         if now_ns >= self._next_apply_ns:
@@ -126,7 +130,12 @@ class SensorWatch:
         if not self._applied or not (columns["kind"] == KIND_RADAR).any():
             return columns
         times = [t_ns for t_ns, _ in self._applied]
-        at = np.array([bisect_right(times, t_ns) - 1 for t_ns in columns["t_ns"].tolist()])
+        stamps = columns["t_ns"].tolist()
+        first, last = (bisect_right(times, t_ns) - 1 for t_ns in (min(stamps), max(stamps)))
+        if first == last:  # nearly always: a batch is of one moment
+            bias = self._applied[first][1].get(k) if first >= 0 else None
+            return columns if bias is None else self.registration.corrected(k, columns, bias)
+        at = np.array([bisect_right(times, t_ns) - 1 for t_ns in stamps])
         out = columns.copy()
         for which in np.unique(at).tolist():
             bias = self._applied[which][1].get(k) if which >= 0 else None

@@ -143,15 +143,22 @@ class Outbox:
         """
         stream, replaced = self._stream(audience, lane), 0
         size, fresh = self._sizes[stream], self._fresh.setdefault(stream, [])
+        places: dict[str | None, int] = {row.key: at for at, row in enumerate(fresh) if row.key is not None}
         for row in rows:
-            if row.key is not None and self._replace(stream, row, size):
+            at = places.get(row.key)
+            if at is not None:
+                old = fresh[at]
+                fresh[at] = row if row.priority <= old.priority else structs.replace(row, priority=old.priority)
+                size[1] += len(row.record) - len(old.record)
                 replaced += 1
-                continue
-            size[0] += 1
-            size[1] += len(row.record)
-            fresh.append(row)
-            if row.key is not None:  # the next of its key must find it
-                self._settle()
+            elif row.key is not None and size[0] > len(fresh) and self._replace(stream, row, size):
+                replaced += 1
+            else:
+                size[0] += 1
+                size[1] += len(row.record)
+                if row.key is not None:
+                    places[row.key] = len(fresh)
+                fresh.append(row)
         return replaced
 
     def _settle(self) -> None:
@@ -168,7 +175,7 @@ class Outbox:
                 rows.clear()
 
     def _replace(self, stream: int, row: Queued, size: list[int]) -> bool:
-        self._settle()
+        """Put a record in the place of the one of its key in the table, if there is one."""
         old = self._database.row("SELECT id, length(record), priority FROM queued WHERE stream=? AND key=?", (stream, row.key))
         if old is None:
             return False

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trilat.records.columns import REPORT_DTYPE
+from trilat.records.columns import REPORT_DTYPE, joined
 from trilat.track.intake import Frame, FrameKey, Intake
 from trilat.track.settings import TrackerSettings
 
@@ -55,7 +55,7 @@ class Past:
             insort(self.keys, key)
         else:
             held = kept.reports.columns
-            part, _ = self._intake.frames(self._intake.views(np.concatenate([held, part.columns])))
+            part, _ = self._intake.frames(self._intake.views(joined([held, part.columns])))
             if len(part.columns) == len(held):
                 return False
         self.frames[key] = made = self._intake.frame(part)

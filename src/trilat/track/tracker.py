@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, empty_tracks
+from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, empty_tracks, joined
 from trilat.records.sensor import Sensor
 from trilat.track.events import Event, Places, reaches
 from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
@@ -152,10 +152,11 @@ class Tracker:
         parts = [batch.columns for batch in batches if len(batch.columns)]
         if not parts:
             return None
-        columns = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if columns.dtype != REPORT_DTYPE:
-            msg = f"columns of {columns.dtype} given, REPORT_DTYPE wanted: make them with records.columns.empty_reports"
-            raise TypeError(msg)
+        for part in parts:
+            if part.dtype is not REPORT_DTYPE and part.dtype != REPORT_DTYPE:
+                msg = f"columns of {part.dtype} given, REPORT_DTYPE wanted: make them with records.columns.empty_reports"
+                raise TypeError(msg)
+        columns = joined(parts)
         oldest_ns = self._newest_ns - round(self.settings.lag_s * 1e9)
         reports, newest_ns, refused = self._intake.sift(columns, now_ns, oldest_ns)
         if refused:
