@@ -6,7 +6,7 @@ here. A fix is given for every position message; what came in other messages sho
 
 from collections.abc import Callable, Sequence
 from math import radians
-from typing import Any
+from typing import Any, cast
 
 from trilat.errors import FeedError
 from trilat.feeds.accuracy import (
@@ -60,6 +60,10 @@ def squawk_of(identity: int) -> int:
     return a << 9 | b << 6 | c << 3 | d
 
 
+# So many frames are read one by one: rs1090 reads a list on threads of its own, and waking them takes longer.
+FEW_FRAMES = 100
+
+
 def is_squitter(frame: bytes) -> bool:
     """Tell whether a frame is an extended squitter: downlink format 17 or 18, 112 bits."""
     return len(frame) == 14 and frame[0] >> 3 in (17, 18)
@@ -73,6 +77,8 @@ def read_frames(frames: list[str]) -> list[dict[str, Any] | None]:
     import rs1090  # noqa: PLC0415 - loaded when a Mode S feed is read, not with the stage
 
     try:
+        if len(frames) <= FEW_FRAMES:
+            return [cast("dict[str, Any] | None", rs1090.decode(frame)) for frame in frames]
         read: list[Any] = rs1090.decode(frames)
     except BaseException as error:
         if type(error).__name__ != "PanicException":

@@ -7,6 +7,7 @@ sensor shows in another audience's tracks. A source in quarantine is still watch
 from __future__ import annotations
 
 from collections import deque
+from statistics import median
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -169,7 +170,7 @@ class Health:
         for one in held.fits:
             total[: len(one[3])] += one[3]
         bias = float(np.abs(total).max()) / n if n else 0.0
-        offset = float(np.median([one[2] for one in held.clock])) if held.clock else 0.0
+        offset = median([one[2] for one in held.clock]) if held.clock else 0.0
         expected = sum(one[1] for one in held.seen)
         ghosts = 1.0 - sum(one[2] for one in held.seen) / expected if expected >= self.settings.evidence_min else 0.0
         count = sum(one[1] for one in held.repeats)
@@ -204,7 +205,7 @@ class Health:
         if held.usual_s is None and elapsed_s >= s.suspect_s and now_ns > held.clock[0][0]:
             held.usual_s = offset
         if held.usual_s is not None:
-            newest = float(np.median([one[2] for one in list(held.clock)[-5:]]))
+            newest = median([one[2] for one in list(held.clock)[-5:]])
             if abs(newest - held.usual_s) > s.clock_s_max:
                 return "clock-off"
         return ""

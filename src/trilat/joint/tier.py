@@ -21,7 +21,7 @@ from trilat.track.records import to_records
 TierName = Literal["tracklet", "track", "area"]
 NS_PER_MS = 1_000_000
 SHOWN = ("confirmed", "coasting")
-_SHOWN_CODES = [STATUSES.index(word) for word in SHOWN]
+_IS_SHOWN = np.array([word in SHOWN for word in STATUSES])
 
 
 def label_joiner(sensors: Sequence[Sensor]) -> Callable[[int], Label]:
@@ -92,7 +92,7 @@ class TierTracker:
     def _tracks(self, now_ns: int, tracks: Tracks) -> list[Track]:
         """Return every shown track that was updated since it was last offered, and the last word on those that ended."""
         columns = tracks.columns
-        shown = columns[np.isin(columns["status"], _SHOWN_CODES)]
+        shown = columns[_IS_SHOWN[columns["status"]]]
         numbers, updated, status = (shown[name].tolist() for name in ("number", "updated_t_ns", "status"))
         due = [
             (held := self._sent.get(number)) is None or held.updated_t_ns != t_ns or held.status != STATUSES[word]

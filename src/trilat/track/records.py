@@ -34,8 +34,8 @@ def to_records(
     Positions become WGS-84 latitude, longitude and ellipsoidal height; velocity and covariance turn into the local east,
     north, up axes there, the covariance as the upper triangle row by row (21 numbers).
     """
-    wanted = {STATUSES.index(word) for word in statuses}
-    columns = tracks.columns[np.isin(tracks.columns["status"], sorted(wanted))]
+    wanted = frozenset(statuses)
+    columns = tracks.columns[np.array([word in wanted for word in STATUSES])[tracks.columns["status"]]]
     if not len(columns):
         return []
     place = geodesy.ecef_to_geodetic(columns["position_m"])
