@@ -29,6 +29,8 @@ from trilat.transport.messages import LANES, ExchangeSettings, Pull, PullId, Wak
 MS = 1_000_000
 HOUSEKEEPING_NS = 1_000 * MS
 UNKNOWN = "unknown"
+# What one step lets out on bulk lanes: some milliseconds of work that flash may have to wait for.
+SERVE_BYTES = 64 << 10
 _ROW = attrgetter("row")
 
 
@@ -184,7 +186,7 @@ class Exchange(Carrying):
     def tick(self, now_ns: int, *, piecewise: bool = False) -> None:
         """Let time pass: bulk lanes leave on their tick, parked pulls end, lost pulls are given up, the disk is tried again.
 
-        To be called at least every tick_ms. piecewise: of what leaves on this tick, `serve_more` lets out one answer a call, so
+        To be called at least every tick_ms. piecewise: of what leaves on this tick, `serve_more` lets out a part a call, so
         that flash never waits for all of it.
         """
         settings = self.station.settings
@@ -217,14 +219,23 @@ class Exchange(Carrying):
         return bool(self._budgets)
 
     def serve_more(self, now_ns: int) -> None:
-        """Let out one more answer of what leaves on the present tick."""
+        """Let out some more answers of what leaves on the present tick: SERVE_BYTES, and at least one.
+
+        One large answer is enough for a step; of small ones several: a node short of processor time, which makes few steps,
+        would send so little that its partners' pace takes the link for narrow, asks for less, and never comes level.
+        """
         if self.health != "ok":
             self._budgets = {}
+        left = SERVE_BYTES
         with self._guarded(now_ns):
-            self._serve_one(now_ns)
+            while self._budgets and left > 0:
+                left -= self._serve_one(now_ns)
 
-    def _serve_one(self, now_ns: int) -> None:
-        """Answer one parked pull of a bulk lane, and put that lane behind the others; a lane with nothing to say is done."""
+    def _serve_one(self, now_ns: int) -> int:
+        """Answer one parked pull of a bulk lane, and put that lane behind the others; a lane with nothing to say is done.
+
+        Returns the bytes of the answer, 0 when no lane has anything to say.
+        """
         while self._budgets:
             place = next(iter(self._budgets))
             left = self._budgets.pop(place)
@@ -232,10 +243,11 @@ class Exchange(Carrying):
             answers = exporter.serve(now_ns, left, 1) if exporter is not None else []
             self._answers += answers
             if answers and answers[0].envelope is not None:
-                left -= len(answers[0].envelope.payload) + HEADER_BYTES
-                if left > 0:
-                    self._budgets[place] = left
-                return
+                size = len(answers[0].envelope.payload) + HEADER_BYTES
+                if left > size:
+                    self._budgets[place] = left - size
+                return size
+        return 0
 
     # --- outputs ------------------------------------------------------------------------------------------------------
 
