@@ -6,12 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from exchange_pair import SETTINGS, Joined, tracks
-from exchange_records import SECOND, recall_of, released, track_of, warning_of
+from exchange_records import MS, SECOND, recall_of, released, track_of, warning_of
+from msgspec import structs
 
 from trilat.records import codec
 from trilat.records.exchange import Cursor
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import BatchHeader, Resync, decode_message
+from trilat.transport.messages import BatchHeader, LaneSettings, Resync, decode_message
 
 
 def test_what_is_offered_arrives_once_and_in_order(pair: Joined) -> None:
@@ -63,6 +64,25 @@ def test_numbers_are_given_only_in_answer_to_a_pull(tmp_path: Path) -> None:
     state = pair.link("JPN", "KOR", "state", "out")
     assert (1, 1, 1, 1) == (state.cursor.sequence, state.superseded, state.expired, state.withdrawn)
     pair.close()
+
+
+def test_a_step_lets_out_small_answers_together_and_large_ones_alone(tmp_path: Path) -> None:
+    """On a tick served piece by piece, one call answers as many parked pulls as fit into its bound, and at least one."""
+    for credit_bytes, most in ((4_096, 16), (1 << 20, 1)):
+        lane = LaneSettings(window_pulls=6, window_pulls_max=6, batch_records_max=512, wait_ms=1_000, tick_budget_bytes=64 << 20)
+        settings = structs.replace(SETTINGS, history=lane, credit_bytes_min=credit_bytes)
+        pair = Joined(tmp_path / str(credit_bytes), settings=settings, memory=True)
+        pair.run(2)
+        exchange = pair.exchanges["JPN"]
+        exchange.offer(pair.now_ns, tracks(pair, 1_000))
+        pair.now_ns += 50 * MS
+        exchange.tick(pair.now_ns, piecewise=True)
+        before = exchange.has_more
+        exchange.serve_more(pair.now_ns)
+        answers = [one for one in exchange.flush(pair.now_ns).answers if one.envelope is not None]
+        pair.close()
+        assert (True, True) == (before, 1 <= len(answers) <= most), (credit_bytes, len(answers))
+        assert (most > 1) == (len(answers) > 1), (credit_bytes, len(answers))
 
 
 def test_only_state_is_superseded(pair: Joined) -> None:
