@@ -121,6 +121,18 @@ def test_names_stand_once_and_partners_are_others(tmp_path: Path) -> None:
     assert "own nation" in str(refused(tmp_path, own))
 
 
+def test_tracks_leave_at_even_times(tmp_path: Path) -> None:
+    """A state tick that is no whole number of steps is refused by its line; whole numbers are taken."""
+    step = "[step]\ntick_ms = {}\nstate_tick_ms = {}\n"
+    for given in ((50, 100), (100, 100), (100, 300)):
+        made = node_config.load(write(tmp_path, MINIMAL + step.format(*given)))
+        assert given == (made.step.tick_ms, made.step.state_tick_ms)
+    for given in ((100, 50), (100, 250)):
+        text = MINIMAL + step.format(*given)
+        told = str(refused(tmp_path, text))
+        assert (True, True) == (f":{len(text.splitlines())}: " in told, "state_tick_ms" in told), told
+
+
 def test_the_areas_of_warnings_are_the_operators_where_he_names_a_file(tmp_path: Path) -> None:
     """`[warning] areas` is a file beside the configuration; its areas are used, a missing or broken one stops the start by name."""
     ring = [[130.0, 33.0], [131.0, 33.0], [131.0, 34.0], [130.0, 33.0]]

@@ -157,6 +157,13 @@ def _cross_check(config: NodeConfig, file: Path, text: str) -> None:
             raise ConfigError(
                 "config-value", f"{file}:{line}: feed {feed.name!r} names sensor {unknown[0]!r}, which no [[sensor]] describes."
             )
+    if config.step.state_tick_ms % config.step.tick_ms:
+        line = _find(text.splitlines(), ["step", "state_tick_ms"], 0)
+        raise ConfigError(
+            "config-value",
+            f"{file}:{line}: [step] state_tick_ms = {config.step.state_tick_ms} is no whole number of steps of"
+            f" tick_ms = {config.step.tick_ms}: tracks would leave at uneven times.",
+        )
     for number, partner in enumerate(config.partner):
         if partner.nation == config.nation:
             line = _find(text.splitlines(), ["partner", "nation"], number)
