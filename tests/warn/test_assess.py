@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from trilat.flights.flight import Flight, Wanted, generic_flight
@@ -19,6 +20,7 @@ from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
 from trilat.warn.areas import shipped_layer
 from trilat.warn.assess import Assessor, AssessorSettings
+from trilat.warn.classes import launcher_odds
 
 SENSORS = tuple(sensor_of(site) for site in SITES)
 
@@ -193,3 +195,30 @@ def test_spoofed_fixes_never_become_a_launch() -> None:
         )
         steps.append((EPOCH_NS + k * 10**9, [batch]))
     assert [] == run(steps, sensors)
+
+
+def test_a_track_with_a_wrong_velocity_at_a_flight_is_that_flight() -> None:
+    """A track where a flight was just seen begins no second flight, however far off its velocity; one far away does not match."""
+    one, tracker = flight(), Tracker(TrackerSettings(), SENSORS, "T")
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, SENSORS, None))
+    seen = Observation(SENSORS, one.at, 90.0, np.random.default_rng(5))
+    tracks = None
+    for now_ns, batches in seen.steps():
+        tracks = tracker.step(now_ns, batches)
+        assessor.step(now_ns, tracks, batches)
+    assert tracks is not None
+    columns = tracks.columns.copy()
+    columns["velocity_m_s"] += 600.0
+    now_ns = int(columns["t_ns"][0])
+    said = assessor.step(now_ns + 1_000_000_000, msgspec.structs.replace(tracks, columns=columns), [])
+    assert {1} == {one.flight for one in said}
+
+
+def test_a_launcher_is_told_by_how_slowly_it_gains_speed() -> None:
+    """The odds of a launcher fall with the mean acceleration, are open where the launch's time is, and nil for a short burn."""
+    slow, between, quick = (launcher_odds(mean * 150.0, 150.0, 8.0) for mean in (14.0, 19.0, 24.0))
+    assert slow > 0.95
+    assert 0.1 < between < 0.9
+    assert quick < 0.05
+    assert launcher_odds(24.0 * 150.0, 150.0, 30.0) > quick
+    assert launcher_odds(14.0 * 70.0, 70.0, 8.0) < 0.05

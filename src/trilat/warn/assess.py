@@ -36,6 +36,10 @@ EVERY_NS = 1_000_000_000
 TAKEN_TWICE = 25.0
 LEVEL = (-0.1, 0.03)  # sine of the path's angle of what flies nearly level
 NEAR_M, NEAR_M_S = 12_000.0, 500.0
+# Nearer than this to a flight that had a plot so short a time ago, a track is that flight, however its velocity is held: two
+# bodies are not in one place, and a tracker's velocity is off while a stage turns about or air slows it.
+SAME_M, SAME_S = 3_000.0, 2.0
+SAME_SHARE = 0.5  # of the plots of a flight that begins: were so many another's, it is the same body and its launch is known
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 PLOTS_CUED = 2  # enough where a launch flash was seen
@@ -63,6 +67,7 @@ class Candidate:
         self.seen_ns = 0
         self.detected_ns: int | None = None
         self.told_ns = 0
+        self.told_called_ns: int | None = None  # the call of burn-out that was told
         self.sequence = 0
         self.launch: Launch | None = None
         self.first: tuple[Array, Array] | None = None
@@ -135,7 +140,9 @@ class Assessor:
             t_ns, mean, covariance, *_ = flight.filter.mean_state()
             ahead = mean[:3] + mean[3:] * ((now_ns - t_ns) / NS)
             doubt = 4.0 * float(np.sqrt(np.trace(covariance[:3, :3]) + np.trace(row["covariance"][:3, :3])))
-            if np.linalg.norm(ahead - position) < NEAR_M + doubt and np.linalg.norm(mean[3:] - velocity) < NEAR_M_S:
+            apart = float(np.linalg.norm(ahead - position)) - doubt
+            same = apart < SAME_M and now_ns - flight.seen_ns < SAME_S * NS
+            if same or (apart < NEAR_M and np.linalg.norm(mean[3:] - velocity) < NEAR_M_S):
                 flight.track = int(row["number"])
                 return
         slot = next((k for k in range(FLIGHTS_MAX) if all(one.slot != k for one in self._flights.values())), None)
@@ -183,16 +190,28 @@ class Assessor:
         flight.speed_first_m_s, flight.speed_first_sigma_m_s = speed_of(first, covariance)
         slope = float(first[:3] @ first[3:]) / float(np.linalg.norm(first[:3])) / max(flight.speed_first_m_s, 1.0)
         flight.level_first = LEVEL[0] < slope < LEVEL[1]
+        self._inherit(flight)
         self._flights[flight.number] = flight
 
+    def _inherit(self, flight: Candidate) -> None:
+        """Give a flight that begins with the plots of another, that lost them, what is known of that one's launch."""
+        taken = {id(plot) for plot in flight.filter.plots}
+        for other in self._flights.values():
+            if sum(id(plot) in taken for plot in other.filter.plots) > SAME_SHARE * len(taken):
+                flight.launch, flight.first, flight.launcher = other.launch, other.first, other.launcher
+                flight.cued = flight.cued or other.cued
+                flight.speed_first_m_s, flight.speed_first_sigma_m_s = other.speed_first_m_s, other.speed_first_sigma_m_s
+
     def _tell(self, now_ns: int, flight: Candidate) -> Assessment | None:
-        """Return the flight's new assessment, once a second."""
-        if now_ns - flight.told_ns < EVERY_NS or len(flight.filter.plots) < (PLOTS_CUED if flight.cued else PLOTS_MIN):
+        """Return the flight's new assessment, once a second, and at once when burn-out is called or taken back."""
+        called_ns = flight.filter.called_ns
+        waits = now_ns - flight.told_ns < EVERY_NS and called_ns == flight.told_called_ns
+        if waits or len(flight.filter.plots) < (PLOTS_CUED if flight.cued else PLOTS_MIN):
             return None
         self._unseen(now_ns, flight)
         flight.cued = flight.cued or self._cue(flight)
         self._launch(flight)
-        flight.told_ns = now_ns
+        flight.told_ns, flight.told_called_ns = now_ns, called_ns
         flight.sequence += 1
         found = conclude(
             Conclusion(
@@ -226,7 +245,8 @@ class Assessor:
     def _launch(self, flight: Candidate) -> None:
         """Renew the launch estimate while the first seconds are coming in."""
         plots = flight.filter.plots
-        if flight.launch is not None and plots[-1].t_ns - plots[0].t_ns > (SMOOTH_S + 5.0) * NS:
+        told = flight.launch is not None
+        if told and (flight.filter.called_ns is not None or plots[-1].t_ns - plots[0].t_ns > (SMOOTH_S + 5.0) * NS):
             return
         early = [p for p in plots if p.t_ns - plots[0].t_ns <= SMOOTH_S * NS]
         t_ns, mean, covariance, *_ = flight.filter.mean_state()

@@ -6,7 +6,7 @@ intercontinental above. Lofted and depressed are by the angle at which the arc l
 
 from __future__ import annotations
 
-from math import erf, exp, sqrt
+from math import erf, exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +35,9 @@ NEARLY_ORBIT_M = 9_000e3
 UNSEEN, DECAYS = 0.5, 0.4  # that what returns and was never seen to thrust is no missile; so much more, where it may decay
 PERIGEE_SIGMA_MIN_M = 3_000.0
 RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
-SLOW_M_S2, LONG_S = 18.2, 100.0  # a launcher's burn gains speed more slowly than this, for longer
+# Mean acceleration from rest to the end of a burn, as it is estimated here: mean and sigma of satellite launchers' and of
+# missiles', and the least time that a launcher's burn takes.
+LAUNCHERS_M_S2, MISSILES_M_S2, LONG_S = (15.3, 1.7), (27.0, 6.0), 100.0
 LOFT_DEG = 12.0  # farther from the angle of least energy than this, an arc is named lofted or depressed
 
 
@@ -153,14 +155,27 @@ def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, 
 def launcher_odds(speed_m_s: float, burn_s: float, sigma_s: float) -> float:
     """Return how likely a burn is a space launcher's: it gains speed slowly, for long.
 
-    Mean acceleration from rest: public webcast telemetry of launchers' first stages lies at 11 to 17 m/s2 over 140 to 185 s,
-    flights of ballistic missiles in the open literature above 20 m/s2 (docs/explanation/warning.md).
+    Mean acceleration from rest: public webcast telemetry of launchers' first stages lies at 11 to 17 m/s2 over 140 to 185 s (a
+    launcher leaves its pad slowly, so that its launch is held to be some seconds late and its mean a little high), flights of
+    ballistic missiles in the open literature above 20 m/s2 (docs/explanation/warning.md). The odds are those of the two
+    populations at the estimate, each widened by the estimate's own sigma.
     """
     mean = speed_m_s / max(burn_s, 1.0)
-    sigma = max(0.8, mean * sigma_s / max(burn_s, 1.0))
-    slow = 1.0 / (1.0 + exp(min((mean - SLOW_M_S2) / (0.7 * sigma), 60.0)))
+    sigma = mean * sigma_s / max(burn_s, 1.0)
+    # Beyond its own population's middle a value speaks no more for the other: what is slower still is a launcher all the more.
+    slow, quick = (
+        log_density(max(mean, LAUNCHERS_M_S2[0]), *LAUNCHERS_M_S2, sigma),
+        log_density(min(mean, MISSILES_M_S2[0]), *MISSILES_M_S2, sigma),
+    )
+    odds = 1.0 / (1.0 + exp(min(quick - slow, 60.0)))
     long = 1.0 / (1.0 + exp(min((LONG_S - burn_s) / 5.0, 60.0)))
-    return slow * long
+    return odds * long
+
+
+def log_density(x: float, mean: float, spread: float, sigma: float) -> float:
+    """Return the logarithm (but for a constant) of a normal density of a spread, at a value known to a sigma."""
+    wide = spread**2 + sigma**2
+    return -0.5 * ((x - mean) ** 2 / wide + log(wide))
 
 
 def height_m(mean: Array) -> float:

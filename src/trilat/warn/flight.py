@@ -38,6 +38,7 @@ THIN_AIR_M = 110_000.0  # below it arcs have noise: the air is not the standard'
 PLOTS_MAX = 4_000
 MANOEUVRE, MANOEUVRE_PLOTS = 3.5, 12  # mean normalised innovation of so many plots that no free fall gives
 PUSH_NOISE_M2_S5 = 150.0
+EVEN_M2_S5 = 12.0  # how the thrust of the first half minute wanders, where its plots are known: less than where they are sought
 STEADY_M2_S5, UNSTEADY_M2_S5 = 6.0, 400.0  # how a burn wanders within a stage, and where stages change
 SIGMA_FIXED_M = 1_000.0  # of a plot in Earth-fixed terms that does not say
 ROWS = 2 + ARCS  # of the bank, for each flight
@@ -62,9 +63,8 @@ class Machinery:
         self.b, self.arc, self.sensors = bank, arc, sensors
         self.rows = bank.new_bank(ROWS * flights_max).rows
         self.works = bank.box(bank.record(bank.WORK_DTYPE))
-        self.model, self.back, self.burns = _model(bank), _model(bank), _model(bank)
-        self.back["modes"][0], self.back["kind"][0, 0], self.back["start"][0, 0] = 1, bank.BOOST, 1.0
-        self.back["noise"][0, 0] = (PUSH_NOISE_M2_S5, 0.0, 0.0, 0.0)
+        self.model, self.burns = _model(bank), _model(bank)
+        self.back, self.even = _backwards(bank, PUSH_NOISE_M2_S5), _backwards(bank, EVEN_M2_S5)
         _burn_only(bank, self.burns)
         names = ("range_m", "azimuth_rad", "elevation_rad", "height_m", "doppler_m_s")
         self._sigmas = np.array([[getattr(s, f"sigma_{name}") for name in names] for s in sensors]).reshape(-1, len(names))
@@ -167,6 +167,14 @@ def _model(bank: Any) -> Any:
     model["share"][0] = ((0.0, 0.0, 1.0), (0.5, 0.0, 0.5), (0.4, 0.6, 0.0))
     model["start"][0], model["start"][1:, 0] = (0.3, 0.3, 0.4), 1.0
     model["birth"] = (2_000.0, 40.0, 0.0, 0.5)
+    return model
+
+
+def _backwards(bank: Any, noise_m2_s5: float) -> Any:
+    """Return a model whose set 0 burns and nothing else, its thrust wandering by so much."""
+    model = _model(bank)
+    model["modes"][0], model["kind"][0, 0], model["start"][0, 0] = 1, bank.BOOST, 1.0
+    model["noise"][0, 0] = (noise_m2_s5, 0.0, 0.0, 0.0)
     return model
 
 

@@ -16,7 +16,7 @@ from trilat.records.sensor import Sensor
 from trilat.warn.flight import Array, Machinery, Plot
 from trilat.warn.landing import GroundEllipse, ellipses
 
-SMOOTH_S = 15.0  # so long after the first plot the backward filter begins
+SMOOTH_S = 25.0  # so long after the first plot the backward filter begins
 TIME_SHARE = 0.18  # one sigma of the time since launch, of itself: the net acceleration is not steady
 WAY_SHARE = 0.33
 WAY_SPREAD = 0.15  # one sigma of the share
@@ -42,9 +42,9 @@ def smooth(machinery: Machinery, slot: int, plots: list[Plot], t_ns: int, mean: 
     Begins at a state (t_ns, mean, covariance) whose covariance is widened, so that plots are not counted twice to any weight.
     `slot` is a row of the machinery that is free.
     """
-    machinery.begin(slot, machinery.back, 0, t_ns, mean, covariance * 25.0)
+    machinery.begin(slot, machinery.even, 0, t_ns, mean, covariance * 25.0)
     for plot in sorted((p for p in plots if p.t_ns <= t_ns), key=lambda p: -p.t_ns):
-        machinery.feed(slot, machinery.back, plot, -1.0)
+        machinery.feed(slot, machinery.even, plot, -1.0)
     return machinery.state(slot, 0)
 
 
