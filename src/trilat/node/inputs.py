@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from trilat.exchange.importer import Received
+from trilat.feeds import sockets
 from trilat.picture.acts import OfficerAct
 from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
@@ -54,6 +56,17 @@ class EventInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="event
 
 
 Input = FeedInput | ReceivedInput | ActInput | AssessedInput | EventInput
+
+
+def received_input(one: Received) -> ReceivedInput:
+    """Return a record that the exchange durably holds as an input."""
+    return ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
+
+
+def feed_input(one: sockets.Received) -> FeedInput:
+    """Return what a socket brought as an input."""
+    return FeedInput(source=one.source, received_t_ns=one.received_t_ns, data=one.data)
+
 
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Input)
 

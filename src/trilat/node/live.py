@@ -29,7 +29,7 @@ from trilat.node import clock, links, setup, show
 from trilat.node.audience import Tick
 from trilat.node.config import mode_of
 from trilat.node.health import Health
-from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
+from trilat.node.inputs import ActInput, Input, feed_input, received_input
 from trilat.node.outlets import Outlets, cancelled
 from trilat.node.people import People, open_book
 from trilat.node.pipeline import Output, Pipeline
@@ -52,6 +52,8 @@ WARM_S = 3.0
 RETAIN_NS = 3_600 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
 STATUS_NS = 1_000 * MS
+# Partners' records wait this long for those right behind them, so that one picture shows them all.
+GATHER_NS = 25 * MS
 INPUTS_PER_STEP_MAX = 10_000
 GROUP_SETTINGS = ("group_records_max", "group_wait_ms")
 log = structlog.get_logger()
@@ -67,7 +69,7 @@ class LiveNode:
         self._passphrase = passphrase
         self._acts: deque[OfficerAct] = deque()
         self._received: deque[Received] = deque()
-        self._readings = 0
+        self._received_ns, self._readings, self._steady = 0, 0, clock.Steady()
         self.links: list[links.LinkReport] = []
         self._link_watch = links.Watch()
         self._last_ns = 0
@@ -209,21 +211,17 @@ class LiveNode:
         inputs: list[Input] = [ActInput(act=act) for act in _drain(self._acts)]
         inputs += _drain(self.people.events)
         received: list[Received] = _drain(self._received)
-        inputs += [
-            ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
-            for one in received
-        ]
+        inputs += [received_input(one) for one in received]
         if until_ns is not None:
-            inputs += [
-                FeedInput(source=one.source, received_t_ns=one.received_t_ns, data=one.data)
-                for one in self.feeds.take(INPUTS_PER_STEP_MAX, until_ns)
-            ]
+            inputs += [feed_input(one) for one in self.feeds.take(INPUTS_PER_STEP_MAX, until_ns)]
         return inputs, max((one.row for one in received), default=0)
 
     def _take_received(self, received: list[Received]) -> None:
         if self.exchange.readings != self._readings:  # after a failed commit: what waits here is given again
             self._received.clear()
             self._readings = self.exchange.readings
+        if not self._received:
+            self._received_ns = self._steady.now_ns()
         self._received.extend(received)
         self._hurry |= any(one.lane == "flash" for one in received)
         self._wake.set()
@@ -234,7 +232,7 @@ class LiveNode:
         So when an audience is stepped, and what of its feeds goes in, depends on nothing but the clock: not on what partners
         or officers do, nor on how long another step took (unless the node has more to do than time).
         """
-        steady, tick_ns = clock.Steady(), self.config.step.tick_ms * MS
+        steady, tick_ns = self._steady, self.config.step.tick_ms * MS
         tick = Tick(tick_ns)
         stopping = asyncio.create_task(_set_when(stop, self._wake))
         try:
@@ -247,20 +245,24 @@ class LiveNode:
                     now_ns -= now_ns % tick_ns
                 if on_tick or self._is_due(now_ns):
                     self._timed_step(max(now_ns, self._last_ns + 1), feeds=on_tick)
-                await self._sleep(steady, tick_ns)
+                await self._sleep(tick_ns)
         finally:
             stopping.cancel()
 
     def _is_due(self, now_ns: int) -> bool:
         """Tell whether something waits that does not wait for the tick."""
-        return bool(self._acts) or self._hurry or (bool(self._received) and now_ns >= self.pipeline.picture_ns())
+        return bool(self._acts) or self._hurry or (bool(self._received) and now_ns >= self._shown_ns())
 
-    async def _sleep(self, steady: clock.Steady, tick_ns: int) -> None:
+    def _shown_ns(self) -> int:
+        """Return when partners' records that wait are shown: all nations' ticks come at one time, so their records nearly do."""
+        return max(self.pipeline.picture_ns(), self._received_ns + GATHER_NS)
+
+    async def _sleep(self, tick_ns: int) -> None:
         """Wait for the next tick, or until partners' records that wait can be shown, or for something that hurries."""
-        now_ns = steady.now_ns()
+        now_ns = self._steady.now_ns()
         until_ns = now_ns - now_ns % tick_ns + tick_ns
         if self._received:
-            until_ns = min(until_ns, self.pipeline.picture_ns())
+            until_ns = min(until_ns, self._shown_ns())
         self._wake.clear()
         if self._is_due(now_ns) or until_ns <= now_ns:
             await asyncio.sleep(0)

@@ -24,7 +24,7 @@ from trilat.joint.launches import NationLaunches
 from trilat.joint.tier import label_joiner, stream_name
 from trilat.joint.watch import SensorWatch
 from trilat.node import approvals
-from trilat.node.audience import AudiencePipeline, ReplayClock, Tick, sensor_of
+from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
 from trilat.node.combined import CombinedPicture
 from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerStreams
@@ -142,7 +142,6 @@ class Pipeline:
             settings.layer,
             settings.tracker,
         )
-        self._picture_tick = Tick(settings.state_tick_ns, settings.state_tick_ns // 2)
         self._picture_is_old = True
         self.tracks: Tracks | None = None
         self._streams = PartnerStreams(settings.tracker.tracks_max)
@@ -278,12 +277,13 @@ class Pipeline:
 
         With it comes what is made of launches, by the own sensors alone and by all.
 
-        Due half way between two of the audiences' ticks (what leaves does not wait for it), and when partners sent something.
+        Due when partners sent something, and else a tick after the last: own reports are shown together with what partners
+        made of the same tick, so that a picture is made once for both.
         """
         self._own_waiting.extend(mine)
         for exporter, records in received.reports.items():
             self._waiting.setdefault(exporter, []).extend(records)
-        self._picture_is_old |= self._picture_tick.passed(now_ns) or bool(received.tracks or received.reports)
+        self._picture_is_old |= bool(received.tracks or received.reports)
         if self.tracks is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
             return self.tracks, None, []
         self._picture_is_old = False
