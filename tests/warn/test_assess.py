@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from trilat.flights.flight import Flight, Wanted, generic_flight
 from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, flashes, sensor_of
@@ -208,7 +209,8 @@ def test_a_track_with_a_wrong_velocity_at_a_flight_is_that_flight() -> None:
         assessor.step(now_ns, tracks, batches)
     assert tracks is not None
     columns = tracks.columns.copy()
-    columns["velocity_m_s"] += 600.0
+    columns["velocity_m_s"] += 350.0
+    columns["covariance"] *= 9.0  # a tracker that is surprised says so
     now_ns = int(columns["t_ns"][0])
     said = assessor.step(now_ns + 1_000_000_000, msgspec.structs.replace(tracks, columns=columns), [])
     assert {1} == {one.flight for one in said}
@@ -222,3 +224,60 @@ def test_a_launcher_is_told_by_how_slowly_it_gains_speed() -> None:
     assert quick < 0.05
     assert launcher_odds(24.0 * 150.0, 150.0, 30.0) > quick
     assert launcher_odds(14.0 * 70.0, 70.0, 8.0) < 0.05
+
+
+def restarted(stop_s: float, again_s: float, end_s: float) -> tuple[list[Assessment], list[Assessment]]:
+    """Return what was said of the flight before a stop, and after a start (s after burn-out) that knows what was said."""
+    one, runs = flight(), []
+    seen = Observation(SENSORS, one.at, one.burnout_s + end_s, np.random.default_rng(11))
+    for k, (begin_s, until_s) in enumerate(((-1e3, stop_s), (again_s, end_s))):
+        tracker = Tracker(TrackerSettings(), SENSORS, "T")
+        assessor = Assessor(AssessorSettings("JPN", f"JPN/national/{k}", EXERCISE, SENSORS, shipped_layer()))
+        for told in runs[0][::4] if k else []:  # the desk takes one in four seconds
+            assessor.resume(told)
+        said: list[Assessment] = []
+        for now_ns, batches in seen.steps():
+            if begin_s < (now_ns - EPOCH_NS) / 1e9 - one.burnout_s <= until_s:
+                said += assessor.step(now_ns, tracker.step(now_ns, batches), batches)
+        runs.append(said)
+    return runs[0], runs[1]
+
+
+@pytest.mark.parametrize(("stop_s", "again_s"), [(25.0, 40.0), (-20.0, -10.0)])
+def test_a_restart_goes_on_with_the_same_flight(stop_s: float, again_s: float) -> None:
+    """A node that starts again in mid-flight, coasting or burning, goes on under the flight's name with its launch and class."""
+    before, after = restarted(stop_s, again_s, again_s + 50.0)
+    assert {(before[-1].stream, before[-1].flight)} == {(one.stream, one.flight) for one in after}
+    assert all(one.sequence > before[-1].sequence for one in after[4:])
+    assert before[-1].launch is not None
+    assert after[0].first_t_ns == before[-1].first_t_ns
+    assert after[0].detected_t_ns == before[-1].detected_t_ns
+    last = after[-1]
+    assert last.launch is not None
+    assert abs(last.launch.t_ns - before[-1].launch.t_ns) < 1_000_000
+    assert ("MRBM", "assessed") == (last.classes[0].name, last.state)
+    assert last.areas
+    if stop_s > 0.0:
+        assert all(one.areas for one in after)
+
+
+def test_another_launch_after_a_restart_is_another_flight() -> None:
+    """A flight that is not where the one before the restart must be by now gets a name of its own."""
+    before, _ = restarted(25.0, 40.0, 41.0)
+    other = generic_flight(Wanted(39.2, 125.7, 80.0, 600e3, 200e3))
+    tracker = Tracker(TrackerSettings(), SENSORS, "T")
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national/1", EXERCISE, SENSORS, None))
+    assessor.resume(before[-1])
+    said: list[Assessment] = []
+    for now_ns, batches in Observation(SENSORS, other.at, 80.0, np.random.default_rng(12)).steps():
+        late_ns = 200_000_000_000  # it flies later than the first one
+        moved = [shifted(one, late_ns) for one in batches]
+        said += assessor.step(now_ns + late_ns, tracker.step(now_ns + late_ns, moved), moved)
+    assert {"JPN/national/1"} == {one.stream for one in said}
+
+
+def shifted(batch: Reports, by_ns: int) -> Reports:
+    """Return a batch some time later."""
+    columns = batch.columns.copy()
+    columns["t_ns"] += by_ns
+    return msgspec.structs.replace(batch, columns=columns, received_t_ns=batch.received_t_ns + by_ns)

@@ -62,6 +62,7 @@ class LaunchWatch:
         self._waiting: list[Reports] = []
         self._joined: dict[tuple[Label, ...], Label] = {}
         self._make: Callable[[Label], None] = lambda label: self._begin(stream, layer, settings, label)
+        self._earlier: list[Assessment] = []  # what an earlier run told, for an assessor that is not made yet
         self._tracker: Tracker | None = None
         self._assessor: Assessor | None = None
         self.refused: dict[str, int] = {}
@@ -78,6 +79,15 @@ class LaunchWatch:
         # The assessor asks who ought to have seen a flight: these never, as far as is known here.
         seen = (*self._own, *(msgspec.structs.replace(one, kind="radar3d", range_max_m=1.0) for one in spare))
         self._assessor = Assessor(AssessorSettings(self.nation, stream, label, seen, layer))
+        for one in self._earlier:
+            self._assessor.resume(one)
+
+    def resume(self, told: Assessment) -> None:
+        """Take what an earlier run told, after a restart: a flight under way goes on under its name, and so does its warning."""
+        if self._assessor is None:
+            self._earlier = [one for one in self._earlier if (one.stream, one.flight) != (told.stream, told.flight)] + [told]
+        else:
+            self._assessor.resume(told)
 
     def take(self, batches: Sequence[Reports], sensor_of: Callable[[Reports], str]) -> None:
         """Take own batches, each of one sensor; those of sensors that do not look high are left."""
@@ -168,6 +178,10 @@ class NationLaunches:
     ) -> None:
         self.own = LaunchWatch(nation, stream("own"), sensors, layer, settings)
         self.combined = LaunchWatch(nation, stream("combined"), sensors, layer, settings, SPARE_MAX)
+
+    def resume(self, told: Assessment, *, by_all: bool) -> None:
+        """Take what an earlier run told by all sensors, or by the own ones alone."""
+        (self.combined if by_all else self.own).resume(told)
 
     def step(
         self,

@@ -248,6 +248,11 @@ class Pipeline:
         # The journal holds the assessments that were taken, as derived ones; one given from outside would be there twice.
         desk = self._at_desk(now_ns, received, inputs, None)
         self.restored_public += public_of(desk.released)
+        for name, told in desk.taken:
+            if name in (OWN, NATIONAL):
+                self.launches.resume(told, by_all=name == NATIONAL)
+            elif name in self.audiences:
+                self.audiences[name].launches.resume(told)
         return desk.shown
 
     def resumed(self, last_ns: int) -> None:

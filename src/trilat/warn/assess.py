@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,9 +22,10 @@ from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
 from trilat.warn.conclude import Conclusion, conclude
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot, speed_of
-from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, launch_of, passes, smooth
+from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, goes_on, launch_of, launch_told, passes, smooth
 
 FLIGHTS_MAX = 16
+EARLIER_MAX = 64  # flights of an earlier run that may go on
 REMEMBER_S, REMEMBER_MAX = 45.0, 50_000  # plots kept for launches not yet seen as such
 CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs faster, sustained (open records: about 250 m/s)
 FAST_M_S, FAST_HEIGHT_M = 1_000.0, 40_000.0
@@ -78,6 +80,7 @@ class Candidate:
         self.cued = False
         self.landing_ns: int | None = None
         self.last: Assessment | None = None
+        self.earlier: Assessment | None = None  # what an earlier run last told of it
         self.steps_ns = 0
 
 
@@ -94,8 +97,18 @@ class Assessor:
         self._flights: dict[int, Candidate] = {}
         self._recent: deque[Plot] = deque(maxlen=REMEMBER_MAX)
         self._cues: deque[Cue] = deque(maxlen=1_000)
+        self._earlier: dict[tuple[str, int], Assessment] = {}
         self._count = 0
         self.shed = 0
+
+    def resume(self, told: Assessment) -> None:
+        """Take what an earlier run told of a flight: when a flight begins where that one must be, it goes on under its name."""
+        key = told.stream, told.flight
+        self._earlier.pop(key, None)
+        if told.state not in ("landed", "passed", "dropped"):
+            self._earlier[key] = told
+        while len(self._earlier) > EARLIER_MAX:
+            del self._earlier[next(iter(self._earlier))]
 
     def step(self, now_ns: int, tracks: Tracks, batches: Sequence[Reports]) -> list[Assessment]:
         """Take the tracks at now_ns and the reports since the last step (column `sensor` as in the settings)."""
@@ -191,7 +204,25 @@ class Assessor:
         slope = float(first[:3] @ first[3:]) / float(np.linalg.norm(first[:3])) / max(flight.speed_first_m_s, 1.0)
         flight.level_first = LEVEL[0] < slope < LEVEL[1]
         self._inherit(flight)
+        self._go_on(flight, t_ns, row)
         self._flights[flight.number] = flight
+
+    def _go_on(self, flight: Candidate, t_ns: int, row: Any) -> None:
+        """Go on with a flight of an earlier run, where it must be by now: its name, its launch, that it burnt out."""
+        doubt = 4.0 * float(np.sqrt(np.trace(row["covariance"][:3, :3])))
+        taken = {id(one.earlier) for one in self._flights.values()}
+        told = next(
+            (one for one in self._earlier.values() if id(one) not in taken and goes_on(one, t_ns, row["position_m"], doubt)), None
+        )
+        if told is None:
+            return
+        flight.earlier, flight.first_ns, flight.detected_ns = told, min(told.first_t_ns, flight.first_ns), told.detected_t_ns
+        flight.sequence, flight.cued = told.sequence, flight.cued or "cue-infrared" in told.reasons
+        flight.level_first = False
+        if told.launch is not None:
+            flight.launch, flight.launcher = launch_told(told.launch), float("burns-like-a-launcher" in told.reasons)
+        if told.burnout_t_ns is not None and told.burnout_called_t_ns is not None:
+            flight.filter.goes_on(told.burnout_t_ns, told.burnout_called_t_ns)
 
     def _inherit(self, flight: Candidate) -> None:
         """Give a flight that begins with the plots of another, that lost them, what is known of that one's launch."""
@@ -221,6 +252,8 @@ class Assessor:
             now_ns,
             self.alone(flight),
         )
+        if flight.earlier is not None:
+            found = msgspec.structs.replace(found, stream=flight.earlier.stream, flight=flight.earlier.flight)
         flight.last = found
         if found.detected_t_ns is not None:
             flight.detected_ns = found.detected_t_ns
@@ -245,8 +278,8 @@ class Assessor:
     def _launch(self, flight: Candidate) -> None:
         """Renew the launch estimate while the first seconds are coming in."""
         plots = flight.filter.plots
-        told = flight.launch is not None
-        if told and (flight.filter.called_ns is not None or plots[-1].t_ns - plots[0].t_ns > (SMOOTH_S + 5.0) * NS):
+        known = flight.filter.called_ns is not None or plots[-1].t_ns - plots[0].t_ns > (SMOOTH_S + 5.0) * NS
+        if flight.launch is not None and (known or flight.earlier is not None):
             return
         early = [p for p in plots if p.t_ns - plots[0].t_ns <= SMOOTH_S * NS]
         t_ns, mean, covariance, *_ = flight.filter.mean_state()

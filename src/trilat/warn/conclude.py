@@ -134,7 +134,8 @@ def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bo
     gain = speed[0] - flight.speed_first_m_s
     unsure = sqrt(speed[1] ** 2 + flight.speed_first_sigma_m_s**2)  # two sigmas of it may be the first plots' noise
     launched = max(normal((gain - GAIN_M_S - 2.0 * unsure) / GAIN_SIGMA_M_S), 0.95 if flight.launch is not None else 0.0)
-    if flight.launch is not None and one.burnout_ns is not None:
+    before = flight.earlier is not None and one.burnout_ns == flight.earlier.burnout_t_ns  # its speed then was not kept
+    if flight.launch is not None and one.burnout_ns is not None and not before:
         burn_s = (one.burnout_ns - flight.launch.t_ns) / NS
         flight.launcher = launcher_odds(one.speed_m_s, burn_s, flight.launch.sigma_s)
     more = 1.0

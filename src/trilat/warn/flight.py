@@ -310,11 +310,20 @@ class FlightFilter:
             return
         self.manoeuvring = True
         self._fits.clear()
+        self._anew(t_ns)
+
+    def _anew(self, since_ns: int) -> None:
+        """Begin one arc, of a body that burnt out at a time, from the three's state."""
         m = self._m
         mean, covariance = m.state(self._three, 0)
         m.begin(self._first, m.model, 1, int(m.rows[self._three]["t_ns"]), mean, covariance * ANEW_WIDER**2)
         self._arc_log[:] = m.arc.NEVER
-        self._arc_log[0], self._since_ns[0], self._burn_log = 0.0, t_ns, np.log(FORK_LEAST)
+        self._arc_log[0], self._since_ns[0], self._burn_log = 0.0, since_ns, np.log(FORK_LEAST)
+
+    def goes_on(self, burnout_ns: int, called_ns: int) -> None:
+        """Take over from an earlier run that it burnt out, and when."""
+        self.burnout_ns, self.called_ns = burnout_ns, called_ns
+        self._anew(burnout_ns)
 
     def mean_state(self) -> tuple[int, Array, Array, float, float]:
         """Return time, mean (6,), covariance (6, 6), median of the ballistic coefficient kg/m2 and its log sigma."""

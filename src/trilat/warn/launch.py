@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trilat.kernels import geodesy
+from trilat.records.assessment import Assessment, LaunchEstimate
 from trilat.records.columns import KIND_BEARING
 from trilat.records.sensor import Sensor
 from trilat.warn.flight import Array, Machinery, Plot
@@ -22,6 +23,9 @@ WAY_SHARE = 0.33
 WAY_SPREAD = 0.15  # one sigma of the share
 CLIMB_MIN_M_S = 50.0
 CUE_M = 30_000.0  # a line of sight that passes a place so near, beside its own accuracy, speaks of what is there
+# After a restart: how far from a path that was told, beside both doubts, a track may be and still be that flight; and for how
+# long, and with what acceleration, one of which no path was told is sought within its reach.
+ON_PATH_M, REACH_S, REACH_M_S2 = 20_000.0, 60.0, 50.0
 NS = 1_000_000_000
 
 
@@ -118,3 +122,30 @@ def passes(cue: Cue, place_m: Array, doubt_m: float = 0.0) -> bool:
     if cue.sigma_rad > 0.0 and ahead < 0.0:
         return False
     return across < CUE_M + doubt_m + 3.0 * (cue.sigma_m + cue.sigma_rad * abs(ahead))
+
+
+def launch_told(told: LaunchEstimate) -> Launch:
+    """Return the launch that an earlier run told."""
+    semi_m = (told.ellipse95.semi_major_m, told.ellipse95.semi_minor_m)
+    place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, 0.0)
+    ellipse = GroundEllipse(semi_m, told.ellipse95.bearing_deg)
+    return Launch(told.lat_deg, told.lon_deg, told.t_ns, told.sigma_s, ellipse, place)
+
+
+def goes_on(told: Assessment, t_ns: int, position_m: Array, doubt_m: float) -> bool:
+    """Tell whether a flight of which an earlier run told may be at a place (ECEF) now: on its path, or within its reach."""
+    seconds = (t_ns - told.t_ns) / NS
+    if seconds < -1.0:
+        return False
+    if told.path:
+        times = np.array([point.t_ns for point in told.path])
+        if not times[0] - NS <= t_ns <= times[-1]:
+            return False
+        lat, lon, alt = np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in told.path]).T
+        places = geodesy.geodetic_to_ecef(lat, lon, alt)
+        place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
+        wide = ON_PATH_M if told.landing is None else ON_PATH_M + told.landing.ellipse95.semi_major_m
+        return bool(np.linalg.norm(position_m - place) < wide + doubt_m)
+    reach = ON_PATH_M + seconds * (told.speed_m_s + 0.5 * REACH_M_S2 * seconds)
+    place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, told.alt_m)
+    return seconds < REACH_S and bool(np.linalg.norm(position_m - place) < reach + doubt_m)
