@@ -17,6 +17,7 @@ STARRED = {
     "trilat.exchange.drive": "asyncio and the one worker thread round the exchange's step",
     "trilat.identity.keyfiles": "key directories on disk, TLS contexts, fresh keys from the system's randomness",
     "trilat.identity.keystore": "private files, their passphrases, salts from the system's randomness",
+    "trilat.ledger.explained": "why a track may go to whom, over HTTP",
     "trilat.ledger.served": "the ledger over HTTP; asks in a thread",
     "trilat.transport.line": "one connection of the NATS client",
     "trilat.transport.loopback": "asyncio time-outs of the transport within one process",

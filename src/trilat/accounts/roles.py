@@ -21,6 +21,7 @@ MAY: Mapping[str, frozenset[Role]] = {
     "decline": OFFICERS,
     "see-accounts": frozenset({"watch-officer", "release-officer", "engineer", "auditor"}),
     "see-sessions": frozenset({"engineer", "auditor"}),
+    "see-release": frozenset({"watch-officer", "release-officer", "auditor"}),
     "see-ledger": frozenset({"release-officer", "auditor"}),
     "end-sessions": frozenset({"engineer"}),
 }

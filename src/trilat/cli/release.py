@@ -53,31 +53,14 @@ def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> No
     from trilat.node import config as node_config
     from trilat.node import setup
     from trilat.node.clock import now_ns
-    from trilat.policy.audience import AudiencePolicy
-    from trilat.policy.routes import hubs_to, routes_of
+    from trilat.policy.decide import step_words, verdict_words
 
     raw = sys.stdin.buffer.read() if str(record) == "-" else record.read_bytes()
     label, sensors = _label_and_sensors(raw)
     settings = node_config.load(config, os.environ)
-    agreements = setup.read_agreements(settings)
-    mode = node_config.mode_of(settings)
-    policy = AudiencePolicy(
-        recipient,
-        agreements,
-        mode,
-        settings.nation,
-        sensors=node_config.sensors_of(settings),
-        hubs=hubs_to(routes_of(agreements, mode), settings.nation, recipient, (one.nation for one in settings.partner)),
-    )
+    policy = setup.policy_of(settings, setup.read_agreements(settings), recipient)
     path = policy.explain(label, now_ns() if at_ns is None else at_ns, sensors)
     click.echo(in_words(label))
     for step in path.steps:
-        reason = f" [{step.reason}]" if step.outcome == "fails" else ""
-        click.echo(f"{step.outcome:>7}  {step.rule}: {step.says}{reason}")
-    made = path.decision
-    if made.permit:
-        done = ", ".join(f"{one.operation} {one.field} {one.amount:g}" for one in made.operations) or "nothing"
-        way = f" through {made.via}" if made.via else ""
-        click.echo(f"PERMITTED to {recipient}{way} as {made.tier} under {', '.join(made.agreements)}; done to it: {done}.")
-    else:
-        click.echo(f"WITHHELD from {recipient}: {made.reason}, by rule {made.rule}.")
+        click.echo(step_words(step))
+    click.echo(verdict_words(path.decision))

@@ -175,7 +175,8 @@ class LiveNode:
         book = open_book(self.config)
         stack.callback(book.close)
         self.people = People(self.config, book, os.urandom, self._note_account)
-        self.hub = Hub(self.cop, self._on_act, self.people.gate(), WebSettings(origins=page.origins))
+        gate = self.people.gate(self.cop, self.agreements, self.pipeline.audiences)
+        self.hub = Hub(self.cop, self._on_act, gate, WebSettings(origins=page.origins))
         self.people.hub = self.hub
         if not book.accounts():
             log.warning("no account yet: nobody can use the page", remedy="trilat users add CONFIG NAME --role watch-officer")

@@ -13,17 +13,19 @@ from trilat.accounts.book import FILE_NAME, Book
 from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
 from trilat.accounts.roles import acts_of, may
 from trilat.identity.sign import SigningKey
-from trilat.ledger import served
-from trilat.node import approvals, clock
-from trilat.node.config import mode_of
+from trilat.ledger import explained, served
+from trilat.node import approvals, clock, setup
+from trilat.node.config import mode_of, sensors_of
 from trilat.node.health import Health
 from trilat.node.inputs import EventInput
 from trilat.node.settings import NodeConfig
 from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, Wanted, wanted
 from trilat.picture.board import mode_words
+from trilat.picture.cop import Cop
 from trilat.picture.guard import Gate
 from trilat.picture.inputs import Notice
 from trilat.picture.web import Hub
+from trilat.policy.agreement import Agreements
 from trilat.policy.signing import sign_declassification
 from trilat.records.approval import Approved
 
@@ -61,7 +63,7 @@ class People:
     def __init__(
         self, config: NodeConfig, book: Book, random_bytes: Callable[[int], bytes], journal: Callable[[int, bytes], None]
     ) -> None:
-        self._book = book
+        self._config, self._book = config, book
         self._store = Path(config.directory) / "store"
         self._journal = journal
         self._notices: list[Notice] = []
@@ -81,9 +83,19 @@ class People:
         )
         self.door = Door(book, face, Outside(clock.now_ns, random_bytes, self._note, self._ended), settings)
 
-    def gate(self) -> Gate:
-        """Return what the pages know of accounts, and what is served behind the same door: the ledger."""
-        return Gate(self.door, self.door.renew, acts_of, [*self.door.routes(), *served.routes(self.door, may, self._store)])
+    def gate(self, cop: Cop, agreements: Agreements, audiences: Iterable[str]) -> Gate:
+        """Return what the pages know of accounts, and what the same door keeps: the ledger, and why what goes where."""
+        asked = explained.explainer(
+            self._nation,
+            agreements,
+            audiences,
+            sensors_of(self._config),
+            lambda audience: setup.policy_of(self._config, agreements, audience),
+            cop.subject,
+            clock.now_ns,
+        )
+        behind = [*served.routes(self.door, may, self._store), *explained.routes(self.door, may, asked)]
+        return Gate(self.door, self.door.renew, acts_of, [*self.door.routes(), *behind])
 
     def restored(self, now_ns: int, desk: ApprovalDesk, taken: frozenset[str]) -> None:
         """Take over what was approved before a restart and may not have been acted upon; the book knows what was.

@@ -159,6 +159,14 @@ def policies(config: NodeConfig, agreements: Agreements, secret: bytes, log: Dec
     ]
 
 
+def policy_of(config: NodeConfig, agreements: Agreements, recipient: str) -> AudiencePolicy:
+    """Return one audience's policy to ask why, with tables and a log of its own: no pipeline learns what was asked."""
+    mode = mode_of(config)
+    partners = sorted(partner.nation for partner in config.partner)
+    hubs = hubs_to(routes_of(agreements, mode), config.nation, recipient, partners)
+    return AudiencePolicy(recipient, agreements, mode, config.nation, sensors=sensors_of(config), hubs=hubs)
+
+
 def coarsening_secret(ring: KeyRing, now_ns: int) -> bytes:
     """Return the node's own secret for coarsening, drawn from its signing key so that a restart keeps the offsets."""
     salt = ring.current(now_ns).salt_key

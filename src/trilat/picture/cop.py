@@ -25,7 +25,7 @@ from trilat.picture.inputs import (
     PartnerRecord,
     View,
 )
-from trilat.records.columns import DOMAINS, STATUSES, Tracks
+from trilat.records.columns import DOMAINS, STATUSES, Tracks, empty_tracks
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.records.track import Area
@@ -41,6 +41,7 @@ RATE_OVER_NS = 5 * NS_PER_S
 # The kinds of sensor that stand at a place.
 SITED = ("radar3d", "radar2d", "bearing")
 WATCH = View()
+NO_TRACKS = Tracks(stream="", t_ns=0, columns=empty_tracks(0))
 
 
 class _Shown:
@@ -303,25 +304,46 @@ class Cop:
         return {"layer": "partner", **details.partner_details(record, origin, lane), **release}
 
     def _column_details(self, key: str, number: int) -> dict[str, Any] | None:
-        tracks = self._own if key == "own" else None if self._combined is None else self._combined.tracks
-        if tracks is None:
+        found = self._row(key, number)
+        if found is None:
             return None
-        at = int(np.searchsorted(tracks.columns["number"], number))
-        if at >= len(tracks.columns) or tracks.columns["number"][at] != number:
-            return None
-        row = tracks.columns[at]
-        if key == "own":
-            label, sensors = self._label(int(row["sensors"])), self.sensors
-        else:
-            label, sensors = self._combined_label(at), self.sensors
-        told = details.own_details(row, sensors)
+        row, label = found
+        told = details.own_details(row, self.sensors)
         release = details.release_details(label, self.identity, self._audiences_of(label))
-        return {"layer": key, "origin": self.identity.nation, "stream": tracks.stream, **told, **release}
+        return {"layer": key, "origin": self.identity.nation, "stream": self._columns(key).stream, **told, **release}
+
+    def _columns(self, key: str) -> Tracks:
+        tracks = self._own if key == "own" else None if self._combined is None else self._combined.tracks
+        return NO_TRACKS if tracks is None else tracks
+
+    def _row(self, key: str, number: int) -> tuple[Any, Label] | None:
+        """Return one row of the own or the combined tracks and its label."""
+        columns = self._columns(key).columns
+        at = int(np.searchsorted(columns["number"], number))
+        if at >= len(columns) or columns["number"][at] != number:
+            return None
+        return columns[at], self._label(int(columns[at]["sensors"])) if key == "own" else self._combined_label(at)
 
     def _combined_label(self, at: int) -> Label:
         if self._combined is None:
             raise ValueError("a combined track without combined tracks")
         return self._combined.labels[int(self._combined.label_index[at])]
+
+    def subject(self, view: str, track_id: int) -> tuple[Label, tuple[str, ...]] | None:
+        """Return a track's label and the ids of the sensors that it rests on: what a decision on it is made from."""
+        found = self._shown[view].store.where(track_id)
+        if found is None:
+            return None
+        key, number = found
+        if key not in ("own", "combined"):
+            origin, stream = key.split("/", 1)
+            held = self._partners[origin, stream].latest.get(number)
+            return None if held is None else (held[0].label, held[0].pedigree.sensors)
+        at = self._row(key, number)
+        if at is None:
+            return None
+        row, label = at
+        return label, tuple(sensor.id for bit, sensor in enumerate(self.sensors[:64]) if int(row["sensors"]) >> bit & 1)
 
     def state(self, view: str) -> bytes:
         """Return every warning and the end of the watch log as one JSON message, as of the newest event."""

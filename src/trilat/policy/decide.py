@@ -278,6 +278,21 @@ def _no(reason: str) -> Rule:
 _GOVERNED = Rule("agreement", "no-agreement", lambda c: bool(c.grants), _governors)
 
 
+def step_words(step: Step) -> str:
+    """Return one step of an explanation as a line: outcome, rule, what it looked at, and the reason where it fails."""
+    reason = f" [{step.reason}]" if step.outcome == "fails" else ""
+    return f"{step.outcome:>7}  {step.rule}: {step.says}{reason}"
+
+
+def verdict_words(made: Decision) -> str:
+    """Return a decision as one line: to whom, how and under what, or by which rule not."""
+    if not made.permit:
+        return f"WITHHELD from {made.audience}: {made.reason}, by rule {made.rule}."
+    done = ", ".join(f"{one.operation} {one.field} {one.amount:g}" for one in made.operations) or "nothing"
+    way = f" through {made.via}" if made.via else ""
+    return f"PERMITTED to {made.audience}{way} as {made.tier} under {', '.join(made.agreements)}; done to it: {done}."
+
+
 @lru_cache(maxsize=256)
 def rulebook(agreements: Agreements, nation: str, recipient: str) -> Rulebook:
     """Return the compiled rules from a nation to an audience; kept for the last 256 (agreements, nation, audience)."""

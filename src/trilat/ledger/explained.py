@@ -1,0 +1,210 @@
+"""Why a selected track may go to an audience, or not, over HTTP: for one's own officers, on demand, in no partner's path.
+
+What is asked is worked out with tables of its own (`node.setup.policy_of`): no partner's pipeline, cache or log learns of it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from trilat.errors import PolicyError, code_of, sentence
+from trilat.marking.canonical import is_audience
+from trilat.marking.display import in_words
+from trilat.policy.agreement import Agreement, Agreements
+from trilat.policy.audience import AudiencePolicy
+from trilat.policy.decide import verdict_words
+from trilat.records.approval import Role, Session
+from trilat.records.label import Label
+from trilat.records.sensor import Sensor
+
+ACT = "see-release"
+STATUS = {"session-ended": 401, "act-role": 403, "request-bad": 400, "track-unknown": 404, "recipient-unknown": 404}
+TOO_OFTEN = "request-rate"
+# More than any agreement's rules and any track's sensors come to; what is beyond is said to exist.
+STEPS_MAX = 400
+PER_MINUTE_MAX = 120
+USERS_MAX = 1_000
+MINUTE_NS = 60 * 1_000_000_000
+ID_MAX = 2**32 - 1
+
+Answer = Mapping[str, Any]
+Subject = tuple[Label, tuple[str, ...]]
+
+
+class _Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """A question that gets no answer: a reason of errors.toml."""
+
+
+class Pace:
+    """How many questions one user asked in the last minute; beyond the bound they are refused. Pure."""
+
+    def __init__(self, per_minute_max: int = PER_MINUTE_MAX) -> None:
+        self._most = per_minute_max
+        self._asked: OrderedDict[str, deque[int]] = OrderedDict()
+
+    def takes(self, now_ns: int, user: str) -> bool:
+        """Tell whether one more question of this user is answered now, and count it if so."""
+        asked = self._asked.setdefault(user, deque())
+        self._asked.move_to_end(user)
+        while len(self._asked) > USERS_MAX:
+            self._asked.popitem(last=False)
+        while asked and now_ns - asked[0] >= MINUTE_NS:
+            asked.popleft()
+        if len(asked) >= self._most:
+            return False
+        asked.append(now_ns)
+        return True
+
+
+class Explainer(NamedTuple):
+    """What answers are made from. subject: a page's view and track id -> label and sensors, None when it holds no such track."""
+
+    nation: str
+    agreements: Agreements
+    audiences: tuple[str, ...]
+    sensors: Mapping[str, Sensor]
+    policy: Callable[[str], AudiencePolicy]
+    subject: Callable[[str, int], Subject | None]
+    now_ns: Callable[[], int]
+
+    def why(self, view: str, track_id: int, audience: str) -> Answer:
+        """Return every rule on the way of one track to one audience, the verdict, and the same question for each of its sensors.
+
+        The label of a track joins those of its sensors. An audience's own tracker gets the sensors that it may have: so it may
+        hold this target although the track as a whole is withheld, and that is said, too.
+        """
+        if audience not in self.audiences or not is_audience(audience):
+            raise _Refused("recipient-unknown")
+        found = self.subject(view, track_id)
+        if found is None:
+            raise _Refused("track-unknown")
+        label, sensors = found
+        now_ns, policy = self.now_ns(), self.policy(audience)
+        path = policy.explain(label, now_ns, sensors)
+        made = path.decision
+        return {
+            "id": track_id,
+            "t_ms": now_ns // 1_000_000,
+            "audience": audience,
+            "label": in_words(label),
+            "permit": made.permit,
+            "tier": made.tier if made.permit else "",
+            "reason": made.reason,
+            "rule": made.rule,
+            "steps": [msgspec.structs.asdict(step) for step in path.steps[:STEPS_MAX]],
+            "more": len(path.steps) > STEPS_MAX,
+            "verdict": verdict_words(made),
+            "sensors": [self._sensor(policy, now_ns, one) for one in sensors],
+        }
+
+    def _sensor(self, policy: AudiencePolicy, now_ns: int, name: str) -> Answer:
+        """Return whether the audience's tracker gets what one sensor reports. A sensor that is not the nation's never goes."""
+        sensor = self.sensors.get(name)
+        if sensor is None:
+            return {"id": name, "permit": False, "tier": "", "reason": "foreign-originator", "rule": "originator"}
+        made = policy.rulebook.decide(sensor.label, policy.context(now_ns, (name,)))
+        return {
+            "id": name,
+            "permit": made.permit,
+            "tier": made.tier if made.permit else "",
+            "reason": made.reason,
+            "rule": made.rule,
+        }
+
+    def terms(self) -> Answer:
+        """Return what the agreements that this node holds say of its own flows: what forms offer, in the agreements' words."""
+        now_ns = self.now_ns()
+        mine = [self._terms(one, now_ns) for one in self.agreements.agreements]
+        return {"audiences": self.audiences, "agreements": [one for one in mine if one["flows"]]}
+
+    def _terms(self, one: Agreement, now_ns: int) -> dict[str, Any]:
+        duty = one.duty_to_warn
+        return {
+            "id": one.id,
+            "version": one.version,
+            "title": one.title,
+            "in_force": one.not_before_ns <= now_ns < one.expires_ns and one.id not in self.agreements.suspended,
+            "until_ms": one.expires_ns // 1_000_000,
+            "duty": () if duty is None else duty.topics,
+            "duty_tier": "" if duty is None else duty.tier,
+            "flows": [
+                {"to": flow.to, "topics": flow.topics, "tier": flow.tier, "via": flow.via, "ceiling": one.ceiling_of(flow.to)}
+                for flow in one.flow
+                if flow.origin == self.nation
+            ],
+        }
+
+
+def explainer(
+    nation: str,
+    agreements: Agreements,
+    audiences: Iterable[str],
+    sensors: Iterable[Sensor],
+    policy: Callable[[str], AudiencePolicy],
+    subject: Callable[[str, int], Subject | None],
+    now_ns: Callable[[], int],
+) -> Explainer:
+    """Return an explainer whose policies are made when they are first asked for, and kept."""
+    made: dict[str, AudiencePolicy] = {}
+
+    def kept(audience: str) -> AudiencePolicy:
+        if audience not in made:
+            made[audience] = policy(audience)
+        return made[audience]
+
+    by_id = {one.id: one for one in sensors}
+    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, now_ns)
+
+
+def routes(
+    door: Callable[[Any], Session | None], may: Callable[[Iterable[Role], str], bool], asked: Explainer
+) -> Sequence[BaseRoute]:
+    """Return `/api/release/explain?track=ID&to=KOR` and `/api/release/terms` (GET, JSON), behind the door and `see-release`."""
+    pace = Pace()
+
+    def answering(question: Callable[[Session, Mapping[str, str]], Answer]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            session = door(request)
+            if session is None:
+                return _refused("session-ended")
+            if not may(session.roles, ACT):
+                return _refused("act-role")
+            if not pace.takes(asked.now_ns(), session.user):
+                return _refused(TOO_OFTEN)
+            try:
+                told = question(session, request.query_params)
+            except _Refused as error:
+                return _refused(str(error))
+            except PolicyError as error:
+                return _refused(error.name)
+            return _json(told, 200)
+
+        return answer
+
+    def why(session: Session, query: Mapping[str, str]) -> Answer:
+        return asked.why(session.view, _id(query.get("track", "")), query.get("to", ""))
+
+    found = {"explain": why, "terms": lambda *_: asked.terms()}
+    return [Route(f"/api/release/{name}", answering(question), methods=["GET"]) for name, question in found.items()]
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= ID_MAX):
+        raise _Refused("request-bad")
+    return int(text)
+
+
+def _refused(reason: str) -> Response:
+    status = 429 if reason == TOO_OFTEN else STATUS.get(reason, 500)
+    return _json({"code": code_of(reason), "reason": reason, "text": sentence(reason)}, status)
+
+
+def _json(told: Answer, status: int) -> Response:
+    return Response(msgspec.json.encode(told), status, {"cache-control": "no-store"}, "application/json")

@@ -1,0 +1,170 @@
+"""Why a track may go to whom, over HTTP: it is the decision's own path, for one's own officers, and no pipeline learns of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import node_worlds as worlds
+import pytest
+from click.testing import CliRunner
+from starlette.applications import Starlette
+
+from trilat.accounts.roles import may
+from trilat.cli import release
+from trilat.ledger import explained
+from trilat.node import setup, show
+from trilat.node.config import sensors_of
+from trilat.node.settings import NodeConfig
+from trilat.picture.cop import Cop
+from trilat.picture.inputs import CopInput
+from trilat.policy.decide import step_words
+from trilat.policy.rules import Step
+from trilat.records import codec
+from trilat.records.approval import Session
+
+SECONDS = 9.0
+AUDIENCES = ("KOR", "USA", "PUBLIC")
+
+
+class Held:
+    """A node's pipeline that has tracked for some seconds, its picture, and what answers beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.prepared = worlds.prepare(directory)["JPN"]
+        self.config: NodeConfig = worlds.config_of(self.prepared)
+        self.pipeline = worlds.pipeline_of(self.config)
+        self.cop: Cop = show.make_cop(self.config, self.pipeline, worlds.T0_NS)
+        for now_ns, inputs in worlds.inputs_of("JPN", SECONDS):
+            out = self.pipeline.step(now_ns, inputs)
+            self.cop.step(now_ns, CopInput(own=out.national, combined=out.combined))
+        agreements = setup.read_agreements(self.config)
+        self.explainer = explained.explainer(
+            "JPN",
+            agreements,
+            self.pipeline.audiences,
+            sensors_of(self.config),
+            lambda audience: setup.policy_of(self.config, agreements, audience),
+            self.cop.subject,
+            lambda: self.cop.now_ns,
+        )
+        self.ids = [n for n in range(1, 400) if (told := self.cop.details("watch", n)) and told["layer"] == "own"]
+
+    async def asked(self, role: str | None, *questions: str) -> list[httpx.Response]:
+        """Ask as somebody with a role, one question after another; None is nobody."""
+        session = None if role is None else Session(user="ann", person="Ann", roles=(role,), station="s", session="x")  # type: ignore[arg-type]
+        app = Starlette(routes=explained.routes(lambda _: session, may, self.explainer))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
+            return [await http.get(f"/api/release/{question}") for question in questions]
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    return Held(tmp_path_factory.mktemp("nodes"))
+
+
+def printed(held: Held, track_id: int, audience: str, tmp_path: Path) -> list[str]:
+    """Return what the command line prints for the same track, audience and time."""
+    told = held.cop.details("watch", track_id)
+    assert told is not None
+    record = held.pipeline._track(told["number"])
+    path = tmp_path / "record.msgpack"
+    path.write_bytes(codec.encode(record))
+    given = ["explain", str(path), "--to", audience, "--config", str(held.prepared.config), "--at-ns", str(held.cop.now_ns)]
+    done = CliRunner().invoke(release.command, given, catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output.splitlines()
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    return [told["label"], *(step_words(Step(**step)) for step in told["steps"]), told["verdict"]]
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+async def test_it_says_what_the_command_line_prints(held: Held, audience: str, tmp_path: Path) -> None:
+    """Label, every rule and the verdict are letter for letter those of `trilat release explain` on the same record."""
+    for track_id in held.ids[:4]:
+        [answer] = await held.asked("release-officer", f"explain?track={track_id}&to={audience}")
+        assert answer.status_code == 200
+        assert len(answer.content) < 65_536
+        assert printed(held, track_id, audience, tmp_path) == lines(answer.json())
+
+
+async def test_sensors_are_told_as_the_audiences_pipeline_takes_them(held: Held) -> None:
+    """For each sensor of a track the answer is the very decision by which the audience's trackers get its plots, or do not."""
+    by_id = {sensor.id: sensor for sensor in sensors_of(held.config)}
+    seen: set[bool] = set()
+    for audience in AUDIENCES:
+        policy = setup.policy_of(held.config, held.explainer.agreements, audience)
+        for answer in await held.asked("auditor", *(f"explain?track={n}&to={audience}" for n in held.ids[:20])):
+            for one in answer.json()["sensors"]:
+                made = policy.sensor_decision(by_id[one["id"]], held.cop.now_ns)
+                assert (one["permit"], one["reason"], one["rule"]) == (made.permit, made.reason, made.rule)
+                seen.add(one["permit"])
+    assert {True, False} == seen
+
+
+async def test_no_pipeline_learns_of_a_question(held: Held) -> None:
+    """Asking changes neither the tables nor the log nor the cache of any audience's own policy."""
+    policies = [one.policy for one in held.pipeline.audiences.values()]
+
+    def state() -> list[Any]:
+        return [(dict(p.rulebook._bits), dict(p.rulebook._interned), dict(p._cache), p.log.totals()) for p in policies]
+
+    before = state()
+    await held.asked("watch-officer", *(f"explain?track={n}&to={a}" for n in held.ids for a in AUDIENCES))
+    assert before == state()
+
+
+@pytest.mark.parametrize("question", ["explain?track=1&to=KOR", "terms"])
+@pytest.mark.parametrize(("role", "status"), [(None, 401), ("engineer", 403), ("exercise-director", 403)])
+async def test_nobody_else_may_ask(held: Held, question: str, role: str | None, status: int) -> None:
+    """Without a session the answer is 401, with a role that releases and watches nothing 403; neither says anything."""
+    [answer] = await held.asked(role, question)
+    assert (answer.status_code, set(answer.json())) == (status, {"code", "reason", "text"})
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("explain?track=1", "recipient-unknown"),
+        ("explain?track=1&to=kor", "recipient-unknown"),
+        ("explain?track=1&to=FRA", "recipient-unknown"),
+        ("explain?track=1&to=JPN", "recipient-unknown"),
+        ("explain?to=KOR", "request-bad"),
+        ("explain?track=-1&to=KOR", "request-bad"),
+        ("explain?track=\u0661&to=KOR", "request-bad"),
+        ("explain?track=99999999999&to=KOR", "request-bad"),
+        ("explain?track=4000000000&to=KOR", "track-unknown"),
+    ],
+)
+async def test_a_question_without_sense_is_refused_by_name(held: Held, question: str, reason: str) -> None:
+    """An audience that is none of this node's, an id that is none, a track that is not held: named refusals."""
+    [answer] = await held.asked("auditor", question)
+    assert answer.json()["reason"] == reason
+    assert answer.status_code in {400, 404}
+
+
+async def test_one_account_asks_so_many_a_minute(held: Held) -> None:
+    """Beyond the bound the answer is 429 by name; another account is answered, and so is this one a minute later."""
+    answers = await held.asked("auditor", *["terms"] * (explained.PER_MINUTE_MAX + 1))
+    assert [200] * explained.PER_MINUTE_MAX + [429] == [one.status_code for one in answers]
+    pace = explained.Pace(2)
+    assert [True, True, False] == [pace.takes(n, "ann") for n in range(3)]
+    assert pace.takes(3, "bob")
+    assert pace.takes(explained.MINUTE_NS, "ann")
+
+
+async def test_terms_are_the_agreements_own(held: Held) -> None:
+    """What forms offer stands in the agreements in force: this nation's flows, ceilings and duties to warn, nobody else's."""
+    [answer] = await held.asked("release-officer", "terms")
+    told = answer.json()
+    assert set(told["audiences"]) == set(AUDIENCES)
+    by_id = {one.id: one for one in held.explainer.agreements.agreements}
+    for one in told["agreements"]:
+        agreement = by_id[one["id"]]
+        mine = [flow for flow in agreement.flow if flow.origin == "JPN"]
+        assert [flow.to for flow in mine] == [flow["to"] for flow in one["flows"]]
+        assert list(agreement.duty_to_warn.topics if agreement.duty_to_warn else ()) == one["duty"]
+    assert {True} == {one["in_force"] for one in told["agreements"]}
