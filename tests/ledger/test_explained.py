@@ -24,7 +24,8 @@ from trilat.policy.rules import Step
 from trilat.records import codec
 from trilat.records.approval import Session
 
-SECONDS = 9.0
+SECONDS = 6.0
+OFFICER = Session(user="ann", person="Ann", roles=("auditor",), station="s", session="x")
 AUDIENCES = ("KOR", "USA", "PUBLIC")
 
 
@@ -46,10 +47,19 @@ class Held:
             self.pipeline.audiences,
             sensors_of(self.config),
             lambda audience: setup.policy_of(self.config, agreements, audience),
-            self.cop.subject,
+            self.subject,
             lambda: self.cop.now_ns,
         )
-        self.ids = [n for n in range(1, 400) if (told := self.cop.details("watch", n)) and told["layer"] == "own"]
+        self.ids = self.of_layer("own")
+
+    def of_layer(self, layer: str) -> list[int]:
+        """Return the ids of the picture's tracks of one layer."""
+        return [n for n in range(1, 400) if (told := self.cop.details("watch", n)) and told["layer"] == layer]
+
+    def subject(self, view: str, track_id: int) -> explained.Subject | None:
+        """Return what the node's pages give: label, sensors, the national track's number."""
+        found = self.cop.subject(view, track_id)
+        return None if found is None else (found.label, found.sensors, show.national_of(self.pipeline.tracks, found.row))
 
     async def asked(self, role: str | None, *questions: str) -> list[httpx.Response]:
         """Ask as somebody with a role, one question after another; None is nobody."""
@@ -103,6 +113,24 @@ async def test_sensors_are_told_as_the_audiences_pipeline_takes_them(held: Held)
                 assert (one["permit"], one["reason"], one["rule"]) == (made.permit, made.reason, made.rule)
                 seen.add(one["permit"])
     assert {True, False} == seen
+
+
+async def test_a_combined_track_is_answered_for_by_its_national_one(held: Held) -> None:
+    """What the page shows is the combined picture: each answer on it is of the national track that stands behind it."""
+    numbers = set(held.pipeline.tracks.columns["number"].tolist()) if held.pipeline.tracks else set()
+    answers = await held.asked("auditor", *(f"explain?track={n}&to=KOR" for n in held.of_layer("combined")))
+    told = [one.json() for one in answers]
+    assert {one["national"] for one in told} <= numbers
+    assert len({one["national"] for one in told}) == len(told) > 3
+
+
+async def test_what_is_not_ones_own_is_said_to_go_nowhere(held: Held) -> None:
+    """A track that rests on no sensor of this nation has no path: nothing received is given on, and the answer says so."""
+    foreign = held.explainer._replace(subject=lambda _view, _id: (sensors_of(held.config)[0].label, ("kor/radar",), 0))
+    app = Starlette(routes=explained.routes(lambda _: OFFICER, may, foreign))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
+        answer = await http.get("/api/release/explain?track=1&to=KOR")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "foreign-originator")
 
 
 async def test_no_pipeline_learns_of_a_question(held: Held) -> None:

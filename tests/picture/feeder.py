@@ -160,7 +160,7 @@ def identity(nation: str = "JPN", mode: Mode = MODE) -> NodeIdentity:
     return NodeIdentity(nation=nation, node=f"{nation.lower()}-1", mode=mode, started_ns=START_NS, partners=partners)
 
 
-def audiences(shown: Label) -> list[AudienceView]:
+def audiences(shown: Label, _: tuple[str, ...]) -> list[AudienceView]:
     """Return who may have what carries a label, by its list alone (the policy stage's business in a real node)."""
     return [AudienceView(audience=n, permit=n in shown.rel_to, tier="track", reason="rel-to") for n in NATIONS[1:]]
 

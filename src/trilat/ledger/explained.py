@@ -25,8 +25,15 @@ from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 
 ACT = "see-release"
-STATUS = {"session-ended": 401, "act-role": 403, "request-bad": 400, "track-unknown": 404, "recipient-unknown": 404}
-TOO_OFTEN = "request-rate"
+STATUS = {
+    "session-ended": 401,
+    "act-role": 403,
+    "request-bad": 400,
+    "track-unknown": 404,
+    "recipient-unknown": 404,
+    "foreign-originator": 409,
+    "request-rate": 429,
+}
 # More than any agreement's rules and any track's sensors come to; what is beyond is said to exist.
 STEPS_MAX = 400
 PER_MINUTE_MAX = 120
@@ -35,7 +42,8 @@ MINUTE_NS = 60 * 1_000_000_000
 ID_MAX = 2**32 - 1
 
 Answer = Mapping[str, Any]
-Subject = tuple[Label, tuple[str, ...]]
+# Label, sensors, and the number under which the nation's own tracks have it (0: under none).
+Subject = tuple[Label, tuple[str, ...], int]
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -64,7 +72,7 @@ class Pace:
 
 
 class Explainer(NamedTuple):
-    """What answers are made from. subject: a page's view and track id -> label and sensors, None when it holds no such track."""
+    """What answers are made from. subject: a page's view and track id -> label, sensors and number, None when it holds none."""
 
     nation: str
     agreements: Agreements
@@ -85,12 +93,15 @@ class Explainer(NamedTuple):
         found = self.subject(view, track_id)
         if found is None:
             raise _Refused("track-unknown")
-        label, sensors = found
+        label, sensors, national = found
+        if not any(one in self.sensors for one in sensors):
+            raise _Refused("foreign-originator")
         now_ns, policy = self.now_ns(), self.policy(audience)
         path = policy.explain(label, now_ns, sensors)
         made = path.decision
         return {
             "id": track_id,
+            "national": national,
             "t_ms": now_ns // 1_000_000,
             "audience": audience,
             "label": in_words(label),
@@ -177,7 +188,7 @@ def routes(
             if not may(session.roles, ACT):
                 return _refused("act-role")
             if not pace.takes(asked.now_ns(), session.user):
-                return _refused(TOO_OFTEN)
+                return _refused("request-rate")
             try:
                 told = question(session, request.query_params)
             except _Refused as error:
@@ -202,8 +213,7 @@ def _id(text: str) -> int:
 
 
 def _refused(reason: str) -> Response:
-    status = 429 if reason == TOO_OFTEN else STATUS.get(reason, 500)
-    return _json({"code": code_of(reason), "reason": reason, "text": sentence(reason)}, status)
+    return _json({"code": code_of(reason), "reason": reason, "text": sentence(reason)}, STATUS.get(reason, 500))
 
 
 def _json(told: Answer, status: int) -> Response:

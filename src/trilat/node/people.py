@@ -14,10 +14,11 @@ from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
 from trilat.accounts.roles import acts_of, may
 from trilat.identity.sign import SigningKey
 from trilat.ledger import explained, served
-from trilat.node import approvals, clock, setup
+from trilat.node import approvals, clock, setup, show
 from trilat.node.config import mode_of, sensors_of
 from trilat.node.health import Health
 from trilat.node.inputs import EventInput
+from trilat.node.pipeline import Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, Wanted, wanted
 from trilat.picture.board import mode_words
@@ -83,15 +84,21 @@ class People:
         )
         self.door = Door(book, face, Outside(clock.now_ns, random_bytes, self._note, self._ended), settings)
 
-    def gate(self, cop: Cop, agreements: Agreements, audiences: Iterable[str]) -> Gate:
+    def gate(self, cop: Cop, pipeline: Pipeline) -> Gate:
         """Return what the pages know of accounts, and what the same door keeps: the ledger, and why what goes where."""
+        agreements = next((one.policy.agreements for one in pipeline.audiences.values()), Agreements())
+
+        def subject(view: str, track_id: int) -> explained.Subject | None:
+            found = cop.subject(view, track_id)
+            return None if found is None else (found.label, found.sensors, show.national_of(pipeline.tracks, found.row))
+
         asked = explained.explainer(
             self._nation,
             agreements,
-            audiences,
+            pipeline.audiences,
             sensors_of(self._config),
             lambda audience: setup.policy_of(self._config, agreements, audience),
-            cop.subject,
+            subject,
             clock.now_ns,
         )
         behind = [*served.routes(self.door, may, self._store), *explained.routes(self.door, may, asked)]

@@ -14,6 +14,7 @@ from trilat.exchange.exchange import LinkState
 from trilat.feeds.sockets import FeedSockets
 from trilat.fuse.health import Verdict
 from trilat.joint.watch import BIAS_NAMES
+from trilat.node import setup
 from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.pipeline import Output, Pipeline
@@ -29,7 +30,7 @@ from trilat.picture.inputs import (
     NodeIdentity,
     Place,
 )
-from trilat.records.columns import STATUSES
+from trilat.records.columns import STATUSES, Tracks
 from trilat.records.label import Label
 from trilat.warn.areas import Layer
 
@@ -38,6 +39,7 @@ TENTATIVE = STATUSES.index("tentative")
 # A feed that said nothing for this long is late; three times that and it is down.
 FEED_LATE_S = 15.0
 PLACES_BYTES_MAX = 4 << 20
+SIGMAS = 3.0
 LINK_STATES: dict[str, LightState] = {"up": "up", "late": "late", "down": "down", "never": "off", "refused": "down"}
 
 
@@ -66,19 +68,43 @@ def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> Cop:
         places=_places(config.page.places),
     )
 
-    def audiences_of(label: Label) -> Sequence[AudienceView]:
+    # Tables of their own: what a page selects is learnt by no audience's pipeline.
+    policies = {name: setup.policy_of(config, one.policy.agreements, name) for name, one in pipeline.audiences.items()}
+
+    def audiences_of(label: Label, sensors: tuple[str, ...]) -> Sequence[AudienceView]:
         if label.originator != config.nation:
             return ()
         made = []
-        for name, audience in pipeline.audiences.items():
-            explained = audience.policy.rulebook.decide(label, audience.policy.context(cop.now_ns))
-            tier = explained.tier if explained.permit else ""
-            made.append(AudienceView(audience=name, permit=explained.permit, tier=tier, reason=explained.reason))
+        for name, policy in policies.items():
+            decided = policy.rulebook.decide(label, policy.context(cop.now_ns, sensors))
+            tier = decided.tier if decided.permit else ""
+            made.append(AudienceView(audience=name, permit=decided.permit, tier=tier, reason=decided.reason))
         return made
 
     settings = CopSettings(frame_ms=config.page.frame_ms, tracks_max=config.step.tracks_max)
     cop = Cop(identity, pipeline.settings.sensors, pipeline.label_of, audiences_of, settings)
     return cop
+
+
+def national_of(tracks: Tracks | None, row: Any) -> int:
+    """Return the number of the national track that a row of the combined picture shows; 0 when there is none.
+
+    By address or MMSI where there is one, else the nearest that shares a sensor, within three standard deviations of both.
+    """
+    if tracks is None or row is None:
+        return 0
+    columns = tracks.columns[(tracks.columns["sensors"] & row["sensors"]) != 0]
+    for name in ("address", "mmsi"):
+        same = columns[columns[name] == row[name]] if row[name] >= 0 else columns[:0]
+        if len(same):
+            return int(same["number"][0])
+    if not len(columns):
+        return 0
+    apart = columns["position_m"] - row["position_m"]
+    spread = np.trace(columns["covariance"][:, :3, :3], axis1=1, axis2=2) + np.trace(row["covariance"][:3, :3])
+    away = np.einsum("ij,ij->i", apart, apart) / spread
+    at = int(np.argmin(away))
+    return int(columns["number"][at]) if away[at] <= SIGMAS**2 else 0
 
 
 def _places(path: str | None) -> tuple[Place, ...]:

@@ -6,7 +6,7 @@ docs/reference/page-protocol.md. Each view is fed only with what its sessions ma
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -44,6 +44,14 @@ WATCH = View()
 NO_TRACKS = Tracks(stream="", t_ns=0, columns=empty_tracks(0))
 
 
+class Subject(NamedTuple):
+    """A track as a release decision sees it: label and sensors of what is one's own (of a partner's, all); its row."""
+
+    label: Label
+    sensors: tuple[str, ...]
+    row: Any = None
+
+
 class _Shown:
     """One view: its frames, trails and warnings."""
 
@@ -58,7 +66,7 @@ class Cop:
     """The common operational picture of one node.
 
     sensors: the tracker's sensor table (bit i of a track's sensor set is sensors[i]). label_of: the label of a set of
-    sensors. audiences_of: who may have what carries a label; both come from policy through the node.
+    sensors. audiences_of: who may have what carries a label and rests on sensors; both come from policy through the node.
     """
 
     def __init__(
@@ -66,7 +74,7 @@ class Cop:
         identity: NodeIdentity,
         sensors: Sequence[Sensor],
         label_of: Callable[[int], Label],
-        audiences_of: Callable[[Label], Sequence[AudienceView]],
+        audiences_of: Callable[[Label, tuple[str, ...]], Sequence[AudienceView]],
         settings: CopSettings | None = None,
         views: Sequence[View] = (WATCH,),
     ) -> None:
@@ -300,7 +308,7 @@ class Cop:
         if held is None:
             return None
         record, lane = held
-        release = details.release_details(record.label, self.identity, self._audiences_of(record.label))
+        release = details.release_details(record.label, self.identity, self._audiences_of(record.label, record.pedigree.sensors))
         return {"layer": "partner", **details.partner_details(record, origin, lane), **release}
 
     def _column_details(self, key: str, number: int) -> dict[str, Any] | None:
@@ -309,7 +317,9 @@ class Cop:
             return None
         row, label = found
         told = details.own_details(row, self.sensors)
-        release = details.release_details(label, self.identity, self._audiences_of(label))
+        mine = self._subject(row, label)
+        audiences = self._audiences_of(mine.label, mine.sensors) if mine.sensors else ()
+        release = details.release_details(label, self.identity, audiences)
         return {"layer": key, "origin": self.identity.nation, "stream": self._columns(key).stream, **told, **release}
 
     def _columns(self, key: str) -> Tracks:
@@ -329,8 +339,8 @@ class Cop:
             raise ValueError("a combined track without combined tracks")
         return self._combined.labels[int(self._combined.label_index[at])]
 
-    def subject(self, view: str, track_id: int) -> tuple[Label, tuple[str, ...]] | None:
-        """Return a track's label and the ids of the sensors that it rests on: what a decision on it is made from."""
+    def subject(self, view: str, track_id: int) -> Subject | None:
+        """Return what a decision on a track of the view is made from; None when the view holds no such track."""
         found = self._shown[view].store.where(track_id)
         if found is None:
             return None
@@ -338,12 +348,15 @@ class Cop:
         if key not in ("own", "combined"):
             origin, stream = key.split("/", 1)
             held = self._partners[origin, stream].latest.get(number)
-            return None if held is None else (held[0].label, held[0].pedigree.sensors)
+            return None if held is None else Subject(held[0].label, held[0].pedigree.sensors)
         at = self._row(key, number)
-        if at is None:
-            return None
-        row, label = at
-        return label, tuple(sensor.id for bit, sensor in enumerate(self.sensors[:64]) if int(row["sensors"]) >> bit & 1)
+        return None if at is None else self._subject(*at)
+
+    def _subject(self, row: Any, label: Label) -> Subject:
+        """Return what may be released of a row: what the own sensors say of it, under their label; nothing else ever is."""
+        bits = int(row["sensors"])
+        mine = tuple(sensor.id for bit, sensor in enumerate(self.sensors[:64]) if bits >> bit & 1)
+        return Subject(self._label(bits) if mine else label, mine, row)
 
     def state(self, view: str) -> bytes:
         """Return every warning and the end of the watch log as one JSON message, as of the newest event."""
