@@ -5,6 +5,7 @@ import * as s from "./state";
 import "./styles/base.css";
 import "./styles/panels.css";
 import "./styles/people.css";
+import "./styles/release.css";
 import "./styles/warnings.css";
 import { tab } from "./ui/bottom";
 import { select, start, tickClock } from "./wire";

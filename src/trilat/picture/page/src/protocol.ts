@@ -290,5 +290,6 @@ export type Act =
   | { act: "relay"; originator: string; warning_id: string; version: number; areas: string[]; minutes: number }
   | { act: "stand-down"; warning_id: string; version: number }
   | { act: "propose"; kind: string; content: string; reason: string }
+  | { act: "propose-release"; audience: string; warning_id: string; track: number; tier: "track" | "area"; reason: string }
   | { act: "approve"; proposal: string; content_sha256: string }
   | { act: "decline"; proposal: string; content_sha256: string; reason: string };

@@ -115,6 +115,11 @@ export function Approvals() {
   const { pending, settled } = s.approvals.value;
   return (
     <Modal title={t("approvals")}>
+      {s.may("propose") && (
+        <button type="button" class="quiet" data-testid="to-leave" onClick={() => (s.dialog.value = "leave")}>
+          {t("propose")}: {t("preAuthorise")}
+        </button>
+      )}
       <ul class="proposals">
         {pending.map((one) => (
           <Waiting key={one.id} one={one} />

@@ -4,9 +4,12 @@ import * as s from "../state";
 import type { Area, Warning } from "../protocol";
 import { perform } from "../wire";
 import { Accounts, Approvals } from "./approvals";
+import { Field } from "./field";
+import { Ledger } from "./ledger";
 import { Modal } from "./modal";
+import { Leave, ReleaseRecord } from "./release";
 import { t } from "./strings";
-import type { ComponentChildren } from "preact";
+import { Why } from "./why";
 
 const KINDS = ["launch", "air-incursion", "sea-incursion", "dark-vessel", "distress", "cyber", "other"];
 const REASONS = ["issued-in-error", "threat-over", "superseded"];
@@ -14,15 +17,6 @@ const REASONS = ["issued-in-error", "threat-over", "superseded"];
 /** What has to be typed to issue: the mode's own word, so that an exercise and the real thing never feel alike. */
 function phrase(): string {
   return (s.hello.value?.mode.kind ?? "live").toUpperCase();
-}
-
-function Field({ label, children }: { label: string; children: ComponentChildren }) {
-  return (
-    <label class="field">
-      <span>{label}</span>
-      {children}
-    </label>
-  );
 }
 
 function chosenPlace(): { lat: number; lon: number } {
@@ -182,7 +176,13 @@ export function Dialogs() {
   if (open === "raise") return <Raise />;
   if (open === "approvals") return <Approvals />;
   if (open === "accounts") return <Accounts />;
-  if (open.startsWith("retract:")) {
+  if (open === "leave") return <Leave />;
+  const [name, first = "", ...rest] = open.split(":");
+  const second = rest.join(":");
+  if (name === "ledger") return <Ledger subject={first} />;
+  if (name === "why") return <Why first={first} />;
+  if (name === "release") return <ReleaseRecord audience={first} record={second} />;
+  if (name === "retract") {
     const warning = s.warnings.value.get(open.slice("retract:".length));
     return warning ? <Retract warning={warning} /> : null;
   }

@@ -31,6 +31,11 @@ export function People() {
       >
         {t("approvals")} {pending}
       </button>
+      {s.may("see-ledger") && (
+        <button type="button" class="quiet" data-testid="ledger" onClick={() => (s.dialog.value = "ledger:")}>
+          {t("ledger")}
+        </button>
+      )}
       <button type="button" class="quiet" data-testid="me" title={me.roles.join(", ")} onClick={() => (s.dialog.value = "accounts")}>
         {me.user}
         {door.inside.value && s.hello.value?.mode.kind !== "replay" && left > 0 && left < ENDS_SOON_MS && (

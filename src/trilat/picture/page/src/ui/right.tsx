@@ -85,6 +85,11 @@ function Audiences({ d }: { d: Details }) {
               {one.permit ? `✓ ${t("released")}${one.tier ? ` (${one.tier})` : ""}` : `✕ ${t("withheld")}`}
               <small> {one.reason}</small>
             </span>
+            {s.may("see-release") && (
+              <button type="button" class="quiet why" data-testid={`why-${one.audience}`} onClick={() => (s.dialog.value = `why:${one.audience}`)}>
+                {t("why")}
+              </button>
+            )}
           </li>
         ))}
     </ul>

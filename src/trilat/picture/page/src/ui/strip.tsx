@@ -87,6 +87,11 @@ function OwnActs({ warning }: { warning: Warning }) {
           {t("standDown")}
         </button>
       )}
+      {s.may("propose-release") && !s.may("retract") && (
+        <button type="button" class="raise" data-testid="release" onClick={() => (s.dialog.value = `release:${others[0] ?? "PUBLIC"}:${warning.id}`)}>
+          {t("proposeRelease")}…
+        </button>
+      )}
       {s.may("retract") && (
         <button type="button" class="quiet" data-testid="retract" onClick={() => (s.dialog.value = `retract:${warning.key}`)}>
           {t("retract")}
