@@ -10,10 +10,8 @@ from starlette.applications import Starlette
 
 from trilat.accounts.roles import may
 from trilat.ledger import explained
-from trilat.node import setup, show
-from trilat.node.config import sensors_of
+from trilat.node import show
 from trilat.node.settings import NodeConfig
-from trilat.picture.cop import Cop
 from trilat.picture.inputs import CopInput
 from trilat.records.approval import Session
 
@@ -27,34 +25,20 @@ class Held:
         self.prepared = worlds.prepare(directory)["JPN"]
         self.config: NodeConfig = worlds.config_of(self.prepared)
         self.pipeline = worlds.pipeline_of(self.config)
-        self.cop: Cop = show.make_cop(self.config, self.pipeline, worlds.T0_NS)
+        self.cop = show.make_cop(self.config, self.pipeline, worlds.T0_NS)
         for now_ns, inputs in worlds.inputs_of("JPN", SECONDS):
             out = self.pipeline.step(now_ns, inputs)
             self.cop.step(now_ns, CopInput(own=out.national, combined=out.combined))
-        agreements = setup.read_agreements(self.config)
-        self.explainer = explained.explainer(
-            "JPN",
-            agreements,
-            self.pipeline.audiences,
-            sensors_of(self.config),
-            lambda audience: setup.policy_of(self.config, agreements, audience),
-            self.subject,
-            lambda: self.cop.now_ns,
-        )
+        self.explainer = show.explainer_of(self.config, self.cop, lambda: self.cop.now_ns)
         self.ids = self.of_layer("own")
 
     def of_layer(self, layer: str) -> list[int]:
         """Return the ids of the picture's tracks of one layer."""
         return [n for n in range(1, 400) if (told := self.cop.details("watch", n)) and told["layer"] == layer]
 
-    def subject(self, view: str, track_id: int) -> explained.Subject | None:
-        """Return what the node's pages give: label, sensors, the national track's number."""
-        found = self.cop.subject(view, track_id)
-        return None if found is None else (found.label, found.sensors, show.national_of(self.pipeline.tracks, found.row))
-
     async def asked(self, role: str | None, *questions: str) -> list[httpx.Response]:
         """Ask as somebody with a role, one question after another; None is nobody."""
         session = None if role is None else Session(user="ann", person="Ann", roles=(role,), station="s", session="x")  # type: ignore[arg-type]
-        app = Starlette(routes=explained.routes(lambda _: session, may, self.explainer))
+        app = Starlette(routes=explained.routes(lambda _: session, may, lambda: self.explainer))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
             return [await http.get(f"/api/release/{question}") for question in questions]

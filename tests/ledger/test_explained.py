@@ -84,7 +84,7 @@ async def test_a_combined_track_is_answered_for_by_its_national_one(held: Held) 
 async def test_what_is_not_ones_own_is_said_to_go_nowhere(held: Held) -> None:
     """A track that rests on no sensor of this nation has no path: nothing received is given on, and the answer says so."""
     foreign = held.explainer._replace(subject=lambda _view, _id: (sensors_of(held.config)[0].label, ("kor/radar",), 0))
-    app = Starlette(routes=explained.routes(lambda _: OFFICER, may, foreign))
+    app = Starlette(routes=explained.routes(lambda _: OFFICER, may, lambda: foreign))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         answer = await http.get("/api/release/explain?track=1&to=KOR")
     assert (answer.status_code, answer.json()["reason"]) == (409, "foreign-originator")

@@ -74,7 +74,7 @@ class Office:
         def door(_: Any) -> Session:
             return who
 
-        behind = [*served.routes(door, may, self.store), *explained.routes(door, may, self.held.explainer)]
+        behind = [*served.routes(door, may, self.store), *explained.routes(door, may, lambda: self.held.explainer)]
         gate = Gate(door, lambda session: session, acts_of, [Route("/session", whose), *behind])
         return Hub(self.held.cop, act, gate, WebSettings(status_ms=200))
 

@@ -175,22 +175,27 @@ def explainer(
 
 
 def routes(
-    door: Callable[[Any], Session | None], may: Callable[[Iterable[Role], str], bool], asked: Explainer
+    door: Callable[[Any], Session | None],
+    may: Callable[[Iterable[Role], str], bool],
+    explainer_of: Callable[[], Explainer | None],
 ) -> Sequence[BaseRoute]:
     """Return `/api/release/explain?track=ID&to=KOR` and `/api/release/terms` (GET, JSON), behind the door and `see-release`."""
     pace = Pace()
 
-    def answering(question: Callable[[Session, Mapping[str, str]], Answer]) -> Callable[[Request], Any]:
+    def answering(question: Callable[[Explainer, Session, Mapping[str, str]], Answer]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             session = door(request)
             if session is None:
                 return _refused("session-ended")
             if not may(session.roles, ACT):
                 return _refused("act-role")
-            if not pace.takes(asked.now_ns(), session.user):
-                return _refused("request-rate")
             try:
-                told = question(session, request.query_params)
+                asked = explainer_of()
+                if asked is None:
+                    raise _Refused("track-unknown")  # noqa: TRY301 - one way out for all refusals
+                if not pace.takes(asked.now_ns(), session.user):
+                    raise _Refused("request-rate")  # noqa: TRY301 - as above
+                told = question(asked, session, request.query_params)
             except _Refused as error:
                 return _refused(str(error))
             except PolicyError as error:
@@ -199,10 +204,10 @@ def routes(
 
         return answer
 
-    def why(session: Session, query: Mapping[str, str]) -> Answer:
+    def why(asked: Explainer, session: Session, query: Mapping[str, str]) -> Answer:
         return asked.why(session.view, _id(query.get("track", "")), query.get("to", ""))
 
-    found = {"explain": why, "terms": lambda *_: asked.terms()}
+    found = {"explain": why, "terms": lambda asked, *_: asked.terms()}
     return [Route(f"/api/release/{name}", answering(question), methods=["GET"]) for name, question in found.items()]
 
 

@@ -175,8 +175,7 @@ class LiveNode:
         book = open_book(self.config)
         stack.callback(book.close)
         self.people = People(self.config, book, os.urandom, self._note_account)
-        gate = self.people.gate(self.cop, self.pipeline)
-        self.hub = Hub(self.cop, self._on_act, gate, WebSettings(origins=page.origins))
+        self.hub = Hub(self.cop, self._on_act, self.people.gate(), WebSettings(origins=page.origins))
         self.people.hub = self.hub
         if not book.accounts():
             log.warning("no account yet: nobody can use the page", remedy="trilat users add CONFIG NAME --role watch-officer")

@@ -14,19 +14,16 @@ from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
 from trilat.accounts.roles import acts_of, may
 from trilat.identity.sign import SigningKey
 from trilat.ledger import explained, served
-from trilat.node import approvals, clock, setup, show
-from trilat.node.config import mode_of, sensors_of
+from trilat.node import approvals, clock, show
+from trilat.node.config import mode_of
 from trilat.node.health import Health
 from trilat.node.inputs import EventInput
-from trilat.node.pipeline import Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, Wanted, wanted
 from trilat.picture.board import mode_words
-from trilat.picture.cop import Cop
 from trilat.picture.guard import Gate
 from trilat.picture.inputs import Notice
 from trilat.picture.web import Hub
-from trilat.policy.agreement import Agreements
 from trilat.policy.signing import sign_declassification
 from trilat.records.approval import Approved
 
@@ -75,6 +72,7 @@ class People:
         self.key: Callable[[int], SigningKey] | None = None
         self._nation, self._mode = config.nation, mode_of(config)
         self.hub: Hub | None = None
+        self._asked: explained.Explainer | None = None
         mode = mode_of(config)
         face = NodeFace(config.nation, config.name, {"kind": mode.kind, "id": mode.id, "words": mode_words(mode)})
         settings = DoorSettings(
@@ -84,25 +82,16 @@ class People:
         )
         self.door = Door(book, face, Outside(clock.now_ns, random_bytes, self._note, self._ended), settings)
 
-    def gate(self, cop: Cop, pipeline: Pipeline) -> Gate:
+    def gate(self) -> Gate:
         """Return what the pages know of accounts, and what the same door keeps: the ledger, and why what goes where."""
-        agreements = next((one.policy.agreements for one in pipeline.audiences.values()), Agreements())
-
-        def subject(view: str, track_id: int) -> explained.Subject | None:
-            found = cop.subject(view, track_id)
-            return None if found is None else (found.label, found.sensors, show.national_of(pipeline.tracks, found.row))
-
-        asked = explained.explainer(
-            self._nation,
-            agreements,
-            pipeline.audiences,
-            sensors_of(self._config),
-            lambda audience: setup.policy_of(self._config, agreements, audience),
-            subject,
-            clock.now_ns,
-        )
-        behind = [*served.routes(self.door, may, self._store), *explained.routes(self.door, may, asked)]
+        behind = [*served.routes(self.door, may, self._store), *explained.routes(self.door, may, self._explainer)]
         return Gate(self.door, self.door.renew, acts_of, [*self.door.routes(), *behind])
+
+    def _explainer(self) -> explained.Explainer | None:
+        """Return what says why, made when somebody first asks; None before the node shows anything."""
+        if self._asked is None and self.hub is not None and isinstance(self.hub.cop, show.NodeCop):
+            self._asked = show.explainer_of(self._config, self.hub.cop, clock.now_ns)
+        return self._asked
 
     def restored(self, now_ns: int, desk: ApprovalDesk, taken: frozenset[str]) -> None:
         """Take over what was approved before a restart and may not have been acted upon; the book knows what was.

@@ -14,8 +14,9 @@ from trilat.exchange.exchange import LinkState
 from trilat.feeds.sockets import FeedSockets
 from trilat.fuse.health import Verdict
 from trilat.joint.watch import BIAS_NAMES
+from trilat.ledger import explained
 from trilat.node import setup
-from trilat.node.config import mode_of
+from trilat.node.config import mode_of, sensors_of
 from trilat.node.health import Health
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
@@ -30,6 +31,8 @@ from trilat.picture.inputs import (
     NodeIdentity,
     Place,
 )
+from trilat.policy.agreement import Agreements
+from trilat.policy.audience import AudiencePolicy
 from trilat.records.columns import STATUSES, Tracks
 from trilat.records.label import Label
 from trilat.warn.areas import Layer
@@ -53,7 +56,29 @@ def outlines(layer: Layer) -> Callable[[], tuple[bool, Any]]:
     return lambda: answer
 
 
-def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> Cop:
+class NodeCop(Cop):
+    """The picture of a node, with the pipeline behind it: its officers may ask why what it shows goes where."""
+
+    pipeline: Pipeline
+
+    def released_of(self, view: str, track_id: int) -> explained.Subject | None:
+        """Return what may be released of a track that is shown, and the number under which the national tracks have it."""
+        found = self.subject(view, track_id)
+        return None if found is None else (found.label, found.sensors, national_of(self.pipeline.tracks, found.row))
+
+
+def explainer_of(config: NodeConfig, cop: NodeCop, now_ns: Callable[[], int]) -> explained.Explainer:
+    """Return what says why a track that a node shows goes to whom."""
+    audiences = cop.pipeline.audiences
+    agreements = next((one.policy.agreements for one in audiences.values()), Agreements())
+
+    def policy(audience: str) -> AudiencePolicy:
+        return setup.policy_of(config, agreements, audience)
+
+    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, cop.released_of, now_ns)
+
+
+def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> NodeCop:
     """Return the picture of a node, knowing whom it belongs to and who may have what."""
     identity = NodeIdentity(
         nation=config.nation,
@@ -82,7 +107,8 @@ def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> Cop:
         return made
 
     settings = CopSettings(frame_ms=config.page.frame_ms, tracks_max=config.step.tracks_max)
-    cop = Cop(identity, pipeline.settings.sensors, pipeline.label_of, audiences_of, settings)
+    cop = NodeCop(identity, pipeline.settings.sensors, pipeline.label_of, audiences_of, settings)
+    cop.pipeline = pipeline
     return cop
 
 

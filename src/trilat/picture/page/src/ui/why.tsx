@@ -68,7 +68,7 @@ function Acts({ told, d }: { told: ask.Why; d: Details }) {
           {t("whoHolds")}
         </button>
       )}
-      {told.national > 0 && s.may("propose-release") && (
+      {!told.permit && told.national > 0 && s.may("propose-release") && (
         <button type="button" class="raise" data-testid="to-release" onClick={to(`release:${told.audience}:${told.national}`)}>
           {t("proposeRelease")} {told.audience}
         </button>
