@@ -11,7 +11,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
-@pytest.mark.parametrize("part", ["areas", "ellipse", "flights", "space", "traffic"])
+TINY = ["areas", "class", "cue", "ellipse", "flights", "gravity", "physics", "rockets", "space", "stages", "traffic"]
+
+
+@pytest.mark.parametrize("part", TINY)
 def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each part prints its figures with their aims, and nothing that is no missile is warned of."""
     import warning
@@ -23,6 +26,20 @@ def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert "0 false `detected` (1 in 24 h), 0 false area lists" in told
     if part == "flights":
         assert re.search(r"error at \+60 s: [\d.]+ km median of [1-9]", told), told
+    if part == "physics":
+        miss, late = re.search(r"landing max ([\d.]+) m, time max ([\d.]+) ms", told).groups()  # type: ignore[union-attr]
+        assert float(miss) <= 5.0, told
+        assert float(late) <= 5.0, told
+    if part == "rockets":
+        assert re.search(r"\d+ recorded launches: 0 with an area list", told), told
+    if part == "cue":
+        assert 3 == len(re.findall(r"first plot to `detected` [\d.]+ s median", told)), told
+    if part == "stages":
+        assert ": 0 of " in told
+    if part == "class":
+        assert re.search(r"2 rows; by range 2, by energy 2, by loft 2", told), told
+    if part == "gravity":
+        assert re.search(r"left out|max \d+ m", told), told
     if part == "space":
         assert 2 == told.count(": 0 with an area list")
 
