@@ -125,15 +125,16 @@ def predict(state: FlightState, path_s: float = 0.0) -> Landing | None:
 def sigma_states(state: FlightState) -> tuple[Array, Array]:
     """Return the flights around a state: (2n, 6) states and (2n,) inverse coefficients, plus and minus along every axis."""
     root = square_root(state.covariance)
-    axes = [root[:, k] for k in range(6) if root[:, k].any()]
-    reach = np.sqrt(STEP2)
+    axes = np.sqrt(STEP2) * root[:, root.any(axis=0)].T
     middle = 1.0 / state.coefficient_kg_m2 if state.coefficient_kg_m2 > 0.0 else 0.0
-    states = [state.mean + sign * reach * axis for axis in axes for sign in (1.0, -1.0)]
-    per = [middle] * len(states)
-    if middle > 0.0 and state.log_sigma > 0.0:
-        states += [state.mean, state.mean]
-        per += [middle * np.exp(sign * reach * state.log_sigma) for sign in (1.0, -1.0)]
-    return np.array(states).reshape(-1, 6), np.array(per)
+    drags = middle > 0.0 and state.log_sigma > 0.0
+    states = np.tile(state.mean, (2 * len(axes) + 2 * drags, 1))
+    per = np.full(len(states), middle)
+    states[0 : 2 * len(axes) : 2] += axes
+    states[1 : 2 * len(axes) : 2] -= axes
+    if drags:
+        per[-2:] *= np.exp(np.array([1.0, -1.0]) * np.sqrt(STEP2) * state.log_sigma)
+    return states, per
 
 
 def square_root(covariance: Array) -> Array:
