@@ -10,6 +10,8 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+import msgspec
+
 from trilat.errors import PolicyError
 from trilat.policy.agreement import Agreement, Agreements, Flow
 from trilat.policy.rules import Context
@@ -104,6 +106,7 @@ unless {
 """
 
 _FAR = 2**63 - 1
+_encoder = msgspec.json.Encoder()
 
 
 @cache
@@ -115,6 +118,10 @@ def _parsed() -> tuple[Any, Any]:
     if not result.validation_passed:
         raise PolicyError("agreement-value", f"The Cedar text does not fit its schema: {result.errors}")
     return cedarpy.PolicySet.from_str(POLICY), cedarpy.Schema.from_str(SCHEMA)
+
+
+def _json(context: dict[str, Any]) -> str:
+    return _encoder.encode(context).decode()
 
 
 def _mode_text(mode: Any) -> str:
@@ -238,12 +245,15 @@ def _requests(label: Label, recipient: str, context: Context, agreements: Agreem
                 "principal": {"type": "Audience", "id": recipient},
                 "action": {"type": "Action", "id": "release"},
                 "resource": {"type": "Record", "id": "record"},
-                "context": {
-                    **shared,
-                    "topic": topic,
-                    "label": _label_facts(label, agreement, recipient),
-                    "agreement": _agreement_facts(agreement, label, flow, agreements),
-                },
+                # As JSON text, which is what cedarpy would make of it, three times more slowly.
+                "context": _json(
+                    {
+                        **shared,
+                        "topic": topic,
+                        "label": _label_facts(label, agreement, recipient),
+                        "agreement": _agreement_facts(agreement, label, flow, agreements),
+                    }
+                ),
             }
 
 
