@@ -5,6 +5,7 @@ them all; a declassification event may set aside those in `OPENED_BY_EVENTS` and
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -182,6 +183,16 @@ def purposes(case: Case) -> tuple[str, ...]:
     return left
 
 
+def _utc(t_ns: int | None) -> str:
+    """Return a time in words, to the second; "any time" for none, and the number itself beyond the calendar's years."""
+    if t_ns is None:
+        return "any time"
+    try:
+        return f"{datetime.fromtimestamp(t_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%SZ}"
+    except (OverflowError, OSError, ValueError):
+        return f"{t_ns} ns"
+
+
 def _after(case: Case) -> bool:
     begins = case.facts.label.not_before_ns
     return begins is None or begins <= case.context.now_ns
@@ -205,8 +216,10 @@ LABEL_RULES: tuple[Rule, ...] = (
         lambda c: c.facts.label.mode == c.context.mode,
         lambda c: f"label {c.facts.label.mode.kind} {c.facts.label.mode.id}, node {c.context.mode.kind} {c.context.mode.id}",
     ),
-    Rule("not-before", "not-yet", _after, lambda c: f"not before {c.facts.label.not_before_ns}, now {c.context.now_ns}"),
-    Rule("expires", "label-expired", _before, lambda c: f"until {c.facts.label.expires_ns}, now {c.context.now_ns}"),
+    Rule(
+        "not-before", "not-yet", _after, lambda c: f"not before {_utc(c.facts.label.not_before_ns)}, now {_utc(c.context.now_ns)}"
+    ),
+    Rule("expires", "label-expired", _before, lambda c: f"until {_utc(c.facts.label.expires_ns)}, now {_utc(c.context.now_ns)}"),
     Rule(
         "rel-to",
         "not-releasable",

@@ -18,18 +18,45 @@ function useHash(one: Proposal): string {
   return hash;
 }
 
-/** The content's fields, one a row, exactly as they stand in the text that is hashed. */
-function Content({ content }: { content: string }) {
-  const fields = Object.entries(JSON.parse(content) as Record<string, unknown>);
+const ITEMS_SHOWN = 8;
+
+/** One value as it stands: an object as rows of its own, a long list folded, all of it there. */
+function Value({ value }: { value: unknown }) {
+  if (typeof value === "string") return <>{value}</>;
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) return <Fields of={value as Record<string, unknown>} />;
+  const text = JSON.stringify(value);
+  if (!Array.isArray(value) || value.length <= ITEMS_SHOWN) return <>{text}</>;
   return (
-    <dl class="content" data-testid="content">
-      {fields.map(([name, value]) => (
+    <details>
+      <summary>
+        {value.length} {t("values")}
+      </summary>
+      {text}
+    </details>
+  );
+}
+
+function Fields({ of }: { of: Record<string, unknown> }) {
+  return (
+    <dl>
+      {Object.entries(of).map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{typeof value === "string" ? value : JSON.stringify(value)}</dd>
+          <dd>
+            <Value value={value} />
+          </dd>
         </div>
       ))}
     </dl>
+  );
+}
+
+/** The content's fields, one a row, exactly as they stand in the text that is hashed. */
+function Content({ content }: { content: string }) {
+  return (
+    <div class="content" data-testid="content">
+      <Fields of={JSON.parse(content) as Record<string, unknown>} />
+    </div>
   );
 }
 
@@ -114,7 +141,7 @@ function Waiting({ one }: { one: Proposal }) {
 export function Approvals() {
   const { pending, settled } = s.approvals.value;
   return (
-    <Modal title={t("approvals")}>
+    <Modal title={t("approvals")} wide>
       {s.may("propose") && (
         <button type="button" class="quiet" data-testid="to-leave" onClick={() => (s.dialog.value = "leave")}>
           {t("propose")}: {t("preAuthorise")}
