@@ -5,6 +5,7 @@ from __future__ import annotations
 import launch_nodes as nodes
 import msgspec
 import pytest
+from flight_records import assessment, label
 from node_worlds import T0_NS
 
 from trilat.node.inputs import AssessedInput, Input
@@ -161,6 +162,24 @@ def test_a_restart_knows_the_warning_and_its_ids(made: dict[str, NodeConfig], fl
         before = [(one.warning.id, one.warning.version, one.warning.state) for one in ran.all_of(audience)]
         after = [(one.warning.id, one.warning.version, one.warning.state) for one in fresh.desk.books.all_of(audience)]
         assert before == after, audience
+
+
+def test_a_restart_tells_every_watch_its_own_flights(made: dict[str, NodeConfig]) -> None:
+    """After a restart each watch for launches knows what it told itself, and nothing that another told; what is over is forgotten."""
+    fresh = nodes.pipeline_of(made["JPN"])
+    mode = fresh.settings.mode
+
+    def tell(audience: str, second: float, state: str, flight: int) -> None:
+        one = assessment(second, state, stream=f"JPN/{audience}", flight=flight, label=label(mode=mode))
+        fresh.restore(one.t_ns, [AssessedInput(audience=audience, assessment=one, derived=True)])
+
+    for audience in ("national", "own", "KOR"):
+        tell(audience, 100.0, "assessed", 1)
+        tell(audience, 100.0, "assessed", 2)
+        tell(audience, 110.0, "landed", 2)
+    watches = (fresh.launches.combined, fresh.launches.own, fresh.audiences["KOR"].launches, fresh.audiences["USA"].launches)
+    known = [{("JPN/national", 1)}, {("JPN/own", 1)}, {("JPN/KOR", 1)}, set()]
+    assert known == [watch.resumed() for watch in watches]
 
 
 def test_what_kor_gets_of_a_launch_rests_on_what_kor_may_have(made: dict[str, NodeConfig]) -> None:

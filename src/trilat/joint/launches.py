@@ -89,6 +89,10 @@ class LaunchWatch:
         else:
             self._assessor.resume(told)
 
+    def resumed(self) -> set[tuple[str, int]]:
+        """Return the flights (stream, number) of an earlier run that may go on here."""
+        return self._assessor.earlier() if self._assessor is not None else {(one.stream, one.flight) for one in self._earlier}
+
     def take(self, batches: Sequence[Reports], sensor_of: Callable[[Reports], str]) -> None:
         """Take own batches, each of one sensor; those of sensors that do not look high are left."""
         for batch in batches:

@@ -110,6 +110,10 @@ class Assessor:
         while len(self._earlier) > EARLIER_MAX:
             del self._earlier[next(iter(self._earlier))]
 
+    def earlier(self) -> set[tuple[str, int]]:
+        """Return the flights (stream, number) of an earlier run that may go on."""
+        return set(self._earlier)
+
     def step(self, now_ns: int, tracks: Tracks, batches: Sequence[Reports]) -> list[Assessment]:
         """Take the tracks at now_ns and the reports since the last step (column `sensor` as in the settings)."""
         plots = sorted((p for batch in batches for p in self._machinery.plots(batch.columns)), key=lambda p: (p.t_ns, p.sensor))
