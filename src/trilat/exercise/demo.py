@@ -158,8 +158,9 @@ def _over_s(launched: Launched) -> float:
 
 
 async def _ended(playing: asyncio.Task[Story]) -> None:
+    # A page that hung up or did not answer ends the officers' part: what they had not done by then is missing from the story.
     playing.cancel()
-    with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+    with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
         await playing
 
 

@@ -122,7 +122,10 @@ class PageClient:
     async def _say(self, message: acts.Message) -> None:
         if self._socket is None:
             raise ConnectionError("the page is not connected")
-        await self._socket.send(msgspec.json.encode(message).decode())
+        try:
+            await self._socket.send(msgspec.json.encode(message).decode())
+        except ConnectionClosed as error:
+            raise ConnectionError(f"the node closed the page: {error}") from None
 
     async def _read(self, socket: ClientConnection) -> None:
         try:
@@ -134,7 +137,7 @@ class PageClient:
                     await self._take(msgspec.json.decode(raw))
                 async with self._news:
                     self._news.notify_all()
-        except ConnectionClosed as error:
+        except (ConnectionClosed, ConnectionError) as error:
             self.closed = str(error)
         async with self._news:
             self.closed = self.closed or "closed"
