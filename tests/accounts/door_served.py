@@ -21,12 +21,20 @@ from trilat.accounts.passwords import Argon2
 from trilat.accounts.roles import acts_of
 from trilat.node import approvals
 from trilat.picture import acts
+from trilat.picture.board import mode_words
 from trilat.picture.guard import Gate
 from trilat.picture.inputs import ActAnswer
 from trilat.picture.web import serving
+from trilat.records.label import Mode
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - the accounts of these tests
-FACE = NodeFace("JPN", "jpn-1", {"kind": "exercise", "id": "KEEN-PINE-26", "words": "EXERCISE KEEN-PINE-26"})
+
+
+def face_of(mode: Mode) -> NodeFace:
+    """Return what a door says of its node to those outside."""
+    return NodeFace("JPN", "jpn-1", {"kind": mode.kind, "id": mode.id, "words": mode_words(mode)})
+
+
 STAFF = {
     "watch-a": ("watch-officer",),
     "watch-b": ("watch-officer",),
@@ -55,10 +63,11 @@ class Clock:
 class Desk(feeder.Feeder):
     """A feeder that takes acts at the approvals' desk as the node's step does."""
 
-    def __init__(self, clock: Clock, gate: Gate, **other: Any) -> None:
+    def __init__(self, clock: Clock, gate: Gate, mode: Mode, **other: Any) -> None:
         super().__init__(6, gate=gate, **other)
         self.clock = clock
-        self.desk = ApprovalDesk("JPN", feeder.MODE, approvals.KINDS)
+        self.cop.identity = feeder.identity("JPN", mode)
+        self.desk = ApprovalDesk("JPN", mode, approvals.KINDS)
         self.decided: list[Any] = []
 
     async def on_act(self, act: acts.OfficerAct) -> None:
@@ -76,14 +85,14 @@ class Desk(feeder.Feeder):
 class Served:
     """What a test holds: the address, the book, the door, the clock, what was noted."""
 
-    def __init__(self, directory: Path, **settings: Any) -> None:
-        self.clock = Clock()
-        self.book = Book(directory / "accounts.sqlite", "JPN", feeder.MODE)
+    def __init__(self, directory: Path, mode: Mode = feeder.MODE, **settings: Any) -> None:
+        self.clock, self.mode = Clock(), mode
+        self.book = Book(directory / "accounts.sqlite", "JPN", mode)
         self.notes: list[str] = []
         self.hasher = Argon2(drawn=True)
         outside = Outside(self.clock, os.urandom, lambda _, severity, text: self.notes.append(f"{severity}: {text}"), self._ended)
-        self.door = Door(self.book, FACE, outside, DoorSettings(**settings), self.hasher)
-        self.given = Desk(self.clock, Gate(self.door, self.door.renew, acts_of, self.door.routes()), status_ms=100)
+        self.door = Door(self.book, face_of(mode), outside, DoorSettings(**settings), self.hasher)
+        self.given = Desk(self.clock, Gate(self.door, self.door.renew, acts_of, self.door.routes()), mode, status_ms=100)
         self.url = ""
 
     def _ended(self, session: str) -> None:
@@ -92,6 +101,9 @@ class Served:
     def staff(self) -> None:
         """Make one account for each role, each with the same password."""
         kept = self.hasher.keep(PASSWORD, os.urandom(16))
+        if self.mode.kind == "live":  # a live book is not filled at once: its first account alone
+            self.book.add(self.clock(), "watch-a", "Person watch-a", kept, STAFF["watch-a"])
+            return
         self.book.begin(self.clock(), [(user, f"Person {user}", kept, roles) for user, roles in STAFF.items()])
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
