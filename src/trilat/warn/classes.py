@@ -121,6 +121,7 @@ class Odds(NamedTuple):
     launch: float = 1.0  # it was launched: seen to thrust or to come up from the ground
     more_thrust: float = 0.0  # it burns, or will burn again
     launcher: float = 0.0  # its burn is that of a space launcher's stage
+    next_stage: float = 1.0  # were it a launcher's, it would be lit again yet: falls when it is not
     level: bool = False  # when first seen it flew level or nearly so
 
 
@@ -134,7 +135,8 @@ def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, 
     # What neither orbits nor was at the ground within one arc falls out of an orbit.
     falls = max(0.0, 1.0 - orbits - returns)
     launched = odds.launch
-    open_still = 1.0 - (1.0 - odds.more_thrust) * (1.0 - odds.launcher)
+    waits = odds.launcher * odds.next_stage / (odds.launcher * odds.next_stage + 1.0 - odds.launcher + 1e-12)
+    open_still = 1.0 - (1.0 - odds.more_thrust) * (1.0 - waits)
     unclassified = launched * (1.0 - orbits * (1.0 - odds.more_thrust)) * open_still
     space = launched * orbits * (1.0 - odds.more_thrust)
     # Never seen to thrust, at nearly the speed of an orbit and level when first seen: what decays from one looks just so.

@@ -35,6 +35,9 @@ LOST_S, LOST_PERIODS = 8.0, 4.0
 LOST_HALF_S = 60.0  # confidence in a flight not seen any more halves in so long
 PAUSE_S = 8.0  # how long stages pause: after burn-out, the chance that it burns again falls as exp(-(t/PAUSE_S)^2 / 2)
 AGAIN_MOST = 0.5
+# A launcher's next stage is lit within some ten seconds; one that was not is likelier no launcher. A share is left: of launches
+# seen on public webcasts some follow the spent stage.
+NEXT_STAGE_S, SPENT_SHARE = 10.0, 0.2
 REENTRY_HEIGHT_M = 100_000.0
 FAN_DEG = 25.0
 GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
@@ -138,13 +141,14 @@ def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bo
     if flight.launch is not None and one.burnout_ns is not None and not before:
         burn_s = (one.burnout_ns - flight.launch.t_ns) / NS
         flight.launcher = launcher_odds(one.speed_m_s, burn_s, flight.launch.sigma_s)
-    more = 1.0
+    more, next_stage = 1.0, 1.0
     if not burns and one.burnout_ns is not None:
         since = max(0.0, (t_ns - one.burnout_ns) / NS)
+        next_stage = SPENT_SHARE + (1.0 - SPENT_SHARE) * exp(-0.5 * (since / NEXT_STAGE_S) ** 2)
         more = AGAIN_MOST * exp(-0.5 * (since / PAUSE_S) ** 2)
     if launched < 0.5:  # never seen to thrust: what it does is all there is to say
         more = 0.0
-    return Odds(launch=launched, more_thrust=more, launcher=flight.launcher, level=flight.level_first)
+    return Odds(launch=launched, more_thrust=more, launcher=flight.launcher, next_stage=next_stage, level=flight.level_first)
 
 
 def _lost_since(sensors: tuple[Sensor, ...], flight: Candidate, now_ns: int) -> int | None:
