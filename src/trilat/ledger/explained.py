@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from trilat.errors import PolicyError, code_of, sentence
+from trilat.errors import PolicyError
+from trilat.ledger.served import json_of, refused
 from trilat.marking.canonical import is_audience
 from trilat.marking.display import in_words
 from trilat.policy.agreement import Agreement, Agreements
@@ -25,15 +26,6 @@ from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 
 ACT = "see-release"
-STATUS = {
-    "session-ended": 401,
-    "act-role": 403,
-    "request-bad": 400,
-    "track-unknown": 404,
-    "recipient-unknown": 404,
-    "foreign-originator": 409,
-    "request-rate": 429,
-}
 # More than any agreement's rules and any track's sensors come to; what is beyond is said to exist.
 STEPS_MAX = 400
 PER_MINUTE_MAX = 120
@@ -186,9 +178,9 @@ def routes(
         async def answer(request: Request) -> Response:
             session = door(request)
             if session is None:
-                return _refused("session-ended")
+                return refused("session-ended")
             if not may(session.roles, ACT):
-                return _refused("act-role")
+                return refused("act-role")
             try:
                 asked = explainer_of()
                 if asked is None:
@@ -197,10 +189,10 @@ def routes(
                     raise _Refused("request-rate")  # noqa: TRY301 - as above
                 told = question(asked, session, request.query_params)
             except _Refused as error:
-                return _refused(str(error))
+                return refused(str(error))
             except PolicyError as error:
-                return _refused(error.name)
-            return _json(told, 200)
+                return refused(error.name)
+            return json_of(told, 200)
 
         return answer
 
@@ -215,11 +207,3 @@ def _id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= ID_MAX):
         raise _Refused("request-bad")
     return int(text)
-
-
-def _refused(reason: str) -> Response:
-    return _json({"code": code_of(reason), "reason": reason, "text": sentence(reason)}, STATUS.get(reason, 500))
-
-
-def _json(told: Answer, status: int) -> Response:
-    return Response(msgspec.json.encode(told), status, {"cache-control": "no-store"}, "application/json")

@@ -25,7 +25,15 @@ ROWS_MAX = 1_000
 ROWS = 200
 T_NS_MAX = 2**63 - 1
 ACT = "see-ledger"
-STATUS = {"session-ended": 401, "act-role": 403, "request-bad": 400}
+STATUS = {
+    "session-ended": 401,
+    "act-role": 403,
+    "request-bad": 400,
+    "track-unknown": 404,
+    "recipient-unknown": 404,
+    "foreign-originator": 409,
+    "request-rate": 429,
+}
 
 Answer = Mapping[str, Any]
 Question = Callable[[Ledger, Mapping[str, str]], Answer]
@@ -93,27 +101,29 @@ def routes(door: Callable[[Any], Session | None], may: Callable[[Iterable[Role],
         async def answer(request: Request) -> Response:
             session = door(request)
             if session is None:
-                return _refused("session-ended")
+                return refused("session-ended")
             if not may(session.roles, ACT):
-                return _refused("act-role")
+                return refused("act-role")
             try:
                 async with one_at_a_time:
                     told = await asyncio.to_thread(ask, question, dict(request.query_params))
             except _Bad as error:
-                return _refused("request-bad", str(error))
+                return refused("request-bad", str(error))
             except TrilatError as error:
-                return _refused(error.name)
-            return _json(told, 200)
+                return refused(error.name)
+            return json_of(told, 200)
 
         return answer
 
     return [Route(f"/api/ledger/{name}", answering(question), methods=["GET"]) for name, question in QUESTIONS.items()]
 
 
-def _refused(reason: str, detail: str = "") -> Response:
+def refused(reason: str, detail: str = "") -> Response:
+    """Return a question's refusal: a reason of errors.toml with its code and sentence."""
     told = {"code": code_of(reason), "reason": reason, "text": f"{sentence(reason)} {detail}".strip()}
-    return _json(told, STATUS.get(reason, 500))
+    return json_of(told, STATUS.get(reason, 500))
 
 
-def _json(told: Answer, status: int) -> Response:
+def json_of(told: Answer, status: int) -> Response:
+    """Return an answer that no cache keeps."""
     return Response(msgspec.json.encode(told), status, {"cache-control": "no-store"}, "application/json")

@@ -76,7 +76,7 @@ class Line:
         try:
             await client.publish(subject, data, reply=self._answers + token)
             message: Msg = await answer
-        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
+        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError, RuntimeError) as error:
             raise self._fallen(f": {error}") from None
         finally:
             self._asked.pop(token, None)
@@ -115,7 +115,7 @@ class Line:
                 self.fault = ExchangeError("link-down", f"{self.name[0]} {self.name[1]}.")
             except ExchangeError as error:
                 self.fault = error
-            except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+            except (nats.errors.Error, OSError, TimeoutError, ValueError, RuntimeError) as error:  # libuv raises the last
                 self.fault = explain(error, self.name[0], self.urls[self.dials % len(self.urls)])
             finally:
                 self.up.clear()
