@@ -11,6 +11,8 @@ from trilat.errors import ExchangeError
 from trilat.exchange.drive import Drive
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.importer import Received
+from trilat.identity.sign import Rejected
+from trilat.records.envelope import Envelope
 from trilat.store.sqlite import StoreSettings, open_database
 from trilat.transport.loopback import LoopbackHub, LoopbackTransport
 from trilat.transport.messages import ExchangeSettings
@@ -72,16 +74,39 @@ async def test_records_travel_and_are_receipted(hub: tuple[LoopbackHub, Node, No
 
 
 async def test_a_cut_link_is_waited_out(hub: tuple[LoopbackHub, Node, Node]) -> None:
-    """While the link is cut nothing arrives; after it heals everything does, once; the cut shows among the refusals."""
+    """While the link is cut nothing arrives; after it heals all does, once; the lane shows as down, and nothing as refused."""
     meeting, jpn, kor = hub
     await until(lambda: any(state.health == "up" for state in kor.drive.links()))
     meeting.cut |= {("JPN", "KOR"), ("KOR", "JPN")}
     await asyncio.sleep(0)
     jpn.drive.offer([released(warning_of(f"w{n}"), "KOR", "flash") for n in range(3)])
-    await until(lambda: any(state.rejected for state in kor.drive.links()))
+    await until(lambda: all(state.health != "up" for state in kor.drive.links()))
     meeting.cut.clear()
     await until(lambda: len(kor.received) == 3)
     assert ["w0", "w1", "w2"] == [item.record.id for item in kor.received]
+    assert not any(state.rejected for state in kor.drive.links())
+
+
+async def test_an_answer_that_is_no_envelope_is_counted_and_asked_for_again(
+    hub: tuple[LoopbackHub, Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the transport cannot read of a partner's answer is counted by its reason; the lane goes on with the next answer."""
+    _, jpn, kor = hub
+    sound, bad = LoopbackTransport.request, 5
+
+    async def garbled(self: LoopbackTransport, envelope: Envelope, timeout_s: float) -> Envelope:
+        nonlocal bad
+        reply = await sound(self, envelope, timeout_s)
+        bad -= 1
+        if bad >= 0:
+            raise Rejected("envelope-malformed", "not an envelope.")
+        return reply
+
+    monkeypatch.setattr(LoopbackTransport, "request", garbled)
+    jpn.drive.offer([released(warning_of("w"), "KOR", "flash")])
+    await until(lambda: len(kor.received) == 1)
+    counted = {name: n for state in (*kor.drive.links(), *jpn.drive.links()) for name, n in state.rejected.items()}
+    assert {"envelope-malformed"} == set(counted)
 
 
 async def test_what_runs_with_the_store_is_in_one_transaction(hub: tuple[LoopbackHub, Node, Node]) -> None:

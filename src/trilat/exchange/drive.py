@@ -15,6 +15,7 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar
 
+from trilat.errors import ExchangeError
 from trilat.exchange.exchange import Exchange, LinkState, Outgoing
 from trilat.exchange.importer import Received, Request
 from trilat.records.envelope import Envelope
@@ -192,14 +193,17 @@ class Drive:
         pull, rank = request.pull, _rank(request.pull.lane)
         try:
             reply = await self._transport.request(request.envelope, request.timeout_ns / NS_PER_S)
-        except LinkDown as down:
-            name, detail = down.name, down.detail
-            self._put(rank, 1, lambda now_ns: self._lost(now_ns, pull, name, detail))
+        except LinkDown:  # nothing was refused: the link's state and the fault of its line say what is the matter
+            self._put(rank, 1, lambda now_ns: self._exchange.lost(now_ns, pull))
+            return
+        except ExchangeError as refused:
+            name, detail = refused.name, refused.detail
+            self._put(rank, 1, lambda now_ns: self._refused(now_ns, pull, name, detail))
             return
         weight = 1 + len(reply.payload) // 512
         self._put(rank, weight, lambda now_ns: self._exchange.handle(now_ns, reply, pull=pull))
 
-    def _lost(self, now_ns: int, pull: PullId, name: str, detail: str) -> None:
+    def _refused(self, now_ns: int, pull: PullId, name: str, detail: str) -> None:
         self._exchange.refused(now_ns, pull.partner, name, detail)
         self._exchange.lost(now_ns, pull)
 
