@@ -84,7 +84,11 @@ async def serve(listen: int, target: int, one_way_ms: float, kbit_s: float) -> N
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await healthy.wait()
         await asyncio.sleep(2 * one_way_ms / 1e3)
-        there, out = await asyncio.open_connection("127.0.0.1", target, limit=size)
+        try:
+            there, out = await asyncio.open_connection("127.0.0.1", target, limit=size)
+        except OSError:  # the server behind has ended: so has whoever called it
+            writer.close()
+            return
         for each in (writer, out):
             line: socket.socket = each.get_extra_info("socket")
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
