@@ -8,6 +8,9 @@ STAMPS := .venv/stamps
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
 PYTEST := $(BIN)/python -m pytest
 
+# With it set, every process (each node, each worker of the tests) would compile the whole source anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev ready chromium faults demo test check check-types check-house bench soak bundle lock reference clean distclean page warm
 
@@ -86,6 +89,7 @@ $(STAMPS)/runtime: $(STAMPS)/python requirements/build.txt requirements/runtime.
 
 $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 # Not compiled to bytes when installed: most of what only checks and tests use is never imported.

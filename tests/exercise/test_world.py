@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -38,7 +39,10 @@ def said(seconds: int, step_ns: int = NS // 5, seed: int | None = None) -> list[
     return list(itertools.chain.from_iterable(world.step(T0_NS + k * step_ns) for k in range(1, seconds * NS // step_ns + 1)))
 
 
-LINES = said(SECONDS)
+@cache
+def lines() -> list[Line]:
+    """Return what the tests look at, made once."""
+    return said(SECONDS)
 
 
 def decoded(sensor: scenario.ScenarioSensor) -> Any:
@@ -52,7 +56,7 @@ def decoded(sensor: scenario.ScenarioSensor) -> Any:
     source = registry.source_of("line", form, MODE, (mine,), nation=sensor.nation, editions=editions, options=options)
     decoder = registry.open_decoder(source)
     parts = []
-    for k, line in enumerate(line for line in LINES if line.sensor == sensor.id):
+    for k, line in enumerate(line for line in lines() if line.sensor == sensor.id):
         given = decoder.decode(line.data, T0_NS + SECONDS * NS + k)
         assert [one.reason for one in given.refused if one.reason not in ("type-unsupported", "position-unresolved")] == []
         parts += [batch.columns for batch in given.batches]
@@ -63,7 +67,7 @@ def test_same_seed_says_the_same_bytes_whatever_the_steps() -> None:
     """Two worlds of one scenario say the same bytes; another seed says others; a world stepped a second at once says the same."""
     first = said(SHORT)
 
-    assert first == LINES[: len(first)]
+    assert first == lines()[: len(first)]
     assert first == said(SHORT, step_ns=NS)
     assert first != said(SHORT, seed=7)
 

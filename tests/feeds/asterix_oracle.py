@@ -1,22 +1,31 @@
 """libasterix (MIT) as the judge: reads records into the names our columns have, and makes random ones. Tests and benchmarks only."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
-from asterix import base, generated  # noqa: TID251 - this is the test side, where the oracle lives
+from asterix import base  # noqa: TID251 - this is the test side, where the oracle lives
 
 Flat = dict[str, Any]
 
 
+@cache
+def known() -> Any:
+    """Return the oracle's classes by category; six megabytes of generated module, loaded by whoever first asks."""
+    from asterix import generated  # noqa: TID251 - see above
+
+    return generated.manifest["CATS"]
+
+
 def specification(category: int, edition: str) -> Any:
     """Return the oracle's class of a category and edition."""
-    return next(c for c in generated.manifest["CATS"][category] if "{}.{}".format(*c.cv_edition) == edition)
+    return next(c for c in known()[category] if "{}.{}".format(*c.cv_edition) == edition)
 
 
 def oracle_editions(category: int) -> list[str]:
     """Return the editions that the oracle knows."""
-    return ["{}.{}".format(*c.cv_edition) for c in generated.manifest["CATS"][category]]
+    return ["{}.{}".format(*c.cv_edition) for c in known()[category]]
 
 
 def blocks(data: bytes) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from trilat.kernels import atmosphere, geodesy
 
@@ -27,6 +26,7 @@ def acceleration(y: np.ndarray, per: float) -> np.ndarray:
 
 def land(y0: np.ndarray, per: float) -> tuple[float, np.ndarray]:
     """Return time and place (ECEF) of landing."""
+    from scipy.integrate import solve_ivp  # takes a second: workers that only collect tests need not wait for it
 
     def height(_: float, y: np.ndarray) -> float:
         return float(geodesy.ecef_to_geodetic(y[:3])[2])
