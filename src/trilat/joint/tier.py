@@ -47,16 +47,25 @@ def stream_name(nation: str, what: str, started_ns: int) -> str:
 
 
 class TierTracker:
-    """What an audience gets at one tier. It knows of no sensor of another tier, nor of a withheld one."""
+    """What an audience gets at one tier. It knows of no sensor of another tier, nor of a withheld one.
+
+    turn_ns: when in each second its sensors are judged (`watch.turn_of`).
+    """
 
     def __init__(
-        self, nation: str, tier: TierName, sensors: Sequence[Sensor], settings: TrackerSettings, started_ns: int = 0
+        self,
+        nation: str,
+        tier: TierName,
+        sensors: Sequence[Sensor],
+        settings: TrackerSettings,
+        started_ns: int = 0,
+        turn_ns: int = 0,
     ) -> None:
         stream = stream_name(nation, tier, started_ns)
         self.nation, self.tier, self.sensors = nation, tier, tuple(sensors)
         self.index = {sensor.id: k for k, sensor in enumerate(self.sensors)}
         self.tracker = Tracker(settings, self.sensors, stream)
-        self.watch = SensorWatch(self.sensors)
+        self.watch = SensorWatch(self.sensors, turn_ns=turn_ns)
         self.label_of = label_joiner(self.sensors)
         self.waiting: list[Reports] = []
         self._sent: dict[int, Track] = {}

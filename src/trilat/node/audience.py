@@ -17,6 +17,7 @@ from trilat.fuse.earth_fixed import can_stand_alone, measurements
 from trilat.joint.core import batch_of
 from trilat.joint.launches import LaunchWatch
 from trilat.joint.tier import TierName, TierTracker, stream_name
+from trilat.joint.watch import turn_of
 from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
 from trilat.outward.doors import Doors, Opened
 from trilat.policy.audience import AudiencePolicy
@@ -106,7 +107,7 @@ class AudiencePipeline:
         self._tier = {sensor.id: tier for sensor, tier in permitted}
         self._sensors = {sensor.id: sensor for sensor, _ in permitted}
         self.tiers = tuple(
-            TierTracker(self.nation, name, held, settings, now_ns)
+            TierTracker(self.nation, name, held, settings, now_ns, turn_of(policy.recipient))
             for name in TIERS_TRACKED
             if (held := [sensor for sensor, tier in permitted if tier == name])
         )

@@ -22,7 +22,7 @@ from trilat.issuing.state import Desk
 from trilat.joint.core import CoreTracker, PartnerReport, batch_of
 from trilat.joint.launches import NationLaunches
 from trilat.joint.tier import label_joiner, stream_name
-from trilat.joint.watch import SensorWatch
+from trilat.joint.watch import SensorWatch, turn_of
 from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
 from trilat.node.combined import CombinedPicture
@@ -132,7 +132,7 @@ class Pipeline:
         self.desk.track = self._track
         if (public := self.audiences.get("PUBLIC")) is not None:
             self.desk.publish = public.flash
-        self.watch = SensorWatch(settings.sensors)
+        self.watch = SensorWatch(settings.sensors, turn_ns=turn_of(settings.nation))
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
         self.combined = CombinedPicture(settings.nation, gates, self.core, settings.state_tick_ns)
         self.launches = NationLaunches(
