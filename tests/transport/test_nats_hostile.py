@@ -1,18 +1,22 @@
 """Partners gone bad: what they try is refused, counted and harmless; and the probe that says so would notice a leak."""
 
 import asyncio
+import contextlib
+import os
+import socket
 import ssl
 from pathlib import Path
 
 import nats.errors
 import pytest
+from nats.aio.client import Client
 from nats_nodes import MODE, TestNode, question, raw_client, running, until
 
 from trilat.identity import keyfiles, keys
 from trilat.node.clock import now_ns
 from trilat.transport.envelope import pack
 from trilat.transport.nats import PARKED_MAX
-from trilat.transport.natsconf import ACCOUNT_CONNECTIONS_MAX, PAYLOAD_BYTES_MAX, Subjects
+from trilat.transport.natsconf import ACCOUNT_CONNECTIONS_MAX, PAYLOAD_BYTES_MAX, PENDING_BYTES_MAX, Subjects
 
 NATIONS = ("JPN", "KOR", "USA")
 # What is not a partner's to hear at another's server.
@@ -168,6 +172,44 @@ async def test_floods_harm_nobody_else(tmp_path: Path) -> None:
             await spy.__aexit__(None, None, None)
         for _, writer in silent:
             writer.close()
+
+
+async def byte_by_byte(client: Client, every_s: float) -> None:
+    """Read what the server sends a byte at a time, beneath TLS, for ever: what is read is of no use, the server sees a slow reader."""
+    transport = client._transport._io_writer.transport  # type: ignore[union-attr]
+    transport.pause_reading()
+    line = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    with line, contextlib.suppress(OSError):  # the server ends it
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                line.recv(1)
+            await asyncio.sleep(every_s)
+
+
+async def test_a_partner_that_reads_a_byte_at_a_time_costs_bounded_memory(tmp_path: Path) -> None:
+    """It is cut off when a little waits for it, and counted; meanwhile another partner's exchange goes on."""
+    async with running(tmp_path, NATIONS) as nodes:
+        usa = nodes["USA"]
+        await nodes["JPN"].ask(question("JPN", "USA"))
+        most = 0
+        async with raw_client(nodes["KOR"], usa, []) as client:
+
+            async def nothing(_: object) -> None:
+                """Never reached: the client reads too slowly."""
+
+            await client.subscribe("_INBOX_KOR.slow.>", cb=nothing)
+            await client.flush()
+            reading = asyncio.create_task(byte_by_byte(client, 0.05))
+            for number in range(120):
+                data = pack(question("KOR", "USA", sequence=number, payload=bytes(300_000)))
+                await client.publish(Subjects(MODE, "KOR").pull_on("flash"), data, reply="_INBOX_KOR.slow.x")
+                if number % 20 == 0:
+                    assert (await nodes["JPN"].ask(question("JPN", "USA", sequence=2 + number))).sequence == 2 + number
+                    most = max(most, *(each.pending_bytes for each in await usa.server.connections()))
+            await until(lambda: usa.server.refusals().get("nats-slow-consumer", 0) >= 1, "the slow reader is cut off and counted")
+            reading.cancel()
+        assert most <= PENDING_BYTES_MAX
+        assert (await nodes["JPN"].ask(question("JPN", "USA", sequence=999))).sequence == 999
 
 
 async def test_stranger_is_refused_by_tls_and_wrong_key_by_sign_in(tmp_path: Path) -> None:
