@@ -36,7 +36,12 @@ class Joined:
         memory: bool = False,
         published: tuple[str, ...] = (),
         routes: tuple[Route, ...] = (),
+        hub: str | None = None,
+        tick_ms: int = 50,
     ) -> None:
+        """Open every nation's exchange: each partner of each, or all of `hub` alone."""
+        self.hub = hub
+        self.tick_ms = tick_ms
         self.published = published
         self.routes = dict.fromkeys(nations, routes)
         self.directory = directory
@@ -59,7 +64,7 @@ class Joined:
         extra = {} if opener is None else {"opener": opener}
         path = Path(":memory:") if self.memory else self.directory / f"{nation}.sqlite"
         store = open_database(path, nation, self.mode, STORE, **extra)
-        partners = [other for other in self.nations if other != nation]
+        partners = [other for other in self.nations if other != nation and self.hub in {None, nation, other}]
         ring = ring_of(nation, self.mode, self.nations)
         self.exchanges[nation] = Exchange(
             self.settings[nation], nation, self.mode, ring, store, partners, self.published, self.routes[nation]
@@ -76,9 +81,9 @@ class Joined:
             self.stop(nation)
 
     def run(self, ticks: int = 4) -> "Joined":
-        """Let some ticks of 50 ms pass; within a tick, messages go to and fro until none is left."""
+        """Let some ticks pass; within a tick, messages go to and fro until none is left."""
         for _ in range(ticks):
-            self.now_ns += 50 * MS
+            self.now_ns += self.tick_ms * MS
             for nation in list(self.exchanges):
                 self.exchanges[nation].tick(self.now_ns)
             for _ in range(20):

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from trilat.accounts.roles import may
 from trilat.ledger import explained
 from trilat.node import show
+from trilat.node.inputs import Input
 from trilat.node.settings import NodeConfig
 from trilat.picture.inputs import CopInput
 from trilat.records.approval import Session
@@ -21,16 +22,22 @@ SECONDS = 6.0
 class Held:
     """A node's pipeline that has tracked for some seconds, its picture, and what answers beside it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, seconds: float = SECONDS) -> None:
         self.prepared = worlds.prepare(directory)["JPN"]
         self.config: NodeConfig = worlds.config_of(self.prepared)
         self.pipeline = worlds.pipeline_of(self.config)
         self.cop = show.make_cop(self.config, self.pipeline, worlds.T0_NS)
-        for now_ns, inputs in worlds.inputs_of("JPN", SECONDS):
+        for now_ns, inputs in worlds.inputs_of("JPN", seconds):
             out = self.pipeline.step(now_ns, inputs)
             self.cop.step(now_ns, CopInput(own=out.national, combined=out.combined))
         self.explainer = show.explainer_of(self.config, self.cop, lambda: self.cop.now_ns)
         self.ids = self.of_layer("own")
+
+    def act(self, *inputs: Input) -> None:
+        """Step the node once more, with some inputs."""
+        now_ns = self.cop.now_ns + worlds.STEP_NS
+        out = self.pipeline.step(now_ns, inputs)
+        self.cop.step(now_ns, CopInput(own=out.national, combined=out.combined, warnings=out.warnings))
 
     def of_layer(self, layer: str) -> list[int]:
         """Return the ids of the picture's tracks of one layer."""

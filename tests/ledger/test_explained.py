@@ -9,13 +9,18 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from explained_node import Held
+from flight_records import assessment, label
 from starlette.applications import Starlette
 
 from trilat.accounts.roles import may
 from trilat.cli import release
+from trilat.issuing.books import NATIONAL
 from trilat.ledger import explained
+from trilat.marking.display import in_words
 from trilat.node import setup
 from trilat.node.config import sensors_of
+from trilat.node.inputs import ActInput, AssessedInput
+from trilat.picture.acts import OfficerAct, RaiseWarning
 from trilat.policy.decide import step_words
 from trilat.policy.rules import Step
 from trilat.records import codec
@@ -29,6 +34,16 @@ AUDIENCES = ("KOR", "USA", "PUBLIC")
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory) -> Held:
     return Held(tmp_path_factory.mktemp("nodes"))
+
+
+@pytest.fixture(scope="module")
+def raised(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    """A node whose watch officer raised a warning for KOR alone."""
+    held = Held(tmp_path_factory.mktemp("raised"), seconds=1.0)
+    who = Session(user="bo", person="Bo", roles=("watch-officer",), station="s", session="y")
+    one = RaiseWarning(act_id="a", kind="test", headline="EXERCISE for one", rel_to=("KOR",))
+    held.act(ActInput(act=OfficerAct(session=who, act=one)))
+    return held
 
 
 def printed(held: Held, track_id: int, audience: str, tmp_path: Path) -> list[str]:
@@ -102,6 +117,49 @@ async def test_no_pipeline_learns_of_a_question(held: Held) -> None:
     assert before == state()
 
 
+async def test_a_warning_is_told_as_each_audience_has_it(raised: Held) -> None:
+    """Every rule and verdict are the policy's own on the warning's label; the id is the audience's, none where it never got it."""
+    record = raised.pipeline.desk.hand.own("JPN-W1")
+    assert record is not None
+    for audience, has in (("KOR", "JPN-KOR-W1"), ("USA", None), ("PUBLIC", None)):
+        [answer] = await raised.asked("release-officer", f"explain?warning=JPN-W1&to={audience}")
+        policy = setup.policy_of(raised.config, raised.explainer.agreements, audience)
+        path = policy.explain(record.label, raised.cop.now_ns, ())
+        told = answer.json()
+        assert [step.rule for step in path.steps] == [step["rule"] for step in told["steps"]]
+        assert (path.decision.permit, path.decision.reason) == (told["permit"], told["reason"])
+        assert has == (told["edition"] and told["edition"]["id"])
+        assert told["permit"] is (has is not None)
+
+
+async def test_a_flights_warning_is_told_by_the_audiences_own_edition(raised: Held) -> None:
+    """Asked of is the warning that was made for that audience, under its label, version and id, not the national one."""
+    raised.act(
+        AssessedInput(audience=NATIONAL, assessment=assessment(20.0)),
+        AssessedInput(audience="KOR", assessment=assessment(20.0, stream="JPN/kor", label=label(rel_to=("KOR",)))),
+        AssessedInput(audience=NATIONAL, assessment=assessment(30.0)),
+    )
+    books = raised.pipeline.desk.books
+    [national] = [one.warning for one in books.all_of(NATIONAL)]
+    [edition] = [one.warning for one in books.all_of("KOR")]
+    assert (national.id, national.label) != (edition.id, edition.label)
+    for audience, record, held in (("KOR", edition, edition.id), ("USA", national, None)):
+        [answer] = await raised.asked("auditor", f"explain?warning={national.id}&to={audience}")
+        told = answer.json()
+        assert in_words(record.label) == told["label"]
+        assert list(record.pedigree.sensors) == [one["id"] for one in told["sensors"]]
+        assert held == (told["edition"] and told["edition"]["id"])
+        if held:
+            assert (edition.version, edition.state) == (told["edition"]["version"], told["edition"]["state"])
+
+
+def test_a_warning_above_a_views_level_is_not_there(raised: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view that may not show a warning is answered as if there were none."""
+    assert raised.cop.edition_of("watch", "JPN-W1", "KOR") is not None
+    monkeypatch.setattr(raised.cop, "level_max", lambda _: 0)
+    assert raised.cop.edition_of("watch", "JPN-W1", "KOR") is None
+
+
 @pytest.mark.parametrize("question", ["explain?track=1&to=KOR", "terms"])
 @pytest.mark.parametrize(("role", "status"), [(None, 401), ("engineer", 403), ("exercise-director", 403)])
 async def test_nobody_else_may_ask(held: Held, question: str, role: str | None, status: int) -> None:
@@ -122,6 +180,11 @@ async def test_nobody_else_may_ask(held: Held, question: str, role: str | None, 
         ("explain?track=\u0661&to=KOR", "request-bad"),
         ("explain?track=99999999999&to=KOR", "request-bad"),
         ("explain?track=4000000000&to=KOR", "track-unknown"),
+        ("explain?warning=JPN-W77&to=KOR", "warning-unknown"),
+        ("explain?warning=KOR-W1&to=USA", "warning-unknown"),
+        ("explain?warning=&to=USA", "request-bad"),
+        ("explain?warning=%EF%BC%AA&to=USA", "request-bad"),
+        ("explain?warning=JPN-W1&to=JPN", "recipient-unknown"),
     ],
 )
 async def test_a_question_without_sense_is_refused_by_name(held: Held, question: str, reason: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from exchange_pair import Joined, tracks
@@ -14,6 +15,7 @@ from exchange_records import EXERCISE, T0_NS, recall_of, released, track_of, war
 from trilat.cli.ledger import command
 from trilat.ledger.holdings import Ledger
 from trilat.records import codec
+from trilat.records.track import Track
 from trilat.store.sqlite import FILE_NAME
 
 
@@ -59,6 +61,30 @@ def test_who_holds_a_track_or_a_warning(tmp_path: Path) -> None:
     assert ["KOR", "USA"] == [holding.audience for holding in ledger.holders("JPN/air/7")]
     assert ["USA"] == [holding.audience for holding in ledger.holders("JPN-W1")]
     assert [] == ledger.holders("JPN/air/8")
+    joined.close()
+
+
+@pytest.mark.parametrize("asked", ["KOR:7", "KOR T0007", "KOR's T7", "KOR #7"])
+def test_a_track_is_found_by_the_number_that_a_partner_sees(tmp_path: Path, asked: str) -> None:
+    """A partner's own number finds its newest track of that number, and what others hold on the same target, and nothing else."""
+    joined = Joined(tmp_path, ("JPN", "KOR", "USA"))
+
+    def track(number: int, stream: str, address: int | None) -> Track:
+        return msgspec.structs.replace(track_of(number), stream=stream, address=address)
+
+    mine, theirs = track(7, "JPN/track/2000", 0x86D620), track(31, "JPN/track/2000", 0x86D620)
+    offer(joined, released(track(7, "JPN/track/1000", 0x111111), "KOR", "state"))
+    joined.run(10)
+    offer(joined, released(mine, "KOR", "state"), released(track(70, "JPN/track/2000", None), "KOR", "state"))
+    offer(joined, released(theirs, "USA", "state"), released(track(7, "JPN/track/2000", 0x222222), "USA", "state"))
+    joined.run(60)
+    ledger = ledger_of(joined)
+
+    expected = [("KOR", "JPN/track/2000/7"), ("USA", "JPN/track/2000/31")]
+    assert expected == [(one.audience, one.subject) for one in ledger.holders(asked)]
+    assert expected == [(one.audience, one.subject) for one in ledger.holders("address:86d620")]
+    assert [("KOR", "JPN/track/2000/70")] == [(one.audience, one.subject) for one in ledger.holders("KOR:70")]
+    assert [] == [*ledger.holders("KOR:31"), *ledger.holders("FRA:7"), *ledger.holders("KOR:")]
     joined.close()
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 from exchange_pair import Joined
-from ni_world import Journal, pipeline_of
-from node_worlds import MODE, STEP_NS
+from ni_world import STEP_NS, Journal, pipeline_of
+from node_worlds import MODE
+from once import pure_answers_kept
 
 from trilat.node.inputs import ReceivedInput
 from trilat.node.pipeline import Output
@@ -17,7 +18,8 @@ from trilat.node.record import Recorder
 from trilat.records.envelope import Envelope
 from trilat.transport.messages import ExchangeSettings, PullId
 
-TICKS = STEP_NS // 50_000_000
+TICK_MS = 125  # of the exchange; every step has several
+TICKS = STEP_NS // (TICK_MS * 1_000_000)
 OBSERVERS = ("KOR", "PUBLIC")
 
 
@@ -37,8 +39,11 @@ class Run:
         self.seen: list[Seen] = []
         self.counts: dict[str, int] = {}
         self._journal = journal
-        self._pipeline = pipeline_of(journal.config)
-        self._net = Joined(Path(":memory:").parent, ("JPN", "KOR", "USA"), ExchangeSettings(), MODE, memory=True)
+        with pure_answers_kept():
+            self._pipeline = pipeline_of(journal.config)
+        settings = ExchangeSettings(tick_ms=TICK_MS)
+        # What KOR and USA tell one another is no part of it: their nodes make nothing, and JPN's hears none of it.
+        self._net = Joined(Path(), ("JPN", "KOR", "USA"), settings, MODE, memory=True, hub="JPN", tick_ms=TICK_MS)
         self._net.now_ns = journal.steps[0][0] - STEP_NS
         self._net.tap = self._tap
         self._recorder = Recorder(self._net.exchanges["JPN"].station.store, journal.config)
@@ -50,6 +55,10 @@ class Run:
 
     def run(self) -> list[Seen]:
         """Step the node through its journal; return what its observers saw."""
+        with pure_answers_kept():
+            return self._run()
+
+    def _run(self) -> list[Seen]:
         jpn = self._net.exchanges["JPN"]
         taken = 0
         for now_ns, inputs in self._journal.steps:
@@ -73,6 +82,11 @@ class Run:
         self.ending()
         self._net.close()
         return self.seen
+
+    @property
+    def quarantined(self) -> frozenset[str]:
+        """The sensors that JPN's own tracker leaves out by now."""
+        return self._pipeline.watch.health.quarantined
 
     def taken_in(self, out: Output) -> None:
         """Look at what a step gave, before it is sealed: for those who look more closely."""

@@ -85,7 +85,7 @@ class Office:
             now_ns = self.held.cop.now_ns + STEP_NS
             out = self.held.pipeline.step(now_ns, given)
             self.approved += [one for one in out.approvals if isinstance(one, Approved)]
-            self.held.cop.step(now_ns, CopInput(answers=out.answers, notices=out.notices))
+            self.held.cop.step(now_ns, CopInput(answers=out.answers, notices=out.notices, warnings=out.warnings))
             told = approvals.told(self.held.pipeline.approvals)
             for hub in self.hubs.values():
                 hub.show_approvals(told)

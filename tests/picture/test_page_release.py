@@ -103,6 +103,32 @@ async def test_the_page_shows_every_rule_for_each_audience(chromium: Browser, of
         assert await page.get_by_test_id("why").count() == 0
 
 
+async def test_the_page_shows_every_rule_for_a_warning(chromium: Browser, office: Office) -> None:
+    """Why of the selected warning, for each audience: the verdict, every rule, and under which number that audience has it."""
+    held = office.held
+    async with office.served() as at, page_of(chromium, at["ann"]) as ann, page_of(chromium, at["rita"]) as page:
+        await ann.get_by_test_id("raise").click()
+        await ann.fill("[name=headline]", "EXERCISE for KOR alone")
+        await ann.locator("[name=rel_to][value=USA]").uncheck()
+        await ann.get_by_test_id("phrase").fill("exercise")
+        await ann.get_by_test_id("send").click()
+        await page.get_by_test_id("why-warning").click()
+        for audience, has in (("KOR", "JPN-KOR-W1"), ("USA", None), ("PUBLIC", None)):
+            await page.get_by_test_id(f"tab-{audience}").click()
+            await page.locator(f"[data-testid=why][data-audience={audience}]").wait_for()
+            record = held.pipeline.desk.hand.own("JPN-W1")
+            assert record is not None
+            path = held.explainer.policy(audience).explain(record.label, held.cop.now_ns, ())
+            assert verdict_words(path.decision) in await page.get_by_test_id("verdict").inner_text()
+            said = await page.get_by_test_id("steps").locator("tbody tr").all_inner_texts()
+            assert [step.rule in text for step, text in zip(path.steps, said, strict=True)] == [True] * len(said)
+            assert (has or "never") in await page.get_by_test_id("edition").inner_text()
+            assert await page.get_by_test_id("to-release").count() == (0 if path.decision.permit else 1)
+            await picture(page, f"why-warning-{audience}")
+        await page.keyboard.press("Escape")
+        assert await page.get_by_test_id("why").count() == 0
+
+
 async def test_one_record_is_proposed_and_another_person_approves_it(chromium: Browser, office: Office) -> None:
     """The watch officer proposes the selected track for PUBLIC; it waits, shown to both; the release officer's yes settles it."""
     done = len(office.approved)

@@ -167,9 +167,7 @@ def random_agreement(rng: random.Random, number: int, ids: tuple[str, ...], to: 
         caveats=some(rng, CAVEATS, 0.6),
         yields_to=tuple(one for one in ids if one != ids[number] and rng.random() < 0.2),
         party=tuple(
-            Party(
-                nation=one, policy_key=KEYS[one].public, ceiling=rng.choice((1, 2, 3, 4)), communities=some(rng, COMMUNITIES, 0.7)
-            )
+            Party(nation=one, policy_key=PINNED[one], ceiling=rng.choice((1, 2, 3, 4)), communities=some(rng, COMMUNITIES, 0.7))
             for one in NATIONS
         ),
         public=Public(ceiling=rng.choice((0, 1, 2))),

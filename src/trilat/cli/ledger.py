@@ -100,7 +100,11 @@ def held(directory: Path, audience: str, at_ns: int | None, as_json: bool) -> No
 @AT
 @JSON
 def holders(directory: Path, subject: str, at_ns: int | None, as_json: bool) -> None:  # noqa: FBT001 - click's
-    """Print who holds SUBJECT: a track (STREAM/NUMBER), a warning's id, a sensor, or the SHA-256 of a record."""
+    """Print who holds SUBJECT: a track (STREAM/NUMBER), a warning's id, a sensor, a target, or the SHA-256 of a record.
+
+    A track goes by a partner's own number, too: KOR:123 is what KOR sees as number 123; with it comes what others hold on the
+    same target, where the records say who it is (address:86d620, mmsi:431000123).
+    """
     with _opened(directory) as ledger:
         n = _print(ledger.holders(subject, at_ns), as_json)
     click.echo(f"{n} records on {subject} are held", err=True)

@@ -106,9 +106,11 @@ class Health:
         newest = int(columns["t_ns"].max())
         held.clock.append((now_ns, newest, (now_ns - newest) * 1e-9))
         # What lies still says the same again and again, rightly.
-        moving = columns[(columns["kind"] != KIND_FIX) | (columns["speed_m_s"] > STILL_M_S)]
-        values = np.stack([moving[name].astype(np.float64) for name in _MEASURED], axis=1)
-        again = held.known.take(now_ns, codes_of(values), moving["t_ns"].astype(np.int64))
+        moving = np.flatnonzero((columns["kind"] != KIND_FIX) | (columns["speed_m_s"] > STILL_M_S))
+        values = np.empty((len(moving), len(_MEASURED)))
+        for k, name in enumerate(_MEASURED):
+            values[:, k] = columns[name][moving]
+        again = held.known.take(now_ns, codes_of(values), columns["t_ns"][moving])
         held.repeats.append((now_ns, len(moving), again))
 
     def confirmations(self, source: str, now_ns: int, expected: int, confirmed: int) -> None:

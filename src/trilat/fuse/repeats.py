@@ -24,10 +24,8 @@ def codes_of(values: NDArray[np.float64]) -> Codes:
     """Return a 64-bit code for each row of values (n, columns): equal rows, equal codes; NaN equals NaN, zero minus zero."""
     clean = np.where(np.isnan(values), np.nan, values + 0.0)
     words = np.ascontiguousarray(clean).view(np.uint64)
-    code = np.zeros(len(values), np.uint64)
-    for k in range(values.shape[1]):
-        code = _mixed((code ^ words[:, k]) + _STEP)
-    return code
+    place = np.arange(1, values.shape[1] + 1, dtype=np.uint64) * _STEP  # the same value elsewhere is another word
+    return _mixed(_mixed(words ^ place).sum(axis=1, dtype=np.uint64))
 
 
 def _mixed(code: Codes) -> Codes:
@@ -51,10 +49,8 @@ class Repeats:
     def take(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> int:
         """Take codes (n,) and their times (n,) in order of receipt at now_ns; return how many came before under another time."""
         self.forget(now_ns)
-        order = np.argsort(codes, kind="stable")
-        codes, stamps_ns = codes[order], stamps_ns[order]
-        new, group = np.unique(codes, return_inverse=True)
-        first = stamps_ns[np.searchsorted(codes, new)]
+        new, came, group = np.unique(codes, return_index=True, return_inverse=True)
+        first = stamps_ns[came]
         unknown = np.ones(len(new), np.bool_)
         for _, held, stamps in self._blocks:
             at = np.minimum(np.searchsorted(held, new), len(held) - 1)

@@ -1,4 +1,4 @@
-"""Why a selected track may go to an audience, or not, over HTTP: for one's own officers, on demand, in no partner's path.
+"""Why a selected track or warning may go to an audience, or not, over HTTP: for one's own officers, in no partner's path.
 
 What is asked is worked out with tables of its own (`node.setup.policy_of`): no partner's pipeline, cache or log learns of it.
 """
@@ -24,6 +24,7 @@ from trilat.policy.decide import verdict_words
 from trilat.records.approval import Role, Session
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
+from trilat.records.warning import Warning
 
 ACT = "see-release"
 # More than any agreement's rules and any track's sensors come to; what is beyond is said to exist.
@@ -32,10 +33,18 @@ PER_MINUTE_MAX = 120
 USERS_MAX = 1_000
 MINUTE_NS = 60 * 1_000_000_000
 ID_MAX = 2**32 - 1
+NAME_MAX = 64  # of a warning
 
 Answer = Mapping[str, Any]
 # Label, sensors, and the number under which the nation's own tracks have it (0: under none).
 Subject = tuple[Label, tuple[str, ...], int]
+
+
+class Edition(NamedTuple):
+    """A warning as one audience has it, or would: what policy decides on, and the id under which it went (empty: never)."""
+
+    record: Warning
+    id: str
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -64,7 +73,11 @@ class Pace:
 
 
 class Explainer(NamedTuple):
-    """What answers are made from. subject: a page's view and track id -> label, sensors and number, None when it holds none."""
+    """What answers are made from.
+
+    subject: a page's view and track id -> label, sensors and number, None when it holds none. edition: a page's view, an own
+    warning's id and an audience -> the warning as that audience has it or would, None when the view shows no such warning.
+    """
 
     nation: str
     agreements: Agreements
@@ -72,6 +85,7 @@ class Explainer(NamedTuple):
     sensors: Mapping[str, Sensor]
     policy: Callable[[str], AudiencePolicy]
     subject: Callable[[str, int], Subject | None]
+    edition: Callable[[str, str, str], Edition | None]
     now_ns: Callable[[], int]
 
     def why(self, view: str, track_id: int, audience: str) -> Answer:
@@ -80,20 +94,39 @@ class Explainer(NamedTuple):
         The label of a track joins those of its sensors. An audience's own tracker gets the sensors that it may have: so it may
         hold this target although the track as a whole is withheld, and that is said, too.
         """
-        if audience not in self.audiences or not is_audience(audience):
-            raise _Refused("recipient-unknown")
+        self._known(audience)
         found = self.subject(view, track_id)
         if found is None:
             raise _Refused("track-unknown")
         label, sensors, national = found
         if not any(one in self.sensors for one in sensors):
             raise _Refused("foreign-originator")
+        return {"id": track_id, "national": national, **self._path(audience, label, sensors)}
+
+    def why_warning(self, view: str, warning_id: str, audience: str) -> Answer:
+        """Return every rule on the way of one own warning to one audience, and whether that audience has it, under which id.
+
+        Asked of is the audience's own edition where it has one: a flight's warning is made anew for each audience from what that
+        audience's sensors see. What a signed event let through shows as an edition beside a verdict that withholds.
+        """
+        self._known(audience)
+        found = self.edition(view, warning_id, audience)
+        if found is None:
+            raise _Refused("warning-unknown")
+        record = found.record
+        held = {"id": found.id, "version": record.version, "state": record.state, "issued": record.issued} if found.id else None
+        return {"warning": warning_id, "edition": held, **self._path(audience, record.label, record.pedigree.sensors)}
+
+    def _known(self, audience: str) -> None:
+        if audience not in self.audiences or not is_audience(audience):
+            raise _Refused("recipient-unknown")
+
+    def _path(self, audience: str, label: Label, sensors: tuple[str, ...]) -> Answer:
+        """Return the path of the decision on a label, rule by rule, and what it is for each sensor."""
         now_ns, policy = self.now_ns(), self.policy(audience)
         path = policy.explain(label, now_ns, sensors)
         made = path.decision
         return {
-            "id": track_id,
-            "national": national,
             "t_ms": now_ns // 1_000_000,
             "audience": audience,
             "label": in_words(label),
@@ -152,6 +185,7 @@ def explainer(
     sensors: Iterable[Sensor],
     policy: Callable[[str], AudiencePolicy],
     subject: Callable[[str, int], Subject | None],
+    edition: Callable[[str, str, str], Edition | None],
     now_ns: Callable[[], int],
 ) -> Explainer:
     """Return an explainer whose policies are made when they are first asked for, and kept."""
@@ -163,7 +197,7 @@ def explainer(
         return made[audience]
 
     by_id = {one.id: one for one in sensors}
-    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, now_ns)
+    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, edition, now_ns)
 
 
 def routes(
@@ -171,7 +205,7 @@ def routes(
     may: Callable[[Iterable[Role], str], bool],
     explainer_of: Callable[[], Explainer | None],
 ) -> Sequence[BaseRoute]:
-    """Return `/api/release/explain?track=ID&to=KOR` and `/api/release/terms` (GET, JSON), behind the door and `see-release`."""
+    """Return `/api/release/explain?track=ID&to=KOR` (or `warning=ID`) and `/api/release/terms`, behind `see-release`."""
     pace = Pace()
 
     def answering(question: Callable[[Explainer, Session, Mapping[str, str]], Answer]) -> Callable[[Request], Any]:
@@ -197,6 +231,8 @@ def routes(
         return answer
 
     def why(asked: Explainer, session: Session, query: Mapping[str, str]) -> Answer:
+        if "warning" in query:
+            return asked.why_warning(session.view, _name(query["warning"]), query.get("to", ""))
         return asked.why(session.view, _id(query.get("track", "")), query.get("to", ""))
 
     found = {"explain": why, "terms": lambda asked, *_: asked.terms()}
@@ -207,3 +243,9 @@ def _id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= ID_MAX):
         raise _Refused("request-bad")
     return int(text)
+
+
+def _name(text: str) -> str:
+    if not (0 < len(text) <= NAME_MAX and text.isascii() and text.isprintable()):
+        raise _Refused("request-bad")
+    return text

@@ -7,6 +7,7 @@ the partners' own signed receipts in the hash-chained log; `trilat audit verify`
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,8 @@ from trilat.transport.carried import partner_of
 from trilat.transport.messages import Pull, decode_message
 
 BATCH_ROWS = 200
+# A track as a partner names it: "KOR:123", "KOR T0123", "KOR's T0123".
+_SEEN = re.compile(r"([A-Z]{3}|PUBLIC)(?:'s|:)? ?[T#]?0*([0-9]{1,12})")
 _about = msgspec.msgpack.Decoder(list[bytes])
 _why = msgspec.msgpack.Decoder(tuple[str, str, str])
 _books = msgspec.msgpack.Decoder(OutboxState)
@@ -36,7 +39,8 @@ class Holding(NamedTuple):
     """One record that was let go to one audience.
 
     held: `receipted` = the audience signed for it; `sent` = it left and no receipt covers it yet; `recalled` = taken back.
-    subject: what it is about ("JPN/track/17", a warning's id, a sensor). rule, reason: why it was let go.
+    subject: what it is about ("JPN/track/17", a warning's id, a sensor). target: who that says it is, where it does
+    ("address:86d620", "mmsi:431000123"): the one thing that several audiences' tracks have in common. rule, reason: why it went.
     record_sha256: of the bytes the audience got. via: the hub through which it went as a sealed letter; empty = directly. A hub
     holds the letters themselves (`trilat.carried/1`), which it can not open; so it stands there as their holder, too.
     """
@@ -54,6 +58,7 @@ class Holding(NamedTuple):
     record_sha256: str
     held: Held
     via: str = ""
+    target: str = ""
 
 
 class ReleaseCount(NamedTuple):
@@ -85,6 +90,24 @@ def subject_of(record: Any) -> str:
     if hasattr(record, "sequences"):
         return f"{record.lane} {record.epoch}"
     return str(getattr(record, "id", type(record).__name__))
+
+
+def target_of(record: Any) -> str:
+    """Return the identity that a record gives its target, "" when it gives none: its 24-bit address, else its MMSI."""
+    address, mmsi = (getattr(record, name, None) for name in ("address", "mmsi"))
+    return f"address:{address:06x}" if address is not None else f"mmsi:{mmsi}" if mmsi is not None else ""
+
+
+def _newest(held: Iterable[Holding], number: str) -> set[str]:
+    """Return the subjects with a number, of each kind of stream the one that was sealed last: a start begins new streams."""
+    latest: dict[str, Holding] = {}
+    for one in held:
+        stream, _, last = one.subject.rpartition("/")
+        if stream and last == number:
+            kind = stream.rstrip("0123456789")
+            if kind not in latest or one.sealed_t_ns > latest[kind].sealed_t_ns:
+                latest[kind] = one
+    return {one.subject for one in latest.values()}
 
 
 class Ledger:
@@ -125,10 +148,18 @@ class Ledger:
         return [one for one in found.values() if one.held != "recalled"]
 
     def holders(self, subject: str, at_ns: int | None = None) -> list[Holding]:
-        """Return every record on a subject, of every audience: a track, a warning, a sensor, or the SHA-256 of a record."""
-        return [
-            one for name in self.audiences() for one in self.held_by(name, at_ns) if subject in (one.subject, one.record_sha256)
-        ]
+        """Return every record on a subject, of every audience: a track, warning, sensor, target, or a record's SHA-256.
+
+        A track may be named as a partner names it, by its own number ("KOR:123"): then it is that partner's newest track of that
+        number, and every audience's records on the same target, as far as they say who it is. No number joins audiences' tracks.
+        """
+        held = [one for name in self.audiences() for one in self.held_by(name, at_ns)]
+        if seen := _SEEN.fullmatch(subject):
+            audience, number = seen.groups()
+            wanted = _newest((one for one in held if one.audience == audience), number)
+            targets = {one.target for one in held if one.audience == audience and one.subject in wanted} - {""}
+            return [one for one in held if (one.audience == audience and one.subject in wanted) or one.target in targets]
+        return [one for one in held if subject in (one.subject, one.record_sha256, one.target)]
 
     def released(self, since_ns: int = 0, until_ns: int | None = None, audience: str | None = None) -> list[ReleaseCount]:
         """Return how much was released in a time, by audience, type and rule."""
@@ -226,4 +257,5 @@ def _of_batch(batch: SealedBatch, receipt: Cursor, recalled: Iterable[tuple[int,
             record_sha256=hashlib.sha256(raw).hexdigest(),
             held=held,
             via=batch.partner.partition("/")[2],
+            target=target_of(record),
         )

@@ -30,6 +30,7 @@ STATUS = {
     "act-role": 403,
     "request-bad": 400,
     "track-unknown": 404,
+    "warning-unknown": 404,
     "recipient-unknown": 404,
     "foreign-originator": 409,
     "request-rate": 429,

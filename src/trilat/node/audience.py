@@ -236,6 +236,10 @@ class AudiencePipeline:
             self.withheld[error.name] += 1
             return []
 
+    def edition_of(self, national_id: str) -> str:
+        """Return the id under which this audience has a national warning; empty when it never got it."""
+        return self._warnings.id_of(national_id)
+
     def national_id(self, audience_id: str) -> str | None:
         """Return the national id of a warning that this audience knows under another."""
         return self._warnings.national_id(audience_id)

@@ -66,6 +66,21 @@ class NodeCop(Cop):
         found = self.subject(view, track_id)
         return None if found is None else (found.label, found.sensors, national_of(self.pipeline.tracks, found.row))
 
+    def edition_of(self, view: str, warning_id: str, audience: str) -> explained.Edition | None:
+        """Return an own warning that the view may show as an audience has it, or would: a flight's is made for each audience."""
+        desk = self.pipeline.desk
+        flight = desk.books.national(warning_id)
+        national = desk.hand.own(warning_id) if flight is None else flight[1].warning
+        if national is None or national.label.level > self.level_max(view):
+            return None
+        if flight is None:
+            pipeline = self.pipeline.audiences.get(audience)
+            return explained.Edition(national, "" if pipeline is None else pipeline.edition_of(warning_id))
+        edition = desk.books.editions(flight[0]).get(audience)
+        if edition is None:
+            return explained.Edition(national, "")
+        return explained.Edition(edition[1].warning, edition[1].warning.id)
+
 
 def explainer_of(config: NodeConfig, cop: NodeCop, now_ns: Callable[[], int]) -> explained.Explainer:
     """Return what says why a track that a node shows goes to whom."""
@@ -75,7 +90,8 @@ def explainer_of(config: NodeConfig, cop: NodeCop, now_ns: Callable[[], int]) ->
     def policy(audience: str) -> AudiencePolicy:
         return setup.policy_of(config, agreements, audience)
 
-    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, cop.released_of, now_ns)
+    subject, edition = cop.released_of, cop.edition_of
+    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, subject, edition, now_ns)
 
 
 def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> NodeCop:

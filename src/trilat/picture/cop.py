@@ -339,6 +339,10 @@ class Cop:
             raise ValueError("a combined track without combined tracks")
         return self._combined.labels[int(self._combined.label_index[at])]
 
+    def level_max(self, view: str) -> int:
+        """Return the highest level that a view shows."""
+        return self._shown[view].view.level_max
+
     def subject(self, view: str, track_id: int) -> Subject | None:
         """Return what a decision on a track of the view is made from; None when the view holds no such track."""
         found = self._shown[view].store.where(track_id)

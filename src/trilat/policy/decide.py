@@ -49,6 +49,8 @@ class Rulebook:
         self.set_rules = rules.SET_RULES
         self._bits: dict[str, int] = {}
         self._interned: dict[Label, Facts] = {}
+        self._governed: dict[tuple[tuple[str, ...], int], tuple[tuple[Grant, ...], Rule]] = {}
+        self._known = is_audience(recipient)
         self.grants = tuple(
             self._compile(agreements, agreement, flow)
             for agreement in agreements.of_parties(nation, recipient)
@@ -103,7 +105,19 @@ class Rulebook:
         )
 
     def governing(self, facts: Facts, now_ns: int) -> tuple[tuple[Grant, ...], Rule]:
-        """Return the grants that govern a label now, each once, and the rule that failed when they are none."""
+        """Return the grants that govern a label now, each once, and the rule that failed when they are none.
+
+        Kept by topics and by the span between two agreements' dates: nothing else of the label or of the time is looked at.
+        """
+        place = (facts.label.topics, bisect_right(self._edges, now_ns))
+        found = self._governed.get(place)
+        if found is None:
+            found = self._governing(facts, now_ns)
+            if len(self._governed) < labels_interned_max:
+                self._governed[place] = found
+        return found
+
+    def _governing(self, facts: Facts, now_ns: int) -> tuple[tuple[Grant, ...], Rule]:
         chosen: list[Grant] = []
         for topic in facts.label.topics:
             bit = self.mask((topic,))
@@ -146,10 +160,9 @@ class Rulebook:
         """Return the decision on one label; never raises on any label."""
         if self.recipient == self.nation:
             return self._own(label, context)
-        fault = self._fault(label)
-        if label is None or fault is not None:
-            return self._deny(*(fault or _UNLABELLED), context.now_ns)
-        facts = self.intern(label)
+        facts = self._facts(label)
+        if not isinstance(facts, Facts):
+            return self._deny(*facts, context.now_ns)
         event, now_ns = context.declassification, context.now_ns
         grants, governed = self.governing(facts, now_ns)
         door = event is not None and rules.opens(event, facts, self.recipient, context, grants)
@@ -170,13 +183,13 @@ class Rulebook:
             return self._deny(failed.reason, failed.name, now_ns, facts)
         return self._permit(case, event if opened or more else None)
 
-    def _fault(self, label: Label | None) -> tuple[str, str] | None:
-        """Return reason and rule of what can be said without looking at the rules; None when there is nothing."""
-        if not is_audience(self.recipient):
+    def _facts(self, label: Label | None) -> Facts | tuple[str, str]:
+        """Return the compiled form of a label, or reason and rule of a denial that needs no look at the rules."""
+        if not self._known:
             return "recipient-unknown", "recipient"
         if label is None:
             return _UNLABELLED
-        return ("label-not-canonical", "label") if fault_of(label) else None
+        return ("label-not-canonical", "label") if fault_of(label) else self.intern(label)
 
     def _own(self, label: Label | None, context: Context) -> Decision:
         """The originator always reads; what has no label is for its own nation."""

@@ -135,7 +135,8 @@ def normals(n: int, dimensions: int) -> Array:
     steps = ratio ** -np.arange(1, dimensions + 1)
     unit = (0.5 + np.outer(np.arange(1, n + 1), steps)) % 1.0
     # scipy's quantile function would cost every start of a node a third of a second.
-    return np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])(np.clip(unit, 1e-9, 1.0 - 1e-9))
+    quantiles: NDArray[np.float64] = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])(np.clip(unit, 1e-9, 1.0 - 1e-9))
+    return quantiles
 
 
 def touched(layer: Layer, landing: Landing, t_ns: int) -> tuple[TouchedArea, ...]:

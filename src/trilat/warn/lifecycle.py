@@ -168,6 +168,10 @@ class AudienceWarnings:
         known = self._of_national.get(acknowledgement.warning_id)
         return None if known is None else msgspec.structs.replace(acknowledgement, warning_id=known)
 
+    def id_of(self, national_id: str) -> str:
+        """Return the id under which the audience has a national warning; empty when it never got it."""
+        return self._of_national.get(national_id, "")
+
     def national_id(self, audience_id: str) -> str | None:
         """Return the national id behind the id that this audience knows."""
         return self._national.get(audience_id)

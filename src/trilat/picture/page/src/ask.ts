@@ -7,9 +7,12 @@ export interface Step {
   says: string;
 }
 
+/** A decision's path: of a track (id, national) or of a warning (warning, and the edition that the audience has of it). */
 export interface Why {
-  id: number;
-  national: number;
+  id?: number;
+  national?: number;
+  warning?: string;
+  edition?: { id: string; version: number; state: string; issued: boolean } | null;
   t_ms: number;
   audience: string;
   label: string;
@@ -58,6 +61,7 @@ async function ask<T>(path: string, about: Record<string, string>): Promise<Told
 }
 
 export const why = (track: number, to: string) => ask<Why>("release/explain", { track: String(track), to });
+export const whyWarning = (warning: string, to: string) => ask<Why>("release/explain", { warning, to });
 export const terms = () => ask<Terms>("release/terms", {});
 export const ledger = (question: string, about: Record<string, string>) => ask<Rows>(`ledger/${question}`, about);
 

@@ -9,7 +9,7 @@ import { Ledger } from "./ledger";
 import { Modal } from "./modal";
 import { Leave, ReleaseRecord } from "./release";
 import { t } from "./strings";
-import { Why } from "./why";
+import { Why, WhyWarning } from "./why";
 
 const KINDS = ["launch", "air-incursion", "sea-incursion", "dark-vessel", "distress", "cyber", "other"];
 const REASONS = ["issued-in-error", "threat-over", "superseded"];
@@ -181,6 +181,7 @@ export function Dialogs() {
   const second = rest.join(":");
   if (name === "ledger") return <Ledger subject={first} />;
   if (name === "why") return <Why first={first} />;
+  if (name === "why-warning") return <WhyWarning key={first} id={first} />;
   if (name === "release") return <ReleaseRecord audience={first} record={second} />;
   if (name === "retract") {
     const warning = s.warnings.value.get(open.slice("retract:".length));

@@ -147,6 +147,11 @@ function Row({ warning }: { warning: Warning }) {
             {t("locate")}
           </button>
         )}
+        {warning.mine && s.may("see-release") && (
+          <button type="button" class="quiet" data-testid="why-warning" onClick={() => (s.dialog.value = `why-warning:${warning.id}`)}>
+            {t("why")}
+          </button>
+        )}
         {warning.mine && <OwnActs warning={warning} />}
         {!warning.mine && warning.flight && ["issued", "updated"].includes(warning.state) && s.may("relay") && (
           <button

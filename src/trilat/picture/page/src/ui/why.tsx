@@ -1,7 +1,6 @@
-// Why the selected track goes to an audience, or does not: every rule with what it looked at, as the command line prints it.
+// Why the selected track or warning goes to an audience, or does not: every rule with what it looked at, as the command line prints it.
 import { useEffect, useState } from "preact/hooks";
 import * as ask from "../ask";
-import type { Details } from "../protocol";
 import * as s from "../state";
 import { Badge } from "./badge";
 import { Modal } from "./modal";
@@ -59,17 +58,23 @@ function Sensors({ told }: { told: ask.Why }) {
   );
 }
 
-function Acts({ told, d }: { told: ask.Why; d: Details }) {
+/** ledger: what the ledger is asked about. record: what a proposal to release names; empty when the node has no such record. */
+interface Place {
+  ledger: string;
+  record: string;
+}
+
+function Acts({ told, place }: { told: ask.Why; place: Place }) {
   const to = (dialog: typeof s.dialog.value) => () => (s.dialog.value = dialog);
   return (
     <div class="buttons">
       {s.may("see-ledger") && (
-        <button type="button" class="quiet" data-testid="to-ledger" onClick={to(`ledger:${d.sensors[0]?.id ?? ""}`)}>
+        <button type="button" class="quiet" data-testid="to-ledger" onClick={to(`ledger:${place.ledger}`)}>
           {t("whoHolds")}
         </button>
       )}
-      {!told.permit && told.national > 0 && s.may("propose-release") && (
-        <button type="button" class="raise" data-testid="to-release" onClick={to(`release:${told.audience}:${told.national}`)}>
+      {!told.permit && place.record && s.may("propose-release") && (
+        <button type="button" class="raise" data-testid="to-release" onClick={to(`release:${told.audience}:${place.record}`)}>
           {t("proposeRelease")} {told.audience}
         </button>
       )}
@@ -77,14 +82,31 @@ function Acts({ told, d }: { told: ask.Why; d: Details }) {
   );
 }
 
-function Answer({ track, audience, d }: { track: number; audience: string; d: Details }) {
+/** Whether the audience has a warning, and under which number: each audience's are its own. */
+function Edition({ told }: { told: ask.Why }) {
+  const has = told.edition;
+  return (
+    <p class="muted" data-testid="edition">
+      {has ? `${t("hasItAs")} ${has.id} v${has.version}, ${has.state}` : t("neverGotIt")}
+    </p>
+  );
+}
+
+interface Asked {
+  what: string;
+  audience: string;
+  ask: (audience: string) => Promise<ask.Told<ask.Why>>;
+  place: (told: ask.Why) => Place;
+}
+
+function Answer({ what, audience, ask: asking, place }: Asked) {
   const [told, setTold] = useState<ask.Told<ask.Why> | null>(null);
   useEffect(() => {
     let wanted = true;
     setTold(null);
-    void ask.why(track, audience).then((got) => wanted && setTold(got));
+    void asking(audience).then((got) => wanted && setTold(got));
     return () => (wanted = false);
-  }, [track, audience]);
+  }, [what, audience]);
   if (!told) return <p class="muted">…</p>;
   if ("fault" in told) return <p role="alert">{told.fault}</p>;
   const why = told.good;
@@ -98,12 +120,13 @@ function Answer({ track, audience, d }: { track: number; audience: string; d: De
       <p class="label" data-testid="why-label">
         {why.label}
       </p>
+      {why.edition !== undefined && <Edition told={why} />}
       <div class="scroll" tabIndex={0} role="region" aria-label={t("rule")}>
         <Steps told={why} />
       </div>
       {why.more && <p class="muted">{t("more")}</p>}
-      <Sensors told={why} />
-      <Acts told={why} d={d} />
+      {why.sensors.length > 0 && <Sensors told={why} />}
+      <Acts told={why} place={place(why)} />
     </div>
   );
 }
@@ -124,7 +147,38 @@ export function Why({ first }: { first: string }) {
           </>
         )}
       </Tabs>
-      <Answer track={d.id} audience={audience} d={d} />
+      <Answer
+        what={String(d.id)}
+        audience={audience}
+        ask={(to) => ask.why(d.id, to)}
+        place={(told) => ({ ledger: d.sensors[0]?.id ?? "", record: told.national ? String(told.national) : "" })}
+      />
+    </Modal>
+  );
+}
+
+/** The same of a warning of one's own: asked of every audience that the agreements know. */
+export function WhyWarning({ id }: { id: string }) {
+  const [names, setNames] = useState<string[]>(s.hello.value?.partners ?? []);
+  const [audience, setAudience] = useState(names[0] ?? "PUBLIC");
+  useEffect(() => {
+    void ask.terms().then((told) => "good" in told && setNames(told.good.audiences));
+  }, []);
+  return (
+    <Modal title={`${t("why")} ${id} → ${audience}`} wide>
+      <Tabs names={names} chosen={audience} choose={setAudience} label={t("audience")}>
+        {(name) => (
+          <>
+            <Badge nation={name} /> {name}
+          </>
+        )}
+      </Tabs>
+      <Answer
+        what={id}
+        audience={audience}
+        ask={(to) => ask.whyWarning(id, to)}
+        place={(told) => ({ ledger: told.edition?.id ?? id, record: id })}
+      />
     </Modal>
   );
 }
