@@ -13,7 +13,7 @@ from trilat.cli.warn import command
 from trilat.kernels import ballistic, geodesy
 from trilat.kernels.frames import earth
 from trilat.warn.areas import AreasError, decode_layer, landing_areas, shipped_layer, touched
-from trilat.warn.classes import Spread, loft, of_range
+from trilat.warn.classes import ORBIT_M, Shape, Spread, classes, loft, of_range
 from trilat.warn.landing import RADIUS2_95, FlightState, energy_range_m, perigee_m, predict
 from trilat.warn.state import StateError, decode_state
 
@@ -94,6 +94,19 @@ def test_energy_range_of_a_lofted_flight() -> None:
     assert loft(550e3, 2_700e3) == "normal"
     assert loft(50e3, 800e3) == "depressed"
     assert of_range(Spread(2_000e3, 50e3))[1] > 0.99
+
+
+@pytest.mark.parametrize(("sigmas", "named"), [(-1.0, False), (0.0, False), (1.0, False), (1.2, False), (1.4, True), (3.0, True)])
+def test_a_space_launch_is_named_once_it_is_sure(sigmas: float, named: bool) -> None:  # noqa: FBT001 - a case
+    """What is not yet 90 % a space launch is a launch without a class, or what else is likelier, and never a less sure one."""
+    perigee = Spread(ORBIT_M + sigmas * 10_000.0, 10_000.0)
+    both = classes(Shape(300e3, None, Spread(15_000e3, 100e3), perigee, None, None))
+    for one in both:
+        chance = {c.name: c.probability for c in one}
+        assert abs(sum(chance.values()) - 1.0) < 1e-9
+        assert (one[0].name == "space launch") == named
+        assert chance["space launch"] == 0.0 or chance["space launch"] >= 0.9
+        assert [c.probability for c in one] == sorted((c.probability for c in one), reverse=True)
 
 
 def test_orbits_do_not_land() -> None:

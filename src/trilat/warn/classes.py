@@ -38,6 +38,7 @@ RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn
 # Mean acceleration from rest to the end of a burn, as it is estimated here: mean and sigma of satellite launchers' and of
 # missiles', and the least time that a launcher's burn takes.
 LAUNCHERS_M_S2, MISSILES_M_S2, LONG_S = (15.3, 1.7), (27.0, 6.0), 100.0
+SPACE_NAMED = 0.9  # a space launch is called one from this probability on: to call a missile so would be the worst of mistakes
 LOFT_DEG = 12.0  # farther from the angle of least energy than this, an arc is named lofted or depressed
 
 
@@ -126,7 +127,10 @@ class Odds(NamedTuple):
 
 
 def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, ...], tuple[ClassProbability, ...]]:  # noqa: B008 - a constant
-    """Return the classes by energy-equivalent range and by flown range, each summing to one, likeliest first."""
+    """Return the classes by energy-equivalent range and by flown range, each summing to one, likeliest first.
+
+    A space launch is named from SPACE_NAMED on; what speaks for it before is with "launch, unclassified".
+    """
     orbits = normal((shape.perigee_m.mean - ORBIT_M) / shape.perigee_m.sigma)
     returns = normal((RETURN_M - shape.perigee_m.mean) / shape.perigee_m.sigma)
     # A launcher's slow burn that has come to this much is on its way to an orbit, though it is not in it yet.
@@ -149,6 +153,8 @@ def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, 
         chances = dict(zip(BY_RANGE, (p * rest for p in ranges), strict=True))
         chances |= {"space launch": space, "not a missile": nothing, "launch, unclassified": unclassified}
         total = sum(chances.values())
+        if space < SPACE_NAMED * total:  # not sure yet: a launch that has no class
+            chances |= {"space launch": 0.0, "launch, unclassified": unclassified + space}
         order = sorted(chances, key=lambda name: (-chances[name], name))
         sets.append(tuple(ClassProbability(name=name, probability=min(1.0, chances[name] / total)) for name in order))
     return sets[0], sets[1]
