@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_nodes import FaultNodes, running, total_said, wrong_in
+from fault_nodes import PATIENCE_S, FaultNodes, running, total_said, wrong_in
 from msgspec import structs
 from namespaces import Namespaces, missing, namespaces
 
@@ -53,7 +53,7 @@ def faults(nodes: FaultNodes, net: Namespaces, seconds: float) -> None:
             assert 0 < sum(node.tell()["lag"] for node in nodes.nodes.values()), what
         net.heal()
         said = total_said(nodes)
-        nodes.until_level()
+        nodes.until_level(PATIENCE_S + seconds / 2)
         print(f"{what}: level after {said} records")  # noqa: T201 - for whoever looks at a failure
     nodes.stop()
     assert [] == wrong_in(nodes)
