@@ -7,7 +7,9 @@ that is non-negative by construction. docs/explanation/warning.md has the figure
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from math import asin, hypot, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,13 +201,14 @@ def ground_range_m(one_m: Array, other_m: Array) -> float:
     """Return the distance over the ground between two places (ECEF): the arc between their verticals on the local sphere."""
     a, b = one_m / np.linalg.norm(one_m), other_m / np.linalg.norm(other_m)
     angle = 2.0 * np.arcsin(min(1.0, float(np.linalg.norm(a - b)) / 2.0))
-    radius = (_ground_radius_m(a) + _ground_radius_m(b)) / 2.0
+    radius = (_ground_radius_m(a.tolist()) + _ground_radius_m(b.tolist())) / 2.0
     return float(angle * radius)
 
 
-def _ground_radius_m(unit: Array) -> float:
+def _ground_radius_m(unit: Sequence[float]) -> float:
     """Return the ellipsoid's radius m in a direction from the centre."""
-    return float(1.0 / np.sqrt((unit[0] ** 2 + unit[1] ** 2) / geodesy.WGS84_A_M**2 + unit[2] ** 2 / geodesy.WGS84_B_M**2))
+    x, y, z = unit
+    return float(1.0 / sqrt((x * x + y * y) / geodesy.WGS84_A_M**2 + z * z / geodesy.WGS84_B_M**2))
 
 
 def energy_range_m(mean: Array) -> float:
@@ -215,23 +218,25 @@ def energy_range_m(mean: Array) -> float:
     ground is that of the least-energy ellipse, sin(range/2) = q/(2-q) with q = v2 r/mu (Bate, Mueller, White, Fundamentals of
     Astrodynamics, 1971, section 6.2). Half the Earth's girth where the energy reaches any place.
     """
-    r = float(np.linalg.norm(mean[:3]))
-    potential = MU_M3_S2 / r + 0.5 * SPIN_RAD_S**2 * float(mean[0] ** 2 + mean[1] ** 2)
-    ground = _ground_radius_m(mean[:3] / r)
+    x, y, z, *velocity = mean.tolist()
+    r = hypot(x, y, z)
+    potential = MU_M3_S2 / r + 0.5 * SPIN_RAD_S**2 * (x * x + y * y)
+    ground = _ground_radius_m((x / r, y / r, z / r))
     share = ground / r
-    at_ground = MU_M3_S2 / ground + 0.5 * SPIN_RAD_S**2 * float(mean[0] ** 2 + mean[1] ** 2) * share**2
-    speed2 = float(mean[3:] @ mean[3:]) + 2.0 * (at_ground - potential)
+    at_ground = MU_M3_S2 / ground + 0.5 * SPIN_RAD_S**2 * (x * x + y * y) * share**2
+    speed2 = sum(one * one for one in velocity) + 2.0 * (at_ground - potential)
     q = max(speed2, 0.0) * ground / MU_M3_S2
     if q >= 1.0:
-        return float(np.pi * ground)
-    return float(2.0 * np.arcsin(q / (2.0 - q)) * ground)
+        return pi * ground
+    return 2.0 * asin(q / (2.0 - q)) * ground
 
 
 def perigee_m(mean: Array) -> float:
     """Return the height m above the mean sphere of the osculating ellipse's lowest point; below zero for what comes down."""
-    r = float(np.linalg.norm(mean[:3]))
-    v = mean[3:] + np.cross([0.0, 0.0, SPIN_RAD_S], mean[:3])
-    energy = float(v @ v) / 2.0 - MU_M3_S2 / r
-    h2 = float(np.sum(np.cross(mean[:3], v) ** 2))
-    eccentricity = np.sqrt(max(0.0, 1.0 + 2.0 * energy * h2 / MU_M3_S2**2))
+    x, y, z, v, w, u = mean.tolist()
+    v, w = v - SPIN_RAD_S * y, w + SPIN_RAD_S * x
+    r = hypot(x, y, z)
+    energy = (v * v + w * w + u * u) / 2.0 - MU_M3_S2 / r
+    h2 = (y * u - z * w) ** 2 + (z * v - x * u) ** 2 + (x * w - y * v) ** 2
+    eccentricity = sqrt(max(0.0, 1.0 + 2.0 * energy * h2 / MU_M3_S2**2))
     return float(h2 / MU_M3_S2 / (1.0 + eccentricity) - EARTH_MEAN_M)
