@@ -76,6 +76,23 @@ def done(statement: str) -> Callable[[sqlite3.Connection], None]:
     return lambda database: database.execute(statement) and None
 
 
+def emptied(index_of: str) -> Callable[[sqlite3.Connection], None]:
+    """Return a deed that empties a table's index, as one flipped bit in the number of its cells can."""
+
+    def deed(database: sqlite3.Connection) -> None:
+        file = Path(database.execute("PRAGMA database_list").fetchone()[2])
+        page_bytes = database.execute("PRAGMA page_size").fetchone()[0]
+        query = "SELECT rootpage FROM sqlite_master WHERE type='index' AND tbl_name=? ORDER BY rootpage"
+        pages = [page for (page,) in database.execute(query, (index_of,))]
+        content = bytearray(file.read_bytes())
+        for page in pages:
+            at = (page - 1) * page_bytes
+            content[at + 3 : at + 5] = bytes(2)
+        file.write_bytes(content)
+
+    return deed
+
+
 DEEDS = [
     ("a bit in a log entry", "JPN", altered("log", "data", "n=20"), "TRI-0510", "log entry 20"),
     ("a log entry's time", "JPN", done("UPDATE log SET t_ns=t_ns+1 WHERE n=9"), "TRI-0510", "log entry 9"),
@@ -92,6 +109,21 @@ DEEDS = [
         done("DELETE FROM received WHERE row=(SELECT max(row) FROM received)"),
         "TRI-0513",
         "JPN/",
+    ),
+    ("an index emptied", "KOR", emptied("received"), "TRI-0520", "database file"),
+    (
+        "all of a stream's received batches cut out",
+        "KOR",
+        done("DELETE FROM received WHERE stream=(SELECT stream FROM streams WHERE side='in' AND lane='history')"),
+        "TRI-0513",
+        "JPN/history",
+    ),
+    (
+        "a stream cut out",
+        "JPN",
+        done("DELETE FROM streams WHERE side='out' AND lane='flash' AND partner='KOR'"),
+        "TRI-0512",
+        "KOR/flash",
     ),
     (
         "books rolled back",

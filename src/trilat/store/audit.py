@@ -25,6 +25,7 @@ RECORD_PER_ENTRY = 0.5
 Judge = Callable[[SealedBatch, bool], str]
 # Checks a checkpoint's signature: body, key id, signature.
 CheckpointJudge = Callable[[bytes, str, bytes], bool]
+_NAMES = {"out": "audit-outbox", "in": "audit-inbox"}
 _decode = msgspec.msgpack.decode
 _outbox = msgspec.msgpack.Decoder(OutboxState)
 _inbox = msgspec.msgpack.Decoder(InboxState)
@@ -41,6 +42,7 @@ class Finding(NamedTuple):
 class Place(NamedTuple):
     """What the log says of one batch."""
 
+    t_ns: int
     records: int
     head: bytes
     digest: bytes
@@ -69,14 +71,26 @@ class Audit:
         self.counts = {"entries": 0, "batches sent": 0, "batches received": 0, "records": 0, "waiting": 0}
         self._logged: dict[tuple[str, str, int, int], Place] = {}
         self._pruned = 0
+        self._retained_ns = 0  # batches older than this may be gone
 
     def run(self, judge: Judge, checkpoint: CheckpointJudge, rest: Rest | None = None) -> None:
         """Check everything; findings are in order of the store, the log first. rest: a part of the chain somebody else checks."""
+        self._structure()
         self._log(checkpoint, rest)
+        known = set()
         for side, table, stream, partner, lane, state in self._streams():
+            known.add((side, f"{partner}/{lane}"))
             self._stream(side, table, stream, partner, lane, state, judge)
             if side == "out":
                 self._queue(stream, f"{partner}/{lane}")
+        for side, source in sorted({place[:2] for place in self._logged} - known):
+            self._missing(_NAMES[side], source, side, set())
+
+    def _structure(self) -> None:
+        """Every page must have its place and every index its rows: else a look through an index may pass over rows in silence."""
+        for (said,) in self._database.rows("PRAGMA integrity_check(5)"):
+            if said != "ok":
+                self._found("audit-structure", "database file", str(said)[:200])
 
     def _streams(self) -> Iterator[tuple[str, str, int, str, str, bytes]]:
         for side, table in (("out", "sent"), ("in", "received")):
@@ -113,11 +127,14 @@ class Audit:
         self.counts["entries"] += sum(part.entries for part in parts)
         self.findings += [part.broken for part in parts if part.broken is not None]
         last = self._pruned + self.counts["entries"]
-        for source, kind, data in self._database.rows(
-            "SELECT source, kind, data FROM log WHERE kind IN ('sent', 'inbox') AND n<=? ORDER BY n", (last,)
+        for t_ns, source, kind, data in self._database.rows(
+            "SELECT t_ns, source, kind, data FROM log WHERE kind IN ('sent', 'inbox', 'retained') AND n<=? ORDER BY n", (last,)
         ):
+            if kind == "retained":
+                self._retained_ns = max(self._retained_ns, _decode(data)["before_ns"])
+                continue
             epoch, first, count, after, digest = _decode(data)
-            self._logged[("out" if kind == "sent" else "in", source, epoch, first)] = Place(count, after, digest)
+            self._logged[("out" if kind == "sent" else "in", source, epoch, first)] = Place(t_ns, count, after, digest)
 
     def links(self, after: int, last: int | None) -> Links:
         """Check the chain's links behind an entry, from that entry's own head, up to `last` (None: to the end).
@@ -160,7 +177,7 @@ class Audit:
         return int(oldest - 1 + min(entries, (entries + int(records * RECORD_PER_ENTRY)) // 2))
 
     def _stream(self, side: str, table: str, stream: int, partner: str, lane: str, state: bytes, judge: Judge) -> None:
-        name = "audit-outbox" if side == "out" else "audit-inbox"
+        name = _NAMES[side]
         source, last = f"{partner}/{lane}", Cursor()
         kept: set[tuple[int, int]] = set()
         for batch in self._batches(table, stream, partner, lane):
@@ -211,13 +228,15 @@ class Audit:
             self._found(name, where, "the log has another header")
 
     def _missing(self, name: str, source: str, side: str, kept: set[tuple[int, int]]) -> None:
-        """Every batch of the log from the oldest kept one on must be there."""
+        """Every batch of the log must be there, but for those that retention has removed: old ones, before all that are kept."""
         oldest = min(kept, default=None)
-        if oldest is None:
-            return
-        for at_side, at_source, epoch, first in sorted(self._logged):
-            if (at_side, at_source) == (side, source) and (epoch, first) > oldest and (epoch, first) not in kept:
-                self._found(name, f"{source} {epoch}.{first}", "stands in the log but is not kept")
+        for place in sorted(self._logged):
+            at_side, at_source, *number = place
+            if (at_side, at_source) != (side, source) or tuple(number) in kept:
+                continue
+            behind = oldest is not None and tuple(number) > oldest
+            if behind or self._logged[place].t_ns >= self._retained_ns:
+                self._found(name, f"{source} {number[0]}.{number[1]}", "stands in the log but is not kept")
                 return
 
     def _cursor(self, source: str, side: str, state: bytes, last: Cursor) -> None:
