@@ -79,8 +79,9 @@ class FaultNode:
         """Have it do something; return what it answers."""
         assert self.process is not None
         assert self.process.stdin is not None
-        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: whoever listens is told, with what it said last
+            self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+            self.process.stdin.flush()
         return self._hear()
 
     def tell(self) -> dict[str, Any]:
