@@ -17,7 +17,7 @@ from trilat.records.envelope import Envelope
 from trilat.records.label import Mode
 from trilat.transport.base import LinkDown
 from trilat.transport.nats import NatsTransport
-from trilat.transport.natsconf import Subjects
+from trilat.transport.natsconf import Subjects, hang_up
 from trilat.transport.server import NatsServer
 
 MODE = Mode(kind="exercise", id="TEST.1")
@@ -114,22 +114,22 @@ async def raw_client(node: TestNode, at: TestNode, errors: list[str], seed: str 
         errors.append(str(error))
 
     pin = node.pins[at.held.identity.nation]
-    await client.connect(
-        at.server.url,
-        nkeys_seed_str=seed or node.held.import_seeds(pin.nation)[0],
-        tls=keyfiles.client_context(node.held, pin.ca_certificate),
-        tls_hostname=pin.server_name,
-        tls_handshake_first=True,
-        inbox_prefix=Subjects(MODE, node.held.identity.nation).inbox,
-        allow_reconnect=False,
-        max_reconnect_attempts=1,
-        reconnect_time_wait=0,
-        error_cb=note,
-    )
     try:
+        await client.connect(
+            at.server.url,
+            nkeys_seed_str=seed or node.held.import_seeds(pin.nation)[0],
+            tls=keyfiles.client_context(node.held, pin.ca_certificate),
+            tls_hostname=pin.server_name,
+            tls_handshake_first=True,
+            inbox_prefix=Subjects(MODE, node.held.identity.nation).inbox,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            error_cb=note,
+        )
         yield client
-    finally:
-        await client.close()
+    finally:  # also of one that was refused, whose line would else be closed by whoever collects garbage
+        await hang_up(client)
 
 
 __all__ = ["MODE", "TestNode", "keys", "question", "raw_client", "running", "until"]
