@@ -7,6 +7,7 @@ A cut holds every byte and every new connection; to heal it lets them on, as TCP
 import argparse
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 import time
@@ -106,6 +107,8 @@ async def serve(listen: int, target: int, one_way_ms: float, kbit_s: float) -> N
 
 
 if __name__ == "__main__":
+    # A link that is cut or ends leaves connections half written; asyncio's remarks on that are no figures.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__)
     for name, kind in (("listen", int), ("target", int), ("one_way_ms", float), ("kbit_s", float)):
         parser.add_argument(name, type=kind)
