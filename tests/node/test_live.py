@@ -111,13 +111,14 @@ async def test_journal_of_a_live_run_replays_to_the_same_digests(tmp_path: Path)
     config, at_ns = worlds.config_of(jpn), clock.now_ns()
     secret = setup.coarsening_secret(setup.read_identity(config, at_ns, None).ring, at_ns)
     async with live.nodes_running([jpn]) as nodes, live.pages_of(nodes.values()) as pages, live.world_feeding(nodes.values()):
-        await pages["JPN"].until(lambda page: page.ever_seen["JPN"] > 3, live.PATIENCE_S)
+        # A frame is a step's at most, so there are more steps than frames, however soon the first tracks are there.
+        await pages["JPN"].until(lambda page: page.ever_seen["JPN"] > 3 and page.frames_in > 40, live.PATIENCE_S)
         act = lambda act_id: RaiseWarning(act_id=act_id, kind="test", headline="EXERCISE r", rel_to=("USA",))  # noqa: E731 - one use
         assert (await pages["JPN"].act(act, live.PATIENCE_S))["ok"]
 
     recorded = live.steps(config)
     again = record.replay(pipeline_at_start(config, secret), iter(recorded))
-    assert len(recorded) > 20
+    assert len(recorded) > 40
     assert [step.digest for step in recorded] == [out.digest() for _, out in again]
 
 

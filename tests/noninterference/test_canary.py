@@ -18,11 +18,12 @@ from trilat.records.released import Released
 from trilat.transport import envelope as sealing
 
 SEEDS = 2
+SECONDS = 7.0  # a world long enough that hidden sensors measure more than eighty numbers
 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("canary"))
+    return Ground(tmp_path_factory.mktemp("canary"), SECONDS)
 
 
 @pytest.mark.timeout(600)
@@ -33,7 +34,7 @@ def test_no_canary_leaves(ground: Ground, seed: int) -> None:
     run = canary.Watched(journal)
     run.run()
     places = run.everything()
-    assert len(canaries.numbers) > 50
+    assert len(canaries.numbers) > 80
     assert len({place.where for place in places}) > 8
     assert [] == canary.sightings(places, canaries), f"seed {seed}"
     shown = sum(len(place.raw) for place in places)
