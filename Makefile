@@ -21,13 +21,13 @@ help: ## list these commands
 ABREAST := @$(MAKE) --silent --no-print-directory --output-sync=line --jobs
 
 setup: $(STAMPS)/project ## install what a node needs into .venv, build the page, warm the numba cache
-	$(ABREAST) 2 page warm
+	$(ABREAST) 3 page warm $(STAMPS)/bytes
 
 setup-dev: $(STAMPS)/project
-	$(ABREAST) 3 page warm $(STAMPS)/dev
+	$(ABREAST) 4 page warm $(STAMPS)/bytes $(STAMPS)/dev
 
 ready: $(STAMPS)/project
-	$(ABREAST) 5 page warm $(STAMPS)/compare chromium faults
+	$(ABREAST) 6 page warm $(STAMPS)/bytes $(STAMPS)/compare chromium faults
 
 chromium:
 	@sh tools/chromium.sh
@@ -40,10 +40,12 @@ demo: setup ## three nodes, three pages, one exercise; Ctrl-C ends all of it
 	$(BIN)/trilat demo
 
 check: setup-dev ## what CI checks without running the system: lint, types, import contracts, house rules
+	$(ABREAST) 3 check-lint check-types check-house
+
+check-lint: $(STAMPS)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/lint-imports --no-cache
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-types check-house
 
 check-types: $(STAMPS)/dev
 	$(BIN)/mypy
@@ -51,8 +53,10 @@ check-types: $(STAMPS)/dev
 check-house: $(STAMPS)/dev
 	$(PYTEST) -q -n 0 tests/house
 
-test: ready check ## every check and every test
-	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --ignore=tests/house
+# The checkers need neither kernels nor page: they run while those are made. The house rules are tests among the others.
+test: $(STAMPS)/project ## every check and every test
+	$(ABREAST) 8 check-lint page warm check-types $(STAMPS)/bytes $(STAMPS)/compare chromium faults
+	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
@@ -83,13 +87,17 @@ $(STAMPS)/python: tools/venv.sh
 
 $(STAMPS)/runtime: $(STAMPS)/python requirements/build.txt requirements/runtime.txt
 	@echo "install: what a node runs on (requirements/runtime.txt)"
-	@$(PIP) -r requirements/build.txt
-	@$(PIP) -r requirements/runtime.txt
+	@$(PIP) --no-compile -r requirements/build.txt
+	@$(PIP) --no-compile -r requirements/runtime.txt
+	@touch $@
+
+# pip would compile to bytes on one core, before anything else could begin.
+$(STAMPS)/bytes: $(STAMPS)/project
+	@$(BIN)/python -m compileall -q -j 2 -x '/(tests|pip|f2py)/' .venv/lib/python3*/site-packages src
 	@touch $@
 
 $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 # Not compiled to bytes when installed: most of what only checks and tests use is never imported.
@@ -110,5 +118,5 @@ warm: $(STAMPS)/warm
 
 $(STAMPS)/warm: $(STAMPS)/project $(wildcard src/trilat/kernels/*.py)
 	@echo "numba: compiling the kernels into their cache (one to three minutes, once)"
-	@printf '%s\n' tracker ballistic fusion information asterix_plots | xargs -n 1 -P 2 $(BIN)/python -m trilat.kernels.warm
+	@printf '%s\n' tracker ballistic fusion information asterix_plots polygon arc | xargs -n 1 -P 2 $(BIN)/python -m trilat.kernels.warm
 	@touch $@

@@ -125,9 +125,9 @@ def as_read(lines: list[Line], at_ns: int) -> list[Any]:
     return [FeedInput(source=source, received_t_ns=at_ns, data=data) for (source, _), data in read.items()]
 
 
-async def together(plots_per_s: float, seconds: float, settle_s: float) -> None:
+async def together(plots_per_s: float, seconds: float, settle_s: float, *, tiny: bool) -> None:
     """Three nodes as processes on this machine: latency to the partners' pages, processor time, memory."""
-    plan = dense(plots_per_s)
+    plan = dense(plots_per_s, tiny=tiny)
     simulate.STEP_S = WORLD_STEP_S
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "dense.toml"
@@ -241,7 +241,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as home:
             throughput(Path(home), 3.0 if given.tiny else 40.0, rate, tiny=given.tiny)
     if "latency" in parts:
-        asyncio.run(together(rate, 2.0 if given.tiny else given.seconds, 0.0 if given.tiny else 15.0))
+        asyncio.run(together(rate, 2.0 if given.tiny else given.seconds, 0.0 if given.tiny else 15.0, tiny=given.tiny))
     if not given.tiny:
         print(f"  install   {installed_mb():,.0f} MB of Python packages")
     print(f"  load      {os.getloadavg()[0]:.1f} at the end")

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 from tree import PAGE, ROOT, files, listed, name_of, text_of
 
+from trilat.kernels.warm import FAMILIES
+
 MACHINE_PATHS = re.compile(r"(?<![\w.~:/-])/(home|root|work|Users|opt|mnt)/[\w.]")
 # Put together here, so that this file does not find itself.
 REGISTRIES = re.compile(
@@ -145,3 +147,9 @@ def test_links_between_pages_hold() -> None:
         if not (path.parent / found.group(1)).exists()
     ]
     assert [] == bad, listed(bad)
+
+
+def test_setup_warms_every_family_of_kernels() -> None:
+    """What `make setup` leaves out is compiled when it is first called: in a node, at the launch that it should warn of."""
+    recipe = next(line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "trilat.kernels.warm" in line)
+    assert set(FAMILIES) <= set(recipe.split())
