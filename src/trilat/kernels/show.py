@@ -43,6 +43,10 @@ TRACK_ROW = np.dtype(
 # What a tracker last showed, by row of the bank: the track's lasting name, its number, whether it has ever been confirmed.
 HELD_ROW = np.dtype([("key", "i8"), ("number", "i8"), ("sure", "i8"), ("alive", "i8")])
 NOBODY = -1
+SHOWN_CONFIRMED = 1  # as the status stands in TRACK_ROW
+STITCH_GATE = 4.0  # squared, in sigmas of all three axes together
+STITCH_NOISE_M2_S3 = 1.0
+PARTED_NS = 5_000_000_000  # a track this much older was there before the other
 DOMAIN_SHARE = 0.6  # a domain less likely than this is shown as unknown
 _FIBONACCI = 0x9E3779B97F4A7C15 >> 1
 
@@ -208,3 +212,82 @@ def show(models, bank, t_ns, row, now, out, callsign, works):  # type: ignore[no
         for a in range(3):
             o.position_m[a] = mean[a]
             o.velocity_m_s[a] = mean[a + 3]
+
+
+@leaf
+def _could_be(old, place, dt, new, there):  # type: ignore[no-untyped-def]
+    """Tell whether a track, going on as it was, could be another one: same identity or none, and close enough.
+
+    place (3,): where the first was dt seconds before; there (3,): where the second is.
+    """
+    if old.address >= 0 and new.address >= 0 and old.address != new.address:
+        return False
+    if old.mmsi >= 0 and new.mmsi >= 0 and old.mmsi != new.mmsi:
+        return False
+    drift = STITCH_NOISE_M2_S3 * abs(dt)
+    away, turn, doubt, unsteady = 0.0, 0.0, drift * dt * dt / 3.0, drift
+    for a in range(3):
+        away += (place[a] + dt * old.velocity_m_s[a] - there[a]) ** 2
+        turn += (old.velocity_m_s[a] - new.velocity_m_s[a]) ** 2
+        doubt += old.covariance[a, a] + dt * dt * old.covariance[a + 3, a + 3] + new.covariance[a, a]
+        unsteady += old.covariance[a + 3, a + 3] + new.covariance[a + 3, a + 3]
+    return away < STITCH_GATE * doubt and turn < STITCH_GATE * unsteady
+
+
+@leaf
+def _beside(out, one, t_ns, born_before_ns, seen_since_ns, place, there):  # type: ignore[no-untyped-def]
+    """Return the place in out of the nearest confirmed track to where `one` was at a time, or NOBODY where they differ then.
+
+    Of those born before a time and seen since another. place, there (3,): scratch.
+    """
+    back, least, at = (one.t_ns - t_ns) * 1e-9, np.inf, NOBODY
+    for a in range(3):
+        there[a] = one.position_m[a] - back * one.velocity_m_s[a]
+    for k in range(len(out)):
+        o = out[k]
+        if o.status != SHOWN_CONFIRMED or o.born_t_ns >= born_before_ns or o.updated_t_ns < seen_since_ns:
+            continue
+        dt, away = (o.t_ns - t_ns) * 1e-9, 0.0
+        for a in range(3):
+            away += (o.position_m[a] - dt * o.velocity_m_s[a] - there[a]) ** 2
+        if away < least:
+            least, at = away, k
+    if at == NOBODY or out[at].number == one.number:
+        return NOBODY
+    dt = (out[at].t_ns - t_ns) * 1e-9
+    for a in range(3):
+        place[a] = out[at].position_m[a] - dt * out[at].velocity_m_s[a]
+    return at if _could_be(out[at], place, 0.0, one, there) else NOBODY
+
+
+@entry
+def merged_into(out, ended, into):  # type: ignore[no-untyped-def]
+    """Find the track in out that each ended one, as it was last shown, can no longer be told from: its place, or NOBODY.
+
+    out, ended: TRACK_ROW; into (ended,).
+    """
+    place, there = np.empty(3), np.empty(3)
+    for k in range(len(ended)):
+        into[k] = _beside(out, ended[k], ended[k].t_ns, np.iinfo(np.int64).max, ended[k].updated_t_ns, place, there)
+
+
+@entry
+def came_from(lost, out, fresh, old, beside):  # type: ignore[no-untyped-def]
+    """Find for each newly confirmed track the lost one that it may be, and the older one beside which it began.
+
+    lost: TRACK_ROW in order of numbers, each to be found once. fresh: places in out; old, beside: as long, take places in lost
+    and in out, or NOBODY.
+    """
+    place, there, taken = np.empty(3), np.empty(3), np.zeros(len(lost), np.uint8)
+    for k in range(len(fresh)):
+        new = out[fresh[k]]
+        old[k] = NOBODY
+        for a in range(3):
+            there[a] = new.position_m[a]
+        for j in range(len(lost)):
+            for a in range(3):
+                place[a] = lost[j].position_m[a]
+            if not taken[j] and _could_be(lost[j], place, (new.t_ns - lost[j].t_ns) * 1e-9, new, there):
+                old[k], taken[j] = j, 1
+                break
+        beside[k] = _beside(out, new, new.born_t_ns, new.born_t_ns - PARTED_NS, np.iinfo(np.int64).min, place, there)

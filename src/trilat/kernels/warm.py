@@ -35,7 +35,10 @@ def warm_tracker() -> None:
     engine.look_empty(models, heads, tracks.rows, sensors, 0, 1)
     held, row = np.zeros((2, 4), show.HELD_ROW), np.zeros((3, 4), np.int64)
     n = show.number(models, heads, tracks.rows, 1, 1, held[0], 0, held[1], row[0], row[1], row[2])[0]
-    show.show(models, tracks.rows, 1, row[0, :n], held[1], np.zeros(n, show.TRACK_ROW), row[1, :n], works)
+    shown = np.zeros(n, show.TRACK_ROW)
+    show.show(models, tracks.rows, 1, row[0, :n], held[1], shown, row[1, :n], works)
+    show.merged_into(shown, shown, row[1, :n])
+    show.came_from(shown, shown, row[0, :0], row[1, :0], row[2, :0])
 
 
 def _warm_intake(intake: Any, views: Any) -> Any:

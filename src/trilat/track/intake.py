@@ -125,6 +125,7 @@ class Intake:
         self._b, self._k, self._sensors, self._settings = bank, intake, len(sensors), settings
         self.views = intake.views
         self.frame_ns = np.array([_slot_ns(s, settings) for s in sensors] or [1], np.int64)
+        self.frame_ns_max = int(self.frame_ns.max())
         self._sigmas = default_sigmas(sensors)
         self.wide = WideRows()
 

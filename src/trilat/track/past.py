@@ -120,7 +120,7 @@ class Past:
     def forget(self, newest_ns: int) -> None:
         """Drop frames and snapshots older than the lag, and thin the snapshots that are not young."""
         # A frame begins up to its own length before the oldest report that may still come into it.
-        oldest = newest_ns - round(self._settings.lag_s * 1e9) - int(self._intake.frame_ns.max())
+        oldest = newest_ns - round(self._settings.lag_s * 1e9) - self._intake.frame_ns_max
         young = newest_ns - SNAPSHOT_DENSE_NS
         kept: list[tuple[FrameKey, Any]] = []
         for item in self.snapshots:

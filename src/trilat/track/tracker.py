@@ -16,7 +16,7 @@ import numpy as np
 
 from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, empty_tracks, joined
 from trilat.records.sensor import Sensor
-from trilat.track.events import Event, Places, reaches
+from trilat.track.events import Event
 from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
 from trilat.track.past import Past, pack_bank
 from trilat.track.settings import TrackerSettings, build_model
@@ -62,7 +62,7 @@ class Tracker:
         self._held, self._next_held = (np.zeros(settings.tracks_max, show.HELD_ROW) for _ in range(2))
         self._held_count = 0
         self._lists = np.empty((3, settings.tracks_max), np.int64)
-        self._lost: dict[int, Any] = {}  # number -> last columns of each confirmed track deleted within STITCH_NS
+        self._lost = empty_tracks(0)  # confirmed tracks deleted within STITCH_NS as last shown, in order of their numbers
         self._shown = empty_tracks(0)
 
     def step(self, now_ns: int, batches: Sequence[Reports]) -> Tracks:
@@ -119,7 +119,7 @@ class Tracker:
             "shed": sorted(self.shed.items()),
             "events": [tuple(event) for event in self.events],
             "shown": self._shown.tobytes(),
-            "lost": [c.tobytes() for _, c in sorted(self._lost.items())],
+            "lost": [one.tobytes() for one in self._lost],
         }
         return msgspec.msgpack.encode(state)
 
@@ -139,7 +139,7 @@ class Tracker:
             self._held[name][: self._held_count] = values
         self.refused, self.shed = Counter(dict(state["refused"])), Counter(dict(state["shed"]))
         self.events = [Event(*event) for event in state["events"]]
-        self._lost = _by_number(state["lost"])
+        self._lost = np.frombuffer(b"".join(state["lost"]), TRACK_DTYPE).copy()
         self._shown = np.frombuffer(state["shown"], TRACK_DTYPE).copy()
 
     def memory_bytes(self) -> int:
@@ -198,19 +198,16 @@ class Tracker:
         given = (self._models, self._heads, self._bank.rows, now_ns, self._next_number, self._held, self._held_count)
         first = self._next_number
         n, self._next_number, sure, lost = self._view.number(*given, self._next_held, row, fresh, gone)
-        out, callsign = np.empty(n, TRACK_DTYPE), np.empty(n, np.int64)
-        out["callsign"] = b""  # the one field that the kernel leaves alone
+        out, callsign = np.zeros(n, TRACK_DTYPE), np.empty(n, np.int64)  # the kernel leaves callsigns alone
         self._view.show(self._models, self._bank.rows, now_ns, row[:n], self._next_held, out, callsign, self._works)
         if self._past.texts:
             for k in np.flatnonzero(callsign >= 0).tolist():
                 out["callsign"][k] = self._past.texts.get(int(callsign[k]), b"")
         ended: list[int] = []
-        if lost or sure:
-            told = sure or self._held["sure"][gone[:lost]].any()  # of what was never confirmed nothing is told
-            places = Places(out if told else out[:0])
-            ended = self._end(now_ns, places, gone[:lost]) if lost else []
+        if lost:
+            ended = self._end(now_ns, out, gone[:lost])
         if sure:
-            ended += self._stitch(now_ns, out, places, row, fresh[:sure].tolist(), first)
+            ended += self._stitch(now_ns, out, row, fresh[:sure], first)
         if sure and (np.diff(out["number"]) < 0).any():  # a stitch gave an old number back
             order = np.argsort(out["number"], kind="stable")
             out = out.view(_WHOLE)[order].view(TRACK_DTYPE)  # as bytes: eight times as quick as field by field
@@ -219,35 +216,41 @@ class Tracker:
         self._shown = out
         return Tracks(stream=self.stream, t_ns=now_ns, columns=out, deleted=tuple(sorted(ended)))
 
-    def _end(self, now_ns: int, places: Places, gone: Any) -> list[int]:
+    def _end(self, now_ns: int, out: Any, gone: Any) -> list[int]:
         """Return the numbers that are no more; remember the confirmed ones for a while."""
         ended = self._held["number"][gone]
         order = np.argsort(ended)
         ended, sure = ended[order], self._held["sure"][gone][order] > 0
-        for number in ended[sure].tolist():
-            last = self._lost[number] = self._shown[np.searchsorted(self._shown["number"], number)].copy()
-            other = places.merged_into(last)
-            self._note(Event(now_ns, "deleted", number) if other is None else Event(now_ns, "merged", other, number))
+        if sure.any():  # of what was never confirmed nothing is told
+            last = self._shown[np.searchsorted(self._shown["number"], ended[sure])]
+            into = np.empty(len(last), np.int64)
+            self._view.merged_into(out, last, into)
+            for number, at in zip(last["number"].tolist(), into.tolist(), strict=True):
+                self._note(
+                    Event(now_ns, "deleted", number) if at < 0 else Event(now_ns, "merged", int(out["number"][at]), number)
+                )
+            self._lost = _by_number(np.concatenate([self._lost[now_ns - self._lost["updated_t_ns"] < STITCH_NS], last]))
         return list(ended.tolist())
 
-    def _stitch(self, now_ns: int, out: Any, places: Places, row: Any, fresh: list[int], first: int) -> list[int]:
+    def _stitch(self, now_ns: int, out: Any, row: Any, fresh: Any, first: int) -> list[int]:
         """Give newly confirmed tracks the numbers of those lost shortly before, where these could have come here.
 
         Returns the numbers that were shown before and are no more for that; `first` is the first number given in this step.
         """
-        self._lost = {n: c for n, c in self._lost.items() if now_ns - int(c["updated_t_ns"]) < STITCH_NS}
-        ended = []
-        for k in fresh:
-            number = int(out["number"][k])
-            old = min((n for n, c in self._lost.items() if reaches(c, out[k])), default=None)
-            if old is None:
-                other = places.parted_from(out[k])
-                self._note(Event(now_ns, "confirmed", number) if other is None else Event(now_ns, "split", other, number))
+        lost = self._lost[now_ns - self._lost["updated_t_ns"] < STITCH_NS]
+        old, beside = np.empty((2, len(fresh)), np.int64)
+        self._view.came_from(lost, out, fresh, old, beside)
+        numbers, ended = out["number"], []
+        for k, was, by in zip(fresh.tolist(), old.tolist(), beside.tolist(), strict=True):
+            number = int(numbers[k])
+            if was < 0:
+                self._note(Event(now_ns, "confirmed", number) if by < 0 else Event(now_ns, "split", int(numbers[by]), number))
                 continue
-            self._note(Event(now_ns, "stitched", old, number))
-            self._next_held["number"][row[k]] = out["number"][k] = old
-            out["born_t_ns"][k] = self._lost.pop(old)["born_t_ns"]
+            self._note(Event(now_ns, "stitched", int(lost["number"][was]), number))
+            self._next_held["number"][row[k]] = numbers[k] = lost["number"][was]
+            out["born_t_ns"][k] = lost["born_t_ns"][was]
             ended.append(number)
+        self._lost = np.delete(lost, old[old >= 0]) if ended else lost
         return [number for number in ended if number < first]
 
     def _note(self, event: Event) -> None:
@@ -257,7 +260,6 @@ class Tracker:
             del self.events[: -self.settings.events_max]
 
 
-def _by_number(rows: list[bytes]) -> dict[int, Any]:
-    """Return track columns by their number."""
-    made = [np.frombuffer(raw, TRACK_DTYPE).copy()[0] for raw in rows]
-    return {int(c["number"]): c for c in made}
+def _by_number(tracks: Any) -> Any:
+    """Return track columns in order of their numbers."""
+    return tracks[np.argsort(tracks["number"], kind="stable")]
