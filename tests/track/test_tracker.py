@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from track_cases import (
     FIXES,
     RADAR,
@@ -149,6 +150,20 @@ def test_a_long_run_holds_no_more_memory_than_a_short_one() -> None:
         made.step(T0_NS + t * S_NS, [reports(np.concatenate([part, false]))])
         held.append(made.memory_bytes())
     assert max(held[-30:]) <= max(held[20:50]) * 1.05
+
+
+def test_snapshots_are_dense_only_once_something_came_late() -> None:
+    """In whole scans that come in order the bank is copied every ten seconds; after a late report, at each scan."""
+    columns = radar_plots(LINES, 160, np.random.default_rng(4))
+    columns["t_ns"] = T0_NS + (columns["t_ns"] - T0_NS) // (4 * S_NS) * 4 * S_NS  # whole scans, every four seconds
+    made, late, apart = tracker(structs.replace(SMALL, whole_scans=True)), columns[20:21].copy(), {}
+    late["t_ns"] = T0_NS + 70 * S_NS
+    for t in range(4, 160, 4):
+        given = columns[columns["t_ns"] == T0_NS + t * S_NS]
+        made.step(T0_NS + t * S_NS, [reports(np.concatenate([given, late]) if t == 80 else given)])
+        starts = [key[0] for key, _ in made._past.snapshots]
+        apart[t] = (starts[-1] - starts[-2]) / S_NS if len(starts) > 1 else 0.0
+    assert (12.0, 4.0) == (apart[76], apart[100])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

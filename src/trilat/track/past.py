@@ -13,6 +13,8 @@ from trilat.track.settings import TrackerSettings
 
 SNAPSHOT_DENSE_NS = 4_000_000_000  # snapshots this young are all kept; older ones one in SNAPSHOT_SPARSE_NS
 SNAPSHOT_SPARSE_NS = 10_000_000_000
+# While nothing comes late, snapshots are as far apart as old ones are kept: each copies the whole bank.
+SNAPSHOT_CALM_NS = SNAPSHOT_SPARSE_NS
 BEFORE_ALL: FrameKey = (-(2**62), 0, 0)
 
 
@@ -27,6 +29,7 @@ class Past:
         self.frames: dict[FrameKey, Frame] = {}
         self.keys: list[FrameKey] = []
         self.done: FrameKey | None = None
+        self._late_ns = BEFORE_ALL[0]  # how far the bank had come when something last came late
         self.snapshots: list[tuple[FrameKey, Any]] = [(BEFORE_ALL, self._pool.take(bank))]
         self._open: tuple[FrameKey, Any] | None = None  # before the frames that more reports may still come into
         self.texts: dict[int, bytes] = {}  # callsigns by hash
@@ -66,6 +69,7 @@ class Past:
         """Put the bank back to before a frame, when it has gone beyond; returns the place in keys to go on from."""
         if self.done is None or dirty > self.done:
             return bisect_left(self.keys, dirty)
+        self._late_ns = self.done[0]
         if self._open is not None and self._open[0] > dirty:
             self._close()
         at = bisect_left(self.snapshots, dirty, key=lambda item: item[0])
@@ -87,7 +91,8 @@ class Past:
 
     def runs(self, bank: Any, begin: int, newest_ns: int) -> Any:
         """Yield the frames from a place in keys on, in runs between which snapshots are taken; each must be run."""
-        every_ns = round(self._settings.snapshot_s * 1e9)
+        calm = newest_ns - self._late_ns > round(self._settings.lag_s * 1e9)
+        every_ns = max(round(self._settings.snapshot_s * 1e9), SNAPSHOT_CALM_NS if calm else 0)
         run: list[tuple[FrameKey, Frame]] = []
         for key in self.keys[begin:] if begin else self.keys:
             due = self._settings.lag_s > 0.0 and key[0] - self.snapshots[-1][0][0] >= every_ns
@@ -158,6 +163,7 @@ class Past:
             "open": (self._open[0], pack_bank(self._open[1])) if self._open is not None else None,
             "frames": [(key, self.frames[key].reports.columns.tobytes()) for key in self.keys],
             "done": self.done,
+            "late_ns": self._late_ns,
             "callsigns": sorted(self.texts.items()),
             "wide": self._intake.wide.checkpoint(),
         }
@@ -171,6 +177,7 @@ class Past:
         self.frames = {key: self._intake.frame(self._intake.views(part)) for key, part in columns}
         self.keys = list(self.frames)
         self.done = tuple(state["done"]) if state["done"] is not None else None
+        self._late_ns = state["late_ns"]
         self.texts = dict(map(tuple, state["callsigns"]))
 
     def unpack_bank(self, packed: tuple[bytes, bytes]) -> Any:

@@ -91,7 +91,8 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     of it by loopy belief propagation, "gnn" nothing. confirm:
     "existence" (integrated probability) or "m-of-n" (hits alone, time alone). earth: the frame of positions. lag_s: how late
     a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead of
-    now a report may be. frame_s: reports of one sensor this close are assigned together. whole_scans: every frame of a radar
+    now a report may be. snapshot_s: how far apart snapshots are, once something came late. frame_s: reports of one sensor this
+    close are assigned together. whole_scans: every frame of a radar
     is a whole look, so that what it does not show was missed at once (benchmark files); otherwise misses are counted by the
     sensor's period.
     """
