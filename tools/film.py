@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT / "tests" / one) for one in ("node", "picture")]
 nodes: Any = importlib.import_module("launch_nodes")
 Pages: Any = importlib.import_module("launch_pages").Pages
 
-SIZE, SCALE = (900, 600), 0.52
+SIZE, SCALE = (1180, 880), 0.42
 EVERY_S, SLOWER_S = 2.0, 8.0  # of the world; after the all clear is only waited for, pictures are farther apart
 FRAME_MS, LAST_MS = 220, 3_000
 TRAFFIC = 0.35  # of the scenario's: enough to look like a watch
@@ -80,11 +80,14 @@ async def _film(home: Path, until_s: float) -> list[Image.Image]:
         stack.push_async_callback(browser.close)
         pages.to(74.0)
         shown = [await _open(browser, addresses[name]) for name in ("ann", "kim", "lee")]
-        over = False
+        over, located = False, set[str]()
         while pages.three.second < until_s and not over:
             pages.to(pages.three.second + (EVERY_S if len(frames) < 60 else SLOWER_S))
             over = acts()
             await asyncio.sleep(0.6)  # until the pages have drawn it
+            for what in {"state", "landing"} - located:  # when it is detected, and when the fan has become an ellipse
+                if await _located(shown, what):
+                    located.add(what)
             frames.append(await _picture(shown))
     return frames
 
@@ -135,6 +138,17 @@ async def _open(browser: Browser, address: str) -> Page:
     page = await context.new_page()
     await page.goto(address)
     return page
+
+
+async def _located(pages: list[Page], what: str) -> bool:
+    """Bring the flight into view on every page, once each of them tells this of it; tell whether that was done."""
+    rows = [page.locator('[data-testid="warning"]').filter(has=page.get_by_test_id(what)) for page in pages]
+    buttons = [row.get_by_test_id("locate") for row in rows]
+    if not all([await one.count() for one in buttons]):
+        return False
+    for one in buttons:
+        await one.first.click()
+    return True
 
 
 async def _picture(pages: list[Page]) -> Image.Image:

@@ -24,6 +24,26 @@ pytestmark = [
     pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make page"),
 ]
 MS_MAX = 120_000.0
+CUT_OFF = """() => {
+  const bad = [];
+  const box = (one) => one.getBoundingClientRect();
+  const told = (one) => `${one.className} ${one.textContent}`;
+  for (const one of document.querySelectorAll(".topbar button, .clock, .warning .state, .warning .acks, .warning button")) {
+    const at = box(one);
+    if (at.left < 0 || at.right > innerWidth) bad.push(`out: ${told(one)}`);
+  }
+  for (const row of document.querySelectorAll(".warning")) {
+    const parts = [...row.children];
+    for (const a of parts) for (const b of parts) {
+      const [p, q] = [box(a), box(b)];
+      if (a !== b && p.left + 1 < q.right && q.left + 1 < p.right && p.top + 1 < q.bottom && q.top + 1 < p.bottom) {
+        bad.push(`over: ${told(a)} / ${told(b)}`);
+      }
+    }
+    if (row.scrollWidth > row.clientWidth + 1) bad.push(`wide: ${told(row)}`);
+  }
+  return bad;
+}"""
 SEEN_S, DETECTED_S, ASSESSED_S = 66.0, 85.0, 124.0  # of the world: in nobody's sight before; called by all; with areas
 
 
@@ -81,6 +101,25 @@ async def state(page: Page, origin: str, *words: str) -> None:
     assert "EXERCISE" in await row(page, origin).first.inner_text()
 
 
+async def located(page: Page, mine: Locator) -> None:
+    """**Locate** brings launch, way and landing area of a flight into view, whatever was looked at before."""
+    await mine.get_by_test_id("locate").click()
+    await page.wait_for_function(
+        "at => { const [w, s, e, n] = window.trilat.view; return at.every(([x, y]) => w < x && x < e && s < y && y < n) }",
+        arg=[[125.67, 39.2], [130.4, 34.5]],  # where the scenario's launch is from, and some km before where it lands
+        timeout=MS_MAX,
+    )
+
+
+async def nothing_cut_off(page: Page) -> None:
+    """On narrow and wide screens every button, state and the clock stand whole in the window, and no two of a row on one another."""
+    for width in (900, 1100, 1366, 1920):
+        await page.set_viewport_size({"width": width, "height": 640})
+        bad = await page.evaluate(CUT_OFF)
+        assert [] == bad, (width, bad)
+    await page.set_viewport_size({"width": 1100, "height": 640})
+
+
 async def test_a_flight_from_its_first_plots_to_the_all_clear(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -100,6 +139,8 @@ async def test_a_flight_from_its_first_plots_to_the_all_clear(
         await on["ann"].wait_for_function(
             "() => globalThis.performance.getEntriesByType('resource').some((r) => r.name.endsWith('/areas.json'))"
         )
+        await located(on["ann"], mine)
+        await nothing_cut_off(on["ann"])
         await mine.get_by_test_id("issue").click()
         await on["ben"].get_by_test_id("approvals").click()
         await on["ben"].get_by_test_id("variants").wait_for(timeout=MS_MAX)

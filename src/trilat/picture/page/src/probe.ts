@@ -43,6 +43,9 @@ const probe = {
   get ids() {
     return Array.from(s.tracks.ids.subarray(0, s.tracks.count));
   },
+  get view() {
+    return drawn.view;
+  },
   get selected() {
     return s.selectedId.value;
   },

@@ -27,7 +27,8 @@ export const toast = signal("");
 export const soundOn = signal(false);
 export const cursor = signal<[number, number] | null>(null);
 export const mapCentre = signal<[number, number]>([129.5, 33.5]);
-export const flyTo = signal<{ lon: number; lat: number; zoom?: number } | null>(null);
+/** Where the map is to go: a place, or a box (west, south, east, north) that is to be seen whole. */
+export const flyTo = signal<{ lon: number; lat: number; zoom?: number } | { box: [number, number, number, number] } | null>(null);
 
 /** Outlines of the areas that warnings name, by id; asked for when the first warning names one. */
 export const outlines = signal<Record<string, [number, number][][]>>({});

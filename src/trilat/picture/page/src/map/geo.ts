@@ -1,4 +1,6 @@
 // Small geometry on the WGS-84 sphere of equal volume: good for drawing, not for measuring.
+import type { Warning } from "../protocol";
+
 export const EARTH_M = 6_371_000;
 const DEG = Math.PI / 180;
 
@@ -20,6 +22,20 @@ export function ellipse(lon: number, lat: number, majorM: number, minorM: number
     ring.push(along(lon, lat, bearingDeg + Math.atan2(y, x) / DEG, Math.hypot(x, y)));
   }
   return ring;
+}
+
+/** West, south, east, north of everything that a warning says of a flight: launch, way, landing ellipse or fan; null without one. */
+export function boxOf({ flight }: Warning): [number, number, number, number] | null {
+  if (!flight) return null;
+  const { landing, fan, launch } = flight;
+  const places = launch ? [launch, ...flight.path] : [...flight.path];
+  if (landing) places.push(...ellipse(landing.lon_deg, landing.lat_deg, landing.major_m, landing.minor_m, landing.bearing_deg));
+  else if (fan) {
+    for (const bearing of [fan.bearing_from_deg, fan.bearing_to_deg]) places.push(along(fan.lon_deg, fan.lat_deg, bearing, fan.range_to_m));
+  }
+  if (!places.length) return null;
+  const [lons, lats] = [places.map((one) => one[0]), places.map((one) => one[1])];
+  return [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
 }
 
 /** Degrees and minutes, as on a chart: 33°12.4'N 129°45.0'E. */

@@ -16,7 +16,7 @@ import { Atlas } from "./symbols";
 setWorkerUrl(workerUrl);
 
 /** What the page drew last, for `window.trilat`. */
-export const drawn = { symbols: 0, frames: 0, scriptMs: 0 };
+export const drawn = { symbols: 0, frames: 0, scriptMs: 0, view: [0, 0, 0, 0] };
 
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -56,7 +56,10 @@ export async function startMap(container: HTMLElement): Promise<void> {
   const overlay = new MapboxOverlay({ interleaved: false, layers: [], pickingRadius: 6, getCursor: ({ isHovering }) => (isHovering ? "pointer" : "crosshair") });
   map.addControl(overlay);
   map.on("mousemove", (e) => (s.cursor.value = [e.lngLat.lng, e.lngLat.lat]));
-  map.on("moveend", () => (s.mapCentre.value = [map.getCenter().lng, map.getCenter().lat]));
+  map.on("moveend", () => {
+    s.mapCentre.value = [map.getCenter().lng, map.getCenter().lat];
+    drawn.view = map.getBounds().toArray().flat();
+  });
   map.on("mouseout", () => (s.cursor.value = null));
   map.on("click", (e) => {
     if (!overlay.pickObject({ x: e.point.x, y: e.point.y, radius: 6, layerIds: ["symbols"] })) select(0);
@@ -87,6 +90,10 @@ function redrawOn(map: MapLibre, overlay: MapboxOverlay): void {
   effect(() => {
     const to = s.flyTo.value;
     if (!to) return;
+    if ("box" in to) {
+      map.fitBounds(to.box, { padding: 36, maxZoom: 8, animate: !reduced.matches });
+      return;
+    }
     const view = { center: [to.lon, to.lat] as [number, number], zoom: to.zoom ?? map.getZoom() };
     if (reduced.matches) map.jumpTo(view);
     else map.easeTo({ ...view, duration: 700 });

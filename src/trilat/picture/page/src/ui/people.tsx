@@ -9,7 +9,7 @@ function OnDuty() {
   const duty = s.status.value?.on_duty ?? [];
   const words = duty.map((one) => `${one.person} (${one.user}): ${one.roles.join(", ")}`).join("\n");
   return (
-    <span class="pill" title={words} data-testid="on-duty">
+    <span class="pill duty" title={words} data-testid="on-duty">
       {t("onDuty")} {duty.map((one) => one.user).join(", ")}
     </span>
   );

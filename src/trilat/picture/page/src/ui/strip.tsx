@@ -1,5 +1,6 @@
 // The warning strip: one row per open warning, under the banner. Filters do not reach it and nothing dismisses it but its end.
 import { useEffect, useRef } from "preact/hooks";
+import { boxOf } from "../map/geo";
 import * as s from "../state";
 import type { Warning } from "../protocol";
 import { perform } from "../wire";
@@ -105,6 +106,7 @@ function Row({ warning }: { warning: Warning }) {
   const now = s.nowMs.value;
   const seen = s.acknowledgedHere(warning);
   const area = warning.areas[0];
+  const box = boxOf(warning);
   const acknowledge = () =>
     perform({
       act: "acknowledge",
@@ -142,8 +144,13 @@ function Row({ warning }: { warning: Warning }) {
       </div>
       <Acks warning={warning} />
       <div class="acts">
-        {area && (
-          <button type="button" class="quiet" onClick={() => (s.flyTo.value = { lon: area.lon_deg, lat: area.lat_deg })}>
+        {(box || area) && (
+          <button
+            type="button"
+            class="quiet"
+            data-testid="locate"
+            onClick={() => (s.flyTo.value = box ? { box } : area ? { lon: area.lon_deg, lat: area.lat_deg } : null)}
+          >
             {t("locate")}
           </button>
         )}
