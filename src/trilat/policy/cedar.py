@@ -5,9 +5,10 @@ agreements govern is worked out here again, plainly, from the agreements themsel
 which a release officer can read and which is checked against its schema before first use.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cache
-from itertools import accumulate
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,27 +19,26 @@ from trilat.policy.rules import Context
 from trilat.records.label import Label
 
 SCHEMA = """
-entity Audience;
+// What an audience may receive under: one flow of one agreement, on this node, in this mode.
+entity Terms = {
+  audience: String, nation: String, mode: String, mode_kind: String, hubs: Set<String>, suspended: Bool, modes: Set<String>,
+  topics: Set<String>, ceiling: Long, communities: Set<String>, caveats: Set<String>, not_before: Long, expires: Long
+};
 entity Record;
 type Label = {
   originator: String, mode: String, rel_to: Set<String>, level: Long, level_own: Long, topics: Set<String>,
   communities: Set<String>, caveats: Set<String>, purposes: Set<String>, not_before: Long, expires: Long,
   third_parties: Set<String>
 };
-type Agreement = {
-  suspended: Bool, modes: Set<String>, topics: Set<String>, ceiling: Long, communities: Set<String>, caveats: Set<String>,
-  not_before: Long, expires: Long, consents: Set<String>
-};
 type Event = {
   kind: String, nation: String, audience: String, mode: String, topics: Set<String>, level_max: Long, begins: Long,
   ends: Long, same_content: Bool, approvers: Long, duty: Set<String>, duty_everywhere: Bool
 };
 action release appliesTo {
-  principal: Audience, resource: Record,
+  principal: Terms, resource: Record,
   context: {
-    audience: String, nation: String, mode: String, mode_kind: String, now: Long, topic: String, label: Label,
-    agreement: Agreement, purposes: Set<String>, hubs_needed: Set<String>, hubs_needed_count: Long, hubs: Set<String>,
-    event?: Event
+    now: Long, topic: String, label: Label, consents: Set<String>, purposes: Set<String>, hubs_needed: Set<String>,
+    hubs_needed_count: Long, event?: Event
   }
 };
 """
@@ -46,13 +46,13 @@ action release appliesTo {
 POLICY = """
 @id("flow")
 permit (principal, action == Action::"release", resource)
-when { context.label.topics.contains(context.topic) && context.agreement.topics.contains(context.topic) };
+when { context.label.topics.contains(context.topic) && principal.topics.contains(context.topic) };
 
 @id("originator")
-forbid (principal, action, resource) unless { context.label.originator == context.nation };
+forbid (principal, action, resource) unless { context.label.originator == principal.nation };
 
 @id("mode")
-forbid (principal, action, resource) unless { context.label.mode == context.mode };
+forbid (principal, action, resource) unless { context.label.mode == principal.mode };
 
 @id("label-dates")
 forbid (principal, action, resource)
@@ -60,17 +60,17 @@ unless { context.label.not_before <= context.now && context.now < context.label.
 
 @id("agreement-dates")
 forbid (principal, action, resource)
-unless { context.agreement.not_before <= context.now && context.now < context.agreement.expires };
+unless { principal.not_before <= context.now && context.now < principal.expires };
 
 @id("agreement-in-use")
 forbid (principal, action, resource)
-unless { !context.agreement.suspended && context.agreement.modes.contains(context.mode_kind) };
+unless { !principal.suspended && principal.modes.contains(principal.mode_kind) };
 
 @id("policy")
 forbid (principal, action, resource) unless { context.label.level >= 0 };
 
 @id("third-parties")
-forbid (principal, action, resource) unless { context.agreement.consents.containsAll(context.label.third_parties) };
+forbid (principal, action, resource) unless { context.consents.containsAll(context.label.third_parties) };
 
 @id("purposes")
 forbid (principal, action, resource)
@@ -80,21 +80,21 @@ unless {
 
 @id("route")
 forbid (principal, action, resource)
-unless { context.hubs_needed_count <= 1 && context.hubs.containsAll(context.hubs_needed) };
+unless { context.hubs_needed_count <= 1 && principal.hubs.containsAll(context.hubs_needed) };
 
 // Readers, ceiling, communities and caveats hold, or a signed event has opened this door for this record.
 @id("readers-or-event")
 forbid (principal, action, resource)
 unless {
-  (context.label.rel_to.contains(context.audience) &&
-   context.label.level <= context.agreement.ceiling &&
-   context.agreement.communities.containsAll(context.label.communities) &&
-   context.agreement.caveats.containsAll(context.label.caveats))
+  (context.label.rel_to.contains(principal.audience) &&
+   context.label.level <= principal.ceiling &&
+   principal.communities.containsAll(context.label.communities) &&
+   principal.caveats.containsAll(context.label.caveats))
   ||
   (context has event &&
-   context.event.nation == context.nation &&
-   context.event.audience == context.audience &&
-   context.event.mode == context.mode &&
+   context.event.nation == principal.nation &&
+   context.event.audience == principal.audience &&
+   context.event.mode == principal.mode &&
    context.event.begins <= context.now && context.now < context.event.ends &&
    context.event.topics.containsAll(context.label.topics) &&
    context.label.level_own <= context.event.level_max &&
@@ -106,6 +106,8 @@ unless {
 """
 
 _FAR = 2**63 - 1
+# How many sets of terms are kept; a node has one for each nation and mode, a test many.
+TERMS_MAX = 64
 _encoder = msgspec.json.Encoder()
 
 
@@ -120,8 +122,8 @@ def _parsed() -> tuple[Any, Any]:
     return cedarpy.PolicySet.from_str(POLICY), cedarpy.Schema.from_str(SCHEMA)
 
 
-def _json(context: dict[str, Any]) -> str:
-    return _encoder.encode(context).decode()
+def _json(value: Any) -> str:
+    return _encoder.encode(value).decode()
 
 
 def _mode_text(mode: Any) -> str:
@@ -173,15 +175,38 @@ def _label_facts(label: Label, agreement: Agreement, recipient: str) -> dict[str
     }
 
 
-def _agreement_facts(agreement: Agreement, label: Label, flow: Flow, agreements: Agreements) -> dict[str, Any]:
+class _Terms(NamedTuple):
+    """The terms of every flow of a nation's agreements as Cedar holds them, and each one's name there.
+
+    A name is the hash of what stands under it: what Cedar says to one is a function of name, context and text.
+    """
+
+    entities: Any
+    names: Mapping[int, str]  # by the identity of the flow, which the agreements keep
+
+
+@lru_cache(maxsize=TERMS_MAX)
+def _terms(agreements: Agreements, nation: str, mode: Any, hubs: tuple[str, ...]) -> _Terms:
+    """Return the terms of a set of agreements, read by Cedar once (and held to the schema) and not with every question."""
+    import cedarpy  # noqa: PLC0415 - as below
+
+    held: dict[str, dict[str, Any]] = {}
+    names: dict[int, str] = {}
+    here = {"nation": nation, "mode": _mode_text(mode), "mode_kind": mode.kind, "hubs": list(hubs)}
+    for agreement in agreements.agreements:
+        for flow in agreement.flow:
+            facts = {**here, **_flow_facts(agreement, flow, suspended=agreement.id in agreements.suspended)}
+            name = hashlib.sha256(_encoder.encode(facts)).hexdigest()
+            held[name] = {"uid": {"type": "Terms", "id": name}, "attrs": facts, "parents": []}
+            names[id(flow)] = name
+    return _Terms(cedarpy.Entities.from_json_str(_json(list(held.values())), _parsed()[1]), names)
+
+
+def _flow_facts(agreement: Agreement, flow: Flow, *, suspended: bool) -> dict[str, Any]:
     ceiling = agreement.ceiling_of(flow.to)
-    consents = {one.source for one in label.consents if one.recipient == flow.to}
-    for source in label.sources:
-        told = {topic for one in agreement.consent if (one.source, one.recipient) == (source, flow.to) for topic in one.topics}
-        if told.issuperset(label.topics):
-            consents.add(source)
     return {
-        "suspended": agreement.id in agreements.suspended,
+        "audience": flow.to,
+        "suspended": suspended,
         "modes": list(agreement.modes),
         "topics": list(flow.topics),
         "ceiling": -1 if ceiling is None else ceiling,
@@ -189,8 +214,17 @@ def _agreement_facts(agreement: Agreement, label: Label, flow: Flow, agreements:
         "caveats": list(agreement.caveats),
         "not_before": agreement.not_before_ns,
         "expires": agreement.expires_ns,
-        "consents": sorted(consents),
     }
+
+
+def _consents(agreement: Agreement, label: Label, recipient: str) -> list[str]:
+    """Return the sources whose consent the label or the agreement holds for all of the label's topics."""
+    consents = {one.source for one in label.consents if one.recipient == recipient}
+    for source in label.sources:
+        told = {topic for one in agreement.consent if (one.source, one.recipient) == (source, recipient) for topic in one.topics}
+        if told.issuperset(label.topics):
+            consents.add(source)
+    return sorted(consents)
 
 
 def _event_facts(context: Context, governing: list[tuple[Agreement, Flow]], label: Label) -> dict[str, Any]:
@@ -219,7 +253,9 @@ def _event_facts(context: Context, governing: list[tuple[Agreement, Flow]], labe
     }
 
 
-def _requests(label: Label, recipient: str, context: Context, agreements: Agreements) -> Iterator[dict[str, Any]]:
+def _requests(
+    label: Label, recipient: str, context: Context, agreements: Agreements, names: Mapping[int, str]
+) -> Iterator[dict[str, Any]]:
     """Yield one Cedar request for every topic and agreement that governs it; an ungoverned topic yields None's place: nothing."""
     pairs = {topic: _covering(label, recipient, topic, agreements, context.now_ns) for topic in label.topics}
     if not pairs or not all(pairs.values()):
@@ -228,32 +264,21 @@ def _requests(label: Label, recipient: str, context: Context, agreements: Agreem
     purposes = set.intersection(*(set(agreement.purposes) for agreement, _ in governing))
     hubs = {flow.via for _, flow in governing if flow.via is not None}
     shared = {
-        "audience": recipient,
-        "nation": context.nation,
-        "mode": _mode_text(context.mode),
-        "mode_kind": context.mode.kind,
         "now": context.now_ns,
         "purposes": sorted(purposes),
         "hubs_needed": sorted(hubs),
         "hubs_needed_count": len(hubs),
-        "hubs": list(context.hubs),
         **_event_facts(context, governing, label),
     }
     for topic, several in pairs.items():
         for agreement, flow in several:
+            told = {"label": _label_facts(label, agreement, recipient), "consents": _consents(agreement, label, recipient)}
             yield {
-                "principal": {"type": "Audience", "id": recipient},
+                "principal": {"type": "Terms", "id": names[id(flow)]},
                 "action": {"type": "Action", "id": "release"},
                 "resource": {"type": "Record", "id": "record"},
                 # As JSON text, which is what cedarpy would make of it, three times more slowly.
-                "context": _json(
-                    {
-                        **shared,
-                        "topic": topic,
-                        "label": _label_facts(label, agreement, recipient),
-                        "agreement": _agreement_facts(agreement, label, flow, agreements),
-                    }
-                ),
+                "context": _json({**shared, "topic": topic, **told}),
             }
 
 
@@ -276,12 +301,20 @@ def judge_all(questions: Sequence[Question], *, check_requests: bool = False) ->
     import cedarpy  # noqa: PLC0415 - as above
 
     policies, schema = _parsed()
-    asked = [list(_requests(*one)) for one in questions]
-    flat = [request for several in asked for request in several]
-    results = cedarpy.is_authorized_batch(flat, policies, [], schema if check_requests else None) if flat else []
-    allowed = [one.decision == cedarpy.Decision.Allow and not one.diagnostics.errors for one in results]
-    ends = list(accumulate(len(several) for several in asked))
-    return [bool(several) and all(allowed[end - len(several) : end]) for several, end in zip(asked, ends, strict=True)]
+    answers = [False] * len(questions)
+    alike: dict[int, tuple[_Terms, list[tuple[int, list[dict[str, Any]]]]]] = {}
+    for at, one in enumerate(questions):
+        terms = _terms(one.agreements, one.context.nation, one.context.mode, one.context.hubs)
+        alike.setdefault(id(terms), (terms, []))[1].append((at, list(_requests(*one, terms.names))))
+    for terms, asked in alike.values():
+        flat = [request for _, several in asked for request in several]
+        given = (flat, policies, terms.entities, schema if check_requests else None)
+        told = iter(cedarpy.is_authorized_batch(*given) if flat else [])
+        allowed = (one.decision == cedarpy.Decision.Allow and not one.diagnostics.errors for one in told)
+        for at, several in asked:
+            own = list(islice(allowed, len(several)))
+            answers[at] = bool(own) and all(own)
+    return answers
 
 
 class CedarJudge:
