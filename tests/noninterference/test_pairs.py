@@ -11,7 +11,8 @@ from observe import Run, difference
 
 SEEDS = 16  # worlds in CI, thirteen changes each: 208 pairs
 QUARANTINE_SECONDS = 20.0  # how long a sensor must not fit before it is left out, and what it takes to see that it does not
-SEEDS_SOAK = 250
+SEEDS_SOAK, SPARSE_SHARE_MAX = 250, 0.05  # worlds; how many of them may have too little to say to KOR to count
+RECORDS_MIN, EVENTS_MIN = 10, 20  # to KOR, beyond which a world counts
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +21,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 
 def check(ground: Ground, seed: int) -> int:
-    """Compare every change of a world with the world itself; return how many pairs that were."""
+    """Compare every change of a world with the world itself; return how many pairs that were, 0 of a world that says too little."""
     base = Run(ground.base(seed))
     expected = base.run()
-    assert base.counts["KOR"] > 10, f"seed {seed}"
-    assert len(expected) > 20, f"seed {seed}"
+    if base.counts["KOR"] <= RECORDS_MIN or len(expected) <= EVENTS_MIN:
+        return 0
     pairs = 0
     for pairs, (name, journal) in enumerate(ground.variants(seed), 1):  # noqa: B007 - counted
         assert "" == difference(expected, Run(journal).run()), f"seed {seed}, change {name}"
@@ -53,6 +54,7 @@ def test_a_hidden_sensor_in_quarantine_changes_no_byte(tmp_path: Path) -> None:
 @pytest.mark.timeout(36_000)
 def test_thousands_of_pairs(ground: Ground) -> None:
     """The same over thousands of pairs of other worlds."""
-    pairs = sum(check(ground, seed) for seed in range(1_000, 1_000 + SEEDS_SOAK))
-    print(f"{pairs} pairs, no difference")  # noqa: T201 - the figure
-    assert pairs >= 3_000
+    pairs = [check(ground, seed) for seed in range(1_000, 1_000 + SEEDS_SOAK)]
+    print(f"{sum(pairs)} pairs, no difference; {pairs.count(0)} worlds left out for saying too little")  # noqa: T201 - the figure
+    assert pairs.count(0) <= SPARSE_SHARE_MAX * SEEDS_SOAK
+    assert sum(pairs) >= 3_000
