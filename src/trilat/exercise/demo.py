@@ -63,6 +63,15 @@ class Demo:
         """Return the address of a nation's page."""
         return f"http://127.0.0.1:{self.nodes[nation].ports['page']}/"
 
+    async def restart(self, nation: str) -> None:
+        """Kill a nation's node as a power cut would, start it on its store, lead its sensors' lines to where it listens now."""
+        node = self.nodes[nation]
+        await node.kill()
+        await node.start()
+        await node.ready()
+        mine = {sensor.id for sensor in self.world.scenario.sensor if sensor.nation == nation}
+        await self.lines.move({sensor: url for sensor, url in _urls(self.world.scenario, self.nodes).items() if sensor in mine})
+
     def client(self, nation: str, officer: int = 0) -> PageClient:
         """Return a page without a screen that logs in as a nation's first watch officer, or another by number."""
         from trilat.picture.client import PageClient  # noqa: PLC0415 - only the headless demo opens pages itself

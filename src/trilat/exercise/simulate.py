@@ -28,16 +28,26 @@ class Lines:
 
     async def open(self) -> None:
         """Open every line; raises OSError when a node's socket is not there."""
+        await self.move(self._urls)
+
+    async def move(self, urls: Mapping[str, str]) -> None:
+        """Open some sensors' lines to where their node listens now, in the place of those they had; raises as `open`."""
         loop = asyncio.get_running_loop()
-        for sensor, url in self._urls.items():
+        for sensor, url in urls.items():
+            self._urls[sensor] = url
             parts = urlsplit(url)
             address = (parts.hostname or "127.0.0.1", parts.port or 0)
             if parts.scheme == "udp":
                 transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=address)
+                if (old := self._datagram.get(sensor)) is not None:
+                    old.close()
                 self._datagram[sensor] = transport
             else:
                 connection = asyncio.open_connection(*address)
+                old_stream = self._stream.get(sensor)
                 _, self._stream[sensor] = await asyncio.wait_for(connection, CONNECT_TIMEOUT_S)
+                if old_stream is not None:
+                    old_stream.close()
 
     async def _reopen(self, sensor: str) -> None:
         parts = urlsplit(self._urls[sensor])
