@@ -56,3 +56,18 @@ def test_a_part_runs_whole(part: str, capsys: pytest.CaptureFixture[str]) -> Non
         assert "0 false area lists" in told
     if part == "rockets":
         assert "0 with an area list" in told
+
+
+def test_what_gained_speed_slowly_has_a_launch_point_too() -> None:
+    """A launcher that was a track for 45 s before it was taken for a flight: when it was launched is known, and no area is named."""
+    import warning
+
+    folder = warning.DATA / "rockets-shahar603" / "SES-10"
+    if not folder.is_dir():
+        pytest.skip("the recorded launches are not here")
+    lat_deg, lon_deg, azimuth_deg, seed = warning.PADS[2]
+    told = warning.assess(warning.Rocket(folder, azimuth_deg, lat_deg, lon_deg), 174.0, seed)
+    known = [one.launch for one in told if one.launch is not None]
+    assert abs((known[-1].t_ns - warning.EPOCH_NS) / 1e9) < 15.0
+    assert any(one.burnout_t_ns is not None for one in told)
+    assert [] == [one.areas for one in told if one.areas]

@@ -288,7 +288,9 @@ class Assessor:
         early = [p for p in plots if p.t_ns - plots[0].t_ns <= SMOOTH_S * NS]
         t_ns, mean, covariance, *_ = flight.filter.mean_state()
         if t_ns - early[-1].t_ns > 5 * NS:
-            return
+            if flight.launch is not None or flight.filter.called_ns is not None:
+                return
+            early = list(plots)  # what gains speed slowly is a track for long before it is taken for a flight
         first, spread = smooth(self._machinery, ROWS * FLIGHTS_MAX, early, t_ns, mean, covariance)
         flight.first = first, spread
         flight.launch = launch_of(int(self._machinery.rows[ROWS * FLIGHTS_MAX]["t_ns"]), first, spread)
