@@ -63,7 +63,9 @@ def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command
 
 def command_text(command: click.Command, path: str) -> str:
     """Return the section of one command, as its `--help` says it."""
-    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+    command._help_option = None  # noqa: SLF001 - click keeps the option as whoever asked first was given it
+    names = ["-h", "--help"]  # as `trilat` gives them to all its commands
+    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100, help_option_names=names)
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     return f"## {path}\n\n```text\n{text}\n```\n"
 
