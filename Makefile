@@ -118,5 +118,5 @@ warm: $(STAMPS)/warm
 
 $(STAMPS)/warm: $(STAMPS)/project $(wildcard src/trilat/kernels/*.py)
 	@echo "numba: compiling the kernels into their cache (one to three minutes, once)"
-	@printf '%s\n' tracker ballistic fusion information asterix_plots polygon arc | xargs -n 1 -P 2 $(BIN)/python -m trilat.kernels.warm
+	@printf '%s\n' engine tracks ballistic fusion information arc asterix_plots polygon | xargs -n 1 -P 2 $(BIN)/python -m trilat.kernels.warm
 	@touch $@

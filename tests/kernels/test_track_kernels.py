@@ -2,9 +2,11 @@
 
 import datetime as dt
 import itertools
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -273,14 +275,24 @@ def test_cached_kernels_carry_the_stamp_of_what_they_call() -> None:
 
 
 def test_a_warm_cache_starts_quickly() -> None:
-    """A new process finds every tracking kernel in the cache: no kernel is compiled again."""
+    """A new process tracks, confirms, loses and stitches with kernels from the cache alone: what was warmed is what is called."""
     code = (
-        "from trilat.kernels import warm, engine\nwarm.warm_tracker()\n"
-        "print(sum(engine.run_frames.stats.cache_misses.values()), sum(engine.run_frames.stats.cache_hits.values()))\n"
+        "import numpy as np\n"
+        "from track_cases import LINES_OF_TWO, T0_NS, S_NS, feed, radar_plots, tracker\n"
+        "from trilat.kernels import engine, intake, show\n"
+        "made = tracker()\n"
+        "feed(made, radar_plots(LINES_OF_TWO, 60, np.random.default_rng(1)))\n"
+        "made.step(T0_NS + 300 * S_NS, [])\n"
+        "print(sorted({event.kind for event in made.events}))\n"
+        "for module in (engine, intake, show):\n"
+        "    for name, one in sorted(vars(module).items()):\n"
+        "        if getattr(getattr(one, 'stats', None), 'cache_misses', None):\n"
+        "            print(name)\n"
     )
     subprocess.run([sys.executable, "-m", "trilat.kernels.warm"], check=True)
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.split() == ["0", "1"]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "track")}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ).stdout
+    assert said.splitlines() == ["['confirmed', 'deleted']"]
 
 
 def by_kind(start: Any, column: Any, cost: Any) -> Any:

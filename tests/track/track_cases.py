@@ -36,6 +36,9 @@ class Line:
         return self.start + self.velocity * ((t_ns - T0_NS) * 1e-9)
 
 
+LINES_OF_TWO = [Line(40e3, 20e3, 9e3, 200.0, 50.0), Line(-30e3, 60e3, 7e3, -180.0, 20.0)]
+
+
 def radar_plots(lines: list[Line], seconds: float, rng: np.random.Generator, sensor: int = 0, site: Any = RADAR) -> Any:
     """Every body once a turn, when the beam passes it; all turns in one array, in time order."""
     rows = []
