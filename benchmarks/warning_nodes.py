@@ -29,7 +29,7 @@ from trilat.picture import acts
 from trilat.picture.client import PageClient
 
 AT_S, FLIGHT_S = 5.0, 145.0
-RAISED, PAUSE_S = 60, 0.3
+RAISED, PAUSE_S = 60, 2.2  # a page takes sixty acts a minute
 P99_S_MAX, RETRACTED_P95_S_MAX = 1.0, 5.0
 
 
@@ -56,9 +56,11 @@ async def _by_hand(pages: dict[str, PageClient], count: int) -> tuple[list[float
     for k in range(count):
         words = f"EXERCISE measured {k}"
         began_s = time.perf_counter()
-        await mine.act(
+        told = await mine.act(
             lambda act_id, words=words: acts.RaiseWarning(act_id=act_id, kind="test", headline=words, rel_to=("KOR", "USA"))
         )
+        if not told["ok"]:
+            raise SystemExit(f"refused: {told}")
         for page in others:
             await page.until(lambda page, words=words: _titled(page, words), 60.0)
         raised.append(time.perf_counter() - began_s)
@@ -71,7 +73,7 @@ async def _by_hand(pages: dict[str, PageClient], count: int) -> tuple[list[float
         for page in others:
             await page.until(lambda page, words=words: (_titled(page, words) or {}).get("retraction"), 60.0)
         retracted.append(time.perf_counter() - began_s)
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(PAUSE_S if count > 3 else 0.3)
     return raised, retracted
 
 
