@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev ready chromium faults demo test check check-types check-house bench soak bundle lock reference clean distclean page warm
+.PHONY: help setup setup-dev ready chromium faults demo test check check-lint check-types check-house bench soak bundle lock reference clean distclean page warm
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -93,7 +93,7 @@ $(STAMPS)/runtime: $(STAMPS)/python requirements/build.txt requirements/runtime.
 
 # pip would compile to bytes on one core, before anything else could begin.
 $(STAMPS)/bytes: $(STAMPS)/project
-	@$(BIN)/python -m compileall -q -j 2 -x '/(tests|pip|f2py)/' .venv/lib/python3*/site-packages src
+	@$(BIN)/python -m compileall -q -j 2 -x '/(tests|pip|f2py|node_modules)/' .venv/lib/python3*/site-packages src || true
 	@touch $@
 
 $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml

@@ -275,7 +275,7 @@ def test_cached_kernels_carry_the_stamp_of_what_they_call() -> None:
 
 
 def test_a_warm_cache_starts_quickly() -> None:
-    """A new process tracks, confirms, loses and stitches with kernels from the cache alone: what was warmed is what is called."""
+    """A new process tracks, confirms and loses with kernels from the cache alone: what was warmed is what is called."""
     code = (
         "import numpy as np\n"
         "from track_cases import LINES_OF_TWO, T0_NS, S_NS, feed, radar_plots, tracker\n"

@@ -1,10 +1,12 @@
 """The second judge: the same policy as Cedar text agrees with the compiled rules, and its text is worth having."""
 
+import datetime as dt
 import itertools
 import random
 
 import cedarpy
 import pytest
+from msgspec import structs
 from policy_cases import AUDIENCES, EXERCISE, NOW_NS, random_agreements
 from test_decide import pool, random_context
 
@@ -95,3 +97,27 @@ def test_both_judges_behind_one_audience(samples: Agreements) -> None:
             label = make(policy="TRILAT", originator="JPN", mode=EXERCISE, level=level, rel_to=("KOR",), topics=(topic,))
             assert one.batch_decision(label, NOW_NS).permit == (topic == "air" and level <= 2)
     assert one.log.alarms_total == 0
+
+
+def test_an_agreement_that_cedar_cannot_hold_denies_what_it_governs_and_nothing_else(samples: Agreements) -> None:
+    """An agreement whose end is beyond Cedar's numbers is a denial under it, and no reason to deny or to fail under another."""
+    [one] = [a for a in samples.agreements if any((f.origin, f.to) == ("JPN", "KOR") for f in a.flow)]
+    ends = structs.replace(one.validity, expires=dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
+    far = structs.replace(one, validity=ends)
+    elsewhere = structs.replace(far, id="elsewhere", flow=tuple(structs.replace(f, to="USA") for f in far.flow))
+    context = AudiencePolicy("KOR", samples, EXERCISE, "JPN").context(NOW_NS)
+    label = make(policy="TRILAT", originator="JPN", mode=EXERCISE, level=1, rel_to=("KOR",), topics=("air",))
+    for agreements, permitted in (((one,), True), ((far,), False), ((one, elsewhere), True)):
+        held = structs.replace(samples, agreements=agreements)
+        assert [permitted] == cedar.judge_all([cedar.Question(label, "KOR", context, held)]), permitted
+
+
+def test_a_flow_that_two_agreements_share_is_judged_under_each(samples: Agreements) -> None:
+    """Two agreements over one flow: the stricter's ceiling holds, whichever comes first."""
+    [one] = [a for a in samples.agreements if any((f.origin, f.to) == ("JPN", "KOR") for f in a.flow)]
+    low = structs.replace(one, id="low", party=tuple(structs.replace(p, ceiling=0) for p in one.party))
+    context = AudiencePolicy("KOR", samples, EXERCISE, "JPN").context(NOW_NS)
+    label = make(policy="TRILAT", originator="JPN", mode=EXERCISE, level=1, rel_to=("KOR",), topics=("air",))
+    for agreements in ((one, low), (low, one)):
+        held = structs.replace(samples, agreements=agreements)
+        assert [False] == cedar.judge_all([cedar.Question(label, "KOR", context, held)])

@@ -166,6 +166,14 @@ def test_snapshots_are_dense_only_once_something_came_late() -> None:
     assert (12.0, 4.0) == (apart[76], apart[100])
 
 
+def test_reports_of_a_slot_that_is_still_open_are_not_late() -> None:
+    """A live feed in order, five steps a second, leaves snapshots ten seconds apart, though each slot is run more than once."""
+    made = tracker()
+    feed(made, radar_plots([Line(3e3 * k, 20e3, 9e3, 200.0, 50.0) for k in range(20)], 120, np.random.default_rng(4)), 0.2)
+    starts = [key[0] for key, _ in made._past.snapshots]
+    assert (starts[-1] - starts[-2]) / S_NS >= 10.0
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_late_reports_give_the_tracks_of_an_in_order_arrival(seed: int) -> None:
     """Reports shuffled over up to 20 s of lateness end in states equal to those of in-order arrival."""

@@ -167,10 +167,10 @@ def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT00
         raise click.ClickException("Stone Soup is not installed: pip install 'trilat[compare]'")
     arrays = load_scenario(scenario)
     run_scenario(arrays, "air")  # to warm up
-    rounds = [run_scenario(arrays, "air")]
-    peer, peer_s, taken = run_peer(arrays, max_s, between=lambda: rounds.append(run_scenario(arrays, "air")))
-    found = rounds[-1][1]
-    ours_per_s = len(rounds) * rounds[0][0]["detections"] / sum(result["cpu_s"] for result, _ in rounds)
+    first, found = run_scenario(arrays, "air")
+    rounds = [first["cpu_s"]]
+    peer, peer_s, taken = run_peer(arrays, max_s, between=lambda: rounds.append(run_scenario(arrays, "air")[0]["cpu_s"]))
+    ours_per_s = len(rounds) * first["detections"] / sum(rounds)
     shared = {**arrays, "scan_t": arrays["scan_t"][: len(peer)]}
     theirs, own = (score_scenario(shared, "air", e[: len(peer)], None) for e in (peer, found))
     result = {

@@ -43,11 +43,10 @@ class Lines:
                     old.close()
                 self._datagram[sensor] = transport
             else:
-                connection = asyncio.open_connection(*address)
-                old_stream = self._stream.get(sensor)
-                _, self._stream[sensor] = await asyncio.wait_for(connection, CONNECT_TIMEOUT_S)
-                if old_stream is not None:
+                _, stream = await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_TIMEOUT_S)
+                if (old_stream := self._stream.get(sensor)) is not None:
                     old_stream.close()
+                self._stream[sensor] = stream
 
     async def _reopen(self, sensor: str) -> None:
         parts = urlsplit(self._urls[sensor])

@@ -182,7 +182,7 @@ class _Terms(NamedTuple):
     """
 
     entities: Any
-    names: Mapping[int, str]  # by the identity of the flow, which the agreements keep
+    names: Mapping[tuple[int, int], str]  # by the identity of agreement and flow, which the agreements keep
 
 
 @lru_cache(maxsize=TERMS_MAX)
@@ -190,16 +190,21 @@ def _terms(agreements: Agreements, nation: str, mode: Any, hubs: tuple[str, ...]
     """Return the terms of a set of agreements, read by Cedar once (and held to the schema) and not with every question."""
     import cedarpy  # noqa: PLC0415 - as below
 
+    schema = _parsed()[1]
     held: dict[str, dict[str, Any]] = {}
-    names: dict[int, str] = {}
+    names: dict[tuple[int, int], str] = {}
     here = {"nation": nation, "mode": _mode_text(mode), "mode_kind": mode.kind, "hubs": list(hubs)}
     for agreement in agreements.agreements:
         for flow in agreement.flow:
             facts = {**here, **_flow_facts(agreement, flow, suspended=agreement.id in agreements.suspended)}
             name = hashlib.sha256(_encoder.encode(facts)).hexdigest()
-            held[name] = {"uid": {"type": "Terms", "id": name}, "attrs": facts, "parents": []}
-            names[id(flow)] = name
-    return _Terms(cedarpy.Entities.from_json_str(_json(list(held.values())), _parsed()[1]), names)
+            one = {"uid": {"type": "Terms", "id": name}, "attrs": facts, "parents": []}
+            try:
+                cedarpy.Entities.from_json_str(_json([one]), schema)
+            except ValueError:  # what Cedar cannot hold (a date beyond its numbers) is not held: whatever it governs is denied
+                continue
+            held[name], names[(id(agreement), id(flow))] = one, name
+    return _Terms(cedarpy.Entities.from_json_str(_json(list(held.values())), schema), names)
 
 
 def _flow_facts(agreement: Agreement, flow: Flow, *, suspended: bool) -> dict[str, Any]:
@@ -254,7 +259,7 @@ def _event_facts(context: Context, governing: list[tuple[Agreement, Flow]], labe
 
 
 def _requests(
-    label: Label, recipient: str, context: Context, agreements: Agreements, names: Mapping[int, str]
+    label: Label, recipient: str, context: Context, agreements: Agreements, names: Mapping[tuple[int, int], str]
 ) -> Iterator[dict[str, Any]]:
     """Yield one Cedar request for every topic and agreement that governs it; an ungoverned topic yields None's place: nothing."""
     pairs = {topic: _covering(label, recipient, topic, agreements, context.now_ns) for topic in label.topics}
@@ -274,7 +279,7 @@ def _requests(
         for agreement, flow in several:
             told = {"label": _label_facts(label, agreement, recipient), "consents": _consents(agreement, label, recipient)}
             yield {
-                "principal": {"type": "Terms", "id": names[id(flow)]},
+                "principal": {"type": "Terms", "id": names.get((id(agreement), id(flow)), "unknown")},
                 "action": {"type": "Action", "id": "release"},
                 "resource": {"type": "Record", "id": "record"},
                 # As JSON text, which is what cedarpy would make of it, three times more slowly.

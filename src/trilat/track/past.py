@@ -69,7 +69,8 @@ class Past:
         """Put the bank back to before a frame, when it has gone beyond; returns the place in keys to go on from."""
         if self.done is None or dirty > self.done:
             return bisect_left(self.keys, dirty)
-        self._late_ns = self.done[0]
+        if dirty[0] + int(self._intake.frame_ns[dirty[1]]) <= self.done[0]:  # not of a slot that is still open
+            self._late_ns = self.done[0]
         if self._open is not None and self._open[0] > dirty:
             self._close()
         at = bisect_left(self.snapshots, dirty, key=lambda item: item[0])

@@ -44,6 +44,9 @@ SAME_M, SAME_S = 3_000.0, 2.0
 SAME_SHARE = 0.5  # of the plots of a flight that begins: were so many another's, it is the same body and its launch is known
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
+EARLY_S = (
+    100.0  # from a launch to the first plot: what was seen so late, and was not taken for a flight at once, has no launch point
+)
 PLOTS_CUED = 2  # enough where a launch flash was seen
 CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
 NS = 1_000_000_000
@@ -287,13 +290,17 @@ class Assessor:
             return
         early = [p for p in plots if p.t_ns - plots[0].t_ns <= SMOOTH_S * NS]
         t_ns, mean, covariance, *_ = flight.filter.mean_state()
-        if t_ns - early[-1].t_ns > 5 * NS:
-            if flight.launch is not None or flight.filter.called_ns is not None:
+        late = t_ns - early[-1].t_ns > 5 * NS
+        if late:
+            if flight.launch is not None or flight.filter.called_ns is not None or flight.earlier is not None:
                 return
             early = list(plots)  # what gains speed slowly is a track for long before it is taken for a flight
         first, spread = smooth(self._machinery, ROWS * FLIGHTS_MAX, early, t_ns, mean, covariance)
         flight.first = first, spread
-        flight.launch = launch_of(int(self._machinery.rows[ROWS * FLIGHTS_MAX]["t_ns"]), first, spread)
+        first_ns = int(self._machinery.rows[ROWS * FLIGHTS_MAX]["t_ns"])
+        launch = launch_of(first_ns, first, spread)
+        # What was high already when first seen was launched nobody knows when.
+        flight.launch = None if late and launch is not None and first_ns - launch.t_ns > EARLY_S * NS else launch
 
     def _unseen(self, now_ns: int, flight: Candidate) -> None:
         """Count for how long each sensor that has the flight in its sight has not reported it."""
