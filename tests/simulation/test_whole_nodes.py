@@ -20,6 +20,11 @@ def test_twenty_seeds_of_whole_nodes_hold() -> None:
     assert last.startswith("simulate ok: seeds 0 to 19, tier b: 20 of 20 runs held every invariant"), last
 
 
+def test_a_seed_that_found_something_holds() -> None:
+    """Seed 207: a recovery's commit took numbers along without their books, and the lane stood still for ever after one more failure."""
+    run("--seed", "207")
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(36_000)
 def test_two_thousand_seeds_of_whole_nodes_hold() -> None:
