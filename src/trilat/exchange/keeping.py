@@ -267,7 +267,7 @@ class Keeping:
                 self._reopen()
             facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
             store.note("recovered", self.station.nation, now_ns, _encode(facts))
-            # What this step has numbered by now is committed here, and so are its books: else the next number would be one given before.
+            # What this step has numbered is committed here, and its books with it: else a number would be given twice.
             for outbox in (*self._exporters.values(), *self._publishers.values()):
                 outbox.persist(now_ns)
             store.commit()
