@@ -276,8 +276,7 @@ class Exchange(Carrying):
         station = self.station
         lazy_due = station.lazy_ns is not None and now_ns - station.lazy_ns >= station.settings.receipt_lag_ms * MS
         if station.must or lazy_due or force:
-            for outbox in (*self._exporters.values(), *self._publishers.values()):
-                outbox.persist(now_ns)
+            self._persist(now_ns)
             station.store.commit()
             station.must, station.lazy_ns = False, None
         for importer in self._importers.values():

@@ -258,6 +258,11 @@ class Keeping:
         self._offered += unsaved
         self._offer(now_ns, unsaved)
 
+    def _persist(self, now_ns: int) -> None:
+        """Write every outbox's books into the step: due before each commit, for a number and its books go together."""
+        for outbox in (*self._exporters.values(), *self._publishers.values()):
+            outbox.persist(now_ns)
+
     def _recover(self, now_ns: int) -> None:
         """Try the disk again: open the file anew, write, sync; bulk lanes go on when the reserve is back too."""
         self._retry_ns = now_ns + self.station.settings.retry_ms_max * MS
@@ -268,8 +273,7 @@ class Keeping:
             facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
             store.note("recovered", self.station.nation, now_ns, _encode(facts))
             # What this step has numbered is committed here, and its books with it: else a number would be given twice.
-            for outbox in (*self._exporters.values(), *self._publishers.values()):
-                outbox.persist(now_ns)
+            self._persist(now_ns)
             store.commit()
         except StoreError as error:
             # What this step was offered before it tried the disk goes with the step, too (found by seed 401).
