@@ -15,6 +15,7 @@ from trilat.errors import FeedError
 from trilat.feeds import sockets as feed_sockets
 from trilat.feeds.replay import frame
 from trilat.feeds.sockets import FeedAddress, FeedSockets, Received, parse_address
+from trilat.identity.keyfiles import free_ports
 
 WAIT_S = 20.0  # a bound, not an expectation
 
@@ -170,9 +171,7 @@ async def test_a_listener_has_one_connection_at_a_time(feeds: FeedSockets, clock
 async def test_a_connection_that_breaks_is_made_again(feeds: FeedSockets, monkeypatch: pytest.MonkeyPatch) -> None:
     """A feed that connects keeps trying: the sender may come late and may go away in between."""
     monkeypatch.setattr(feed_sockets, "BACKOFF_S_MIN", 0.01)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)[0]
     await feeds.open("avr-1", f"tcp://127.0.0.1:{port}", "avr")
     await until(lambda: feeds.states["avr-1"].problem)
 

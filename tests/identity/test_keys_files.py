@@ -207,3 +207,16 @@ def test_secrets_are_never_in_a_run_directory(tmp_path: Path) -> None:
             subprocess.run(["cat", path], capture_output=True, check=False, pass_fds=[int(Path(path).name)]).stdout == b"secret"
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ports_for_servers_are_of_none_that_a_connection_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's port is kept out of the system's own range, whose ports any connection may take before the server listens."""
+    own = tmp_path / "range"
+    monkeypatch.setattr(f, "EPHEMERAL", own)
+    for first, last in ((32_768, 60_999), (1024, 50_000)):
+        own.write_text(f"{first}\t{last}\n")
+        ports = f.free_ports(20)
+        assert len(set(ports)) == 20
+        assert not [port for port in ports if first <= port <= last]
+    own.write_text("1024\t65535\n")
+    assert len(set(f.free_ports(20))) == 20, "where the system keeps all to itself, of those"

@@ -27,6 +27,9 @@ from trilat.records.fields import Trigraph
 from trilat.records.label import Mode
 
 IDENTITY, NODE_KEY, CA_KEY, PARTNERS = "identity.toml", "node.key", "ca.key", "partners"
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORTS_FROM = 10_000  # below stand the well-known servers
+PORTS_TRIED = 256  # of which as many as were asked for are taken
 
 
 class NodeKeys(NamedTuple):
@@ -323,12 +326,35 @@ def provision(
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return ports that were free a moment ago, each another."""
+    """Return ports that were free a moment ago, each another, of those that no connection of this machine is given by itself.
+
+    A port of the system's own range may go to any connection that is made before the server listens (seen: a node's server
+    that found its port in use), and to one made while the server is being restarted.
+    """
+    chosen: list[int] = []
     with ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in taken:
-            each.bind((host, 0))
-        return [each.getsockname()[1] for each in taken]
+        for port in secrets.SystemRandom().sample(_ports_for_servers(), k=PORTS_TRIED):
+            if len(chosen) == count:
+                break
+            taken = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                taken.bind((host, port))
+                chosen.append(port)
+        while len(chosen) < count:
+            taken = stack.enter_context(socket.socket())
+            taken.bind((host, 0))
+            chosen.append(taken.getsockname()[1])
+    return chosen
+
+
+def _ports_for_servers() -> range:
+    """Return the wider span of unprivileged ports beside the one from which the system takes the near end of connections."""
+    first, last = 32_768, 60_999  # Linux's defaults
+    with suppress(OSError, ValueError):
+        first, last = map(int, EPHEMERAL.read_text().split())
+    spans = (range(PORTS_FROM, first), range(last + 1, 65_536))
+    widest = max(spans, key=len)
+    return widest if len(widest) >= PORTS_TRIED else range(PORTS_FROM, 65_536)
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------
