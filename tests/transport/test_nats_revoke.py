@@ -12,7 +12,7 @@ from trilat.identity import keyfiles
 from trilat.node.clock import now_ns
 from trilat.transport.base import LinkDown
 from trilat.transport.envelope import pack
-from trilat.transport.natsconf import Subjects
+from trilat.transport.natsconf import Subjects, hang_up
 
 NATIONS = ("JPN", "KOR", "USA")
 
@@ -108,6 +108,20 @@ async def test_revoking_replaces_a_server_that_does_not_obey(tmp_path: Path) -> 
         assert (await nodes["JPN"].ask(question("JPN", "USA", sequence=4))).sequence == 4
         with pytest.raises(LinkDown):
             await nodes["KOR"].transport.request(question("KOR", "USA"), 1)
+
+
+async def test_a_farewell_that_is_called_off_still_drops_the_connection(tmp_path: Path) -> None:
+    """However far a hang-up has come when its task is cancelled, the connection is gone and waits for no collector."""
+    async with running(tmp_path) as nodes:
+        for steps in range(1, 8):
+            async with raw_client(nodes["JPN"], nodes["USA"], []) as client:
+                await client.flush()
+                farewell = asyncio.create_task(hang_up(client))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                farewell.cancel()
+                await asyncio.gather(farewell, return_exceptions=True)
+                assert client._transport._bare_io_writer.transport.is_closing(), steps  # type: ignore[union-attr]
 
 
 async def test_revoked_partner_comes_back_only_by_a_new_pin(tmp_path: Path) -> None:

@@ -179,12 +179,15 @@ def refusals_in(lines: Iterable[bytes]) -> list[str]:
 async def hang_up(client: Client) -> None:
     """Close a client in bounded time: a TLS farewell to a peer that hangs would take asyncio half a minute."""
     # nats-py asserts that a client which is closed was once connected; libuv's loop calls a handle that is gone a RuntimeError.
-    with suppress(nats.errors.Error, OSError, AssertionError, TimeoutError, RuntimeError):
-        async with asyncio.timeout(FAREWELL_S):
-            await client.close()
-    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - nats-py has no way to drop a connection
-    if writer is not None:
-        writer.transport.abort()
+    try:
+        with suppress(nats.errors.Error, OSError, AssertionError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(FAREWELL_S):
+                await client.close()
+    finally:  # also when the task that hangs up is itself called off in the middle
+        for name in ("_io_writer", "_bare_io_writer"):  # the second is what TLS went over, and all there is before the handshake
+            writer = getattr(client._transport, name, None)  # noqa: SLF001 - nats-py has no way to drop a connection
+            if writer is not None:
+                writer.transport.abort()
 
 
 def quiet_tls() -> None:
