@@ -9,14 +9,21 @@ import node_worlds as worlds
 from starlette.applications import Starlette
 
 from trilat.accounts.roles import may
+from trilat.identity.sign import SigningKey
 from trilat.ledger import explained
 from trilat.node import show
 from trilat.node.inputs import Input
+from trilat.node.people import signed
 from trilat.node.settings import NodeConfig
+from trilat.outward.events import Wanted
 from trilat.picture.inputs import CopInput
+from trilat.policy.audience import content_hash
+from trilat.records import codec
 from trilat.records.approval import Session
+from trilat.records.declassification import Declassification
 
 SECONDS = 6.0
+KEY = SigningKey("JPN", "exercise", b"\x07" * 32)
 
 
 class Held:
@@ -38,6 +45,27 @@ class Held:
         now_ns = self.cop.now_ns + worlds.STEP_NS
         out = self.pipeline.step(now_ns, inputs)
         self.cop.step(now_ns, CopInput(own=out.national, combined=out.combined, warnings=out.warnings))
+
+    def let_go(self, warning_id: str, audience: str, reason: str, by: tuple[str, ...] = ("ann", "otto")) -> None:
+        """Let a warning raised by hand go to an audience that its label withholds it from, by a signed event of two people."""
+        record = self.pipeline.desk.hand.own(warning_id)
+        assert record is not None
+        self.pipeline.trust({KEY.key_id: KEY.verify_key.public})
+        event = Declassification(
+            id="JPN-A7",
+            nation="JPN",
+            kind="approved-release",
+            audience=audience,
+            mode=record.label.mode,
+            t_ns=self.cop.now_ns,
+            expires_ns=self.cop.now_ns + 3_600 * 10**9,
+            content_sha256=content_hash(record),
+            approved_by=by,
+            level_max=4,
+            reason=reason,
+            topics=record.label.topics,
+        )
+        self.act(signed(Wanted(event, codec.encode(record)), KEY))
 
     def of_layer(self, layer: str) -> list[int]:
         """Return the ids of the picture's tracks of one layer."""

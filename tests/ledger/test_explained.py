@@ -36,14 +36,18 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Held:
     return Held(tmp_path_factory.mktemp("nodes"))
 
 
-@pytest.fixture(scope="module")
-def raised(tmp_path_factory: pytest.TempPathFactory) -> Held:
-    """A node whose watch officer raised a warning for KOR alone."""
-    held = Held(tmp_path_factory.mktemp("raised"), seconds=1.0)
+def warned(directory: Path) -> Held:
+    """Return a node whose watch officer raised a warning for KOR alone."""
+    held = Held(directory, seconds=1.0)
     who = Session(user="bo", person="Bo", roles=("watch-officer",), station="s", session="y")
     one = RaiseWarning(act_id="a", kind="test", headline="EXERCISE for one", rel_to=("KOR",))
     held.act(ActInput(act=OfficerAct(session=who, act=one)))
     return held
+
+
+@pytest.fixture(scope="module")
+def raised(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    return warned(tmp_path_factory.mktemp("raised"))
 
 
 def printed(held: Held, track_id: int, audience: str, tmp_path: Path) -> list[str]:
@@ -151,6 +155,21 @@ async def test_a_flights_warning_is_told_by_the_audiences_own_edition(raised: He
         assert held == (told["edition"] and told["edition"]["id"])
         if held:
             assert (edition.version, edition.state) == (told["edition"]["version"], told["edition"]["state"])
+
+
+async def test_what_a_signed_event_let_go_is_told_with_the_event(tmp_path: Path) -> None:
+    """Beside a verdict that withholds stand the edition and the event: which, by whom, why, until when; others have neither."""
+    raised = warned(tmp_path)
+    raised.let_go("JPN-W1", "USA", "people are in it")
+    [usa], [kor] = [await raised.asked("release-officer", f"explain?warning=JPN-W1&to={to}") for to in ("USA", "KOR")]
+    assert usa.json()["permit"] is False
+    assert usa.json()["edition"]["id"] == "JPN-USA-W1"
+    told = usa.json()["event"]
+    assert ("JPN-A7", "approved-release", ["ann", "otto"], "people are in it") == tuple(
+        told[name] for name in ("id", "kind", "approved_by", "reason")
+    )
+    assert told["until_ms"] - told["t_ms"] == 3_600_000
+    assert (kor.json()["permit"], kor.json()["event"]) == (True, None)
 
 
 def test_a_warning_above_a_views_level_is_not_there(raised: Held, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ async def test_the_page_shows_every_rule_for_each_audience(chromium: Browser, of
 
 
 async def test_the_page_shows_every_rule_for_a_warning(chromium: Browser, office: Office) -> None:
-    """Why of the selected warning, for each audience: the verdict, every rule, and under which number that audience has it."""
+    """Why of the selected warning, for each audience: the verdict, every rule, and by which number and signed event it has it."""
     held = office.held
     async with office.served() as at, page_of(chromium, at["ann"]) as ann, page_of(chromium, at["rita"]) as page:
         await ann.get_by_test_id("raise").click()
@@ -124,7 +124,14 @@ async def test_the_page_shows_every_rule_for_a_warning(chromium: Browser, office
             assert [step.rule in text for step, text in zip(path.steps, said, strict=True)] == [True] * len(said)
             assert (has or "never") in await page.get_by_test_id("edition").inner_text()
             assert await page.get_by_test_id("to-release").count() == (0 if path.decision.permit else 1)
+            assert await page.get_by_test_id("by-event").count() == 0
             await picture(page, f"why-warning-{audience}")
+        held.let_go("JPN-W1", "USA", "fishermen are in the area")
+        await page.get_by_test_id("tab-USA").click()
+        told = await page.get_by_test_id("by-event").inner_text()
+        assert [word for word in ("JPN-A7", "ann, otto", "fishermen are in the area") if word not in told] == []
+        assert "JPN-USA-W1" in await page.get_by_test_id("edition").inner_text()
+        await picture(page, "why-warning-by-event")
         await page.keyboard.press("Escape")
         assert await page.get_by_test_id("why").count() == 0
 

@@ -22,6 +22,7 @@ from trilat.policy.agreement import Agreement, Agreements
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.decide import verdict_words
 from trilat.records.approval import Role, Session
+from trilat.records.declassification import Declassification
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.records.warning import Warning
@@ -41,10 +42,14 @@ Subject = tuple[Label, tuple[str, ...], int]
 
 
 class Edition(NamedTuple):
-    """A warning as one audience has it, or would: what policy decides on, and the id under which it went (empty: never)."""
+    """A warning as one audience has it, or would: what policy decides on, and the id under which it went (empty: never).
+
+    told: what went instead of the record itself, where a duty to warn let only so much go.
+    """
 
     record: Warning
     id: str
+    told: Warning | None = None
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -77,6 +82,7 @@ class Explainer(NamedTuple):
 
     subject: a page's view and track id -> label, sensors and number, None when it holds none. edition: a page's view, an own
     warning's id and an audience -> the warning as that audience has it or would, None when the view shows no such warning.
+    event: an audience and a warning's id or a national track's number -> the signed event that let it go, past the labels.
     """
 
     nation: str
@@ -86,6 +92,7 @@ class Explainer(NamedTuple):
     policy: Callable[[str], AudiencePolicy]
     subject: Callable[[str, int], Subject | None]
     edition: Callable[[str, str, str], Edition | None]
+    event: Callable[[str, str | int], Declassification | None]
     now_ns: Callable[[], int]
 
     def why(self, view: str, track_id: int, audience: str) -> Answer:
@@ -101,21 +108,24 @@ class Explainer(NamedTuple):
         label, sensors, national = found
         if not any(one in self.sensors for one in sensors):
             raise _Refused("foreign-originator")
-        return {"id": track_id, "national": national, **self._path(audience, label, sensors)}
+        event = _event(self.event(audience, national))
+        return {"id": track_id, "national": national, "event": event, **self._path(audience, label, sensors)}
 
     def why_warning(self, view: str, warning_id: str, audience: str) -> Answer:
         """Return every rule on the way of one own warning to one audience, and whether that audience has it, under which id.
 
         Asked of is the audience's own edition where it has one: a flight's warning is made anew for each audience from what that
-        audience's sensors see. What a signed event let through shows as an edition beside a verdict that withholds.
+        audience's sensors see. What a signed event let go shows as an edition beside a verdict that withholds, with that event.
         """
         self._known(audience)
         found = self.edition(view, warning_id, audience)
         if found is None:
             raise _Refused("warning-unknown")
-        record = found.record
-        held = {"id": found.id, "version": record.version, "state": record.state, "issued": record.issued} if found.id else None
-        return {"warning": warning_id, "edition": held, **self._path(audience, record.label, record.pedigree.sensors)}
+        record, went = found.record, found.told or found.record
+        held = {"id": found.id, "version": went.version, "state": went.state, "issued": went.issued} if found.id else None
+        event = _event(self.event(audience, warning_id))
+        path = self._path(audience, record.label, record.pedigree.sensors)
+        return {"warning": warning_id, "edition": held, "event": event, **path}
 
     def _known(self, audience: str) -> None:
         if audience not in self.audiences or not is_audience(audience):
@@ -178,6 +188,14 @@ class Explainer(NamedTuple):
         }
 
 
+def _event(event: Declassification | None) -> Answer | None:
+    """Return what an officer is told of a signed event: which one, of what kind, by whom, for why, until when."""
+    if event is None:
+        return None
+    told = {name: getattr(event, name) for name in ("id", "kind", "approved_by", "reason")}
+    return told | {"agreement": event.agreement or "", "t_ms": event.t_ns // 1_000_000, "until_ms": event.expires_ns // 1_000_000}
+
+
 def explainer(
     nation: str,
     agreements: Agreements,
@@ -186,6 +204,7 @@ def explainer(
     policy: Callable[[str], AudiencePolicy],
     subject: Callable[[str, int], Subject | None],
     edition: Callable[[str, str, str], Edition | None],
+    event: Callable[[str, str | int], Declassification | None],
     now_ns: Callable[[], int],
 ) -> Explainer:
     """Return an explainer whose policies are made when they are first asked for, and kept."""
@@ -197,7 +216,7 @@ def explainer(
         return made[audience]
 
     by_id = {one.id: one for one in sensors}
-    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, edition, now_ns)
+    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, edition, event, now_ns)
 
 
 def routes(

@@ -34,6 +34,7 @@ from trilat.picture.inputs import (
 from trilat.policy.agreement import Agreements
 from trilat.policy.audience import AudiencePolicy
 from trilat.records.columns import STATUSES, Tracks
+from trilat.records.declassification import Declassification
 from trilat.records.label import Label
 from trilat.warn.areas import Layer
 
@@ -73,13 +74,22 @@ class NodeCop(Cop):
         national = desk.hand.own(warning_id) if flight is None else flight[1].warning
         if national is None or national.label.level > self.level_max(view):
             return None
-        if flight is None:
-            pipeline = self.pipeline.audiences.get(audience)
-            return explained.Edition(national, "" if pipeline is None else pipeline.edition_of(warning_id))
-        edition = desk.books.editions(flight[0]).get(audience)
-        if edition is None:
+        edition = None if flight is None else desk.books.editions(flight[0]).get(audience)
+        if edition is not None:
+            return explained.Edition(edition[1].warning, edition[1].warning.id)
+        pipeline = self.pipeline.audiences.get(audience)
+        if pipeline is None:
             return explained.Edition(national, "")
-        return explained.Edition(edition[1].warning, edition[1].warning.id)
+        gone = pipeline.doors.went(warning_id)
+        return explained.Edition(national, pipeline.edition_of(warning_id), None if gone is None else gone.told)
+
+    def event_of(self, audience: str, subject: str | int) -> Declassification | None:
+        """Return the signed event by which an audience has a warning (id) or a national track (number); None = by none."""
+        pipeline = self.pipeline.audiences.get(audience)
+        track = None if isinstance(subject, str) else self.pipeline.desk.track(subject)
+        key = str(subject) if track is None else f"{track.stream}/{track.number}"
+        gone = None if pipeline is None else pipeline.doors.went(key)
+        return None if gone is None else gone.event
 
 
 def explainer_of(config: NodeConfig, cop: NodeCop, now_ns: Callable[[], int]) -> explained.Explainer:
@@ -90,8 +100,8 @@ def explainer_of(config: NodeConfig, cop: NodeCop, now_ns: Callable[[], int]) ->
     def policy(audience: str) -> AudiencePolicy:
         return setup.policy_of(config, agreements, audience)
 
-    subject, edition = cop.released_of, cop.edition_of
-    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, subject, edition, now_ns)
+    subject, edition, event = cop.released_of, cop.edition_of, cop.event_of
+    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, subject, edition, event, now_ns)
 
 
 def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> NodeCop:

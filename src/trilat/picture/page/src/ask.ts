@@ -13,6 +13,8 @@ export interface Why {
   national?: number;
   warning?: string;
   edition?: { id: string; version: number; state: string; issued: boolean } | null;
+  /** The signed event by which it went past the labels, if by one. */
+  event: { id: string; kind: string; approved_by: string[]; reason: string; agreement: string; t_ms: number; until_ms: number } | null;
   t_ms: number;
   audience: string;
   label: string;

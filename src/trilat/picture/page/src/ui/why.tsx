@@ -92,6 +92,16 @@ function Edition({ told }: { told: ask.Why }) {
   );
 }
 
+/** By which signed event it went although its labels withhold it, and who approved that. */
+function ByEvent({ event }: { event: NonNullable<ask.Why["event"]> }) {
+  const by = event.approved_by.join(", ") || event.agreement;
+  return (
+    <p class="by-event" data-testid="by-event">
+      <b>{t("wentByEvent")}</b> {event.id} ({event.kind}, {by}, {utc(event.t_ms, true)}){event.reason && `: ${event.reason}`}
+    </p>
+  );
+}
+
 interface Asked {
   what: string;
   audience: string;
@@ -121,6 +131,7 @@ function Answer({ what, audience, ask: asking, place }: Asked) {
         {why.label}
       </p>
       {why.edition !== undefined && <Edition told={why} />}
+      {why.event && <ByEvent event={why.event} />}
       <div class="scroll" tabIndex={0} role="region" aria-label={t("rule")}>
         <Steps told={why} />
       </div>
