@@ -54,9 +54,10 @@ check-house: $(STAMPS)/dev
 	$(PYTEST) -q -n 0 tests/house
 
 # The checkers need neither kernels nor page: they run while those are made. The house rules are tests among the others.
+# Three workers on two cores: tests of whole nodes wait a good part of their time.
 test: $(STAMPS)/project ## every check and every test
 	$(ABREAST) 8 check-lint page warm check-types $(STAMPS)/bytes $(STAMPS)/compare chromium faults
-	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST) -q -n 3 --dist loadscope --no-loadscope-reorder
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
 	@for script in benchmarks/[a-z]*.py; do [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

@@ -136,14 +136,21 @@ def is_live(path: Path) -> bool:
 
 
 _seconds: dict[str, float] = {}
+_core: list[float] = [1.0]  # how much of one core a worker has
 _workers: dict[str, set[str]] = {}  # who ran what belongs together; more than one: going by file has stopped to work
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note how much of a core each worker has: what a test takes beside more workers than cores counts for as much less."""
+    workers = getattr(config.option, "numprocesses", None) or 1
+    _core[0] = min(1.0, (os.cpu_count() or 1) / workers)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add what a test took (with its fixtures) to its folder."""
     parts = Path(report.nodeid.split("::")[0]).parts
     folder = parts[1] if len(parts) > 2 else "."
-    _seconds[folder] = _seconds.get(folder, 0.0) + report.duration
+    _seconds[folder] = _seconds.get(folder, 0.0) + report.duration * _core[0]
     _workers.setdefault(scope_of(report.nodeid), set()).add(getattr(report, "worker_id", ""))
 
 
