@@ -7,12 +7,14 @@ the partners' own signed receipts in the hash-chained log; `trilat audit verify`
 from __future__ import annotations
 
 import hashlib
+import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from trilat.errors import StoreError
 from trilat.identity.sign import Rejected
@@ -28,11 +30,33 @@ from trilat.transport.messages import Pull, decode_message
 BATCH_ROWS = 200
 # A track as a partner names it: "KOR:123", "KOR T0123", "KOR's T0123".
 _SEEN = re.compile(r"([A-Z]{3}|PUBLIC)(?:'s|:)? ?[T#]?0*([0-9]{1,12})")
+_DIGEST = re.compile("[0-9a-f]{64}")
 _about = msgspec.msgpack.Decoder(list[bytes])
 _why = msgspec.msgpack.Decoder(tuple[str, str, str])
 _books = msgspec.msgpack.Decoder(OutboxState)
 
 Held = Literal["receipted", "sent", "recalled"]
+
+
+class _Named(Struct):
+    """What of a sealed record says what it is about: read of all, before the few that are asked for are read whole."""
+
+    type: str
+    stream: str | UnsetType = UNSET
+    number: int | UnsetType = UNSET
+    sender: str | UnsetType = UNSET
+    addressee: str | UnsetType = UNSET
+    warning_id: str | UnsetType = UNSET
+    sensor: str | UnsetType = UNSET
+    lane: str | UnsetType = UNSET
+    epoch: int | UnsetType = UNSET
+    sequences: msgspec.Raw | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    address: int | None = None
+    mmsi: int | None = None
+
+
+_named = msgspec.msgpack.Decoder(_Named)
 
 
 class Holding(NamedTuple):
@@ -122,30 +146,59 @@ class Ledger:
         return tuple(sorted({partner_of(row[0]) for row in rows}))
 
     def holdings(
-        self, audience: str | None = None, since_ns: int = 0, until_ns: int | None = None, at_ns: int | None = None
+        self,
+        audience: str | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        at_ns: int | None = None,
+        about: Callable[[bytes], bool] | None = None,
     ) -> Iterator[Holding]:
         """Yield what left for an audience (or all) and was sealed in [since_ns, until_ns), in order of stream and number.
 
         at_ns: as things stood then: nothing sealed later, and only receipts that had come. Otherwise as they stand now.
+        about: tells of a record's bytes whether it is wanted; None = every record.
         """
         until = min(one for one in (until_ns, None if at_ns is None else at_ns + 1, 2**63 - 1) if one is not None)
-        streams = self._database.rows("SELECT stream, partner, lane, state FROM streams WHERE side='out' ORDER BY partner, lane")
-        for stream, partner, lane, state in streams:
-            if audience in (None, partner_of(partner)):
-                receipt = self._receipt(partner, lane, state, at_ns)
-                recalled = self._recalled(stream)
-                for batch in self._batches(stream, partner, lane):
-                    if since_ns <= batch.t_ns < until:
-                        yield from _of_batch(batch, receipt, recalled)
+        for stream, partner, lane, state in self._streams(audience):
+            receipt = self._receipt(partner, lane, state, at_ns)
+            recalled = self._recalled(stream)
+            for batch in self._batches(stream, partner, lane):
+                if since_ns <= batch.t_ns < until:
+                    yield from _of_batch(batch, receipt, recalled, about)
 
-    def held_by(self, audience: str, at_ns: int | None = None) -> list[Holding]:
-        """Return what an audience holds: each record once, also when an epoch change made it travel twice; recalls left out."""
+    def held_by(self, audience: str, at_ns: int | None = None, about: Callable[[bytes], bool] | None = None) -> list[Holding]:
+        """Return what an audience holds: each record once, also when an epoch change made it travel twice; recalls left out.
+
+        about: tells of a record's bytes whether it is asked for; None = every record.
+        """
         found: dict[str, Holding] = {}
-        for one in self.holdings(audience, at_ns=at_ns):
+        for one in self.holdings(audience, at_ns=at_ns, about=about):
             known = found.get(one.record_sha256)
-            if known is None or (known.held, one.held) == ("sent", "receipted"):
+            if known is None or (known.held, one.held) != ("receipted", "sent"):
                 found[one.record_sha256] = one
         return [one for one in found.values() if one.held != "recalled"]
+
+    def newest(self, audience: str, at_ns: int | None = None) -> Iterator[Holding]:
+        """Yield the same, what was sealed last first: who wants a page of it need not wait for the rest to be read."""
+        until = 2**63 - 1 if at_ns is None else at_ns + 1
+        found: set[str] = set()
+
+        def backwards(
+            stream: tuple[int, str, str, bytes],
+        ) -> Iterator[tuple[int, int, SealedBatch, Cursor, frozenset[tuple[int, int]]]]:
+            number, partner, lane, state = stream
+            receipt, recalled = self._receipt(partner, lane, state, at_ns), self._recalled(number)
+            for order, batch in enumerate(self._batches(number, partner, lane, newest_first=True)):
+                if batch.t_ns < until:
+                    yield -batch.t_ns, order, batch, receipt, recalled
+
+        streams = [backwards(one) for one in self._streams(audience)]
+        for _, _, batch, receipt, recalled in heapq.merge(*streams, key=lambda one: one[:2]):
+            for one in _of_batch(batch, receipt, recalled):
+                if one.record_sha256 not in found:
+                    found.add(one.record_sha256)
+                    if one.held != "recalled":
+                        yield one
 
     def holders(self, subject: str, at_ns: int | None = None) -> list[Holding]:
         """Return every record on a subject, of every audience: a track, warning, sensor, target, or a record's SHA-256.
@@ -153,20 +206,32 @@ class Ledger:
         A track may be named as a partner names it, by its own number ("KOR:123"): then it is that partner's newest track of that
         number, and every audience's records on the same target, as far as they say who it is. No number joins audiences' tracks.
         """
-        held = [one for name in self.audiences() for one in self.held_by(name, at_ns)]
         if seen := _SEEN.fullmatch(subject):
             audience, number = seen.groups()
-            wanted = _newest((one for one in held if one.audience == audience), number)
-            targets = {one.target for one in held if one.audience == audience and one.subject in wanted} - {""}
-            return [one for one in held if (one.audience == audience and one.subject in wanted) or one.target in targets]
-        return [one for one in held if subject in (one.subject, one.record_sha256, one.target)]
+            mine = self.held_by(audience, at_ns, lambda raw: _name(raw)[0].endswith(f"/{number}"))
+            wanted = _newest(mine, number)
+            targets = {one.target for one in mine if one.subject in wanted} - {""}
+            held = [one for name in self.audiences() for one in self.held_by(name, at_ns, lambda raw: _name(raw)[1] in targets)]
+            known = {(one.audience, one.record_sha256) for one in held}
+            more = [one for one in mine if one.subject in wanted and (audience, one.record_sha256) not in known]
+            return sorted((*held, *more), key=lambda one: one.audience)
+        digest = bytes.fromhex(subject) if _DIGEST.fullmatch(subject) else b""
+
+        def about(raw: bytes) -> bool:
+            return subject in _name(raw) or (digest != b"" and hashlib.sha256(raw).digest() == digest)
+
+        return [one for name in self.audiences() for one in self.held_by(name, at_ns, about)]
 
     def released(self, since_ns: int = 0, until_ns: int | None = None, audience: str | None = None) -> list[ReleaseCount]:
         """Return how much was released in a time, by audience, type and rule."""
-        counted = Counter(
-            (one.audience, one.record_type, one.rule, one.reason) for one in self.holdings(audience, since_ns, until_ns)
-        )
-        return [ReleaseCount(*key, n) for key, n in sorted(counted.items())]
+        until = 2**63 - 1 if until_ns is None else until_ns
+        counted: Counter[tuple[str, bytes]] = Counter()
+        for stream, partner, lane, _ in self._streams(audience):
+            for batch in self._batches(stream, partner, lane):
+                if since_ns <= batch.t_ns < until:  # why each record went is written beside the batch: no record is read for it
+                    counted.update((partner_of(partner), why) for why in _about.decode(batch.about))
+        told = sorted(((name, *_why.decode(why)), n) for (name, why), n in counted.items())
+        return [ReleaseCount(*key, n) for key, n in told]
 
     def faults(self, nation: str, mode: Any) -> Iterator[Fault]:
         """Yield every record in an outbox whose own label does not name its audience, or is of another nation or mode."""
@@ -188,12 +253,17 @@ class Ledger:
         for stream, partner, lane in self._database.rows("SELECT stream, partner, lane FROM streams WHERE side='out'"):
             yield from self._batches(stream, partner, lane)
 
-    def _batches(self, stream: int, partner: str, lane: str) -> Iterator[SealedBatch]:
+    def _streams(self, audience: str | None) -> Iterator[tuple[int, str, str, bytes]]:
+        """Yield number, partner, lane and books of the outboxes of an audience (None = of all)."""
+        query = "SELECT stream, partner, lane, state FROM streams WHERE side='out' ORDER BY partner, lane"
+        return ((*row,) for row in self._database.rows(query) if audience in (None, partner_of(row[1])))
+
+    def _batches(self, stream: int, partner: str, lane: str, *, newest_first: bool = False) -> Iterator[SealedBatch]:
+        beyond, order, epoch, first = ("<", "DESC", 2**63 - 1, 2**63 - 1) if newest_first else (">", "ASC", 0, 0)
         query = (
-            f"SELECT row, {BATCH_COLUMNS} FROM sent WHERE stream=? AND (epoch>? OR (epoch=? AND first>?)) "  # noqa: S608 - constants
-            "ORDER BY epoch, first LIMIT ?"
+            f"SELECT row, {BATCH_COLUMNS} FROM sent WHERE stream=? AND (epoch{beyond}? OR (epoch=? AND first{beyond}?)) "  # noqa: S608 - constants
+            f"ORDER BY epoch {order}, first {order} LIMIT ?"
         )
-        epoch, first = 0, 0
         while rows := self._database.rows(query, (stream, epoch, epoch, first, BATCH_ROWS)):
             for row in rows:
                 yield row_batch(partner, lane, row)
@@ -233,10 +303,27 @@ def _records(batch: SealedBatch) -> Iterator[tuple[int, Any]]:
         yield batch.first + offset, codec.decode(entry[sealing.SALT_BYTES :])
 
 
-def _of_batch(batch: SealedBatch, receipt: Cursor, recalled: Iterable[tuple[int, int]]) -> Iterator[Holding]:
+def _name(raw: bytes) -> tuple[str, str]:
+    """Return what a sealed record is about and its target, as `subject_of` and `target_of` say it, without reading it whole."""
+    one = _named.decode(raw)
+    if one.stream is not UNSET:
+        return f"{one.stream}/{one.number}", target_of(one)
+    if one.sender is not UNSET and one.addressee is not UNSET:
+        return f"{one.sender} to {one.addressee}", ""
+    for name in (one.warning_id, one.sensor):
+        if name is not UNSET:
+            return name, target_of(one)
+    return (f"{one.lane} {one.epoch}" if one.sequences is not UNSET else str(one.id)), target_of(one)
+
+
+def _of_batch(
+    batch: SealedBatch, receipt: Cursor, recalled: Iterable[tuple[int, int]], about: Callable[[bytes], bool] | None = None
+) -> Iterator[Holding]:
     why = _about.decode(batch.about)
     for offset, entry in enumerate(sealing.split_payload(batch.payload)):
         raw, sequence = entry[sealing.SALT_BYTES :], batch.first + offset
+        if about is not None and not about(raw):
+            continue
         record: Any = codec.decode(raw)
         record_type, rule, reason = _why.decode(why[offset])
         # What moved into a later epoch was not receipted in this one; what stayed behind a later epoch's beginning was.

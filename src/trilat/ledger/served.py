@@ -69,8 +69,7 @@ def _named(asked: Mapping[str, str], name: str) -> str:
 
 def held(ledger: Ledger, asked: Mapping[str, str]) -> Answer:
     """Answer `by` (an audience) and `at` (as things stood then): what it holds of ours, each record once, newest first."""
-    found = ledger.held_by(_named(asked, "by"), _time(asked, "at", None))
-    return _rows(sorted(found, key=lambda one: -one.sealed_t_ns), asked)
+    return _rows(ledger.newest(_named(asked, "by"), _time(asked, "at", None)), asked)
 
 
 def holders(ledger: Ledger, asked: Mapping[str, str]) -> Answer:

@@ -19,6 +19,7 @@ from trilat.exchange.importer import Received
 from trilat.exercise import provision, scenario
 from trilat.exercise.world import World
 from trilat.node import setup
+from trilat.node.clock import Steady
 from trilat.node.config import load
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.pipeline import Pipeline
@@ -75,10 +76,23 @@ class WholeNode(SimulatedNode):
         self._said: list[FeedInput] = []
         self._received: list[Received] = []
         self._acts = self._raised = 0
+        self._true_ns = T0_NS
+        self._steady = self._clock()
         self.decisions = DecisionLog()
+
+    def _clock(self) -> Steady:
+        """Return the clock of a node that starts now: a process's own, which goes on where the machine's is set back."""
+        return Steady(lambda: super(WholeNode, self).now_ns(self._true_ns), lambda: self._true_ns)
+
+    def now_ns(self, true_ns: int) -> int:
+        """Return what this node goes by."""
+        self._true_ns = true_ns
+        return self._steady.now_ns()
 
     def start(self, true_ns: int) -> bool:
         """Open the store, make the pipeline anew, and bring it to the warnings it knew."""
+        self._true_ns = true_ns
+        self._steady = self._clock()
         if not super().start(true_ns) or self.store is None:
             return False
         now_ns = self.now_ns(true_ns)
