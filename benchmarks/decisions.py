@@ -170,6 +170,7 @@ def main() -> None:
         AudiencePolicy("KOR", agreements, MODE, "JPN", sensors=sensors), [track()], 200 if small else 20_000
     )
     decisions_node.redecisions(agreements, track(), labels(50 if small else 1_000, seed=3), 2_000 if small else 1_000_000)
+    decisions_node.ledger(2_000 if small else 1_000_000)
     decisions_node.one_more_audience(2.0 if small else 24.0)
 
 

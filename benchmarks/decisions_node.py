@@ -8,9 +8,11 @@ from time import perf_counter, process_time
 
 import msgspec
 
-from exchange_nodes import EXERCISE, exchange_of
+from exchange_nodes import EXERCISE, exchange_of, released_track
 from trilat.exercise import provision, scenario
 from trilat.exercise.world import World
+from trilat.ledger import served
+from trilat.ledger.holdings import Ledger
 from trilat.ledger.redecide import redecide
 from trilat.node import setup
 from trilat.node.config import load
@@ -22,7 +24,7 @@ from trilat.records import codec
 from trilat.records.exchange import NO_HEAD, SealedBatch
 from trilat.records.label import Label, Mode
 from trilat.records.track import Track
-from trilat.store.sqlite import StoreSettings, open_database
+from trilat.store.sqlite import StoreSettings, open_database, open_reader, open_store
 from trilat.transport import envelope as sealing
 
 GROUP = 64
@@ -30,6 +32,7 @@ T0_NS = 1_790_000_000 * 10**9
 STEP_NS = 200_000_000
 MODE = Mode(kind="exercise", id="BENCH")
 BATCH = 500
+FULL_BATCH = 512
 
 
 def release_path(policy: AudiencePolicy, models: Sequence[Track], count: int) -> None:
@@ -67,6 +70,30 @@ def redecisions(agreements: Agreements, model: Track, some: Sequence[Label], cou
     took = process_time() - begun
     print(f"  deciding anew on {found.records:,} released records ({found.decisions} distinct): {took:.2f} s of processor time,")
     print(f"    {found.records_changed:,} of them would not be released today")
+
+
+def ledger(count: int) -> None:
+    """Print how long the ledger's questions take, as the page asks them, on a store that sent so many different records."""
+    with tempfile.TemporaryDirectory(prefix="trilat-bench-") as folder:
+        store = open_store(Path(folder), "JPN", EXERCISE, StoreSettings(reserve_bytes=0))
+        exchange = exchange_of("JPN", store)
+        exporter = exchange._exporters[("KOR", "history")]  # noqa: SLF001 - a benchmark of the inside
+        exporter.open_epoch(T0_NS, sealing.Cursor(), sealing.Cursor(), "first")
+        for first in range(0, count, FULL_BATCH):
+            now_ns = T0_NS + first
+            exchange.offer(now_ns, [released_track(first + k, "KOR", "history") for k in range(min(FULL_BATCH, count - first))])
+            exporter.number(now_ns, 1 << 20, 1)
+            exchange.flush(now_ns)
+        store.close()
+        took = []
+        for question, asked in ((served.held, {"by": "KOR"}), (served.holders, {"subject": "JPN/air/7"}), (served.released, {})):
+            begun = process_time()
+            database = open_reader(Path(folder))
+            assert question(Ledger(database), asked)["rows"]  # noqa: S101 - an empty answer measured nothing
+            database.close()
+            took.append(process_time() - begun)
+    print(f"  the ledger over {count:,} released records: what KOR holds (a page of it) {took[0]:.2f} s,")
+    print(f"    who holds one of them {took[1]:.2f} s, what was released by rule {took[2]:.2f} s of processor time")
 
 
 def _batch(first: int, entries: list[bytes]) -> SealedBatch:

@@ -13,9 +13,13 @@ from exchange_pair import Joined, tracks
 from exchange_records import EXERCISE, T0_NS, recall_of, released, track_of, warning_of
 
 from trilat.cli.ledger import command
-from trilat.ledger.holdings import Ledger
+from trilat.ledger import holdings
+from trilat.ledger.holdings import Ledger, subject_of, target_of
 from trilat.records import codec
-from trilat.records.track import Track
+from trilat.records.carried import Carried
+from trilat.records.report import Fix, Plot
+from trilat.records.track import Area, Track, Tracklet
+from trilat.records.warning import Acknowledgement, Retraction
 from trilat.store.sqlite import FILE_NAME
 
 
@@ -152,6 +156,60 @@ def test_a_record_that_travelled_twice_is_held_once(tmp_path: Path) -> None:
         int(one.subject.rsplit("/", 1)[1]) for one in held
     }
     pair.close()
+
+
+def test_newest_first_is_the_same_but_for_its_order(tmp_path: Path) -> None:
+    """What an audience holds, read from the last sealed on, is the same records in the same state, also after a new epoch and a recall."""
+    pair = Joined(tmp_path)
+    for first in (1, 20, 40):
+        offer(pair, *tracks(pair, 5, first=first), released(warning_of(f"JPN-W{first}"), "KOR", "flash"))
+        pair.run(30)
+    offer(pair, released(recall_of("history", 1, (2, 7)), "KOR", "flash"))
+    pair.run(60)
+    pair.stop("KOR")
+    for file in tmp_path.glob("KOR.sqlite*"):
+        file.unlink()
+    pair.start("KOR")
+    pair.run(400)
+    ledger = ledger_of(pair)
+    middle_ns = sorted(one.sealed_t_ns for one in ledger.held_by("KOR"))[6]
+    for at_ns in (None, middle_ns):
+        held, newest = ledger.held_by("KOR", at_ns), list(ledger.newest("KOR", at_ns))
+        assert sorted(held) == sorted(newest)
+        assert sorted((one.sealed_t_ns for one in newest), reverse=True) == [one.sealed_t_ns for one in newest]
+    assert len(list(ledger.newest("KOR", middle_ns))) < len(list(ledger.newest("KOR")))
+    pair.close()
+
+
+def test_a_record_is_named_without_reading_it_whole_as_it_is_when_read_whole() -> None:
+    """For every kind of record that leaves, the quick look gives the same subject and target."""
+    track, warning = track_of(7), warning_of("JPN-W1")
+    told = {"label": track.label, "pedigree": track.pedigree, "t_ns": track.t_ns}
+    place = {"lat_deg": 30.0, "lon_deg": 130.0}
+    three = {"address": 0x86D620, "mmsi": 431_000_123}
+    cov, six = tuple(float(n) for n in range(21)), (0.0,) * 6
+    kinds = [
+        track,
+        msgspec.structs.replace(track, address=0x86D620),
+        msgspec.structs.replace(track, mmsi=431_000_123),
+        Tracklet(
+            stream="JPN/kor", number=3, sequence=9, t_from_ns=track.t_ns, model="cv", origin_ecef_m=(0.0, 0.0, 1.0),
+            information_state=six, information=cov, address=1, **told,
+        ),
+        Area(stream="JPN/approved", number=2, radius_m=1_000.0, **place, **told),
+        Plot(sensor="JPN/ridge", range_m=1_000.0, azimuth_rad=1.0, sigma_range_m=10.0, sigma_azimuth_rad=0.01, address=0xABCDEF, **told),
+        Fix(sensor="JPN/ads-b", sigma_horizontal_m=3.0, **three, **place, **told),
+        warning,
+        Acknowledgement(
+            warning_originator="KOR", warning_id="KOR-W1", warning_version=1, kind="seen", nation="JPN", station="s", by="ann",
+            t_ns=track.t_ns, label=track.label,
+        ),
+        Retraction(warning_id="JPN-W1", warning_version=1, reason="threat-over", by="JPN", t_ns=track.t_ns, label=track.label),
+        recall_of("history", 3, (2,)),
+        Carried(label=track.label, t_ns=track.t_ns, sender="JPN", addressee="KOR", letter=b"l", signature=b"s", box=b"b"),
+    ]  # fmt: skip
+    for one in kinds:
+        assert (subject_of(one), target_of(one)) == holdings._name(codec.encode(one)), one
 
 
 def test_release_counts_by_rule_and_time(pair: Joined) -> None:
