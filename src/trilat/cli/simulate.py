@@ -70,12 +70,17 @@ def _read_or_write(file: Path, seed: int, tier: Any, seconds: float | None) -> S
 
 
 def _run(schedule: Schedule) -> Outcome:
+    import gc
+
     from trilat.simulation.run import Simulation
 
     if schedule.tier == "b":
         from trilat.simulation.whole import WholeNode
 
-        return Simulation(schedule, WholeNode).run()
+        outcome = Simulation(schedule, WholeNode).run()
+        # A run leaves few objects, but with whole trackers' arrays in them: by their number alone they would wait too long.
+        gc.collect()
+        return outcome
     return Simulation(schedule).run()
 
 
