@@ -44,9 +44,8 @@ SAME_M, SAME_S = 3_000.0, 2.0
 SAME_SHARE = 0.5  # of the plots of a flight that begins: were so many another's, it is the same body and its launch is known
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
-EARLY_S = (
-    100.0  # from a launch to the first plot: what was seen so late, and was not taken for a flight at once, has no launch point
-)
+# From a launch to the first plot: what was seen later, and was not taken for a flight at once, has no launch point.
+EARLY_S = 100.0
 PLOTS_CUED = 2  # enough where a launch flash was seen
 CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
 NS = 1_000_000_000
