@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from trilat.flights.flight import Flight, Wanted, generic_flight
 from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, flashes, sensor_of
@@ -24,6 +25,7 @@ from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.classes import launcher_odds
 
 SENSORS = tuple(sensor_of(site) for site in SITES)
+PAD = 39.2, 125.7
 
 
 @cache
@@ -224,6 +226,38 @@ def test_a_launcher_is_told_by_how_slowly_it_gains_speed() -> None:
     assert quick < 0.05
     assert launcher_odds(24.0 * 150.0, 150.0, 30.0) > quick
     assert launcher_odds(14.0 * 70.0, 70.0, 8.0) < 0.05
+
+
+def slow_launcher(t_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return states (n, 6) of a launcher that gains 3 m/s² when it lifts off and pitches over eastwards, as launchers do."""
+    grid = np.arange(0.0, 400.0, 0.25)
+    speed = np.cumsum(3.0 + 0.02 * grid) * 0.25
+    pitch = np.radians(np.clip(90.0 - (grid - 20.0) * 0.35, 25.0, 90.0))
+    rates = speed * np.cos(pitch), speed * np.sin(pitch)
+    here = [np.interp(np.maximum(t_s, 0.0), grid, np.cumsum(rate) * 0.25) for rate in rates]
+    soon = [np.interp(np.maximum(t_s, 0.0) + 0.01, grid, np.cumsum(rate) * 0.25) for rate in rates]
+    lat = np.full(len(t_s), PAD[0])
+    places = [
+        geodesy.geodetic_to_ecef(lat, PAD[1] + np.degrees(east / (6_378_137.0 * np.cos(np.radians(PAD[0])))), up)
+        for east, up in (here, soon)
+    ]
+    return np.hstack([places[0], (places[1] - places[0]) / 0.01])
+
+
+def test_a_launcher_that_is_a_track_for_long_before_it_is_a_flight_has_a_launch_point() -> None:
+    """First seen a minute and a half after it lifted off, and slow: its pad and its time are found within what is said of them."""
+    seen = Observation(SENSORS, slow_launcher, 150.0, np.random.default_rng(4))
+    said = run(seen.steps())
+    first_s = (said[0].first_t_ns - EPOCH_NS) / 1e9
+    assert first_s > 60.0
+    launches = [one.launch for one in said if one.t_ns - said[0].t_ns > 20 * 10**9]
+    assert launches
+    for launch in launches:
+        assert launch is not None
+        apart = geodesy.geodetic_to_ecef(*PAD, 0.0) - geodesy.geodetic_to_ecef(launch.lat_deg, launch.lon_deg, 0.0)
+        assert float(np.linalg.norm(apart)) < launch.ellipse95.semi_major_m
+        assert abs(launch.t_ns - EPOCH_NS) / 1e9 < 3.0 * launch.sigma_s
+        assert launch.sigma_s < 30.0
 
 
 def restarted(stop_s: float, again_s: float, end_s: float) -> tuple[list[Assessment], list[Assessment]]:
