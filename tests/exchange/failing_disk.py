@@ -11,6 +11,7 @@ from trilat.exchange.exchange import Exchange
 from trilat.store.sqlite import RESERVE_NAME, StoreSettings, connect, open_database
 
 RESERVE_BYTES = 65_536
+WRITES = ("BEGIN", "INSERT", "UPDATE", "DELETE", "COMMIT")
 
 
 class Disk:
@@ -19,6 +20,7 @@ class Disk:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.fails: int | None = None
+        self.refuses = False  # every statement that writes, as when the system mounted it anew to be read only
 
     def open(self, path: Path) -> "Disk.On":
         """Open a connection on this disk."""
@@ -32,6 +34,10 @@ class Disk:
 
         def execute(self, sql: str, parameters: Any = (), /) -> Any:
             """Run a statement; a commit may fail."""
+            if self.disk.refuses and sql.startswith(WRITES):
+                error = sqlite3.OperationalError("attempt to write a readonly database")
+                error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+                raise error
             reserve = (self.disk.directory / RESERVE_NAME).exists()
             if sql == "COMMIT" and self.disk.fails is not None and (self.disk.fails != sqlite3.SQLITE_FULL or reserve):
                 error = sqlite3.OperationalError("injected")

@@ -50,9 +50,6 @@ class Gate:
     def warn(self, now_ns: int, warning: Warning) -> list[Any]:
         return self.flash(now_ns, self.ids.warning(warning))
 
-    def warn_by_duty(self, now_ns: int, national: Warning, told: Warning) -> list[Any]:
-        return []
-
     def retract(self, now_ns: int, retraction: Retraction) -> list[Any]:
         made = self.ids.retraction(retraction)
         return [] if made is None else self.flash(now_ns, made)

@@ -127,10 +127,13 @@ def test_recalled_records_are_no_longer_held(pair: Joined) -> None:
     """A recall takes its numbers out of what the partner is said to hold; the ledger still shows that they were recalled."""
     offer(pair, *tracks(pair, 3))
     pair.run(60)
+    then_ns = pair.now_ns
+    pair.run(1)
     offer(pair, released(recall_of("history", 1, (2,)), "KOR", "flash"))
     pair.run(60)
     ledger = ledger_of(pair)
 
+    assert [1, 2, 3] == [one.sequence for one in ledger.held_by("KOR", then_ns) if one.lane == "history"]
     assert [1, 3] == [one.sequence for one in ledger.held_by("KOR") if one.lane == "history"]
     assert [2] == [one.sequence for one in ledger.holdings("KOR") if one.held == "recalled"]
 
@@ -164,7 +167,16 @@ def test_newest_first_is_the_same_but_for_its_order(tmp_path: Path) -> None:
     for first in (1, 20, 40):
         offer(pair, *tracks(pair, 5, first=first), released(warning_of(f"JPN-W{first}"), "KOR", "flash"))
         pair.run(30)
-    offer(pair, released(recall_of("history", 1, (2, 7)), "KOR", "flash"))
+    twice = track_of(77)
+    for lane in ("history", "state"):
+        offer(pair, released(twice, "KOR", lane))
+        pair.run(30)
+    number = pair.link("JPN", "KOR", "state", "out").cursor.sequence
+    offer(
+        pair,
+        released(recall_of("history", 1, (2, 7)), "KOR", "flash"),
+        released(recall_of("state", 1, (number,)), "KOR", "flash"),
+    )
     pair.run(60)
     pair.stop("KOR")
     for file in tmp_path.glob("KOR.sqlite*"):

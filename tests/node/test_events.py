@@ -5,11 +5,9 @@ from __future__ import annotations
 import msgspec
 import node_worlds as worlds
 import pytest
-from flight_records import T0_NS, area, assessment, label
 
 from trilat.identity.sign import SigningKey
-from trilat.issuing.books import NATIONAL
-from trilat.node.inputs import ActInput, AssessedInput, EventInput, decode, encode
+from trilat.node.inputs import ActInput, EventInput, decode, encode
 from trilat.node.people import signed
 from trilat.node.pipeline import Output
 from trilat.node.settings import NodeConfig
@@ -18,11 +16,10 @@ from trilat.picture.acts import Act, Approve, OfficerAct, Propose, ProposeReleas
 from trilat.policy.agreement import Agreements, Seen
 from trilat.records import codec
 from trilat.records.approval import Approved, Proposal, Session
-from trilat.records.assessment import TouchedArea
 from trilat.records.declassification import Declassification
 from trilat.records.label import Mode
 from trilat.records.track import Area
-from trilat.records.warning import FlightFacts, Retraction, Warning
+from trilat.records.warning import Retraction, Warning
 
 S = 10**9
 KEY = SigningKey("JPN", "exercise", b"\x07" * 32)
@@ -216,74 +213,6 @@ def test_a_standing_duty_lets_warnings_go_in_coarse_form_while_it_stands(config:
     assert f"goes to KOR by event {approved.proposal.id}" in texts(out)
     node.now_ns += 3 * 3_600 * S
     assert left(node.does(WATCH, raised)) == []
-
-
-def flown(node: Node, second: float, *areas: TouchedArea, **other: object) -> Output:
-    """Step with the national assessment of a flight that no partner's label lets go."""
-    node.now_ns = T0_NS + round(second * S) - S
-    hidden = label(rel_to=(), topics=("missile-warning",))
-    return node.step(AssessedInput(audience=NATIONAL, assessment=assessment(second, areas=areas, label=hidden, **other)))
-
-
-def test_a_standing_duty_tells_of_a_flight_what_may_land_in_the_audiences_own_territory(config: NodeConfig) -> None:
-    """Without the duty nothing; with it KOR's own areas alone, rounded, with KOR's own versions; USA and other areas never."""
-    gangwon, aomori = area("KR-42", probability=0.43), area("JP-02")
-    node = Node(config)
-    assert left(flown(node, 20.0, gangwon, aomori)) == []
-
-    node = Node(config)
-    node.now_ns = T0_NS
-    approved = node.approved(Propose(act_id="s", kind="pre-authorise", content=msgspec.json.encode(STANDING).decode()))
-    assert left(node.step(node.event(approved))) == []
-    assert left(flown(node, 20.0, aomori)) == [], "nothing may land in its territory"
-    out = flown(node, 22.0, gangwon, aomori)
-    [(audience, warning)] = left(out)
-    assert isinstance(warning, Warning)
-    assert (audience, warning.id, warning.version, warning.state, warning.issued) == ("KOR", "JPN-KOR-W1", 1, "assessed", False)
-    assert (out.released[0].reason, out.released[0].decision) == ("declassified", approved.proposal.id)
-    assert [(one.id, round(one.probability, 6)) for one in warning.touched] == [("KR-42", 0.5)]
-    assert not [one for one in warning.touched if one.t_from_ns % (30 * S) or one.t_to_ns % (30 * S)]
-    assert (warning.areas, warning.event_t_ns, warning.confidence, warning.pedigree.sensors) == ((), None, None, ())
-    assert warning.flight == FlightFacts()
-    assert "Gangwon" in warning.headline
-    assert b"Aomori" not in out.released[0].record
-    assert f"goes to KOR by event {approved.proposal.id}" in texts(out)
-
-    assert left(flown(node, 24.0, msgspec.structs.replace(gangwon, probability=0.44), aomori)) == [], "it would say nothing new"
-    [(_, second)] = left(flown(node, 26.0, msgspec.structs.replace(gangwon, probability=0.81)))
-    assert isinstance(second, Warning)
-    assert (second.id, second.version, [round(one.probability, 6) for one in second.touched]) == ("JPN-KOR-W1", 2, [0.9])
-    [(_, none)] = left(flown(node, 28.0, aomori))
-    assert isinstance(none, Warning)
-    assert (none.version, none.touched) == (3, ())
-
-
-def test_what_went_by_duty_is_taken_back_and_reinstated_there_too(config: NodeConfig) -> None:
-    """KOR gets the retraction of what it was told, under its own id and version and without words, and its reverse; USA nothing."""
-    node = Node(config)
-    node.now_ns = T0_NS
-    node.step(
-        node.event(node.approved(Propose(act_id="s", kind="pre-authorise", content=msgspec.json.encode(STANDING).decode())))
-    )
-    assert len(left(flown(node, 20.0, area("KR-42")))) == 1
-    [(key, standing)] = [node.pipeline.desk.books.national("JPN-L1")]  # type: ignore[list-item]
-    assert standing.warning.version >= 1
-    act = RetractWarning(
-        act_id="r", warning_id="JPN-L1", version=standing.warning.version, text="CANARY", reason="issued-in-error"
-    )
-    [(audience, retraction)] = left(node.does(WATCH, act))
-    assert isinstance(retraction, Retraction)
-    assert (audience, retraction.warning_id, retraction.warning_version, retraction.text) == ("KOR", "JPN-KOR-W1", 1, "")
-    other = msgspec.structs.replace(WATCH, user="watch-c", session="s-3", station="st-3")
-    back = node.pipeline.desk.books.standing(NATIONAL, key)
-    assert back is not None
-    again = msgspec.structs.replace(act, version=back.warning.version, reason="reinstated")
-    [(audience, reverse)] = left(node.does(other, again))
-    assert isinstance(reverse, Retraction)
-    assert (audience, reverse.reason, reverse.warning_version) == ("KOR", "reinstated", 2)
-    [(_, later)] = left(flown(node, 26.0, area("KR-42", probability=0.9), area("JP-02")))
-    assert isinstance(later, Warning)
-    assert later.version > reverse.warning_version
 
 
 def test_a_restart_knows_what_was_taken_and_what_stands(config: NodeConfig) -> None:

@@ -116,12 +116,11 @@ class Exchange(Carrying):
 
         Never raises for what a partner may send: refusals are counted by source and reason, and change nothing.
         """
-        before = len(self._answers)
         answered = False
         if self.health != "down":
             with self._guarded(now_ns):
                 answered = self._handle(now_ns, envelope, ticket, pull)
-        if ticket and not answered and len(self._answers) == before:
+        if ticket and not answered and not any(answer.ticket == ticket for answer in self._answers):
             self._answers.append(Answer(ticket, None))
 
     def _handle(self, now_ns: int, envelope: Envelope, ticket: int, pull: PullId | None) -> bool:
@@ -351,7 +350,12 @@ class Exchange(Carrying):
 
     def links(self, now_ns: int) -> list[LinkState]:
         """Return the state of every lane with every partner, both ways, sorted by partner, lane and direction."""
-        readable = self.health != "down"
-        states = [link_out(now_ns, exporter, readable=readable) for exporter in self._exporters.values()]
-        states += [link_in(now_ns, importer, readable=readable) for importer in self._importers.values()]
+        states: list[LinkState] = []
+        with self._guarded(now_ns):
+            states = self._states(now_ns, readable=self.health != "down")
+        states = states or self._states(now_ns, readable=False)
         return sorted(states, key=lambda state: (state.partner, LANES.index(state.lane), state.direction))
+
+    def _states(self, now_ns: int, *, readable: bool) -> list[LinkState]:
+        ways = [link_out(now_ns, exporter, readable=readable) for exporter in self._exporters.values()]
+        return ways + [link_in(now_ns, importer, readable=readable) for importer in self._importers.values()]

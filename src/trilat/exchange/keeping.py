@@ -155,9 +155,8 @@ class Keeping:
             self._outbox((stream_name(item.audience, item.via), recall.lane)).recall(recall.epoch, recall.sequences, now_ns)
 
     def _keep_house(self, now_ns: int) -> None:
-        for audience, lane, row in self.station.store.outbox.expired(now_ns, SWEEP_ROWS):
-            if (audience, lane) in self._exporters or (audience, lane) in self._publishers:
-                self._outbox((audience, lane)).drop([row], "expired", now_ns)
+        for place in (*self._exporters, *self._publishers):
+            self._outbox(place).drop(self.station.store.outbox.expired(*place, now_ns, SWEEP_ROWS), "expired", now_ns)
         for source, data in self.station.tally.notes(now_ns):
             self.station.store.note("rejected", source, now_ns, data)
             self.station.soon(now_ns)
@@ -270,11 +269,17 @@ class Keeping:
         try:
             if self.health == "down":
                 self._reopen()
-            facts = {"was": self.health, "trouble": "" if self.trouble is None else self.trouble.name}
+            facts = {
+                "was": self.health,
+                "trouble": "" if self.trouble is None else self.trouble.name,
+                "dropped_since_start": self.unsaved_shed,
+            }
             store.note("recovered", self.station.nation, now_ns, _encode(facts))
             # What this step has numbered is committed here, and its books with it: else a number would be given twice.
             self._persist(now_ns)
             store.commit()
+            # On disk: were it kept for after a failure later in this step, it would be offered once more, under another number.
+            self._offered = []
         except StoreError as error:
             # What this step was offered before it tried the disk goes with the step, too (found by seed 401).
             self._doubtful += self._offered

@@ -146,13 +146,16 @@ class Numbering:
     def open_epoch(self, now_ns: int, cursor: Cursor, base: Cursor, why: str) -> None:
         """Open a new epoch on a base: everything kept that was numbered after it gets new numbers, in the old order."""
         epoch = max(self.state.last.epoch, cursor.epoch) + 1
-        moved, lost, expected = 0, 0, base.sequence + 1
+        moved, lost, at, expected = 0, 0, base.epoch, base.sequence + 1
         for batch in self._outbox.batches(self.name, self.lane, base):
-            if batch.epoch == base.epoch and batch.first > expected:
-                lost += batch.first - expected
+            if batch.epoch != at:
+                at, expected = batch.epoch, 1
+            lost += max(batch.first - expected, 0)
             expected = batch.final + 1
             after = base.sequence if batch.epoch == base.epoch else 0
             moved += self._requeue(batch, max(after + 1, batch.first), epoch)
+        if at <= self.state.last.epoch:  # of the epochs between, of which nothing is kept, nobody knows how long they were
+            lost += max(self.state.last.sequence + 1 - (expected if at == self.state.last.epoch else 1), 0)
         start = Cursor(epoch, 0, self.start_head(epoch, base))
         self._put(last=start, base=base, lost=lost, receipt=start, epoch_due=False)
         facts = {"epoch": epoch, "base": base, "cursor": cursor, "why": why, "moved": moved, "lost": lost}

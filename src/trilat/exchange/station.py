@@ -85,8 +85,8 @@ class OutboxStore(Protocol):
         """Return the recalled numbers of a range."""
         ...
 
-    def expired(self, now_ns: int, count_max: int) -> list[tuple[str, str, Queued]]:
-        """Return waiting records whose time has passed."""
+    def expired(self, audience: str, lane: str, now_ns: int, count_max: int) -> list[Queued]:
+        """Return an outbox's waiting records whose time has passed."""
         ...
 
     def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
@@ -97,8 +97,8 @@ class OutboxStore(Protocol):
         """Keep a fork."""
         ...
 
-    def forks(self, audience: str, lane: str) -> tuple[Fork, ...]:
-        """Return the forks seen."""
+    def fork_count(self, audience: str, lane: str) -> int:
+        """Return how many forks are kept."""
         ...
 
 
@@ -169,8 +169,8 @@ class InboxStore(Protocol):
         """Keep a fork."""
         ...
 
-    def forks(self, exporter: str, lane: str) -> tuple[Fork, ...]:
-        """Return the forks seen."""
+    def fork_count(self, exporter: str, lane: str) -> int:
+        """Return how many forks are kept."""
         ...
 
 

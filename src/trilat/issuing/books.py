@@ -260,7 +260,7 @@ class Books:
         while len(book) >= FLIGHTS_MAX:
             closed = [key for key, one in book.items() if one.warning.state in machine.CLOSED]
             gone = (closed or list(book))[0]
-            del book[gone]
+            self._key_of.pop(book.pop(gone).warning.id, None)
             self._link = {k: v for k, v in self._link.items() if k != (audience, gone) and v != gone}
 
     def _relink(self) -> None:

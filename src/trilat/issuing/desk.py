@@ -14,7 +14,7 @@ import msgspec
 from trilat.accounts.approvals import Refused
 from trilat.accounts.roles import may
 from trilat.errors import PolicyError, sentence
-from trilat.issuing import contents, duty, prepare
+from trilat.issuing import contents, prepare
 from trilat.issuing.books import NATIONAL, PUBLIC, TOPIC, Key, Moved
 from trilat.issuing.contents import Issue, PreAuthorise, RaisePublic, mode_word
 from trilat.issuing.partners import receive
@@ -93,10 +93,7 @@ class DeskStep:
             if warning.reason == "no-launch" and warning.issued:
                 self._note("alarm", f"{warning.id} is no launch any more: retract it, the retraction is prepared")
             self._d.escalation.shown(self._now_ns, self._d.nation, warning)
-        told, lines = duty.tell(self._now_ns, self._d, moved)
-        self.released.extend([*released, *told])
-        for line in lines:
-            self._note("caution", line)
+        self.released.extend(released)
         self._publish(public)
 
     def _publish(self, warnings: Iterable[Warning]) -> None:
@@ -360,7 +357,6 @@ class DeskStep:
             self.released.extend(released)
             if audience == NATIONAL:
                 self._show(d.nation, made)
-                self.released.extend(duty.end(self._now_ns, d, national, made))
             elif audience == PUBLIC:
                 self._publish([moved.after.warning])
         self._told_of(user, act)

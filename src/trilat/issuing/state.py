@@ -34,10 +34,6 @@ class Audience(Gate, Protocol):
         """Release a national warning raised by hand."""
         ...
 
-    def warn_by_duty(self, now_ns: int, national: Warning, told: Warning) -> list[Released]:
-        """Release what a standing duty to warn tells of a flight, if an event stands open for it and it says anything new."""
-        ...
-
     def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
         """Release the retraction of such a warning."""
         ...

@@ -42,14 +42,10 @@ Subject = tuple[Label, tuple[str, ...], int]
 
 
 class Edition(NamedTuple):
-    """A warning as one audience has it, or would: what policy decides on, and the id under which it went (empty: never).
-
-    told: what went instead of the record itself, where a duty to warn let only so much go.
-    """
+    """A warning as one audience has it, or would: what policy decides on, and the id under which it went (empty: never)."""
 
     record: Warning
     id: str
-    told: Warning | None = None
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -121,8 +117,8 @@ class Explainer(NamedTuple):
         found = self.edition(view, warning_id, audience)
         if found is None:
             raise _Refused("warning-unknown")
-        record, went = found.record, found.told or found.record
-        held = {"id": found.id, "version": went.version, "state": went.state, "issued": went.issued} if found.id else None
+        record = found.record
+        held = {"id": found.id, "version": record.version, "state": record.state, "issued": record.issued} if found.id else None
         event = _event(self.event(audience, warning_id))
         path = self._path(audience, record.label, record.pedigree.sensors)
         return {"warning": warning_id, "edition": held, "event": event, **path}

@@ -59,6 +59,14 @@ class _Named(Struct):
 _named = msgspec.msgpack.Decoder(_Named)
 
 
+class _Sealed(NamedTuple):
+    """A batch with what tells how its records stand."""
+
+    batch: SealedBatch
+    receipt: Cursor
+    recalled: frozenset[tuple[int, int]]
+
+
 class Holding(NamedTuple):
     """One record that was let go to one audience.
 
@@ -161,7 +169,7 @@ class Ledger:
         until = min(one for one in (until_ns, None if at_ns is None else at_ns + 1, 2**63 - 1) if one is not None)
         for stream, partner, lane, state in self._streams(audience):
             receipt = self._receipt(partner, lane, state, at_ns)
-            recalled = self._recalled(stream)
+            recalled = self._recalled(stream, partner, lane, at_ns)
             for batch in self._batches(stream, partner, lane):
                 if since_ns <= batch.t_ns < until:
                     yield from _of_batch(batch, receipt, recalled, about)
@@ -174,7 +182,7 @@ class Ledger:
         found: dict[str, Holding] = {}
         for one in self.holdings(audience, at_ns=at_ns, about=about):
             known = found.get(one.record_sha256)
-            if known is None or (known.held, one.held) != ("receipted", "sent"):
+            if known is None or one.sealed_t_ns >= known.sealed_t_ns:  # the last copy tells how it stands
                 found[one.record_sha256] = one
         return [one for one in found.values() if one.held != "recalled"]
 
@@ -183,18 +191,17 @@ class Ledger:
         until = 2**63 - 1 if at_ns is None else at_ns + 1
         found: set[str] = set()
 
-        def backwards(
-            stream: tuple[int, str, str, bytes],
-        ) -> Iterator[tuple[int, int, SealedBatch, Cursor, frozenset[tuple[int, int]]]]:
+        def backwards(stream: tuple[int, str, str, bytes]) -> Iterator[_Sealed]:
             number, partner, lane, state = stream
-            receipt, recalled = self._receipt(partner, lane, state, at_ns), self._recalled(number)
-            for order, batch in enumerate(self._batches(number, partner, lane, newest_first=True)):
+            receipt, recalled = self._receipt(partner, lane, state, at_ns), self._recalled(number, partner, lane, at_ns)
+            for batch in self._batches(number, partner, lane, newest_first=True):
                 if batch.t_ns < until:
-                    yield -batch.t_ns, order, batch, receipt, recalled
+                    yield _Sealed(batch, receipt, recalled)
 
-        streams = [backwards(one) for one in self._streams(audience)]
-        for _, _, batch, receipt, recalled in heapq.merge(*streams, key=lambda one: one[:2]):
-            for one in _of_batch(batch, receipt, recalled):
+        # Of streams that sealed at the same time the last comes first, as the last copy tells in `held_by`.
+        streams = [backwards(one) for one in reversed(list(self._streams(audience)))]
+        for sealed in heapq.merge(*streams, key=lambda one: -one.batch.t_ns):
+            for one in reversed(list(_of_batch(*sealed))):
                 if one.record_sha256 not in found:
                     found.add(one.record_sha256)
                     if one.held != "recalled":
@@ -269,8 +276,16 @@ class Ledger:
                 yield row_batch(partner, lane, row)
             epoch, first = rows[-1][2], rows[-1][3]
 
-    def _recalled(self, stream: int) -> frozenset[tuple[int, int]]:
-        return frozenset(self._database.rows("SELECT epoch, sequence FROM recalled WHERE stream=?", (stream,)))
+    def _recalled(self, stream: int, partner: str, lane: str, at_ns: int | None) -> frozenset[tuple[int, int]]:
+        """Return the numbers that are recalled; as of a time: without those that the log says were recalled later."""
+        now = frozenset(self._database.rows("SELECT epoch, sequence FROM recalled WHERE stream=?", (stream,)))
+        if at_ns is None or not now:
+            return now
+        later = self._database.rows(
+            "SELECT data FROM log WHERE kind='recall' AND source=? AND t_ns>?", (f"{partner}/{lane}", at_ns)
+        )
+        facts = [msgspec.msgpack.decode(row[0]) for row in later]
+        return now - {(one["epoch"], sequence) for one in facts for sequence in one["sequences"]}
 
     def _receipt(self, partner: str, lane: str, state: bytes, at_ns: int | None) -> Cursor:
         """Return the partner's last signed receipt: of the books, or the last in the log that had come by a time."""

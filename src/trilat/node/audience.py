@@ -186,10 +186,6 @@ class AudiencePipeline:
             return sent
         return self._through(now_ns, self.doors.standing(now_ns, warning))
 
-    def warn_by_duty(self, now_ns: int, national: Warning, told: Warning) -> list[Released]:
-        """Return what is told of a flight that this audience has no edition of, where an event stands open for it."""
-        return self._through(now_ns, self.doors.by_duty(now_ns, national, told))
-
     def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
         """Return a retraction for an audience that got the warning, by its label or through a door."""
         sent = self._flash(now_ns, retraction, self._warnings.retraction)

@@ -80,8 +80,7 @@ class NodeCop(Cop):
         pipeline = self.pipeline.audiences.get(audience)
         if pipeline is None:
             return explained.Edition(national, "")
-        gone = pipeline.doors.went(warning_id)
-        return explained.Edition(national, pipeline.edition_of(warning_id), None if gone is None else gone.told)
+        return explained.Edition(national, pipeline.edition_of(warning_id))
 
     def event_of(self, audience: str, subject: str | int) -> Declassification | None:
         """Return the signed event by which an audience has a warning (id) or a national track (number); None = by none."""

@@ -40,11 +40,10 @@ class Opened(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """What went through a door: by which event and decision; told: what was made for it and went last, where that was so."""
+    """What went through a door: by which event and decision."""
 
     event: Declassification
     decision: Decision
-    told: Warning | None = None
 
 
 class Doors:
@@ -136,51 +135,20 @@ class Doors:
 
     def standing(self, now_ns: int, warning: Warning) -> Opened:
         """Return a withheld warning in its coarse form when a life-safety event stands open for it."""
-        event, decision = self._by_standing(now_ns, warning)
-        if event is None or decision is None:
-            return Opened(None)
-        self._went(warning.id, Gone(event, decision))
-        return Opened(decision, coarse(warning))
-
-    def by_duty(self, now_ns: int, national: Warning, told: Warning) -> Opened:
-        """Return what is told of a flight, if a life-safety event stands open for the national warning and it says anything new.
-
-        Versions are this audience's own: the national ones would say how often the nation thought anew.
-        """
-        known = self._gone.get(national.id)
-        last = None if known is None else known.told
-        if (last is None and not told.touched) or (last is not None and _says(last) == _says(told)):
-            return Opened(None)
-        event, decision = self._by_standing(now_ns, national)
-        if event is None or decision is None:
-            return Opened(None)
-        said = msgspec.structs.replace(told, version=1 if last is None else last.version + 1)
-        self._went(national.id, Gone(event, decision, said))
-        return Opened(decision, said)
-
-    def _by_standing(self, now_ns: int, warning: Warning) -> tuple[Declassification | None, Decision | None]:
         for event in sorted(self._standing.values(), key=lambda one: one.id):
             decision = self._policy.record_decision(warning, now_ns, event)
-            if decision.permit:
-                return event, decision
-        return None, None
+            # What would leave only later stays: a place and an id are not taken for it.
+            if decision.permit and warning.t_ns + delay_ns(decision) <= now_ns:
+                self._went(warning.id, Gone(event, decision))
+                return Opened(decision, coarse(warning))
+        return Opened(None)
 
     def follows(self, now_ns: int, retraction: Retraction) -> Opened:
         """Return the retraction of a warning that went through a door: whoever got the one gets the other, without its text."""
         gone = self._gone.get(retraction.warning_id)
         if gone is None or not gone.decision.not_before_ns <= now_ns < gone.decision.expires_ns:
             return Opened(None)
-        made = msgspec.structs.replace(retraction, text="")
-        if gone.told is not None:
-            made = msgspec.structs.replace(made, warning_version=gone.told.version)
-            told = msgspec.structs.replace(gone.told, version=gone.told.version + 1, t_ns=retraction.t_ns)
-            self._gone[retraction.warning_id] = gone._replace(told=told)
-        return Opened(gone.decision, made)
-
-
-def _says(told: Warning) -> Warning:
-    """Return what a version says, without which and when it is."""
-    return msgspec.structs.replace(told, version=0, t_ns=0)
+        return Opened(gone.decision, msgspec.structs.replace(retraction, text=""))
 
 
 def coarse(warning: Warning) -> Warning:

@@ -7,7 +7,7 @@ import msgspec
 
 from trilat.errors import StoreError
 from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
-from trilat.store.outbox import BATCH_COLUMNS, batch_row, row_batch
+from trilat.store.outbox import BATCH_COLUMNS, FORKS_MAX, batch_row, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database
@@ -169,10 +169,15 @@ class Inbox:
         return count
 
     def put_fork(self, fork: Fork) -> None:
-        """Keep the evidence of a fork."""
-        self._database.write(
-            "INSERT INTO forks (stream, fork) VALUES (?,?)", (self._stream(fork.partner, fork.lane), _encode(fork))
-        )
+        """Keep the evidence of a fork, of the first FORKS_MAX of a stream: whoever signs more of them proves nothing new."""
+        stream = self._stream(fork.partner, fork.lane)
+        if self.fork_count(fork.partner, fork.lane) < FORKS_MAX:
+            self._database.write("INSERT INTO forks (stream, fork) VALUES (?,?)", (stream, _encode(fork)))
+
+    def fork_count(self, exporter: str, lane: str) -> int:
+        """Return how many forks are kept of an inbox's stream."""
+        row = self._database.row("SELECT count(*) FROM forks WHERE stream=?", (self._stream(exporter, lane),))
+        return int(row[0]) if row else 0
 
     def forks(self, exporter: str, lane: str) -> tuple[Fork, ...]:
         """Return the forks seen in an inbox's stream, oldest first."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BATCH_COLUMNS = (
     "stream, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload"
 )
+FORKS_MAX = 64
 CRC_MASK = (1 << 63) - 1
 QUEUE_COLUMNS = "priority, key, t_ns, expires_ns, record, about, crc, id"
 _INSERT_SENT = f"INSERT INTO sent ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
@@ -200,13 +201,13 @@ class Outbox:
         if len(fresh) == self._sizes[stream][0]:
             return self._next_fresh(fresh, bytes_max, count_max)
         self._settle()
-        cursor = self._database.read(
+        rows = self._database.each(
             f"SELECT {QUEUE_COLUMNS} FROM queued WHERE stream=? ORDER BY priority, id LIMIT ?",  # noqa: S608 - constants only
             (stream, count_max),
         )
         found: list[Queued] = []
         total = 0
-        for stands in cursor:
+        for stands in rows:
             priority, key, t_ns, expires_ns, record, about, _, at = stands
             total += len(record)
             if found and total > bytes_max:
@@ -343,17 +344,19 @@ class Outbox:
         )
         return tuple(row[0] for row in found)
 
-    def expired(self, now_ns: int, count_max: int) -> list[tuple[str, str, Queued]]:
-        """Return up to count_max waiting records whose time has passed, with audience and lane."""
+    def expired(self, audience: str, lane: str, now_ns: int, count_max: int) -> list[Queued]:
+        """Return up to count_max of an outbox's waiting records whose time has passed."""
+        stream = self._stream(audience, lane)
+        if not self._sizes[stream][0]:
+            return []
         self._settle()
-        names = {stream: place for place, stream in self._streams.items()}
         found = self._database.rows(
-            "SELECT stream, id, priority, key, t_ns, expires_ns, record FROM queued WHERE expires_ns<=? LIMIT ?",
-            (now_ns, count_max),
+            "SELECT id, priority, key, t_ns, expires_ns, record FROM queued WHERE +stream=? AND expires_ns<=? LIMIT ?",
+            (stream, now_ns, count_max),
         )
         return [
-            (*names[stream], Queued(id=at, priority=priority, key=key, t_ns=t_ns, expires_ns=expires_ns, record=record))
-            for stream, at, priority, key, t_ns, expires_ns, record in found
+            Queued(id=at, priority=priority, key=key, t_ns=t_ns, expires_ns=expires_ns, record=record)
+            for at, priority, key, t_ns, expires_ns, record in found
         ]
 
     def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
@@ -374,9 +377,15 @@ class Outbox:
         return len(self._streams)
 
     def put_fork(self, fork: Fork) -> None:
-        """Keep the evidence of a fork."""
+        """Keep the evidence of a fork, of the first FORKS_MAX of a stream: whoever signs more of them proves nothing new."""
         stream = self._stream(fork.partner, fork.lane)
-        self._database.write("INSERT INTO forks (stream, fork) VALUES (?,?)", (stream, _encode(fork)))
+        if self.fork_count(fork.partner, fork.lane) < FORKS_MAX:
+            self._database.write("INSERT INTO forks (stream, fork) VALUES (?,?)", (stream, _encode(fork)))
+
+    def fork_count(self, audience: str, lane: str) -> int:
+        """Return how many forks are kept of an outbox's stream."""
+        row = self._database.row("SELECT count(*) FROM forks WHERE stream=?", (self._stream(audience, lane),))
+        return int(row[0]) if row else 0
 
     def forks(self, audience: str, lane: str) -> tuple[Fork, ...]:
         """Return the forks seen in an outbox's stream, oldest first."""

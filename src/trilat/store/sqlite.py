@@ -9,7 +9,7 @@ the file is opened anew and its log's end is checked.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,7 +78,6 @@ class Connection(Protocol):
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any:
         """Run one statement and return a cursor."""
-        ...
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any:
         """Run one statement for many rows."""
@@ -86,7 +85,6 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
-        ...
 
 
 def connect(path: Path) -> Connection:
@@ -158,18 +156,20 @@ class Database:
         except sqlite3.Error as error:
             raise named(error) from error
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run a query and return all its rows; raises StoreError."""
+    def each(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a query and yield its rows as they are read: a damaged page is found then. Raises StoreError."""
         try:
-            found: list[tuple[Any, ...]] = self.read(sql, parameters).fetchall()
+            yield from self.read(sql, parameters)
         except sqlite3.Error as error:
             raise named(error) from error
-        return found
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query and return all its rows; raises StoreError."""
+        return list(self.each(sql, parameters))
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Run a query and return its first row, or None; raises StoreError."""
-        found = self.rows(sql, parameters)
-        return found[0] if found else None
+        return next(iter(self.rows(sql, parameters)), None)
 
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement that changes something, inside the step's transaction; raises StoreError."""
