@@ -79,7 +79,8 @@ class Simulation:
             self._step(offering=True)
         self._heal()
         steps = 0
-        while not (steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()))):
+        # Some steps at least: a node that has just started gives out what came before it ended with its first one (seed 4898).
+        while not (steps and steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()))):
             if self._elapsed_s() > self.schedule.seconds + self._heal_s_max:
                 return Outcome(["not level in time after healing"], self._counted(), self._elapsed_s())
             self._step(offering=False)
