@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import ni_events
 from node_worlds import MODE, SECRET, T0_NS
 
 from trilat.exercise import provision, scenario
@@ -106,7 +107,7 @@ class Ground:
         """Return a run of the visible inputs of a world, in their order, with hidden ones anywhere between them."""
         steps = []
         for k, (visible, more) in enumerate(zip(self.visible(seed), hidden, strict=True)):
-            both: list[Input] = [*visible, *acts(k)]
+            both: list[Input] = [*visible, *acts(k), *ni_events.for_kor(k)]
             for one in more:
                 both.insert(rng.randrange(len(both) + 1), one)
             steps.append((T0_NS + (k + 1) * STEP_NS, tuple(both)))
@@ -235,6 +236,11 @@ def warnings(ground: Ground, seed: int, rng: random.Random) -> Steps:
     return steps
 
 
+def events_for_usa(ground: Ground, seed: int, rng: random.Random) -> Steps:
+    """People let records go to USA by signed events, and a duty to warn it stands."""
+    return ni_events.for_usa(warnings(ground, seed, rng), rng)
+
+
 def received(ground: Ground, seed: int, rng: random.Random) -> Steps:
     """USA sends what it releases to JPN, of this world or of another."""
     usa = ground.from_usa(seed if rng.random() < 0.5 else seed + 1)
@@ -261,7 +267,7 @@ CHANGES: dict[str, Callable[[Ground, int, random.Random], Steps]] = {
     one.__name__: one
     for one in (
         *(everything, warnings, flood, doubled_receiver, silent, garbage),
-        *(another_world, damaged, shuffled, received, played_again),
+        *(another_world, damaged, shuffled, received, played_again, events_for_usa),
     )
 }
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 from exchange_pair import Joined
+from ni_events import KEY
 from ni_world import STEP_NS, Journal, pipeline_of
 from node_worlds import MODE
 from once import pure_answers_kept
@@ -41,6 +42,7 @@ class Run:
         self._journal = journal
         with pure_answers_kept():
             self._pipeline = pipeline_of(journal.config)
+            self._pipeline.trust({KEY.key_id: KEY.verify_key.public})
         settings = ExchangeSettings(tick_ms=TICK_MS)
         # What KOR and USA tell one another is no part of it: their nodes make nothing, and JPN's hears none of it.
         self._net = Joined(Path(), ("JPN", "KOR", "USA"), settings, MODE, memory=True, hub="JPN", tick_ms=TICK_MS)

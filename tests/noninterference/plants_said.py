@@ -10,6 +10,7 @@ from planting import Patch, altered, every_track, pipelines, plant, tracks_of
 from trilat.exchange.numbering import Numbering
 from trilat.node.audience import AudiencePipeline, sensor_of
 from trilat.node.pipeline import Pipeline
+from trilat.outward.doors import Doors
 from trilat.policy.audience import AudiencePolicy
 from trilat.records.track import Track
 from trilat.records.warning import Warning
@@ -245,3 +246,32 @@ def warning_says_more(patch: Patch) -> None:
         return stepped
 
     patch.wrap(Pipeline, "step", around)
+
+
+@plant
+def approved_tracks_counted_together(patch: Patch) -> None:
+    """Tracks that people let go are numbered over all audiences."""
+    found = pipelines(patch)
+
+    def around(declassify: Any) -> Any:
+        def opened(self: AudiencePipeline, now_ns: int, event: Any, record: bytes) -> Any:
+            self.doors._numbers = sum(one.doors._numbers for one in found[id(self)].audiences.values())
+            return declassify(self, now_ns, event, record)
+
+        return opened
+
+    patch.wrap(AudiencePipeline, "declassify", around)
+
+
+@plant
+def duty_without_its_level(patch: Patch) -> None:
+    """A standing duty to warn lets anything of its topic go, of whatever level."""
+
+    def around(standing: Any) -> Any:
+        def opened(self: Doors, now_ns: int, warning: Any) -> Any:
+            self._standing = {name: msgspec.structs.replace(one, level_max=4) for name, one in self._standing.items()}
+            return standing(self, now_ns, warning)
+
+        return opened
+
+    patch.wrap(Doors, "standing", around)
