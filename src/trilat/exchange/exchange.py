@@ -137,6 +137,8 @@ class Exchange(Carrying):
         via: the hub through which it came as a letter.
         """
         station = self.station
+        if (size := len(envelope.body) + len(envelope.payload)) > station.settings.envelope_bytes_max:
+            raise Rejected("envelope-size", f"{size} bytes, at most {station.settings.envelope_bytes_max}")
         message = sealing.verify(station.ring, now_ns, station.nation, station.mode, envelope)
         place = (stream_name(message.sender, via), message.lane)
         if place not in self._importers:

@@ -178,7 +178,8 @@ class Importer(Intake):
 
     def _batch(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
         """Take a batch when it is the next, keep it when it is early, refuse it when it fits nowhere."""
-        if header.count > max(self._settings.batch_records_max, 1) * 128:
+        # A warning is a batch of its own: nothing else can have it refused, nor hold it up.
+        if header.count > (1 if self.lane == "flash" else self._settings.batch_records_max * 128):
             raise Rejected("count-max", f"{header.count} records")
         cursor = self.state.cursor
         if header.epoch < cursor.epoch:
