@@ -267,30 +267,6 @@ def test_what_retention_removed_before_a_store_was_rebuilt_is_counted_as_lost(pa
     assert 10 == pair.link("JPN", "KOR", "history", "out").lost, "nothing of the last epoch is kept either"
 
 
-def test_a_flash_batch_of_two_is_refused(tmp_path: Path) -> None:
-    """A partner that puts two warnings into one batch is refused by name; nothing of it is taken."""
-    two = structs.replace(SETTINGS, flash=structs.replace(SETTINGS.flash, batch_records_max=2))
-    pair = Joined(tmp_path, settings=two)
-    pair.run(3)
-    pair.stop("KOR")
-    pair.exchanges["JPN"].offer(pair.now_ns, [released(warning_of(name), "KOR", "flash") for name in ("w1", "w2")])
-    pair.start("KOR")
-    pair.run(10)
-    assert [] == pair.received["KOR"]
-    assert pair.link("KOR", "JPN", "flash", "in").rejected["count-max"] >= 1
-    pair.close()
-
-
-def test_an_envelope_above_the_receivers_bound_is_refused(pair: Joined) -> None:
-    """What is larger than the receiver takes is refused by name before anything of it is verified; smaller ones go on."""
-    kor = pair.exchanges["KOR"]
-    kor.station.settings = structs.replace(kor.station.settings, envelope_bytes_max=4_096)
-    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 60))
-    pair.run(400)
-    assert pair.link("KOR", "JPN", "history", "in").rejected["envelope-size"] >= 1
-    assert 60 == len(pair.raws("KOR", "history"))
-
-
 def test_a_fork_is_kept_and_shown(pair: Joined) -> None:
     """A partner whose signed head differs from ours for one number: both heads are kept, counted, and the lane goes on."""
     pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 3))

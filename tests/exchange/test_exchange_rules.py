@@ -256,3 +256,27 @@ def test_a_pull_is_signed_receipt_and_kept_as_evidence(pair: Joined) -> None:
     pull = sealing.verify(pair.exchanges["JPN"].station.ring, pair.now_ns, "JPN", EXERCISE, envelope)
     assert isinstance(pull, Pull)
     assert pair.link("JPN", "KOR", "history", "out").receipt == pull.cursor
+
+
+def test_a_flash_batch_of_two_is_refused(tmp_path: Path) -> None:
+    """A partner that puts two warnings into one batch is refused by name; nothing of it is taken."""
+    two = msgspec.structs.replace(SETTINGS, flash=msgspec.structs.replace(SETTINGS.flash, batch_records_max=2))
+    pair = Joined(tmp_path, settings=two)
+    pair.run(3)
+    pair.stop("KOR")
+    pair.exchanges["JPN"].offer(pair.now_ns, [released(warning_of(name), "KOR", "flash") for name in ("w1", "w2")])
+    pair.start("KOR")
+    pair.run(10)
+    assert [] == pair.received["KOR"]
+    assert pair.link("KOR", "JPN", "flash", "in").rejected["count-max"] >= 1
+    pair.close()
+
+
+def test_an_envelope_above_the_receivers_bound_is_refused(pair: Joined) -> None:
+    """What is larger than the receiver takes is refused by name before anything of it is verified; smaller ones go on."""
+    kor = pair.exchanges["KOR"]
+    kor.station.settings = msgspec.structs.replace(kor.station.settings, envelope_bytes_max=4_096)
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 60))
+    pair.run(400)
+    assert pair.link("KOR", "JPN", "history", "in").rejected["envelope-size"] >= 1
+    assert 60 == len(pair.raws("KOR", "history"))
