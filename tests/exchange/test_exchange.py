@@ -234,6 +234,18 @@ def test_a_rebuilt_store_resyncs_from_nothing(pair: Joined, tmp_path: Path, who:
     assert [item.record for item in expected] == pair.raws("KOR", "history")
 
 
+def forgotten_and_rebuilt(pair: Joined, directory: Path) -> None:
+    """Let JPN forget what is settled and a month old, and KOR begin with an empty store."""
+    pair.exchanges["JPN"].retain(pair.now_ns, pair.now_ns - 30 * 86_400 * SECOND)
+    pair.run(3)
+    pair.stop("KOR")
+    for file in directory.glob("KOR*"):
+        file.unlink()
+    pair.received["KOR"] = []
+    pair.start("KOR")
+    pair.run(40)
+
+
 def test_what_retention_removed_before_a_store_was_rebuilt_is_counted_as_lost(pair: Joined, tmp_path: Path) -> None:
     """An importer that begins with an empty store gets what is still kept, and both sides say how many numbers are not."""
     day_ns = 86_400 * SECOND
@@ -243,26 +255,13 @@ def test_what_retention_removed_before_a_store_was_rebuilt_is_counted_as_lost(pa
     pair.run(3)
     pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 10, first=1_000))
     pair.run(20)
-    pair.exchanges["JPN"].retain(pair.now_ns, pair.now_ns - 30 * day_ns)
-    pair.run(3)
-    pair.stop("KOR")
-    for file in tmp_path.glob("KOR*"):
-        file.unlink()
-    pair.received["KOR"] = []
-    pair.start("KOR")
-    pair.run(40)
+    forgotten_and_rebuilt(pair, tmp_path)
     assert 10 == len(pair.raws("KOR", "history"))
     assert (100, 100) == (pair.link("JPN", "KOR", "history", "out").lost, pair.link("KOR", "JPN", "history", "in").lost)
 
     pair.now_ns += 40 * day_ns
     pair.run(3)
-    pair.exchanges["JPN"].retain(pair.now_ns, pair.now_ns - 30 * day_ns)
-    pair.stop("KOR")
-    for file in tmp_path.glob("KOR*"):
-        file.unlink()
-    pair.received["KOR"] = []
-    pair.start("KOR")
-    pair.run(40)
+    forgotten_and_rebuilt(pair, tmp_path)
     assert [] == pair.raws("KOR", "history")
     assert 10 == pair.link("JPN", "KOR", "history", "out").lost, "nothing of the last epoch is kept either"
 

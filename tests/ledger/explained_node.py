@@ -46,13 +46,13 @@ class Held:
         out = self.pipeline.step(now_ns, inputs)
         self.cop.step(now_ns, CopInput(own=out.national, combined=out.combined, warnings=out.warnings))
 
-    def let_go(self, warning_id: str, audience: str, reason: str, by: tuple[str, ...] = ("ann", "otto")) -> None:
+    def let_go(self, warning_id: str, audience: str, reason: str, name: str = "JPN-A7") -> None:
         """Let a warning raised by hand go to an audience that its label withholds it from, by a signed event of two people."""
         record = self.pipeline.desk.hand.own(warning_id)
         assert record is not None
         self.pipeline.trust({KEY.key_id: KEY.verify_key.public})
         event = Declassification(
-            id="JPN-A7",
+            id=name,
             nation="JPN",
             kind="approved-release",
             audience=audience,
@@ -60,7 +60,7 @@ class Held:
             t_ns=self.cop.now_ns,
             expires_ns=self.cop.now_ns + 3_600 * 10**9,
             content_sha256=content_hash(record),
-            approved_by=by,
+            approved_by=("ann", "otto"),
             level_max=4,
             reason=reason,
             topics=record.label.topics,

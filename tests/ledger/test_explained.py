@@ -170,6 +170,9 @@ async def test_what_a_signed_event_let_go_is_told_with_the_event(tmp_path: Path)
     )
     assert told["until_ms"] - told["t_ms"] == 3_600_000
     assert (kor.json()["permit"], kor.json()["event"]) == (True, None)
+    raised.let_go("JPN-W1", "KOR", "its label lets it go anyway", name="JPN-A8")
+    [kor] = await raised.asked("release-officer", "explain?warning=JPN-W1&to=KOR")
+    assert (kor.json()["permit"], kor.json()["event"]) == (True, None)
 
 
 def test_a_warning_above_a_views_level_is_not_there(raised: Held, monkeypatch: pytest.MonkeyPatch) -> None:

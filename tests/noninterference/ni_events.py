@@ -30,22 +30,17 @@ def hidden_label(topic: str) -> Label:
     return make(policy="TRILAT", originator="JPN", mode=MODE, level=2, rel_to=(), topics=(topic,), sources=("JPN",))
 
 
+def event(name: str, kind: str, audience: str, **other: object) -> Declassification:
+    """Return an event that holds from the world's start for an hour."""
+    held = {"id": name, "nation": "JPN", "kind": kind, "audience": audience, "mode": MODE, "approved_by": ("ann", "ben")}
+    return Declassification(**held, t_ns=T0_NS, expires_ns=T0_NS + HOUR_NS, **other)  # type: ignore[arg-type]
+
+
 def let_go(name: str, audience: str, record: Warning | Track) -> EventInput:
     """Return the signed event by which two people let one record go to an audience."""
-    event = Declassification(
-        id=name,
-        nation="JPN",
-        kind="approved-release",
-        audience=audience,
-        mode=MODE,
-        t_ns=T0_NS,
-        expires_ns=T0_NS + HOUR_NS,
-        topics=record.label.topics,
-        level_max=4,
-        content_sha256=content_hash(record),
-        approved_by=("ann", "ben"),
-    )
-    return signed(Wanted(event, codec.encode(record)), KEY)
+    content = content_hash(record)
+    made = event(name, "approved-release", audience, topics=record.label.topics, level_max=4, content_sha256=content)
+    return signed(Wanted(made, codec.encode(record)), KEY)
 
 
 def warning(number: int) -> Warning:
@@ -85,21 +80,8 @@ def track(number: int) -> Track:
 
 def standing(audience: str) -> EventInput:
     """Return a duty to warn that is called upon, for a level at which nothing is raised here: it opens nothing."""
-    event = Declassification(
-        id=f"stands-{audience}",
-        nation="JPN",
-        kind="life-safety",
-        audience=audience,
-        mode=MODE,
-        t_ns=T0_NS,
-        expires_ns=T0_NS + HOUR_NS,
-        topics=("missile-warning",),
-        level_max=0,
-        agreement="trilateral",
-        agreement_version=1,
-        approved_by=("ann", "ben"),
-    )
-    return signed(Wanted(event), KEY)
+    duty = {"topics": ("missile-warning",), "level_max": 0, "agreement": "trilateral", "agreement_version": 1}
+    return signed(Wanted(event(f"stands-{audience}", "life-safety", audience, **duty)), KEY)
 
 
 @cache

@@ -218,7 +218,11 @@ class Ledger:
             mine = self.held_by(audience, at_ns, lambda raw: _name(raw)[0].endswith(f"/{number}"))
             wanted = _newest(mine, number)
             targets = {one.target for one in mine if one.subject in wanted} - {""}
-            held = [one for name in self.audiences() for one in self.held_by(name, at_ns, lambda raw: _name(raw)[1] in targets)]
+            held = [
+                one
+                for name in (self.audiences() if targets else ())
+                for one in self.held_by(name, at_ns, lambda raw: _name(raw)[1] in targets)
+            ]
             known = {(one.audience, one.record_sha256) for one in held}
             more = [one for one in mine if one.subject in wanted and (audience, one.record_sha256) not in known]
             return sorted((*held, *more), key=lambda one: one.audience)

@@ -262,6 +262,7 @@ class Outbox:
     def least(self, audience: str, lane: str, bytes_min: int, count_max: int) -> list[Queued]:
         """Return what is shed first (highest priority number, then oldest), until bytes_min is reached or count_max."""
         self._settle()
+        # "+stream": of the two indexes that of the times, or every second's sweep would go through the whole queue.
         found = self._database.rows(
             "SELECT id, priority, key, t_ns, expires_ns, record FROM queued WHERE stream=? ORDER BY priority DESC, id LIMIT ?",
             (self._stream(audience, lane), count_max),
