@@ -8,10 +8,9 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from trilat.cli import links as command
-from trilat.exchange.links import LinkState
 from trilat.node import links
 from trilat.node.health import Health
-from trilat.records.exchange import Cursor
+from trilat.records.exchange import Cursor, LinkState
 
 NOW_NS = 1_790_000_000 * 10**9
 S = 10**9

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from trilat.exchange.importer import Importer, Received, Request
-from trilat.exchange.intake import bears_letter
 from trilat.exchange.keeping import Keeping, about
+from trilat.exchange.station import bears_letter
 from trilat.identity.sign import Rejected
 from trilat.records import codec
 from trilat.records.carried import Carried, Letter

@@ -13,13 +13,12 @@ from trilat.exchange.carrying import Carrying
 from trilat.exchange.exporter import Answer
 from trilat.exchange.importer import Received, Request
 from trilat.exchange.keeping import CHECKPOINT_TYPE, is_due
-from trilat.exchange.links import LinkState, link_in, link_out
 from trilat.exchange.numbering import HEADER_BYTES
 from trilat.exchange.station import Store
 from trilat.identity.sign import KeyRing, Rejected
 from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Cursor
+from trilat.records.exchange import LinkState
 from trilat.records.label import Mode
 from trilat.records.released import Lane, Released
 from trilat.transport import envelope as sealing
@@ -346,10 +345,6 @@ class Exchange(Carrying):
         self._join_streams()
         self._wakes_due = True
 
-    def holds(self, exporter: str, lane: str, place: Cursor) -> bool:
-        """Tell whether we hold everything of a partner's lane up to a place."""
-        return self._importers[(exporter, lane)].holds(place)
-
     def links(self, now_ns: int) -> list[LinkState]:
         """Return the state of every lane with every partner, both ways, sorted by partner, lane and direction."""
         states: list[LinkState] = []
@@ -359,5 +354,5 @@ class Exchange(Carrying):
         return sorted(states, key=lambda state: (state.partner, LANES.index(state.lane), state.direction))
 
     def _states(self, now_ns: int, *, readable: bool) -> list[LinkState]:
-        ways = [link_out(now_ns, exporter, readable=readable) for exporter in self._exporters.values()]
-        return ways + [link_in(now_ns, importer, readable=readable) for importer in self._importers.values()]
+        ways = [exporter.link(now_ns, readable=readable) for exporter in self._exporters.values()]
+        return ways + [importer.link(now_ns, readable=readable) for importer in self._importers.values()]

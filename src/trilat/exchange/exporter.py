@@ -8,12 +8,12 @@ from collections import deque
 from typing import NamedTuple
 
 from trilat.exchange.numbering import HEADER_BYTES, Numbering
-from trilat.exchange.station import Station
+from trilat.exchange.station import Station, health_of
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Cursor, Fork
+from trilat.records.exchange import Cursor, Fork, LinkState
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import Empty, Pull, Refusal, Resync
+from trilat.transport.messages import BRANCH_MINOR, Empty, Pull, Refusal, Resync
 
 # Pull counters may arrive out of order within this many (the window of RFC 4303's anti-replay, section 3.4.3).
 REPLAY_WINDOW = 64
@@ -141,9 +141,11 @@ class Exporter(Numbering):
     def _begin(self, now_ns: int, pull: Pull, evidence: Envelope) -> str:
         """Begin a session at a pull's cursor, in a new epoch when it does not fit; return why not, or ""."""
         cursor, last, receipt = pull.cursor, self.state.last, self.state.receipt
-        resync = isinstance(pull, Resync)
+        resync, branch = isinstance(pull, Resync), pull.branch if isinstance(pull, Resync) else ()
         if isinstance(pull, Resync) and pull.reason == "base-unknown":
-            self.open_epoch(now_ns, cursor, Cursor(), pull.reason)
+            # An importer of an earlier version says nothing of its branch: then only nothing is common.
+            base = self.common(cursor, pull.branch, self.state.base) if pull.minor >= BRANCH_MINOR else Cursor()
+            self.open_epoch(now_ns, cursor, base, pull.reason)
             self._sent = 0
             return ""
         place = self.place(cursor)
@@ -153,14 +155,15 @@ class Exporter(Numbering):
         if place == "fork":
             self._keep_fork(now_ns, cursor, evidence)
             common = receipt.epoch == cursor.epoch and receipt.sequence < cursor.sequence
-            self.open_epoch(now_ns, cursor, receipt if common else Cursor(), "fork-seen")
+            base = receipt if common else self.common(cursor, below=Cursor(cursor.epoch))
+            self.open_epoch(now_ns, cursor, base, "fork-seen")
         elif place == "ahead":
             if last.epoch > 0:
                 self.station.tally.count(now_ns, self.name, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
             self.open_epoch(now_ns, cursor, last if last.epoch else Cursor(), "rollback-seen" if last.epoch else "first")
         elif place == "elsewhere" or self.state.epoch_due:
             why = "restored" if self.state.epoch_due else "resync"
-            self.open_epoch(now_ns, cursor, self.common(cursor), why)
+            self.open_epoch(now_ns, cursor, self.common(cursor, branch), why)
         if behind and resync and self.state.last.epoch == last.epoch:
             self.station.note("resync", self.name, self.lane, now_ns, {"from": receipt, "to": cursor})
             start = Cursor(last.epoch, 0, self.start_head(last.epoch, self.state.base))
@@ -218,6 +221,7 @@ class Exporter(Numbering):
             last=self.state.last,
             t_ns=now_ns,
             base=self.state.base,
+            lost=self.state.lost,
         )
         return Answer(parked.ticket, sealing.seal(key, header))
 
@@ -238,3 +242,37 @@ class Exporter(Numbering):
             t_ns=now_ns,
         )
         return Answer(ticket, sealing.seal(key, header))
+
+    # --- what is seen -------------------------------------------------------------------------------------------------
+
+    def link(self, now_ns: int, *, readable: bool) -> LinkState:
+        """Return the state of this outbound lane; without a readable store the counts of what waits are 0."""
+        station, state, outbox = self.station, self.state, self.station.store.outbox
+        waiting, _ = outbox.queue_size(self.name, self.lane) if readable else (0, 0)
+        receipted = state.receipt.sequence if state.receipt.epoch == state.last.epoch else 0
+        unreceipted = state.last.sequence - receipted
+        oldest_ns = outbox.queue_oldest_ns(self.name, self.lane) if waiting else None
+        if unreceipted and readable:
+            oldest_ns = outbox.sent_ns(self.name, self.lane, state.last.epoch, receipted + 1)
+        return LinkState(
+            partner=self.name,
+            lane=self.lane,
+            direction="out",
+            health=health_of(now_ns, station, self.heard_ns, self.trouble, self.via),
+            age_ns=None if self.heard_ns is None else now_ns - self.heard_ns,
+            lag_records=waiting + unreceipted + self.unmoved,
+            lag_ns=max(now_ns - oldest_ns, 0) if oldest_ns is not None else 0,
+            cursor=state.last,
+            receipt=state.receipt,
+            receipt_t_ns=state.receipt_t_ns,
+            rejected=station.tally.by_reason(self.name),
+            forks=outbox.fork_count(self.name, self.lane) if readable else 0,
+            lost=state.lost,
+            superseded=state.superseded,
+            expired=state.expired,
+            shed=state.shed,
+            withdrawn=state.withdrawn,
+            damaged=state.damaged,
+            recalled=state.recalled,
+            trouble=self.trouble,
+        )

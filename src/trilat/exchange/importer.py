@@ -7,13 +7,15 @@ not fit is refused, counted, and changes nothing; the next session begins at the
 
 from typing import Any, NamedTuple
 
-from trilat.exchange.intake import Intake, Received
-from trilat.exchange.station import Station
+from trilat.exchange.intake import Intake
+from trilat.exchange.station import Received, Station, health_of
 from trilat.identity.sign import Rejected
 from trilat.records.envelope import Envelope
+from trilat.records.exchange import LinkState
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import (
+    BRANCH_MINOR,
     BatchHeader,
     Empty,
     Message,
@@ -95,7 +97,7 @@ class Importer(Intake):
             "wait_ms": self._settings.wait_ms,
             "trouble": self.trouble,
         }
-        pull = Resync(**fields, reason=self._resync) if self._resync else Pull(**fields)
+        pull = Resync(**fields, reason=self._resync, branch=self.branch()) if self._resync else Pull(**fields)
         timeout_ns = self.pace.timeout_ns()
         self._out[self._counter] = _Out(now_ns, now_ns + timeout_ns, self.pace.credit_bytes)
         return Request(PullId(self.name, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
@@ -159,6 +161,8 @@ class Importer(Intake):
             self._resync = "base-unknown"
             self._restart(now_ns, failed=False)
             return
+        if empty.last.epoch > self.state.cursor.epoch and not empty.last.sequence and empty.minor >= BRANCH_MINOR:
+            self._begin_silent(now_ns, empty)
         if empty.last == self.state.cursor:
             self.level_ns, self._gap_ns = now_ns, None
         elif empty.last.sequence and self._gap_ns is None:
@@ -208,3 +212,28 @@ class Importer(Intake):
     def early(self) -> int:
         """How many records are here but wait for earlier ones."""
         return sum(header.count for header, _ in self._ahead.values())
+
+    def link(self, now_ns: int, *, readable: bool) -> LinkState:
+        """Return the state of this inbound lane; without a readable store it tells of no forks."""
+        station, state = self.station, self.state
+        return LinkState(
+            partner=self.name,
+            lane=self.lane,
+            direction="in",
+            health=health_of(now_ns, station, self.heard_ns, self.trouble, self.via),
+            age_ns=None if self.heard_ns is None else now_ns - self.heard_ns,
+            lag_records=self.early,
+            lag_ns=0 if self.level_ns is None else now_ns - self.level_ns,
+            cursor=state.cursor,
+            receipt=state.cursor,
+            receipt_t_ns=state.received_t_ns,
+            rejected=station.tally.by_reason(self.name),
+            forks=station.store.inbox.fork_count(self.name, self.lane) if readable else 0,
+            lost=state.lost,
+            recalled=state.recalled,
+            duplicates=state.duplicates,
+            kept_aside=state.kept_aside,
+            trouble=self.trouble,
+            credit_bytes=self.pace.credit_bytes,
+            window=self.pace.window,
+        )

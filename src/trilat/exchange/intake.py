@@ -11,51 +11,35 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import structs
 
-from trilat.exchange.station import Station
+from trilat.exchange.station import Received, Station
 from trilat.identity.sign import Rejected
 from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
+from trilat.records.exchange import Begun, Cursor, Fork, InboxState, SealedBatch
 from trilat.records.fields import Lane
 from trilat.records.glance import glance
 from trilat.records.label import Label
 from trilat.records.warning import Recall
 from trilat.transport import envelope as sealing
-from trilat.transport.carried import CARRIED_MARK, stream_name
-from trilat.transport.messages import CHUNK_MARK, CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk
+from trilat.transport.carried import stream_name
+from trilat.transport.messages import (
+    BRANCH_MAX,
+    CHUNK_MARK,
+    CHUNK_TYPE,
+    LANES_OF_TYPE,
+    BatchHeader,
+    Empty,
+    decode_chunk,
+    made_whole,
+)
 
 RECALL_TYPE = str(Recall.__struct_config__.tag)
+# Large records of which pieces may be held at once, of one exporter and lane.
+PARTIAL_MAX = 8
 # Pairs of type and label remembered per inbox.
 ADMITTED_MAX = 4_096
 _KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
 _record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
-
-
-class Received(NamedTuple):
-    """A record that came from a partner, durably held: its verified origin, and its bytes as they were signed.
-
-    known: its type is known here and every value of it was found in range. Otherwise it is kept as verified bytes, neither
-    shown nor used nor released. row: the inbox row it stands in, rising in order of arrival over all partners; see
-    `Exchange.handed`.
-    """
-
-    exporter: str
-    lane: Lane
-    epoch: int
-    sequence: int
-    known: bool
-    raw: bytes
-    row: int = 0
-
-    @property
-    def is_letter(self) -> bool:
-        """Whether it is a letter through a hub, which the exchange deals with itself."""
-        return self.known and bears_letter(self.raw)
-
-    @property
-    def record(self) -> Record | None:
-        """The record itself, made from the bytes at each call; None when its type is not known here."""
-        return _record.decode(self.raw) if self.known else None
 
 
 class Seen(NamedTuple):
@@ -85,6 +69,8 @@ class Intake:
         # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
         self._whole: list[bytes] = []
         self._assembled: list[tuple[int, bytes]] = []
+        # Large records of which pieces are held, the oldest first.
+        self._partial: dict[bytes, None] = dict.fromkeys(self._inbox.chunked(self.name, lane))
         # Labels and types that were found to belong in this lane from this exporter: few, and shared by many records.
         self._admitted: set[tuple[str, Label]] = set()
 
@@ -120,13 +106,18 @@ class Intake:
         """Return the head we hold after a number; None when it is not kept."""
         if (self.state.cursor.epoch, self.state.cursor.sequence) == (epoch, sequence):
             return self.state.cursor.head
+        if sequence == 0:
+            begun = self._inbox.epoch(self.name, self.lane, epoch)
+            return None if begun is None else self._start_head(epoch, begun.base)
         batch = self._inbox.batch_with(self.name, self.lane, epoch, sequence)
         if batch is None:
             following = self._inbox.batch_with(self.name, self.lane, epoch, sequence + 1)
-            return None if following is None or following.first != sequence + 1 else following.prev_head
+            if following is not None and following.first == sequence + 1:
+                return following.prev_head
+            return self._inbox.head_at(self.name, self.lane, epoch, sequence)
         if batch.final == sequence:
             return batch.head
-        return sealing.chain(batch.prev_head, leaves_of(batch)[: sequence - batch.first + 1])
+        return sealing.chain(batch.prev_head, sealing.leaves_of(batch)[: sequence - batch.first + 1])
 
     # --- taking a batch -----------------------------------------------------------------------------------------------
 
@@ -141,7 +132,7 @@ class Intake:
         seen = [None if entry is None else self._look(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
         # From here on nothing is refused any more.
         if begins:
-            self._begin_epoch(now_ns, header)
+            self._begin_epoch(now_ns, header.epoch, Begun(header.base, header.lost))
         self._resync, self.trouble = "", ""
         received, skip = self._sort_out(now_ns, header, seen)
         row = self._inbox.put_batch(
@@ -172,8 +163,7 @@ class Intake:
     def _check_base(self, header: BatchHeader) -> None:
         """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
         base = header.base
-        start = sealing.epoch_head(self.exporter, stream_name(self.station.nation, self.via), self.lane, header.epoch, base)
-        if header.prev_head != start:
+        if header.prev_head != self._start_head(header.epoch, base):
             raise Rejected("head-wrong", f"epoch {header.epoch} does not begin at its base")
         if not self.holds(base):
             self._resync = "base-unknown"
@@ -185,14 +175,37 @@ class Intake:
             return True
         cursor = self.state.cursor
         beyond = (base.epoch, base.sequence) > (cursor.epoch, cursor.sequence)
-        return not beyond and (base.sequence == 0 or self._head_at(base.epoch, base.sequence) == base.head)
+        return not beyond and self._head_at(base.epoch, base.sequence) == base.head
 
-    def _begin_epoch(self, now_ns: int, header: BatchHeader) -> None:
+    def branch(self) -> tuple[Cursor, ...]:
+        """Return the places on which the epochs that we hold went on, newest first."""
+        places: list[Cursor] = []
+        place = self.state.cursor
+        while len(places) < BRANCH_MAX and (begun := self._inbox.epoch(self.name, self.lane, place.epoch)) is not None:
+            if not 0 < begun.base.epoch < place.epoch:
+                break
+            place = begun.base
+            places.append(place)
+        return tuple(places)
+
+    def _start_head(self, epoch: int, base: Cursor) -> bytes:
+        """Return the head before the first number of an epoch."""
+        return sealing.epoch_head(self.exporter, stream_name(self.station.nation, self.via), self.lane, epoch, base)
+
+    def _begin_silent(self, now_ns: int, empty: Empty) -> None:
+        """Go over to an epoch in which nothing was said yet, so that what is missing before it is known now. Raises Rejected."""
+        epoch, base = empty.last.epoch, empty.base
+        if empty.last.head != self._start_head(epoch, base):
+            raise Rejected("head-wrong", f"epoch {epoch} does not begin at its base")
+        self._begin_epoch(now_ns, epoch, Begun(base, empty.lost))
+        self._put(cursor=empty.last)
+
+    def _begin_epoch(self, now_ns: int, epoch: int, begun: Begun) -> None:
         """Go over to a new epoch: what we hold beyond its base may come again and is then known by its content."""
         orphans: list[bytes] = []
-        for batch in self._inbox.batches(self.name, self.lane, header.base):
+        for batch in self._inbox.batches(self.name, self.lane, begun.base):
             entries = sealing.split_payload(batch.payload)
-            first = header.base.sequence + 1 if batch.epoch == header.base.epoch else batch.first
+            first = begun.base.sequence + 1 if batch.epoch == begun.base.epoch else batch.first
             for entry in entries[max(first - batch.first, 0) :]:
                 raw = entry[sealing.SALT_BYTES :]
                 orphans.append(sealing.leaf_hash(raw))
@@ -200,8 +213,17 @@ class Intake:
                     orphans.append(of)
         self._inbox.put_orphans(self.name, self.lane, orphans)
         self._orphans.update(orphans)
-        self._put(lost=self.state.lost + header.lost)
-        facts = {"epoch": header.epoch, "base": header.base, "cursor": self.state.cursor, "lost": header.lost}
+        # What retention removed since the base can not be compared with what comes now.
+        unchecked = self._inbox.newest_forgotten(self.name, self.lane) > (begun.base.epoch, begun.base.sequence)
+        self._inbox.put_epoch(self.name, self.lane, epoch, begun)
+        self._put(lost=self.state.lost + begun.lost, unchecked=self.state.unchecked + unchecked)
+        facts = {
+            "epoch": epoch,
+            "base": begun.base,
+            "cursor": self.state.cursor,
+            "lost": begun.lost,
+            "unchecked": unchecked,
+        }
         self.station.note("epoch", self.name, self.lane, now_ns, facts)
 
     def _look(self, raw: bytes) -> bytes | Seen:
@@ -257,7 +279,7 @@ class Intake:
             if item is None:
                 self._put(recalled=self.state.recalled + 1)
                 skip.append(sequence - header.number)
-            elif self._orphans and self._known(item if isinstance(item, bytes) else item.raw):
+            elif self._orphans and self._known(raw_of(item)):
                 skip.append(sequence - header.number)
             elif isinstance(item, bytes):
                 received.append((sequence, True, item))
@@ -276,7 +298,12 @@ class Intake:
         """Sort out what needs a closer look: place is epoch, number and offset."""
         epoch, sequence, offset = place
         try:
-            whole = self.whole(item)
+            whole = self._made_of(item)
+            if item.kind == CHUNK_TYPE and whole is not None and self._orphans and self._known(raw_of(whole)):
+                # It came whole in the epoch before; marked, for after a stop nothing else would tell.
+                self._inbox.drop_chunks(self.name, self.lane, self._whole.pop())
+                skip.append(offset)
+                return
             record = _record.decode(whole.raw) if isinstance(whole, Seen) and whole.kind in _KNOWN_TYPES else None
         except (msgspec.MsgspecError, Rejected) as error:
             self._put(kept_aside=self.state.kept_aside + 1)
@@ -299,17 +326,15 @@ class Intake:
         self._put(duplicates=self.state.duplicates + 1)
         return True
 
-    def whole(self, item: bytes | Seen) -> bytes | Seen | None:
-        """Return a record to be handed on; None for a piece of one that is not whole yet, or that came again.
+    def _made_of(self, item: bytes | Seen) -> bytes | Seen | None:
+        """Return a record to be handed on; None for a piece of one that is not whole yet.
 
         Raises Rejected for pieces that do not make a record that may be here.
         """
         if isinstance(item, bytes) or item.kind != CHUNK_TYPE:
             return item
         assembled = self._assemble(item.raw)
-        if assembled is None or (self._orphans and self._known(assembled)):
-            return None
-        return self._look(assembled)
+        return None if assembled is None else self._look(assembled)
 
     def _assemble(self, raw: bytes) -> bytes | None:
         chunk = decode_chunk(raw)
@@ -317,6 +342,7 @@ class Intake:
             raise Rejected("record-invalid", f"piece {chunk.index} of {chunk.total}")
         if chunk.index == 0:  # pieces of an earlier, different cut are worthless
             self._inbox.drop_chunks(self.name, self.lane, chunk.of)
+            self._bound_partial(chunk.of)
         self._inbox.put_chunk(self.name, self.lane, chunk.of, chunk.index, chunk.total, chunk.data)
         if chunk.index < chunk.total - 1:
             return None
@@ -327,20 +353,30 @@ class Intake:
         self._whole.append(chunk.of)
         return whole
 
+    def _bound_partial(self, of: bytes) -> None:
+        """Keep pieces of a few records only: what an exporter leaves unfinished must not fill the disk."""
+        self._partial.pop(of, None)
+        self._partial[of] = None
+        whole = {done for _, done in self._assembled}.union(self._whole)
+        for left in [known for known in self._partial if known not in whole][:-PARTIAL_MAX]:
+            self._inbox.drop_chunks(self.name, self.lane, left)
+            del self._partial[left]
+
     def drop_assembled(self, row: int) -> None:
         """Forget the pieces of records that were handed on whole, up to a row."""
         for _, of in (done := [item for item in self._assembled if item[0] <= row]):
             self._inbox.drop_chunks(self.name, self.lane, of)
+            self._partial.pop(of, None)
         self._assembled = self._assembled[len(done) :]
 
     def again(self, batch: SealedBatch) -> list[Received]:
         """Return a held batch's records once more, because a stop came before they were known to be taken."""
         received: list[Received] = []
         for offset, entry in enumerate(sealing.split_payload(batch.payload)):
-            if offset not in batch.skip and (whole := self.whole(self._look(entry[sealing.SALT_BYTES :]))) is not None:
+            if offset not in batch.skip and (whole := self._made_of(self._look(entry[sealing.SALT_BYTES :]))) is not None:
                 known = isinstance(whole, bytes) or whole.kind in _KNOWN_TYPES
-                raw = whole if isinstance(whole, bytes) else whole.raw
-                received.append(Received(self.exporter, self.lane, batch.epoch, batch.first + offset, known, raw, batch.row))
+                place = (self.exporter, self.lane, batch.epoch, batch.first + offset)
+                received.append(Received(*place, known, raw_of(whole), batch.row))
         self._note_whole(batch.row)
         return received
 
@@ -349,22 +385,6 @@ class Intake:
         self._whole.clear()
 
 
-def bears_letter(raw: bytes) -> bool:
-    """Tell whether a record's bytes are those of a letter: its type stands first in them."""
-    return CARRIED_MARK in raw[:40]
-
-
-def made_whole(raw: bytes) -> bytes | None:
-    """Return the hash of the record that this last piece completed; None for anything else."""
-    try:
-        chunk = decode_chunk(raw)
-    except msgspec.DecodeError:
-        return None
-    return chunk.of if chunk.index == chunk.total - 1 else None
-
-
-def leaves_of(batch: SealedBatch) -> list[bytes]:
-    """Return the leaf hashes of a stored batch (a withheld entry is its own leaf hash)."""
-    header = msgspec.msgpack.decode(batch.body, type=BatchHeader)
-    entries = sealing.split_payload(batch.payload)
-    return [entry if i in header.withheld else sealing.leaf_hash(entry) for i, entry in enumerate(entries)]
+def raw_of(item: bytes | Seen) -> bytes:
+    """Return a record's bytes."""
+    return item if isinstance(item, bytes) else item.raw

@@ -170,10 +170,12 @@ class Keeping:
         store, station = self.station.store, self.station
         with self._guarded(now_ns):
             for (partner, lane), exporter in self._exporters.items():
-                removed += store.outbox.forget(partner, lane, exporter.state.receipt, before_ns)
+                if exporter.is_settled:
+                    removed += store.outbox.forget(partner, lane, exporter.state.receipt, before_ns)
                 removed += store.inbox.forget(partner, lane, self._importers[(partner, lane)].state.cursor, before_ns)
             for (audience, lane), publisher in self._publishers.items():
-                removed += store.outbox.forget(audience, lane, publisher.state.last, before_ns)
+                if publisher.is_settled:
+                    removed += store.outbox.forget(audience, lane, publisher.state.last, before_ns)
             n, head = store.log_before(before_ns)
             if n:
                 key = station.ring.current(now_ns)

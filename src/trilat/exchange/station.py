@@ -1,17 +1,22 @@
-"""What exporter and importer share: who we are, our keys and settings, the store as they need it, and the refusals' tally."""
+"""What exporter and importer share: who we are, keys and settings, the store as they need it, refusals, states of links."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from trilat.identity.sign import KeyRing
-from trilat.records.exchange import Cursor, Fork, InboxState, OutboxState, Queued, SealedBatch
+from trilat.records.codec import Record
+from trilat.records.exchange import Begun, Cursor, Fork, InboxState, LinkHealth, OutboxState, Queued, SealedBatch
+from trilat.records.fields import Lane
 from trilat.records.label import Mode
+from trilat.transport.carried import CARRIED_MARK
 from trilat.transport.messages import ExchangeSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 OTHER_SOURCES = "others"
+_record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
+MS = 1_000_000
 
 
 class OutboxStore(Protocol):
@@ -93,6 +98,18 @@ class OutboxStore(Protocol):
         """Remove what is settled and old."""
         ...
 
+    def head_at(self, audience: str, lane: str, epoch: int, sequence: int) -> bytes | None:
+        """Return the head after a batch that retention removed."""
+        ...
+
+    def put_epoch(self, audience: str, lane: str, epoch: int, begun: Begun) -> None:
+        """Keep how an epoch began."""
+        ...
+
+    def epoch(self, audience: str, lane: str, epoch: int) -> Begun | None:
+        """Return how an epoch began."""
+        ...
+
     def put_fork(self, fork: Fork) -> None:
         """Keep a fork."""
         ...
@@ -157,12 +174,32 @@ class InboxStore(Protocol):
         """Return its pieces in order."""
         ...
 
+    def chunked(self, exporter: str, lane: str) -> list[bytes]:
+        """Return the hashes of the records of which pieces are held."""
+        ...
+
     def drop_chunks(self, exporter: str, lane: str, of: bytes) -> None:
         """Forget its pieces."""
         ...
 
     def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int) -> int:
         """Remove what is settled and old."""
+        ...
+
+    def head_at(self, exporter: str, lane: str, epoch: int, sequence: int) -> bytes | None:
+        """Return the head after a batch that retention removed."""
+        ...
+
+    def put_epoch(self, exporter: str, lane: str, epoch: int, begun: Begun) -> None:
+        """Keep how an epoch began."""
+        ...
+
+    def epoch(self, exporter: str, lane: str, epoch: int) -> Begun | None:
+        """Return how an epoch began."""
+        ...
+
+    def newest_forgotten(self, exporter: str, lane: str) -> tuple[int, int]:
+        """Return epoch and last number of the newest batch that retention removed."""
         ...
 
     def put_fork(self, fork: Fork) -> None:
@@ -280,3 +317,49 @@ class Station:
         """Append an entry of the exchange's doings to the log; it is on disk before anything of this step is sent."""
         self.store.note(kind, f"{partner}/{lane}", t_ns, _encode(facts))
         self.must = True
+
+
+def health_of(now_ns: int, station: Station, heard_ns: int | None, trouble: str, via: str | None) -> LinkHealth:
+    """Return how a lane does, by when it was last heard, what its importer refuses, and whether it goes through a hub."""
+    if heard_ns is None:
+        return "never"
+    settings, age_ms = station.settings, (now_ns - heard_ns) // MS
+    if via is not None:  # heard as often as pulls through a hub end, and no oftener
+        age_ms -= settings.hub_wait_ms
+    if age_ms >= settings.down_ms:
+        return "down"
+    if trouble:
+        return "refused"
+    return "late" if age_ms >= settings.late_ms else "up"
+
+
+class Received(NamedTuple):
+    """A record that came from a partner, durably held: its verified origin, and its bytes as they were signed.
+
+    known: its type is known here and every value of it was found in range. Otherwise it is kept as verified bytes, neither
+    shown nor used nor released. row: the inbox row it stands in, rising in order of arrival over all partners; see
+    `Exchange.handed`.
+    """
+
+    exporter: str
+    lane: Lane
+    epoch: int
+    sequence: int
+    known: bool
+    raw: bytes
+    row: int = 0
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether it is a letter through a hub, which the exchange deals with itself."""
+        return self.known and bears_letter(self.raw)
+
+    @property
+    def record(self) -> Record | None:
+        """The record itself, made from the bytes at each call; None when its type is not known here."""
+        return _record.decode(self.raw) if self.known else None
+
+
+def bears_letter(raw: bytes) -> bool:
+    """Tell whether a record's bytes are those of a letter: its type stands first in them."""
+    return CARRIED_MARK in raw[:40]

@@ -21,7 +21,7 @@ from trilat.identity.sign import Rejected
 from trilat.records import codec
 from trilat.records.carried import Carried
 from trilat.records.exchange import Cursor, OutboxState, SealedBatch
-from trilat.store.outbox import BATCH_COLUMNS, row_batch
+from trilat.store.rows import BATCH_COLUMNS, row_batch
 from trilat.store.sqlite import Database
 from trilat.transport import envelope as sealing
 from trilat.transport.carried import partner_of

@@ -3,6 +3,8 @@
 These are our own node's books, never sent; the wire's messages are in `trilat.transport.messages`.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from trilat.records.fields import Count, Lane, Name, Sha256, TimeNs
@@ -16,6 +18,23 @@ class Cursor(Struct, frozen=True, array_like=True):
     epoch: Count = 0
     sequence: Count = 0
     head: Sha256 = NO_HEAD
+
+
+class Begun(Struct, frozen=True, array_like=True):
+    """How an epoch began: the place in an earlier epoch that it goes on from, and how many records are missing before it."""
+
+    base: Cursor = Cursor()
+    lost: Count = 0
+
+
+class Move(Struct, frozen=True, array_like=True):
+    """What is still to be put into a later epoch, in the order in which it was said first.
+
+    epoch: which epoch it goes into. ranges: epoch, number after which it begins, last number.
+    """
+
+    epoch: Count
+    ranges: tuple[tuple[Count, Count, Count], ...]
 
 
 class OutboxState(Struct, frozen=True, kw_only=True):
@@ -38,10 +57,15 @@ class OutboxState(Struct, frozen=True, kw_only=True):
     withdrawn: Count = 0
     recalled: Count = 0
     damaged: Count = 0
+    # What is not moved yet, in the order in which it leaves: before what waits, but what an earlier move has queued.
+    moves: tuple[Move, ...] = ()
 
 
 class InboxState(Struct, frozen=True, kw_only=True):
-    """One inbox's books: what is held durably, and up to which number pull counters may have been used."""
+    """One inbox's books: what is held durably, and up to which number pull counters may have been used.
+
+    unchecked: epochs that began before something that retention had removed; of that, what came again could not be known.
+    """
 
     cursor: Cursor = Cursor()
     counter_ceiling: Count = 0
@@ -50,6 +74,7 @@ class InboxState(Struct, frozen=True, kw_only=True):
     duplicates: Count = 0
     kept_aside: Count = 0
     recalled: Count = 0
+    unchecked: Count = 0
 
 
 class Queued(Struct, frozen=True, kw_only=True):
@@ -112,3 +137,42 @@ class Fork(Struct, frozen=True, kw_only=True):
     ours: Sha256
     theirs: Sha256
     evidence: bytes
+
+
+LinkHealth = Literal["up", "late", "down", "never", "refused"]
+
+
+class LinkState(Struct, frozen=True, kw_only=True):
+    """One lane with one partner, one way. partner: "KOR", or "KOR/USA" for the stream with KOR through USA.
+
+    age_ns: since the last verified message; None = never heard.
+
+    Outbound: lag_records wait or are not receipted, the oldest for lag_ns; receipt is the partner's last signed one.
+    Inbound: lag_ns since the lane was last known to be level; cursor is what we hold. rejected: by reason, both lanes' sum.
+    trouble: the reason why the importer refuses what comes next, until it is recalled or mended.
+    """
+
+    partner: str
+    lane: Lane
+    direction: Literal["out", "in"]
+    health: LinkHealth
+    age_ns: int | None
+    lag_records: int
+    lag_ns: int
+    cursor: Cursor
+    receipt: Cursor
+    receipt_t_ns: int
+    rejected: dict[str, int]
+    forks: int
+    lost: int
+    superseded: int = 0
+    expired: int = 0
+    shed: int = 0
+    withdrawn: int = 0
+    damaged: int = 0
+    recalled: int = 0
+    duplicates: int = 0
+    kept_aside: int = 0
+    trouble: str = ""
+    credit_bytes: int = 0
+    window: int = 0

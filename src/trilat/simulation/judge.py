@@ -13,6 +13,7 @@ from trilat.simulation.node import SimulatedNode
 from trilat.simulation.schedule import Schedule
 from trilat.store.audit import Audit
 from trilat.store.sqlite import Store
+from trilat.transport import envelope as sealing
 from trilat.transport.messages import LANES
 
 # These can only come of a store that is older than what it said: never without a rollback in the schedule.
@@ -44,13 +45,10 @@ def level(nodes: Sequence[SimulatedNode]) -> bool:
         return False
     for exporter, importer, lane in pairs(nodes):
         outbox, inbox = running(exporter)[1].outbox, running(importer)[1].inbox
-        if outbox.queue_size(importer.nation, lane)[0]:
-            return False
         state, cursor = outbox.state(importer.nation, lane), inbox.state(exporter.nation, lane).cursor
-        if state.last.sequence and state.last != cursor:
+        if state.moves or outbox.queue_size(importer.nation, lane)[0]:
             return False
-        # An epoch in which nothing was said yet goes on from somewhere: that must be there, too.
-        if state.last.epoch > cursor.epoch and not running(importer)[0].holds(exporter.nation, lane, state.base):
+        if state.last != cursor:
             return False
     return True
 
@@ -64,6 +62,15 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         offered = [one.record for one in exporter.offered if (one.audience, one.lane) == (importer.nation, lane)]
         must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
         held = importer.held(exporter.nation, lane)
+        books = running(importer)[1].inbox.state(exporter.nation, lane)
+        must, missing = _still_kept(exporter, must, held)
+        # What the exporter no longer keeps can not come again to an importer that went back; but it must say so.
+        counts["removed before a rollback wanted it"] += missing
+        if books.lost < missing:
+            problems.append(f"{where}: {missing} are no longer kept, and only {books.lost} are said to be lost")
+        # What an importer no longer keeps it can not compare with what comes again from an older copy; but it must say so.
+        counts["came again unchecked"] += len(held) - len(set(held)) if books.unchecked else 0
+        held = list(dict.fromkeys(held)) if books.unchecked else held
         problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, rolled=rolled)]
         counts["records held"] += len(held)
         _count(exporter, importer, lane, counts)
@@ -80,6 +87,22 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
     if not rolled:
         problems += [f"{counts[f'refused {why}']} {why} without a rollback" for why in OF_ROLLBACKS if counts[f"refused {why}"]]
     return problems
+
+
+def _still_kept(exporter: SimulatedNode, must: list[bytes], held: list[bytes]) -> tuple[list[bytes], int]:
+    """Return what must be held without what its exporter's retention removed, and how many of those are not held.
+
+    An older state of a track goes with a newer one: it need not have been said on its own.
+    """
+    there = set(held)
+    gone = {record for record in must if record not in there and sealing.leaf_hash(record) in exporter.forgotten}
+    newest = {_key(record): at for at, record in enumerate(must) if record in gone}
+    kept = [
+        record
+        for at, record in enumerate(must)
+        if record not in gone and not (at < newest.get(key := _key(record), -1) and key is not None)
+    ]
+    return kept, len(gone)
 
 
 def _compared(lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], *, rolled: bool) -> Iterator[str]:

@@ -19,8 +19,10 @@ from trilat.simulation.disk import SimulatedDisk, open_on
 from trilat.simulation.nations import MODE, Offers, ring_of
 from trilat.simulation.network import Delivery, deliver
 from trilat.simulation.schedule import Clock, Schedule
+from trilat.store.journal import Entry
 from trilat.store.sqlite import Store
-from trilat.transport.messages import LANES, BatchHeader, ExchangeSettings, LaneSettings, decode_message
+from trilat.transport import envelope as sealing
+from trilat.transport.messages import CHUNK_MARK, LANES, BatchHeader, ExchangeSettings, LaneSettings, decode_chunk, decode_message
 
 MS = 1_000_000
 BATCH_TYPE = "trilat.batch/1"
@@ -61,6 +63,9 @@ class SimulatedNode:
         self.memory: list[Any] = []
         self.must: list[Any] = []
         self.offered: list[Any] = []
+        # What retention removed: of the log by number (whoever goes back to an older copy has it again), and of what was sent.
+        self.archive: dict[int, Entry] = {}
+        self.forgotten: set[bytes] = set()
         self._last: dict[tuple[str, str], Cursor] = {}
 
     def now_ns(self, true_ns: int) -> int:
@@ -112,6 +117,24 @@ class SimulatedNode:
         self.kill()
         self.disk.restore({})
         self.must, self.copies = [], []
+
+    def retain(self, true_ns: int, keep_s: float) -> None:
+        """Remove what is settled and older than a time, as its retention period would."""
+        if self.exchange is None or self.store is None or self.exchange.health != "ok":
+            return
+        now_ns = self.now_ns(true_ns)
+        self.archive.update({entry.n: entry for entry in self.store.journal.read(kinds=frozenset({"received"}))})
+        kept = self._sent(self.store)
+        self.exchange.retain(now_ns, now_ns - int(keep_s * 1e9))
+        gone = kept - self._sent(self.store)
+        self.forgotten |= {decode_chunk(raw).of if CHUNK_MARK in raw[:64] else sealing.leaf_hash(raw) for raw in gone}
+        self.counts["retained"] += 1
+
+    @staticmethod
+    def _sent(store: Store) -> set[bytes]:
+        """Return every record, and every piece of one, that stands in a batch sent."""
+        batches = [batch for place in store.outbox.streams() for batch in store.outbox.batches(*place, Cursor())]
+        return {entry[sealing.SALT_BYTES :] for batch in batches for entry in sealing.split_payload(batch.payload)}
 
     # --- its steps ----------------------------------------------------------------------------------------------------
 
@@ -227,5 +250,7 @@ class SimulatedNode:
         """Return what was handed over of a partner's lane, by the node's own log, in order."""
         if self.store is None:
             return []
-        source, kinds = f"{exporter}/{lane}", frozenset({"received"})
-        return [entry.data for entry in self.store.journal.read(kinds=kinds) if entry.source == source]
+        source, oldest = f"{exporter}/{lane}", self.store.journal.oldest()
+        removed = [self.archive[n] for n in sorted(self.archive) if n < oldest]
+        entries = [*removed, *self.store.journal.read(kinds=frozenset({"received"}))]
+        return [entry.data for entry in entries if entry.source == source]

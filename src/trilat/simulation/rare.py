@@ -41,6 +41,9 @@ RARE: dict[str, str] = {
     "third epoch": "third epoch",
     "record known by its content": "known by content",
     "fork seen and kept": "fork kept",
+    "settled records removed": "retained",
+    "removed before an importer went back": "removed before a rollback wanted it",
+    "came again after an importer had removed it": "came again unchecked",
 }
 TIER_B = frozenset(
     {

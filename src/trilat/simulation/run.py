@@ -203,6 +203,8 @@ class Simulation:
             node.pace_s = None
         elif what == "clock-jump":
             node.jump_ns += int(event.amount * SECOND_NS)
+        elif what == "retain":
+            node.retain(self.now_ns, event.amount)
         elif what == "mend":
             self.net.cut -= self._lines(event)
         else:

@@ -32,6 +32,7 @@ What = Literal[
     "disk-write",
     "disk-sync",
     "disk-readonly",
+    "retain",
 ]
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
 SCHEDULE_BYTES_MAX = 1 << 20
@@ -42,7 +43,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     """One thing that happens to a node: at_s after the start, for for_s.
 
     with_: the other end of a cut; "" = everyone. amount: power-cut: writes and syncs until it strikes, 0 = at once; clock-jump:
-    seconds; disk-full: bytes that still fit; slow: messages a second.
+    seconds; disk-full: bytes that still fit; slow: messages a second; retain: seconds of what is settled that are kept.
     """
 
     at_s: Seconds
@@ -93,6 +94,8 @@ WEIGHTS: dict[What, int] = {
 }
 # This share of the seeds is also given what leads to a state that chance alone hardly ever reaches.
 RARE_SHARE = {"a": 0.2, "b": 0.4}
+# In this share of tier a's seeds nodes remove what is settled and old, each after its own time.
+RETAIN_SHARE = 0.5
 PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
 ALL = ("JPN", "KOR", "USA")
 
@@ -112,6 +115,8 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
         events += what(more, span_s, nations)
         if what is _fork:
             load, network = 80.0, msgspec.structs.replace(network, replay=0.2, bytes_per_s=0.0)
+    if tier == "a":
+        events += _retention(Random(f"{seed}/retain"), span_s, nations)
     return Schedule(
         seed=seed,
         tier=tier,
@@ -159,6 +164,20 @@ def _events(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event
         again_s = round(at_s + for_s + dice.uniform(0.1, 0.8), 3)
         if dice.random() < 0.7 and again_s < span_s:
             made.append(Event(at_s=again_s, what=dice.choice(["rollback", "rebuild"]), node=dice.choice(nations), for_s=0.1))
+    return made
+
+
+def _retention(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let each node keep what is settled for a time of its own, short or long, and remove it a few times."""
+    if dice.random() >= RETAIN_SHARE:
+        return []
+    made = []
+    for node in nations:
+        keep_s = round(dice.choice([0.02, 0.2, 1.0]) * span_s, 3)
+        times = dice.randrange(0, 4)
+        made += [
+            Event(at_s=round(dice.uniform(0.1, 1.0) * span_s, 3), what="retain", node=node, amount=keep_s) for _ in range(times)
+        ]
     return made
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from trilat.records.exchange import Cursor, InboxState, OutboxState, SealedBatch
 from trilat.store.journal import NO_HEAD, entry_head
-from trilat.store.outbox import BATCH_COLUMNS, QUEUE_COLUMNS, is_sound, row_batch
+from trilat.store.rows import BATCH_COLUMNS, QUEUE_COLUMNS, is_sound, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trilat.errors import StoreError
-from trilat.records.exchange import Cursor, Fork, InboxState, SealedBatch
-from trilat.store.outbox import BATCH_COLUMNS, FORKS_MAX, batch_row, row_batch
+from trilat.records.exchange import Begun, Cursor, Fork, InboxState, SealedBatch
+from trilat.store.outbox import FORKS_MAX
+from trilat.store.places import Places
+from trilat.store.rows import BATCH_COLUMNS, batch_row, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database
@@ -24,6 +26,7 @@ class Inbox:
 
     def __init__(self, database: "Database") -> None:
         self._database = database
+        self.places = Places(database)
         self._streams: dict[tuple[str, str], int] = {}
         self._dirty: dict[tuple[str, str], InboxState] = {}
         self._handed = 0
@@ -154,19 +157,38 @@ class Inbox:
         query = "SELECT data FROM chunks WHERE stream=? AND of=? ORDER BY piece"
         return [row[0] for row in self._database.rows(query, (self._stream(exporter, lane), of))]
 
+    def chunked(self, exporter: str, lane: str) -> list[bytes]:
+        """Return the hashes of the large records of which pieces are held."""
+        query = "SELECT DISTINCT of FROM chunks WHERE stream=? ORDER BY of"
+        return [row[0] for row in self._database.rows(query, (self._stream(exporter, lane),))]
+
     def drop_chunks(self, exporter: str, lane: str, of: bytes) -> None:
         """Forget the pieces of a large record: it was handed on whole."""
         self._database.write("DELETE FROM chunks WHERE stream=? AND of=?", (self._stream(exporter, lane), of))
 
     def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int) -> int:
-        """Remove handed-on batches older than a time, never the one the cursor stands on; return how many went."""
-        where = "stream=? AND t_ns<? AND row<=? AND NOT (epoch=? AND first+count-1>=?)"
-        values = (self._stream(exporter, lane), before_ns, self._handed, cursor.epoch, cursor.sequence)
-        row = self._database.row(f"SELECT count(*) FROM received WHERE {where}", values)  # noqa: S608 - constants only
-        count = int(row[0]) if row else 0
-        if count:
-            self._database.write(f"DELETE FROM received WHERE {where}", values)  # noqa: S608 - constants only
-        return count
+        """Remove the oldest batches that were handed on and are older than a time, never the one the cursor stands on.
+
+        Return how many went. Of each batch removed its head is kept (`Places`).
+        """
+        settled = ("row<=? AND NOT (epoch=? AND first+count-1>=?)", (self._handed, cursor.epoch, cursor.sequence))
+        return self.places.forget("received", self._stream(exporter, lane), before_ns, *settled)
+
+    def head_at(self, exporter: str, lane: str, epoch: int, sequence: int) -> bytes | None:
+        """Return the head after the last number of a batch that retention removed; None when there is none such."""
+        return self.places.head_at(self._stream(exporter, lane), epoch, sequence)
+
+    def newest_forgotten(self, exporter: str, lane: str) -> tuple[int, int]:
+        """Return epoch and last number of the newest batch that retention removed; (0, 0) when none was."""
+        return self.places.newest(self._stream(exporter, lane))
+
+    def put_epoch(self, exporter: str, lane: str, epoch: int, begun: Begun) -> None:
+        """Keep how an epoch began."""
+        self.places.put_epoch(self._stream(exporter, lane), epoch, begun)
+
+    def epoch(self, exporter: str, lane: str, epoch: int) -> Begun | None:
+        """Return how an epoch began, or None when that is not known."""
+        return self.places.epoch(self._stream(exporter, lane), epoch)
 
     def put_fork(self, fork: Fork) -> None:
         """Keep the evidence of a fork, of the first FORKS_MAX of a stream: whoever signs more of them proves nothing new."""

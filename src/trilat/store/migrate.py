@@ -15,10 +15,49 @@ if TYPE_CHECKING:
     from trilat.store.sqlite import Database
 
 # The layout that this version writes.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# Since schema 3: the places of streams that outlive their batches.
+_PLACES = """
+CREATE TABLE heads (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, final INTEGER NOT NULL, head BLOB NOT NULL,
+  PRIMARY KEY (stream, epoch, final)) WITHOUT ROWID;
+CREATE TABLE epochs (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, begun BLOB NOT NULL,
+  PRIMARY KEY (stream, epoch)) WITHOUT ROWID;
+"""
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE log (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, data BLOB NOT NULL,
+  head BLOB NOT NULL);
+CREATE TABLE checkpoints (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, head BLOB NOT NULL, body BLOB NOT NULL,
+  key_id TEXT NOT NULL, signature BLOB NOT NULL);
+CREATE TABLE streams (stream INTEGER PRIMARY KEY, side TEXT NOT NULL, partner TEXT NOT NULL, lane TEXT NOT NULL,
+  state BLOB NOT NULL, UNIQUE (side, partner, lane));
+CREATE TABLE queued (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, priority INTEGER NOT NULL, key TEXT, t_ns INTEGER NOT NULL,
+  expires_ns INTEGER, record BLOB NOT NULL, about BLOB NOT NULL, crc INTEGER);
+CREATE INDEX queued_order ON queued (stream, priority, id);
+CREATE UNIQUE INDEX queued_key ON queued (stream, key) WHERE key IS NOT NULL;
+CREATE INDEX queued_expiry ON queued (expires_ns) WHERE expires_ns IS NOT NULL;
+CREATE TABLE sent (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
+  count INTEGER NOT NULL, t_ns INTEGER NOT NULL, moved_from INTEGER NOT NULL, prev_head BLOB NOT NULL, head BLOB NOT NULL,
+  kind TEXT NOT NULL, key_id TEXT NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL, about BLOB NOT NULL, skip BLOB NOT NULL,
+  payload BLOB NOT NULL);
+CREATE UNIQUE INDEX sent_place ON sent (stream, epoch, first);
+CREATE TABLE received (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
+  count INTEGER NOT NULL, t_ns INTEGER NOT NULL, moved_from INTEGER NOT NULL, prev_head BLOB NOT NULL, head BLOB NOT NULL,
+  kind TEXT NOT NULL, key_id TEXT NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL, about BLOB NOT NULL, skip BLOB NOT NULL,
+  payload BLOB NOT NULL);
+CREATE UNIQUE INDEX received_place ON received (stream, epoch, first);
+CREATE TABLE recalled (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
+  PRIMARY KEY (stream, epoch, sequence)) WITHOUT ROWID;
+CREATE TABLE orphans (stream INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (stream, hash)) WITHOUT ROWID;
+CREATE TABLE chunks (stream INTEGER NOT NULL, of BLOB NOT NULL, piece INTEGER NOT NULL, total INTEGER NOT NULL,
+  data BLOB NOT NULL, PRIMARY KEY (stream, of, piece)) WITHOUT ROWID;
+CREATE TABLE forks (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fork BLOB NOT NULL);
+"""
+SCHEMA += _PLACES.lstrip()
 # From a schema version to the next one: statements, in order.
 STEPS: Mapping[int, tuple[str, ...]] = {
     1: ("ALTER TABLE queued ADD COLUMN crc INTEGER",),  # checks what waits; NULL: it was queued by an earlier version
+    2: tuple(_PLACES.strip().removesuffix(";").split(";\n")),
 }
 
 

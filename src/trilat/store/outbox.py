@@ -1,81 +1,27 @@
 """Outboxes on disk: one per audience and lane. Records wait unnumbered in `queued`; batches stand in `sent` as they left."""
 
-import zlib
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import structs
 
 from trilat.errors import StoreError
-from trilat.records.exchange import Cursor, Fork, OutboxState, Queued, SealedBatch
+from trilat.records.exchange import Begun, Cursor, Fork, OutboxState, Queued, SealedBatch
+from trilat.store.places import Places
+from trilat.store.rows import BATCH_COLUMNS, QUEUE_COLUMNS, batch_row, is_sound, queue_crc, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database
 
-BATCH_COLUMNS = (
-    "stream, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload"
-)
 FORKS_MAX = 64
-CRC_MASK = (1 << 63) - 1
-QUEUE_COLUMNS = "priority, key, t_ns, expires_ns, record, about, crc, id"
 _INSERT_SENT = f"INSERT INTO sent ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
 _SELECT_SENT = f"SELECT row, {BATCH_COLUMNS} FROM sent"  # noqa: S608 - constants only
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(OutboxState)
 _fork = msgspec.msgpack.Decoder(Fork)
 _PRIORITY = attrgetter("priority")
-_skip = msgspec.msgpack.Decoder(tuple[int, ...])
-
-
-def batch_row(stream: int, batch: SealedBatch) -> tuple[Any, ...]:
-    """Return a batch as a row of `sent` or `received`, in the order of BATCH_COLUMNS."""
-    b = batch
-    place = (stream, b.epoch, b.first, b.count, b.t_ns, b.moved_from, b.prev_head, b.head)
-    return (*place, b.kind, b.key_id, b.signature, b.body, b.about, _encode(b.skip), b.payload)
-
-
-def row_batch(partner: str, lane: str, row: Sequence[Any]) -> SealedBatch:
-    """Return the batch in a row (its number first); raises StoreError "store-corrupt"."""
-    try:
-        at, _, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload = row
-        return SealedBatch(
-            partner=partner,
-            lane=lane,  # type: ignore[arg-type]
-            epoch=epoch,
-            first=first,
-            count=count,
-            prev_head=prev_head,
-            head=head,
-            t_ns=t_ns,
-            kind=kind,
-            body=body,
-            key_id=key_id,
-            signature=signature,
-            payload=payload,
-            about=about,
-            skip=_skip.decode(skip),
-            moved_from=moved_from,
-            row=at,
-        )
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise StoreError("store-corrupt", f"a batch row of {partner} {lane}: {error}") from error
-
-
-def queue_crc(priority: int, key: str | None, t_ns: int, expires_ns: int | None, record: bytes, about: bytes) -> int:
-    """Return the checksum that is kept with a waiting record: what waits is in no chain yet, and its bits may rot meanwhile."""
-    named = 0 if key is None else zlib.crc32(key.encode()) + 1
-    times = t_ns ^ (0 if expires_ns is None else (expires_ns << 1) + 1) ^ priority
-    return (zlib.crc32(about, zlib.crc32(record)) ^ named ^ times) & CRC_MASK
-
-
-def is_sound(row: Sequence[Any]) -> bool:
-    """Tell whether a waiting record (priority, key, t_ns, expires_ns, record, about, crc) is as it was queued."""
-    try:
-        return row[6] is None or row[6] == queue_crc(*row[:6])
-    except (TypeError, UnicodeError):  # a bit of its type was flipped
-        return False
 
 
 class Outbox:
@@ -83,6 +29,7 @@ class Outbox:
 
     def __init__(self, database: "Database") -> None:
         self._database = database
+        self.places = Places(database)
         self._streams: dict[tuple[str, str], int] = {}
         self._dirty: dict[tuple[str, str], OutboxState] = {}
         # Records and bytes queued per stream, kept here so that a bound costs no query.
@@ -361,15 +308,24 @@ class Outbox:
         ]
 
     def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
-        """Remove batches that are receipted (or moved to a later epoch) and older than a time; return how many went."""
-        stream = self._stream(audience, lane)
-        where = "stream=? AND t_ns<? AND (epoch<? OR (epoch=? AND first+count-1<=?))"
-        values = (stream, before_ns, receipt.epoch, receipt.epoch, receipt.sequence)
-        row = self._database.row(f"SELECT count(*) FROM sent WHERE {where}", values)  # noqa: S608 - constants only
-        count = int(row[0]) if row else 0
-        if count:
-            self._database.write(f"DELETE FROM sent WHERE {where}", values)  # noqa: S608 - constants only
-        return count
+        """Remove the oldest batches that are receipted (or moved to a later epoch) and older than a time; return how many went.
+
+        Only ever a beginning of the stream goes; of each batch removed its head is kept (`Places`).
+        """
+        settled = ("epoch<? OR (epoch=? AND first+count-1<=?)", (receipt.epoch, receipt.epoch, receipt.sequence))
+        return self.places.forget("sent", self._stream(audience, lane), before_ns, *settled)
+
+    def head_at(self, audience: str, lane: str, epoch: int, sequence: int) -> bytes | None:
+        """Return the head after the last number of a batch that retention removed; None when there is none such."""
+        return self.places.head_at(self._stream(audience, lane), epoch, sequence)
+
+    def put_epoch(self, audience: str, lane: str, epoch: int, begun: Begun) -> None:
+        """Keep how an epoch began."""
+        self.places.put_epoch(self._stream(audience, lane), epoch, begun)
+
+    def epoch(self, audience: str, lane: str, epoch: int) -> Begun | None:
+        """Return how an epoch began, or None when that is not known."""
+        return self.places.epoch(self._stream(audience, lane), epoch)
 
     def mark_restored(self) -> int:
         """Have every outbox open a new epoch at its next pull, because this store is an older copy; return how many there are."""

@@ -28,37 +28,6 @@ FILE_NAME = "trilat.sqlite"
 LOCK_NAME = "lock"
 RESERVE_NAME = "reserve"
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE log (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, data BLOB NOT NULL,
-  head BLOB NOT NULL);
-CREATE TABLE checkpoints (n INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, head BLOB NOT NULL, body BLOB NOT NULL,
-  key_id TEXT NOT NULL, signature BLOB NOT NULL);
-CREATE TABLE streams (stream INTEGER PRIMARY KEY, side TEXT NOT NULL, partner TEXT NOT NULL, lane TEXT NOT NULL,
-  state BLOB NOT NULL, UNIQUE (side, partner, lane));
-CREATE TABLE queued (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, priority INTEGER NOT NULL, key TEXT, t_ns INTEGER NOT NULL,
-  expires_ns INTEGER, record BLOB NOT NULL, about BLOB NOT NULL, crc INTEGER);
-CREATE INDEX queued_order ON queued (stream, priority, id);
-CREATE UNIQUE INDEX queued_key ON queued (stream, key) WHERE key IS NOT NULL;
-CREATE INDEX queued_expiry ON queued (expires_ns) WHERE expires_ns IS NOT NULL;
-CREATE TABLE sent (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
-  count INTEGER NOT NULL, t_ns INTEGER NOT NULL, moved_from INTEGER NOT NULL, prev_head BLOB NOT NULL, head BLOB NOT NULL,
-  kind TEXT NOT NULL, key_id TEXT NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL, about BLOB NOT NULL, skip BLOB NOT NULL,
-  payload BLOB NOT NULL);
-CREATE UNIQUE INDEX sent_place ON sent (stream, epoch, first);
-CREATE TABLE received (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
-  count INTEGER NOT NULL, t_ns INTEGER NOT NULL, moved_from INTEGER NOT NULL, prev_head BLOB NOT NULL, head BLOB NOT NULL,
-  kind TEXT NOT NULL, key_id TEXT NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL, about BLOB NOT NULL, skip BLOB NOT NULL,
-  payload BLOB NOT NULL);
-CREATE UNIQUE INDEX received_place ON received (stream, epoch, first);
-CREATE TABLE recalled (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
-  PRIMARY KEY (stream, epoch, sequence)) WITHOUT ROWID;
-CREATE TABLE orphans (stream INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (stream, hash)) WITHOUT ROWID;
-CREATE TABLE chunks (stream INTEGER NOT NULL, of BLOB NOT NULL, piece INTEGER NOT NULL, total INTEGER NOT NULL,
-  data BLOB NOT NULL, PRIMARY KEY (stream, of, piece)) WITHOUT ROWID;
-CREATE TABLE forks (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fork BLOB NOT NULL);
-"""
-
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """Settings of the store; every bound has its name here.
@@ -307,7 +276,7 @@ def _check_owner(database: Database, nation: str, mode: Mode) -> None:
         if database.row("SELECT 1 FROM sqlite_master LIMIT 1") is not None:
             raise StoreError("store-corrupt", "a database of something else")
         database.read("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";\n"):
+        for statement in migrate.SCHEMA.split(";\n"):
             if statement.strip():
                 database.read(statement)
         owner = {"schema": migrate.SCHEMA_VERSION, "nation": nation, "mode": mode}

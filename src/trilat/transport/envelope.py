@@ -15,7 +15,7 @@ import msgspec
 from trilat.identity.sign import KeyRing, Rejected, SigningKey
 from trilat.records import codec
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Cursor
+from trilat.records.exchange import Cursor, SealedBatch
 from trilat.records.label import Mode
 from trilat.transport.messages import KINDS, BatchHeader, Header, Message, decode_message
 
@@ -259,3 +259,10 @@ def open_batch(header: BatchHeader, payload: bytes) -> Opened:
     if not withheld:
         return Opened(leaves, list(entries))
     return Opened(leaves, [None if i in withheld else entry for i, entry in enumerate(entries)])
+
+
+def leaves_of(batch: SealedBatch) -> list[bytes]:
+    """Return the leaf hashes of a stored batch (a withheld entry is its own leaf hash)."""
+    header = msgspec.msgpack.decode(batch.body, type=BatchHeader)
+    entries = split_payload(batch.payload)
+    return [entry if i in header.withheld else leaf_hash(entry) for i, entry in enumerate(entries)]

@@ -15,7 +15,11 @@ from trilat.records.label import Mode
 
 LANES: tuple[Lane, ...] = ("flash", "state", "history")
 # The newest minor version spoken here; a pull says it, and the exporter answers in the lower of both.
-MINOR = 1
+MINOR = 2
+
+# Since this minor version an importer tells of its branch: this many places at most.
+BRANCH_MINOR = 2
+BRANCH_MAX = 64
 
 # Which lanes a record type may travel in; types that are not known here may travel in any.
 _FLASH, _BULK = frozenset({"flash"}), frozenset({"state", "history"})
@@ -86,20 +90,26 @@ class Pull(Header, frozen=True, kw_only=True, tag="trilat.pull/1"):
 
 
 class Resync(Pull, frozen=True, kw_only=True, tag="trilat.resync/1"):
-    """A pull that may go back behind an earlier receipt. reason: "store-behind" or "base-unknown"."""
+    """A pull that may go back behind an earlier receipt. reason: "store-behind" or "base-unknown".
+
+    branch: the places on which the epochs that the importer holds went on, newest first (since minor version 2).
+    """
 
     reason: ShortText
+    branch: Annotated[tuple[Cursor, ...], Meta(max_length=BRANCH_MAX)] = ()
 
 
 class Empty(Header, frozen=True, kw_only=True, tag="trilat.empty/1"):
     """The answer to a pull when nothing came in time: the exporter's last number, so that both ends know they are level.
 
     base: where its epoch goes on from, so that an importer that does not hold that place can say so before anything new comes.
+    lost: records known to be missing between base and this epoch (since minor version 2).
     """
 
     last: Cursor
     t_ns: TimeNs
     base: Cursor = Cursor()
+    lost: Count = 0
 
 
 class Refusal(Header, frozen=True, kw_only=True, tag="trilat.refusal/1"):
@@ -225,3 +235,12 @@ def decode_message(body: bytes) -> Message:
 def decode_chunk(raw: bytes) -> Chunk:
     """Return a chunk; raises msgspec.ValidationError when it is none."""
     return _chunk.decode(raw)
+
+
+def made_whole(raw: bytes) -> bytes | None:
+    """Return the hash of the record that this last piece completed; None for anything else."""
+    try:
+        chunk = decode_chunk(raw)
+    except msgspec.DecodeError:
+        return None
+    return chunk.of if chunk.index == chunk.total - 1 else None
