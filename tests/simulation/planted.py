@@ -14,9 +14,10 @@ from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
-from trilat.exchange.intake import Intake, Received
+from trilat.exchange.intake import Intake
 from trilat.exchange.keeping import Keeping
 from trilat.exchange.numbering import Numbering
+from trilat.exchange.station import Received
 from trilat.records.exchange import Cursor
 from trilat.simulation.disk import DiskConnection, DiskStore
 from trilat.simulation.run import Simulation
@@ -24,6 +25,7 @@ from trilat.simulation.schedule import draw
 from trilat.store.inbox import Inbox
 from trilat.store.journal import Journal
 from trilat.store.outbox import Outbox
+from trilat.store.places import Places
 from trilat.store.sqlite import Database
 from trilat.transport import envelope as sealing
 
@@ -233,6 +235,33 @@ def moved_behind(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "enqueue", enqueue)
 
 
+def forget_everything(patch: pytest.MonkeyPatch) -> None:
+    """Let retention take for receipted all that was sent."""
+    true = Outbox.forget
+
+    def forget(self: Outbox, audience: str, lane: str, _receipt: Cursor, before_ns: int) -> int:
+        return true(self, audience, lane, self.state(audience, lane).last, before_ns)
+
+    patch.setattr(Outbox, "forget", forget)
+
+
+def losses_untold(patch: pytest.MonkeyPatch) -> None:
+    """Say that nothing is missing before a new epoch."""
+    true = Numbering._after
+
+    def after(self: Numbering, base: Cursor) -> Any:
+        found = true(self, base)
+        return None if found is None else (found[0], 0)
+
+    patch.setattr(Numbering, "_after", after)
+
+
+def common_unseen(patch: pytest.MonkeyPatch) -> None:
+    """Go on from the last number given, and take an importer's word for none of its places."""
+    patch.setattr(Exporter, "common", lambda self, *_, **__: self.state.last)
+    patch.setattr(Intake, "holds", lambda *_: True)
+
+
 def set_to(owner: type, name: str, value: Any) -> Plant:
     """Put something in the place of one method."""
     return lambda patch: patch.setattr(owner, name, value)
@@ -247,7 +276,8 @@ SQLITE: dict[str, Plant] = {
     "failed commit that is on disk not noticed": set_to(Database, "count_commits", lambda _: 0),
     "commit without what the log holds": set_to(Journal, "_write", lambda self: self._pending.clear()),
     "replaced record not written": set_to(Outbox, "_replace", lambda *_: True),
-    "moved batch not marked": set_to(Outbox, "move", lambda *_: None),
+    "retention takes what no partner has receipted": forget_everything,
+    "what retention removes leaves no head": set_to(Places, "head_at", lambda *_: None),
     "hand-over never kept": set_to(Inbox, "handed", lambda *_: None),
 }
 PROTOCOL: dict[str, Plant] = {
@@ -262,8 +292,10 @@ PROTOCOL: dict[str, Plant] = {
     "plots superseded": supersede_everything,
     "session goes on after the last sent": session_goes_on,
     "what may come again not known by content": set_to(Intake, "_known", lambda *_: False),
-    "nothing moved into a new epoch": set_to(Numbering, "_requeue", lambda *_: 0),
+    "nothing moved into a new epoch": set_to(Numbering, "_requeue", lambda *_: []),
     "moved behind what waits": moved_behind,
+    "loss not told": losses_untold,
+    "newest place taken for common unseen": common_unseen,
     "counted as handed on when taken": hand_on_early,
 }
 PLANTS = SQLITE | PROTOCOL

@@ -21,6 +21,9 @@ QUICK = (
     "plots superseded",
     "moved behind what waits",
     "counted as handed on when taken",
+    "retention takes what no partner has receipted",
+    "loss not told",
+    "newest place taken for common unseen",
 )
 QUICK_SEEDS_MAX = 12
 

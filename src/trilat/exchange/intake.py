@@ -208,22 +208,17 @@ class Intake:
             first = begun.base.sequence + 1 if batch.epoch == begun.base.epoch else batch.first
             for entry in entries[max(first - batch.first, 0) :]:
                 raw = entry[sealing.SALT_BYTES :]
-                orphans.append(sealing.leaf_hash(raw))
-                if CHUNK_MARK in raw[:64] and (of := made_whole(raw)) is not None:
-                    orphans.append(of)
+                # A record in pieces is known as a whole: which of its pieces come again depends on the cut.
+                digest = made_whole(raw) if CHUNK_MARK in raw[:64] else sealing.leaf_hash(raw)
+                if digest is not None:
+                    orphans.append(digest)
         self._inbox.put_orphans(self.name, self.lane, orphans)
         self._orphans.update(orphans)
         # What retention removed since the base can not be compared with what comes now.
         unchecked = self._inbox.newest_forgotten(self.name, self.lane) > (begun.base.epoch, begun.base.sequence)
         self._inbox.put_epoch(self.name, self.lane, epoch, begun)
         self._put(lost=self.state.lost + begun.lost, unchecked=self.state.unchecked + unchecked)
-        facts = {
-            "epoch": epoch,
-            "base": begun.base,
-            "cursor": self.state.cursor,
-            "lost": begun.lost,
-            "unchecked": unchecked,
-        }
+        facts = {"epoch": epoch, "base": begun.base, "cursor": self.state.cursor, "lost": begun.lost, "unchecked": unchecked}
         self.station.note("epoch", self.name, self.lane, now_ns, facts)
 
     def _look(self, raw: bytes) -> bytes | Seen:
@@ -279,7 +274,7 @@ class Intake:
             if item is None:
                 self._put(recalled=self.state.recalled + 1)
                 skip.append(sequence - header.number)
-            elif self._orphans and self._known(raw_of(item)):
+            elif self._orphans and not is_piece(item) and self._known(sealing.leaf_hash(raw_of(item))):
                 skip.append(sequence - header.number)
             elif isinstance(item, bytes):
                 received.append((sequence, True, item))
@@ -298,12 +293,11 @@ class Intake:
         """Sort out what needs a closer look: place is epoch, number and offset."""
         epoch, sequence, offset = place
         try:
-            whole = self._made_of(item)
-            if item.kind == CHUNK_TYPE and whole is not None and self._orphans and self._known(raw_of(whole)):
-                # It came whole in the epoch before; marked, for after a stop nothing else would tell.
-                self._inbox.drop_chunks(self.name, self.lane, self._whole.pop())
+            if is_piece(item) and self._orphans and self._ends_known(item.raw):
+                # Its record was held whole before this epoch; marked, for after a stop nothing else would tell.
                 skip.append(offset)
                 return
+            whole = self._made_of(item)
             record = _record.decode(whole.raw) if isinstance(whole, Seen) and whole.kind in _KNOWN_TYPES else None
         except (msgspec.MsgspecError, Rejected) as error:
             self._put(kept_aside=self.state.kept_aside + 1)
@@ -317,8 +311,17 @@ class Intake:
             if isinstance(record, Recall):
                 self._inbox.recall(self.name, record.lane, record.epoch, record.sequences)
 
-    def _known(self, raw: bytes) -> bool:
-        digest = sealing.leaf_hash(raw)
+    def _ends_known(self, raw: bytes) -> bool:
+        """Tell whether a piece is the last of a record that came before; then forget its other pieces."""
+        of = made_whole(raw)
+        if of is None or not self._known(of):
+            return False
+        self._inbox.drop_chunks(self.name, self.lane, of)
+        self._partial.pop(of, None)
+        return True
+
+    def _known(self, digest: bytes) -> bool:
+        """Tell whether a record came before this epoch: once, for the next of its kind is another."""
         if digest not in self._orphans:
             return False
         self._orphans.discard(digest)
@@ -383,6 +386,11 @@ class Intake:
     def _note_whole(self, row: int) -> None:
         self._assembled += [(row, of) for of in self._whole]
         self._whole.clear()
+
+
+def is_piece(item: bytes | Seen) -> bool:
+    """Tell whether something is a piece of a larger record."""
+    return not isinstance(item, bytes) and item.kind == CHUNK_TYPE
 
 
 def raw_of(item: bytes | Seen) -> bytes:

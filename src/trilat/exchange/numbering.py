@@ -45,10 +45,25 @@ class Numbering(Epochs):
             self.station.note(why, self.name, self.lane, now_ns, {"records": len(rows)})
 
     def recall(self, epoch: int, sequences: Sequence[int], now_ns: int) -> None:
-        """Never send these numbers' records again; a resend carries their leaf hashes instead."""
+        """Never send these numbers' records again, nor what became of them in later epochs; a resend carries leaf hashes."""
         self._outbox.recall(self.name, self.lane, epoch, sequences)
         self._put(recalled=self.state.recalled + len(sequences))
+        for sequence in sequences:
+            self._recall_moved(epoch, sequence)
         self.station.note("recall", self.name, self.lane, now_ns, {"epoch": epoch, "sequences": list(sequences)})
+
+    def _recall_moved(self, epoch: int, sequence: int) -> None:
+        """Do the same to the record of a number where it went when it was moved: it waits again, or has a new number."""
+        batch = self._outbox.batch_with(self.name, self.lane, epoch, sequence)
+        if batch is None or not batch.moved_from or sequence < batch.moved_from:
+            return
+        record = sealing.split_payload(batch.payload)[sequence - batch.first][sealing.SALT_BYTES :]
+        if waiting := self._outbox.find_record(self.name, self.lane, record):
+            self._outbox.dequeue(self.name, self.lane, waiting)
+        for later in self._outbox.batches(self.name, self.lane, Cursor(epoch + 1)):
+            raws = [entry[sealing.SALT_BYTES :] for entry in sealing.split_payload(later.payload)]
+            if record in raws:
+                self._outbox.recall(self.name, self.lane, later.epoch, [later.first + raws.index(record)])
 
     # --- batches ------------------------------------------------------------------------------------------------------
 

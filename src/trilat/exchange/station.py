@@ -58,6 +58,10 @@ class OutboxStore(Protocol):
         """Return the time of what leaves next."""
         ...
 
+    def find_record(self, audience: str, lane: str, record: bytes) -> list[Queued]:
+        """Return what waits with the very bytes of a record."""
+        ...
+
     def find_queued(self, audience: str, lane: str, key: str) -> list[Queued]:
         """Return the waiting record of a key."""
         ...

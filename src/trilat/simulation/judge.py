@@ -63,15 +63,20 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
         held = importer.held(exporter.nation, lane)
         books = running(importer)[1].inbox.state(exporter.nation, lane)
-        must, missing = _still_kept(exporter, must, held)
+        must, missing = _still_kept(exporter, must, held) if importer.went_back else (must, 0)
         # What the exporter no longer keeps can not come again to an importer that went back; but it must say so.
         counts["removed before a rollback wanted it"] += missing
         if books.lost < missing:
             problems.append(f"{where}: {missing} are no longer kept, and only {books.lost} are said to be lost")
-        # What an importer no longer keeps it can not compare with what comes again from an older copy; but it must say so.
-        counts["came again unchecked"] += len(held) - len(set(held)) if books.unchecked else 0
-        held = list(dict.fromkeys(held)) if books.unchecked else held
-        problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, rolled=rolled)]
+        if books.unchecked:
+            # What waited in an older copy of the exporter's store leaves again, and an importer that has removed it meanwhile
+            # can not know it; but it must say so.
+            once = _once(held, exporter.waits_again)
+            counts["came again unchecked"] += len(held) - len(once)
+            held = once
+        # What was removed, and said to be lost, may come after all when the exporter goes back, too: late, but not lost.
+        late = exporter.forgotten if importer.went_back and exporter.went_back else set()
+        problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, late, rolled=rolled)]
         counts["records held"] += len(held)
         _count(exporter, importer, lane, counts)
     for node in nodes:
@@ -87,6 +92,17 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
     if not rolled:
         problems += [f"{counts[f'refused {why}']} {why} without a rollback" for why in OF_ROLLBACKS if counts[f"refused {why}"]]
     return problems
+
+
+def _once(held: list[bytes], again: set[bytes]) -> list[bytes]:
+    """Return what is held, of what may have come again only the first."""
+    seen: set[bytes] = set()
+    once = []
+    for record in held:
+        if record not in seen or record not in again:
+            once.append(record)
+        seen.add(record)
+    return once
 
 
 def _still_kept(exporter: SimulatedNode, must: list[bytes], held: list[bytes]) -> tuple[list[bytes], int]:
@@ -105,15 +121,17 @@ def _still_kept(exporter: SimulatedNode, must: list[bytes], held: list[bytes]) -
     return kept, len(gone)
 
 
-def _compared(lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], *, rolled: bool) -> Iterator[str]:
-    """Compare what was offered to one importer in one lane with what it holds."""
+def _compared(
+    lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], late: set[bytes], *, rolled: bool
+) -> Iterator[str]:
+    """Compare what was offered to one importer in one lane with what it holds. late: hashes of what may be out of order."""
     place = {record: i for i, record in enumerate(offered)}
     if len(set(held)) != len(held):
         yield f"{len(held) - len(set(held))} held twice"
     if not set(held) <= set(place):
         yield f"{len(set(held) - set(place))} held that were never offered to it"
         return
-    order = [place[record] for record in held]
+    order = [place[record] for record in held if not late or sealing.leaf_hash(record) not in late]
     if lane != "state":
         if order != sorted(order):
             yield "out of order"

@@ -66,6 +66,9 @@ class SimulatedNode:
         # What retention removed: of the log by number (whoever goes back to an older copy has it again), and of what was sent.
         self.archive: dict[int, Entry] = {}
         self.forgotten: set[bytes] = set()
+        # Whether its store was ever put back or lost, and what waited in the copies put in its place: that may leave again.
+        self.went_back = False
+        self.waits_again: set[bytes] = set()
         self._last: dict[tuple[str, str], Cursor] = {}
 
     def now_ns(self, true_ns: int) -> int:
@@ -82,6 +85,9 @@ class SimulatedNode:
             store = self.store = open_on(self.disk, self.nation, MODE)
             partners = [other for other in self.nations if other != self.nation]
             self.exchange = Exchange(SETTINGS, self.nation, MODE, ring_of(self.nation, self.nations), store, partners)
+            if self.went_back:
+                rows = [row for place in store.outbox.streams() for row in store.outbox.queued(*place, 1 << 40, 1 << 20)]
+                self.waits_again.update(row.record for row in rows)
         except StoreError as error:
             self.counts[f"no start: {error.name}"] += 1
             self.kill()
@@ -107,6 +113,7 @@ class SimulatedNode:
         if not self.copies:
             return False
         self.kill()
+        self.went_back = True
         copy, kept = self.copies[-1]
         self.disk.restore(copy)
         self.must = self.must[:kept]
@@ -115,6 +122,7 @@ class SimulatedNode:
     def rebuild(self) -> None:
         """Lose the store."""
         self.kill()
+        self.went_back = True
         self.disk.restore({})
         self.must, self.copies = [], []
 
@@ -123,6 +131,9 @@ class SimulatedNode:
         if self.exchange is None or self.store is None or self.exchange.health != "ok":
             return
         now_ns = self.now_ns(true_ns)
+        # Only what is older than the log: after a rollback the log's numbers mean other entries.
+        oldest = self.store.journal.oldest()
+        self.archive = {n: entry for n, entry in self.archive.items() if n < oldest}
         self.archive.update({entry.n: entry for entry in self.store.journal.read(kinds=frozenset({"received"}))})
         kept = self._sent(self.store)
         self.exchange.retain(now_ns, now_ns - int(keep_s * 1e9))
