@@ -105,7 +105,7 @@ def _counts(numbers: dict[str, int]) -> str:
 
 def _marks(link: LinkReport) -> str:
     told = {"forks": link.forks, "lost": link.lost, "recalled": link.recalled, "doubles": link.duplicates}
-    told["kept aside"] = link.kept_aside
+    told |= {"kept aside": link.kept_aside, "epochs unchecked": link.unchecked}
     return _counts({name: n for name, n in (told | link.dropped).items() if n})
 
 

@@ -232,6 +232,7 @@ class Importer(Intake):
             lost=state.lost,
             recalled=state.recalled,
             duplicates=state.duplicates,
+            unchecked=state.unchecked,
             kept_aside=state.kept_aside,
             trouble=self.trouble,
             credit_bytes=self.pace.credit_bytes,

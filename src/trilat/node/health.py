@@ -61,6 +61,11 @@ METRICS: dict[str, Metric] = {
     "trilat_link_duplicates_total": Metric(
         "counter", ("partner", "lane"), "Records that came again in a new epoch and were dropped."
     ),
+    "trilat_link_unchecked_total": Metric(
+        "counter",
+        ("partner", "lane"),
+        "Epochs that began behind what retention had removed: of that, what comes again can not be known.",
+    ),
     "trilat_link_kept_aside_total": Metric(
         "counter", ("partner", "lane"), "Records kept aside because a value was out of range."
     ),

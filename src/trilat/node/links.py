@@ -67,6 +67,7 @@ class LinkReport(Struct, frozen=True, kw_only=True):
     recalled: int
     duplicates: int
     kept_aside: int
+    unchecked: int = 0
     why: str = ""
     do: str = ""
 
@@ -133,6 +134,7 @@ def report(
                 recalled=link.recalled,
                 duplicates=link.duplicates,
                 kept_aside=link.kept_aside,
+                unchecked=link.unchecked,
                 why=why,
                 do=remedy,
             )
@@ -158,6 +160,7 @@ def measure(health: Health, links: Sequence[LinkReport]) -> None:
         if link.direction == "in":
             health.put("trilat_link_up", float(link.state == "up"), link.partner, link.lane)
             health.put("trilat_link_duplicates_total", link.duplicates, link.partner, link.lane)
+            health.put("trilat_link_unchecked_total", link.unchecked, link.partner, link.lane)
             health.put("trilat_link_kept_aside_total", link.kept_aside, link.partner, link.lane)
         else:
             health.put("trilat_link_lag_records", link.lag_records, link.partner, link.lane)

@@ -172,6 +172,7 @@ class LinkState(Struct, frozen=True, kw_only=True):
     damaged: int = 0
     recalled: int = 0
     duplicates: int = 0
+    unchecked: int = 0
     kept_aside: int = 0
     trouble: str = ""
     credit_bytes: int = 0
