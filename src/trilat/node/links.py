@@ -22,7 +22,7 @@ TO_DO = {
     "late": "Wait: a slow or lossy line is the usual cause.",
     "down": "It is called again by itself; check the address, the route, the firewall, and call the partner.",
     "never": "Never heard since this node started: is the partner's node up, and has it accepted your newest invite?",
-    "refused": "The partner refuses what comes next; see the reason, and recall that record or mend it with the partner.",
+    "refused": "It refuses what comes after {}.{}: see the reason, and recall the record at fault (`trilat recall`).",
 }
 
 
@@ -86,7 +86,7 @@ def _advice(link: LinkState, state: str, fault: str) -> tuple[str, str]:
         return why, remedy
     if link.trouble:
         why, remedy = _reason(link.trouble)
-        return why, TO_DO["refused"] if link.direction == "out" else remedy
+        return why, TO_DO["refused"].format(link.receipt.epoch, link.receipt.sequence) if link.direction == "out" else remedy
     if link.forks or link.damaged:
         return _reason("fork-seen" if link.forks else "record-damaged")
     if state != "up":

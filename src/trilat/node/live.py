@@ -148,7 +148,7 @@ class LiveNode:
             self.ports["nats"] = server.port
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
-        settings = ExchangeSettings(tick_ms=config.exchange.tick_ms)
+        settings = ExchangeSettings(tick_ms=config.exchange.tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max)
         routes = routes_of(self.agreements, mode)
         self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published, routes)
         # Steady: a clock that is set back must not hold up what leaves on a tick, nor the recovery of a disk.
@@ -288,7 +288,7 @@ class LiveNode:
         except ExchangeError as error:
             log.warning("not offered", code=error.code, detail=error.detail)
         self.outlets.take(out.released)
-        self.people.take(now_ns, out.approvals)
+        self.people.take(now_ns, out.approvals, out.answers)
         self._show(now_ns, out)
         if now_ns >= self._next_retain_ns:
             self._next_retain_ns = now_ns + RETAIN_NS
