@@ -41,7 +41,6 @@ from trilat.picture.web import Hub, WebSettings, make_app, serving
 from trilat.policy.audience import DecisionLog
 from trilat.policy.routes import routes_of
 from trilat.records.track import Area
-from trilat.transport.messages import ExchangeSettings
 from trilat.transport.nats import NatsTransport
 from trilat.transport.server import NatsServer
 
@@ -148,7 +147,7 @@ class LiveNode:
             self.ports["nats"] = server.port
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
-        settings = ExchangeSettings(tick_ms=config.exchange.tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max)
+        settings = setup.exchange_settings(config)
         routes = routes_of(self.agreements, mode)
         self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published, routes)
         # Steady: a clock that is set back must not hold up what leaves on a tick, nor the recovery of a disk.
