@@ -13,11 +13,13 @@ from exchange_records import recall_of, released, warning_of
 from starlette.applications import Starlette
 
 from trilat.accounts.roles import may
+from trilat.cli import recall as command
 from trilat.errors import PolicyError
 from trilat.ledger import recalling, recalls
 from trilat.ledger.recalls import Place
 from trilat.picture.inputs import ActAnswer
 from trilat.records.approval import Session
+from trilat.records.exchange import Cursor
 from trilat.store.sqlite import FILE_NAME, open_reader
 
 ASKED = {"partner": "KOR", "lane": "state", "numbers": "1.2,5-7", "reason": "a sensor was wrong"}
@@ -197,3 +199,19 @@ async def test_what_is_recalled_before_its_receipt_never_reaches_the_partner(nod
     pair.run(60)
     got = [one.raw for one in pair.received["KOR"] if one.lane == "history"]
     assert got == [offered[0].record, offered[2].record]
+
+
+async def test_a_record_that_stands_in_a_later_epoch_too_is_named(node: Node) -> None:
+    """What moved into a new epoch before its receipt is told as moved, as sent and not receipted, and the command says so in words."""
+    pair = node.pair
+    pair.tap = lambda _nation, _pull, envelope: None if envelope.lane == "history" else envelope
+    node.exchange.offer(pair.now_ns, tracks(pair, 3, lane="history"))
+    pair.run(4)
+    node.exchange._exporters[("KOR", "history")].open_epoch(pair.now_ns, Cursor(), Cursor(), "test")
+    node.exchange.flush(pair.now_ns, force=True)
+    told = (await node.asks({**ASKED, "lane": "history", "numbers": "1.2"})).json()
+    assert (told["records"], told["receipted"], told["sent"], told["moved"]) == (1, 0, 1, [2])
+    first, second, third = command.lines(told)
+    assert first == "Recalled from KOR: history 1.2: 1 records (1 trilat.track/1)."
+    assert "0 of them it had receipted, 1 were sent" in second
+    assert "later epoch" in third
