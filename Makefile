@@ -73,6 +73,7 @@ lock: setup ## write requirements/*.txt anew (needs the network and pip-tools)
 
 reference: setup ## write docs/reference/ anew from the code
 	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/exchange_vectors.py
 
 clean: ## remove what was built; .venv stays
 	rm -rf build dist wheelhouse src/trilat/picture/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

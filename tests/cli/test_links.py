@@ -81,6 +81,18 @@ def test_the_log_says_each_change_once() -> None:
     assert [[], ["never"], [], ["up"], [], ["down"]] == [[change.before for change in watch.changes(one)] for one in reports]
 
 
+def test_a_queue_at_its_bound_is_said() -> None:
+    """While a lane that does not go drops what waits, its report says so and names the bound; the log says when it begins, once."""
+    (down,) = links.report(NOW_NS, [structs.replace(UP, health="down", shed=12)])
+    assert ("outbox-full" in down.why, "outbox_bytes_max" in down.do, down.dropped["shed"]) == (True, True, 12)
+    (level,) = links.report(NOW_NS, [structs.replace(UP, shed=12)])
+    assert ("", "") == (level.why, level.do)
+    watch = links.Watch()
+    seen = [links.report(NOW_NS, [structs.replace(UP, shed=shed)]) for shed in (5, 5, 9, 30, 30, 31)]
+    told = [[change.link.why for change in watch.changes(one)] for one in seen]
+    assert [bool(one and "outbox-full" in one[0]) for one in told] == [False, False, True, False, False, True]
+
+
 def test_every_figure_is_measured() -> None:
     """Both ways of a lane set every link metric that the reference names."""
     health = Health()

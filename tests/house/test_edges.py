@@ -18,6 +18,7 @@ STARRED = {
     "trilat.identity.keyfiles": "key directories on disk, TLS contexts, fresh keys from the system's randomness",
     "trilat.identity.keystore": "private files, their passphrases, salts from the system's randomness",
     "trilat.ledger.explained": "why a track may go to whom, over HTTP",
+    "trilat.ledger.recalling": "recalls over HTTP; waits until they are on disk",
     "trilat.ledger.served": "the ledger over HTTP; asks in a thread",
     "trilat.transport.line": "one connection of the NATS client",
     "trilat.transport.loopback": "asyncio time-outs of the transport within one process",

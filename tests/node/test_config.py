@@ -160,3 +160,14 @@ def test_an_output_stands_once_and_its_folder_beside_the_configuration(tmp_path:
     for bad in (text + text, text + 'forms = ["fax"]\n'):
         with pytest.raises(ConfigError):
             node_config.load(write(tmp_path, MINIMAL + bad))
+
+
+def test_the_bound_of_what_waits_for_a_partner_is_a_setting(tmp_path: Path) -> None:
+    """`outbox_bytes_max` of the file, or of the environment, is the exchange's own; below its least value it is refused by line."""
+    text = MINIMAL + "[exchange]\noutbox_bytes_max = 65536\n"
+    assert setup.exchange_settings(node_config.load(write(tmp_path, text))).outbox_bytes_max == 65_536
+    over = node_config.load(write(tmp_path, text), {"TRILAT_EXCHANGE__OUTBOX_BYTES_MAX": "131072"})
+    assert setup.exchange_settings(over).outbox_bytes_max == 131_072
+    assert setup.exchange_settings(node_config.load(write(tmp_path, MINIMAL))).outbox_bytes_max == 1 << 30
+    error = refused(tmp_path, text.replace("65536", "65535"))
+    assert (error.name, f":{len(MINIMAL.splitlines()) + 2}:" in error.detail) == ("config-value", True)

@@ -7,7 +7,7 @@ import node_worlds as worlds
 import pytest
 
 from trilat.identity.sign import SigningKey
-from trilat.node.inputs import ActInput, EventInput, decode, encode
+from trilat.node.inputs import ActInput, EventInput, Input, decode, encode
 from trilat.node.people import signed
 from trilat.node.pipeline import Output
 from trilat.node.settings import NodeConfig
@@ -44,7 +44,7 @@ class Node:
         self.pipeline.trust({KEY.key_id: KEY.verify_key.public})
         self.now_ns = worlds.T0_NS
 
-    def step(self, *inputs: ActInput | EventInput) -> Output:
+    def step(self, *inputs: Input) -> Output:
         """Step a second later."""
         self.now_ns += S
         return self.pipeline.step(self.now_ns, inputs)

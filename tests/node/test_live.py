@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import live_nodes as live
 import node_worlds as worlds
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner, Result
 
+from trilat.cli import main
 from trilat.node import clock, record, setup
 from trilat.node.pipeline import Pipeline
 from trilat.node.process import running
@@ -103,6 +106,85 @@ async def test_health_pages_answer(trio: Trio) -> None:
         'trilat_link_up{lane="flash",partner="JPN"}',
     ):
         assert wanted in figures, wanted
+
+
+async def test_a_recall_takes_back_what_a_partner_got(trio: Trio) -> None:
+    """`trilat recall` of two of JPN's records: counted by type, listed at both nodes, told on KOR's page, not held by KOR any more."""
+    jpn, kor = trio.nodes["JPN"], trio.nodes["KOR"]
+    await trio.pages["KOR"].until(lambda page: live.link(page, "JPN", "state").get("received", 0) > 12, live.PATIENCE_S)
+    before = await cli("ledger", "held", store_of(jpn), "--by", "KOR", "--json")
+    asked = ("recall", jpn.process.prepared.config, "KOR", "state", "1.4-5", "--reason", "a sensor was wrong")
+    done = await cli(*asked, "--user", jpn.process.prepared.login("release-officer").user, typed=password(jpn))
+    assert (done.exit_code, "Recalled from KOR: state 1.4-5: 2 records (" in done.output) == (0, True), done.output
+
+    await trio.pages["KOR"].until(
+        lambda page: any("JPN recalled 2 records" in line["text"] for line in page.log), live.PATIENCE_S
+    )
+    for node, way, partner in ((jpn, "out", "KOR"), (kor, "in", "JPN")):
+        listed = await cli("ledger", "recalled", store_of(node))
+        assert f"{way:<3} {partner} state 1.4-5" in listed.output
+        assert "a sensor was wrong" in listed.output
+    gone = await cli("ledger", "held", store_of(jpn), "--by", "KOR", "--json")
+    places = [
+        [(one["lane"], one["epoch"], one["sequence"]) for one in map(json.loads, told.stdout.splitlines())]
+        for told in (before, gone)
+    ]
+    assert [[place for place in held if place in (("state", 1, 4), ("state", 1, 5))] for held in places] == [
+        [("state", 1, 4), ("state", 1, 5)],
+        [],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("XXX", "state", "1.1"), "TRI-0372"),
+        (("KOR", "bulk", "1.1"), "TRI-0373"),
+        (("KOR", "state", "9.1"), "TRI-0374"),
+        (("KOR", "state", "1.99999999"), "TRI-0375"),
+        (("KOR", "state", "one"), "TRI-0370"),
+        (("KOR", "state", "1.1-1001"), "TRI-0371"),
+    ],
+)
+async def test_a_recall_that_makes_no_sense_ends_with_its_code(trio: Trio, words: tuple[str, ...], code: str) -> None:
+    """Each mistake is refused by the running node under its own code, and nothing is recalled."""
+    jpn = trio.nodes["JPN"]
+    before = (await cli("ledger", "recalled", store_of(jpn))).stdout
+    asked = (
+        "recall",
+        jpn.process.prepared.config,
+        *words,
+        "--reason",
+        "r",
+        "--user",
+        jpn.process.prepared.login("release-officer").user,
+    )
+    told = await cli(*asked, typed=password(jpn))
+    assert (told.exit_code, code in told.output) == (1, True), told.output
+    assert (await cli("ledger", "recalled", store_of(jpn))).stdout == before
+
+
+async def test_a_recall_needs_the_release_officers_role_and_password(trio: Trio) -> None:
+    """A watch officer is refused for the role, a wrong password at the door."""
+    jpn = trio.nodes["JPN"]
+    asked = ("recall", jpn.process.prepared.config, "KOR", "state", "1.7", "--reason", "r", "--user")
+    watch, release = (jpn.process.prepared.login(role) for role in ("watch-officer", "release-officer"))
+    for user, typed, code in ((watch.user, watch.password, "TRI-1014"), (release.user, "wrong", "TRI-1009")):
+        told = await cli(*asked, user, typed=typed)
+        assert (told.exit_code, code in told.output) == (1, True), told.output
+
+
+def store_of(node: live.Running) -> Path:
+    return Path(node.config.directory) / "store"
+
+
+def password(node: live.Running) -> str:
+    return node.process.prepared.login("release-officer").password
+
+
+async def cli(*words: str | Path, typed: str = "") -> Result:
+    """Run a command beside the nodes; what it asks for comes on standard input."""
+    return await asyncio.to_thread(CliRunner().invoke, main, [str(word) for word in words], input=f"{typed}\n")
 
 
 async def test_journal_of_a_live_run_replays_to_the_same_digests(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from test_events import KEY, RAISE, RELEASE, STANDING, WATCH, Node
 
 from trilat.node import record
 from trilat.node.config import mode_of
-from trilat.node.inputs import ActInput, EventInput, Input
+from trilat.node.inputs import ActInput, EventInput, Input, RecallInput
 from trilat.node.pipeline import Output
 from trilat.node.settings import NodeConfig
 from trilat.picture.acts import Approve, Decline, OfficerAct, Propose, ProposeRelease
@@ -20,6 +20,7 @@ from trilat.records.approval import Approved, Proposal, Session
 from trilat.store.sqlite import open_store
 
 SECONDS = 5.0
+RECALL = RecallInput(session=RELEASE, act_id="r", stream="KOR", lane="state", epoch=1, sequences=(2, 3), reason="wrong")
 AGAIN = Session(user="watch-a", person="Watch officer A", station="st-1", session="s-1", roles=("watch-officer",))
 
 
@@ -57,6 +58,7 @@ def lived(config: NodeConfig, recorder: record.Recorder) -> list[Output]:
     node.does(AGAIN, Approve(act_id="own", proposal=made.id, content_sha256=made.content_sha256.hex()))
     node.does(RELEASE, Decline(act_id="no", proposal=made.id, content_sha256=made.content_sha256.hex(), reason="not needed"))
     node.does(WATCH, RAISE)
+    node.step(RECALL)
     return outs
 
 
@@ -86,6 +88,7 @@ def test_a_journal_with_approvals_is_replayed_to_the_byte(config: NodeConfig, tm
 
     assert not all(without(Approve))
     assert not all(without(EventInput))
+    assert not all(without(RecallInput))
     other = msgspec.structs.replace(RELEASE, user="somebody-else")
     swapped = [step._replace(inputs=tuple(_by(one, other) for one in step.inputs)) for step in steps]
     assert not all(again(config, swapped))

@@ -15,6 +15,7 @@ MAY: Mapping[str, frozenset[Role]] = {
     "issue": frozenset({"watch-officer"}),
     "relay": frozenset({"watch-officer"}),
     "stand-down": frozenset({"watch-officer"}),
+    "recall": frozenset({"release-officer"}),
     "propose": OFFICERS,
     "propose-release": OFFICERS,
     "approve": OFFICERS,

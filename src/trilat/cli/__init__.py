@@ -22,6 +22,7 @@ COMMANDS: dict[str, Command] = {
     "release": Command("trilat.cli.release:command", "Explain what may be released to whom, and why."),
     "label": Command("trilat.cli.label:command", "Show a label in words, as JSON or as ADatP-4774 XML."),
     "ledger": Command("trilat.cli.ledger:command", "Say who holds what of ours, since when, and why."),
+    "recall": Command("trilat.cli.recall:command", "Take back records that a partner got."),
     "links": Command("trilat.cli.links:command", "Show how a running node's links do, and what to do about them."),
     "audit": Command("trilat.cli.audit:command", "Check what a node has kept."),
     "backup": Command("trilat.cli.backup:command", "Copy a node's store while it runs."),

@@ -132,6 +132,31 @@ def released(directory: Path, since_ns: int, until_ns: int | None, audience: str
 
 @command.command()
 @click.argument("directory", type=STORE)
+@JSON
+def recalled(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click's
+    """Print what was recalled: by this nation (out) and by partners of what this node holds (in); when, by whom and why."""
+    import msgspec
+
+    from trilat.ledger import recalls
+    from trilat.store.sqlite import open_reader
+
+    database = open_reader(directory)
+    try:
+        found = recalls.recalled(database)
+    finally:
+        database.close()
+    for one in found:
+        if as_json:
+            click.echo(msgspec.json.encode(one._asdict()))
+        else:
+            when = "no longer kept when" if one.t_ns is None else _time(one.t_ns)
+            place = f"{one.partner} {one.lane} {recalls.numbers_text(one.epoch, one.sequences)}"
+            click.echo(f"{when}  {one.way:<3} {place}  {one.by}  {one.reason}".rstrip())
+    click.echo(f"{sum(len(one.sequences) for one in found)} records are recalled", err=True)
+
+
+@command.command()
+@click.argument("directory", type=STORE)
 def check(directory: Path) -> None:
     """Look into every record in every outbox: its own label must name its audience, this nation and this mode; 1 when not."""
     import msgspec

@@ -51,16 +51,9 @@ def fetch(config: Path) -> list[LinkReport]:
     import msgspec
 
     from trilat.errors import ConfigError
-    from trilat.node.config import load
     from trilat.node.links import LinkReport
 
-    settings = load(config)
-    path = Path(settings.directory) / "ports.json"
-    try:
-        port = msgspec.json.decode(path.read_bytes(), type=dict[str, object])["page"]
-    except (OSError, KeyError, msgspec.MsgspecError):
-        port = settings.page.port
-    host = settings.page.host if settings.page.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104 - what was bound
+    host, port = address_of(config)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/links"
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -68,6 +61,21 @@ def fetch(config: Path) -> list[LinkReport]:
             return msgspec.json.decode(reply.read(BYTES_MAX), type=dict[str, list[LinkReport]])["links"]
     except (KeyError, OSError, urllib.error.URLError, http.client.HTTPException, msgspec.MsgspecError) as error:
         raise ConfigError("node-silent", f"{url}: {error}.") from error
+
+
+def address_of(config: Path) -> tuple[str, int]:
+    """Return where the page of a configuration's running node answers: host and port."""
+    import msgspec
+
+    from trilat.node.config import load
+
+    settings = load(config)
+    path = Path(settings.directory) / "ports.json"
+    try:
+        port = msgspec.convert(msgspec.json.decode(path.read_bytes(), type=dict[str, object])["page"], int)
+    except (OSError, KeyError, msgspec.MsgspecError):
+        port = settings.page.port
+    return settings.page.host if settings.page.host not in {"0.0.0.0", "::"} else "127.0.0.1", port  # noqa: S104 - what was bound
 
 
 def shown(links: list[LinkReport], *, narrow: bool) -> list[str]:

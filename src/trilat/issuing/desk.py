@@ -148,7 +148,11 @@ class DeskStep:
         fault = self._do(given, act) if may(given.session.roles, name) else "act-role"
         if fault and name in ("issue", "relay", "raise", "retract", "stand-down", "propose"):
             self._note("caution", f"{given.session.user}'s {name} was refused: {fault}")
-        self.answers.append(ActAnswer(act_id=act.act_id, ok=not fault, reason=fault, text=sentence(fault)[:200] if fault else ""))
+        self.answer(act.act_id, fault)
+
+    def answer(self, act_id: str, fault: str) -> None:
+        """Answer an act: done, or refused with a reason of `errors.toml`."""
+        self.answers.append(ActAnswer(act_id=act_id, ok=not fault, reason=fault, text=sentence(fault)[:200] if fault else ""))
 
     def _do(self, given: OfficerAct, act: Act) -> str:
         try:

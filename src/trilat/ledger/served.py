@@ -34,6 +34,15 @@ STATUS = {
     "recipient-unknown": 404,
     "foreign-originator": 409,
     "request-rate": 429,
+    "recall-numbers": 400,
+    "recall-many": 400,
+    "recall-partner": 404,
+    "recall-lane": 404,
+    "recall-epoch": 404,
+    "recall-number": 404,
+    "recall-again": 409,
+    "recall-withheld": 409,
+    "recall-unsettled": 503,
 }
 
 Answer = Mapping[str, Any]

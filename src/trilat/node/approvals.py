@@ -1,4 +1,4 @@
-"""The approvals' desk in the node's step: which kinds there are, officers' acts at it, and what the pages are shown of it. Pure.
+"""The approvals' desk in the node's step: which kinds there are, officers' acts at it, what pages are shown of it; recalls. Pure.
 
 To let two people decide something new, add its kind to KINDS (its content's type, who may propose, who may approve, how long it
 waits) and act on the `Approved` of that kind in `Output.approvals`. Each comes out once, in the step in which the last yes came;
@@ -7,22 +7,26 @@ a restart makes it again from the journal (`Pipeline.approvals.settled`), so who
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from trilat.accounts import approvals, roles
 from trilat.accounts.approvals import ApprovalDesk, Pending, ProposalKind, Refused, Settled
+from trilat.accounts.roles import may
 from trilat.errors import PolicyError
 from trilat.issuing import contents
+from trilat.ledger.recalls import ACT, numbers_text
 from trilat.node.audience import AudiencePipeline
-from trilat.node.inputs import EventInput
+from trilat.node.inputs import EventInput, RecallInput
 from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, RecordRelease, StandingRelease
 from trilat.picture.acts import Act, Approve, Decline, Propose
 from trilat.records.approval import Approval, Approved, Proposal, Role, Session
 from trilat.records.declassification import Declassification
+from trilat.records.label import Label
 from trilat.records.released import Released
+from trilat.records.warning import Recall
 
 DeskAct = Propose | Approve | Decline
 Event = Proposal | Approval | Approved
@@ -94,6 +98,47 @@ def take_event(audience: AudiencePipeline | None, now_ns: int, given: EventInput
 
 def _refused(event: Declassification, fault: str) -> Taken:
     return Taken(fault=fault, notes=(("alarm", f"event {event.id} for {event.audience} was refused: {fault}"[:200]),))
+
+
+def take_recall(audience: AudiencePipeline | None, policy: str, now_ns: int, given: RecallInput) -> Taken:
+    """Make the recall that a release officer wants, for the audience that its numbers went to; refused by name, aloud.
+
+    policy: the security policy of the node's labels.
+    """
+    what = f"{given.stream} {given.lane} {numbers_text(given.epoch, given.sequences)}"
+    user, _, via = given.session.user, *given.stream.partition("/")[1:]
+    if not may(given.session.roles, ACT):
+        return Taken(fault="act-role", notes=(("alarm", f"{user}'s recall was refused: act-role"[:200]),))
+    if audience is None or audience.policy.public:
+        return Taken(fault="recall-partner", notes=(("alarm", f"{user}'s recall of {what} was refused: recall-partner"[:200]),))
+    try:
+        sent = audience.recall(now_ns, policy, via or None, _recall_of(now_ns, given))
+    except PolicyError as error:
+        return Taken(fault=error.name, notes=(("alarm", f"{user}'s recall of {what} was refused: {error.name}"[:200]),))
+    when = "" if sent else ", which leaves later"
+    told = f"{user} recalled {len(given.sequences)} records: {what}{when}: {given.reason}"
+    return Taken(tuple(sent), notes=(("caution", told[:200]),))
+
+
+def _recall_of(now_ns: int, given: RecallInput) -> Callable[[Label], Recall]:
+    def made(label: Label) -> Recall:
+        return Recall(
+            lane=given.lane,
+            epoch=given.epoch,
+            sequences=given.sequences,
+            reason=given.reason,
+            by=given.session.user,
+            t_ns=now_ns,
+            label=label,
+        )
+
+    return made
+
+
+def recall_words(partner: str, recall: Recall) -> str:
+    """Return the watch log's line on a partner's recall."""
+    numbers = numbers_text(recall.epoch, recall.sequences)
+    return f"{partner} recalled {len(recall.sequences)} records that it sent: {recall.lane} {numbers}: {recall.reason}"[:200]
 
 
 def _said(session: Session, made: Event) -> str:

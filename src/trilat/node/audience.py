@@ -21,17 +21,18 @@ from trilat.joint.watch import turn_of
 from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
 from trilat.outward.doors import Doors, Opened
 from trilat.policy.audience import AudiencePolicy
+from trilat.policy.labels import make
 from trilat.policy.release import delay_ns
 from trilat.policy.rules import Decision
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records
 from trilat.records.declassification import Declassification
-from trilat.records.label import Mode
+from trilat.records.label import Label, Mode
 from trilat.records.released import Lane, Released
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track
-from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.records.warning import Acknowledgement, Recall, Retraction, Warning
 from trilat.track import TrackerSettings
 from trilat.warn.areas import Layer
 from trilat.warn.lifecycle import AudienceWarnings
@@ -219,6 +220,41 @@ class AudiencePipeline:
         own = acknowledgement.warning_originator == self.nation
         edition = self._warnings.acknowledgement if own else (lambda one: one)
         return self._flash(now_ns, acknowledgement, edition)
+
+    def recall(self, now_ns: int, policy: str, via: str | None, recall: Callable[[Label], Recall]) -> list[Released]:
+        """Return a recall for this audience, on the way that its records took; nothing while an agreement delays it.
+
+        A recall says nothing of any target: its label is of the lowest level, for this audience alone, about the first topic on
+        which an agreement lets it go without delay, else about one that delays it.
+
+        Args:
+            now_ns: the time, UTC ns.
+            policy: the security policy of the node's labels.
+            via: the hub of the stream that the numbers are of; None = direct.
+            recall: makes the record of its label.
+
+        Raises PolicyError (recall-withheld) where no agreement lets one go; then nothing has left.
+        """
+        made = [recall(self._plain_label(policy, topic)) for topic in self.policy.topics()]
+        decided = [(self.policy.record_decision(one, now_ns), one) for one in made]
+        permitted = [(delay_ns(decision), one) for decision, one in decided if decision.permit and decision.via == via]
+        if not permitted:
+            raise PolicyError("recall-withheld", f"{self.policy.recipient}.")
+        record = min(permitted, key=lambda held: held[0])[1]
+        one = self._now_or_later(record, "flash", now_ns, FLASH_PRIORITY)
+        return [] if one is None else [one]
+
+    def _plain_label(self, policy: str, topic: str) -> Label:
+        """Return the lowest label of this nation for this audience alone."""
+        return make(
+            policy=policy,
+            originator=self.nation,
+            mode=self.policy.mode,
+            level=0,
+            rel_to=(self.policy.recipient,),
+            topics=(topic,),
+            sources=(self.nation,),
+        )
 
     def new_warning_id(self) -> str:
         """Return this audience's next warning id."""

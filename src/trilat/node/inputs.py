@@ -1,16 +1,17 @@
 """What goes into a node's pipeline: bytes of feeds, partners' records, officers' acts, assessments, events. All journalled."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from trilat.exchange.importer import Received
 from trilat.feeds import sockets
 from trilat.picture.acts import OfficerAct
+from trilat.records.approval import Session
 from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
-from trilat.records.fields import Count, Lane, Name, TimeNs, Trigraph
+from trilat.records.fields import Count, Lane, Name, ShortText, TimeNs, Trigraph
 
 
 class FeedInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="feed"):
@@ -55,7 +56,22 @@ class EventInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="event
     record: bytes = b""
 
 
-Input = FeedInput | ReceivedInput | ActInput | AssessedInput | EventInput
+class RecallInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="recall"):
+    """A release officer's recall: of which stream ("KOR", "KOR/USA" through a hub), which numbers, and why.
+
+    What the store has of these numbers was looked up before; policy decides in the step whether the recall may go.
+    """
+
+    session: Session
+    act_id: Name
+    stream: Name
+    lane: Lane
+    epoch: Count
+    sequences: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=1_000)]
+    reason: ShortText
+
+
+Input = FeedInput | ReceivedInput | ActInput | AssessedInput | EventInput | RecallInput
 
 
 def received_input(one: Received) -> ReceivedInput:

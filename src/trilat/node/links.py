@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trilat.errors import codes
 from trilat.exchange.exchange import LinkState
@@ -22,7 +22,7 @@ TO_DO = {
     "late": "Wait: a slow or lossy line is the usual cause.",
     "down": "It is called again by itself; check the address, the route, the firewall, and call the partner.",
     "never": "Never heard since this node started: is the partner's node up, and has it accepted your newest invite?",
-    "refused": "The partner refuses what comes next; see the reason, and recall that record or mend it with the partner.",
+    "refused": "It refuses what comes after {}.{}: see the reason, and recall the record at fault (`trilat recall`).",
 }
 
 
@@ -87,7 +87,7 @@ def _advice(link: LinkState, state: str, fault: str) -> tuple[str, str]:
         return why, remedy
     if link.trouble:
         why, remedy = _reason(link.trouble)
-        return why, TO_DO["refused"] if link.direction == "out" else remedy
+        return why, TO_DO["refused"].format(link.receipt.epoch, link.receipt.sequence) if link.direction == "out" else remedy
     if link.forks or link.damaged:
         return _reason("fork-seen" if link.forks else "record-damaged")
     if state != "up":
@@ -112,6 +112,9 @@ def report(
     for link in links:
         fault = faults.get((link.partner, link.lane, "export" if link.direction == "out" else "import"), "")
         why, remedy = _advice(link, link.health, fault)
+        if link.shed and why:  # what is wrong is why they wait; this is what it has cost
+            full, more = _reason("outbox-full")
+            why, remedy = f"{why} {full}", f"{remedy} {more}".strip()
         dropped = {why: n for why in ("superseded", "expired", "shed", "withdrawn", "damaged") if (n := getattr(link, why))}
         made.append(
             LinkReport(
@@ -171,7 +174,7 @@ def measure(health: Health, links: Sequence[LinkReport]) -> None:
 
 
 class Change(NamedTuple):
-    """A lane whose state is another than it was: one line of the log."""
+    """A lane whose state is another than it was, or whose records began to be shed: one line of the log."""
 
     link: LinkReport
     before: str
@@ -182,6 +185,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._before: dict[tuple[str, str, str], tuple[str, str]] = {}
+        # How many of a lane were shed by the last look, and whether more than by the one before.
+        self._shed: dict[tuple[str, str, str], tuple[int, bool]] = {}
 
     def changes(self, links: Sequence[LinkReport]) -> Iterator[Change]:
         """Yield the lanes whose state or reason is another than the last time; a lane that starts out well is not news."""
@@ -189,5 +194,14 @@ class Watch:
             at, now = (link.partner, link.lane, link.direction), (link.state, link.why.partition(":")[0])
             before = self._before.get(at, ("never", ""))
             self._before[at] = now
-            if before[0] != now[0] or (now[1] and before[1] != now[1] and link.state == "refused"):
-                yield Change(link, before[0])
+            began = self._began_to_shed(link)
+            if began or before[0] != now[0] or (now[1] and before[1] != now[1] and link.state == "refused"):
+                full, more = _reason("outbox-full")
+                yield Change(structs.replace(link, why=full, do=more) if began and not link.why else link, before[0])
+
+    def _began_to_shed(self, link: LinkReport) -> bool:
+        """Tell whether records of a lane are shed now that were not at the last look: news once, not with every record."""
+        at, shed = (link.partner, link.lane, link.direction), link.dropped.get("shed", 0)
+        before, was = self._shed.get(at, (0 if self._shed else shed, False))
+        self._shed[at] = (shed, shed > before)
+        return shed > before and not was

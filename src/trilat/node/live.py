@@ -41,7 +41,6 @@ from trilat.picture.web import Hub, WebSettings, make_app, serving
 from trilat.policy.audience import DecisionLog
 from trilat.policy.routes import routes_of
 from trilat.records.track import Area
-from trilat.transport.messages import ExchangeSettings
 from trilat.transport.nats import NatsTransport
 from trilat.transport.server import NatsServer
 
@@ -148,7 +147,7 @@ class LiveNode:
             self.ports["nats"] = server.port
         self.transport = NatsTransport(held, mode, clock.now_ns, server, config.exchange.nats_urls)
         stack.push_async_callback(self.transport.close)
-        settings = ExchangeSettings(tick_ms=config.exchange.tick_ms)
+        settings = setup.exchange_settings(config)
         routes = routes_of(self.agreements, mode)
         self.exchange = Exchange(settings, config.nation, mode, ring, self.store, tuple(pins), self.pipeline.published, routes)
         # Steady: a clock that is set back must not hold up what leaves on a tick, nor the recovery of a disk.
@@ -288,7 +287,7 @@ class LiveNode:
         except ExchangeError as error:
             log.warning("not offered", code=error.code, detail=error.detail)
         self.outlets.take(out.released)
-        self.people.take(now_ns, out.approvals)
+        self.people.take(now_ns, out.approvals, out.answers)
         self._show(now_ns, out)
         if now_ns >= self._next_retain_ns:
             self._next_retain_ns = now_ns + RETAIN_NS

@@ -14,7 +14,7 @@ from trilat.records import codec
 from trilat.records.label import Label, Mode
 from trilat.records.report import Fix, Measurement, Plot
 from trilat.records.track import Area, Track, Tracklet
-from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.records.warning import Acknowledgement, Recall, Retraction, Warning
 
 
 class PartnerInputs:
@@ -25,6 +25,7 @@ class PartnerInputs:
         self.tracks: list[PartnerRecord] = []
         self.places: list[tuple[int, int]] = []
         self.warnings: list[WarningRecord] = []
+        self.recalls: list[tuple[str, Recall]] = []
         self.reports: dict[str, list[PartnerReport]] = {}
         self.refused: Counter[str] = Counter()
 
@@ -46,6 +47,8 @@ class PartnerInputs:
             self.places.append((given.epoch, given.sequence))
         elif isinstance(record, Warning | Acknowledgement | Retraction):
             self.warnings.append(WarningRecord(origin=given.exporter, record=record))
+        elif isinstance(record, Recall):
+            self.recalls.append((given.exporter, record))
         elif isinstance(record, Plot | Fix | Measurement | Tracklet):
             self.reports.setdefault(given.exporter, []).append(record)
 

@@ -14,18 +14,20 @@ from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
 from trilat.accounts.roles import acts_of, may
 from trilat.identity.sign import SigningKey
 from trilat.ledger import explained, served
+from trilat.ledger.recalling import RecallDesk
+from trilat.ledger.recalls import Place
 from trilat.node import approvals, clock, show
 from trilat.node.config import mode_of
 from trilat.node.health import Health
-from trilat.node.inputs import EventInput
+from trilat.node.inputs import EventInput, RecallInput
 from trilat.node.settings import NodeConfig
 from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, Wanted, wanted
 from trilat.picture.board import mode_words
 from trilat.picture.guard import Gate
-from trilat.picture.inputs import Notice
+from trilat.picture.inputs import ActAnswer, Notice
 from trilat.picture.web import Hub
 from trilat.policy.signing import sign_declassification
-from trilat.records.approval import Approved
+from trilat.records.approval import Approved, Session
 
 MINUTE_NS = 60 * 1_000_000_000
 # What was approved is acted upon when the step that decided it has had time to reach the disk.
@@ -67,12 +69,13 @@ class People:
         self._notices: list[Notice] = []
         self._due: list[_Due] = []
         self._shown = -1
-        # Events that were signed and wait for the node's next step; `key` gives the key to sign with.
-        self.events: list[EventInput] = []
+        # Events that were signed, and recalls, that wait for the node's next step; `key` gives the key to sign with.
+        self.events: list[EventInput | RecallInput] = []
         self.key: Callable[[int], SigningKey] | None = None
         self._nation, self._mode = config.nation, mode_of(config)
         self.hub: Hub | None = None
         self._asked: explained.Explainer | None = None
+        self._recalls = RecallDesk(self._store, [partner.nation for partner in config.partner], self._recall)
         mode = mode_of(config)
         face = NodeFace(config.nation, config.name, {"kind": mode.kind, "id": mode.id, "words": mode_words(mode)})
         settings = DoorSettings(
@@ -85,6 +88,7 @@ class People:
     def gate(self) -> Gate:
         """Return what the pages know of accounts, and what the same door keeps: the ledger, and why what goes where."""
         behind = [*served.routes(self.door, may, self._store), *explained.routes(self.door, may, self._explainer)]
+        behind += self._recalls.routes(self.door, may)
         return Gate(self.door, self.door.renew, acts_of, [*self.door.routes(), *behind])
 
     def _explainer(self) -> explained.Explainer | None:
@@ -101,8 +105,14 @@ class People:
         undone = [one for key, one in desk.settled.items() if key not in taken]
         self.take(now_ns, [one.approved for one in undone if one.approved is not None])
 
-    def take(self, now_ns: int, events: Iterable[approvals.Event]) -> None:
-        """Take what two officers decided about accounts; it is done once its step is on disk."""
+    def _recall(self, session: Session, act_id: str, place: Place, reason: str) -> None:
+        what = {"stream": place.partner, "lane": place.lane, "epoch": place.epoch, "sequences": place.sequences}
+        told = {"session": session, "act_id": act_id, "reason": reason, **what}
+        self.events.append(msgspec.convert(told, RecallInput))
+
+    def take(self, now_ns: int, events: Iterable[approvals.Event], answers: Iterable[ActAnswer] = ()) -> None:
+        """Take what two officers decided about accounts, done once its step is on disk; and a step's answers to acts."""
+        self._recalls.answered(answers)
         for event in events:
             if isinstance(event, Approved) and event.proposal.kind in ("account-roles", DECLASSIFY, LIFE_SAFETY):
                 self._due.append(_Due(now_ns + SETTLE_NS, event))

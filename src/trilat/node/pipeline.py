@@ -26,7 +26,7 @@ from trilat.joint.watch import SensorWatch, turn_of
 from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
 from trilat.node.combined import CombinedPicture
-from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, RecallInput, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.agreement import Agreements
@@ -43,6 +43,7 @@ from trilat.records.track import Track
 from trilat.records.warning import Warning
 from trilat.track import Tracker, TrackerSettings
 from trilat.track.records import track_record
+from trilat.transport.carried import partner_of
 from trilat.warn.areas import Layer
 
 
@@ -200,6 +201,7 @@ class Pipeline:
         desk = DeskStep(self.desk, now_ns)
         for warning in received.warnings:
             desk.receive(warning)
+        desk.event((), "", [("caution", approvals.recall_words(*one)) for one in received.recalls])
         for one in inputs:
             if isinstance(one, AssessedInput) and one.derived == (made is None):
                 desk.assess(one.audience, one.assessment)
@@ -211,6 +213,11 @@ class Pipeline:
             elif isinstance(one, EventInput):
                 done = approvals.take_event(self.audiences.get(one.event.audience), now_ns, one)
                 desk.event(done.released, done.fault, done.notes)
+            elif isinstance(one, RecallInput):
+                audience = self.audiences.get(partner_of(one.stream))
+                done = approvals.take_recall(audience, self.settings.policy, now_ns, one)
+                desk.event(done.released, done.fault, done.notes)
+                desk.answer(one.act_id, done.fault)
         return desk
 
     def _track(self, number: int) -> Track | None:

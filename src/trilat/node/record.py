@@ -10,7 +10,7 @@ import msgspec
 from trilat.errors import PolicyError
 from trilat.exchange.exchange import Exchange
 from trilat.node import setup
-from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, RecallInput, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.picture.inputs import WarningRecord
@@ -127,8 +127,10 @@ def _without_received(entry: tuple[str, bytes]) -> tuple[str, bytes]:
 
 
 def by_people(one: Input) -> bool:
-    """Tell whether an input is an officer's act, an event, a partner's flash record, or an assessment that was taken."""
-    return isinstance(one, ActInput | AssessedInput | EventInput) or (isinstance(one, ReceivedInput) and one.lane == "flash")
+    """Tell whether an input is an officer's act, recall or event, a partner's flash record, or an assessment that was taken."""
+    return isinstance(one, ActInput | AssessedInput | EventInput | RecallInput) or (
+        isinstance(one, ReceivedInput) and one.lane == "flash"
+    )
 
 
 def steps(journal: Journal, start: int = 1, kinds: tuple[str, ...] = (STEP, PEOPLE)) -> Iterator[Step]:

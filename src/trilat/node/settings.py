@@ -97,6 +97,9 @@ class ExchangeSettings(_Settings, frozen=True, kw_only=True):
     nats_server_path: Path | None = None  # the nats-server to start; without it the one that was installed along
     tick_ms: Annotated[int, Meta(ge=5, le=1_000)] = 25  # what was released leaves on this tick, however long its step took
     nats_urls: tuple[str, ...] = ()  # an existing cluster to use instead of an own server
+    outbox_bytes_max: Annotated[int, Meta(ge=65_536)] = (
+        1 << 30
+    )  # what may wait unsent for one partner; then history, then state is dropped
     group_records_max: Annotated[int, Meta(ge=1, le=65_536)] = 512  # records and requests that one commit takes together
     group_wait_ms: Annotated[float, Meta(ge=0, le=1_000)] = 0.0  # how long a commit waits for more to share it; flash never waits
 

@@ -33,6 +33,7 @@ from trilat.policy.signing import sign_declassification
 from trilat.store import wal
 from trilat.store.sqlite import Store, StoreSettings, open_store
 from trilat.track import TrackerSettings
+from trilat.transport.messages import ExchangeSettings
 from trilat.warn.areas import Layer, decode_layer, shipped_layer
 
 log = structlog.get_logger()
@@ -165,6 +166,11 @@ def policy_of(config: NodeConfig, agreements: Agreements, recipient: str) -> Aud
     partners = sorted(partner.nation for partner in config.partner)
     hubs = hubs_to(routes_of(agreements, mode), config.nation, recipient, partners)
     return AudiencePolicy(recipient, agreements, mode, config.nation, sensors=sensors_of(config), hubs=hubs)
+
+
+def exchange_settings(config: NodeConfig) -> ExchangeSettings:
+    """Return the exchange's settings: those that the configuration names, and the protocol's own for the rest."""
+    return ExchangeSettings(tick_ms=config.exchange.tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max)
 
 
 def coarsening_secret(ring: KeyRing, now_ns: int) -> bytes:

@@ -233,6 +233,10 @@ class AudiencePolicy:
             return None
         return release(record, lane, made, self.recipient, now_ns, priority=priority, coarsener=self.coarsener)
 
+    def topics(self) -> tuple[str, ...]:
+        """Return every topic of which any agreement has a flow to this audience, sorted."""
+        return tuple(sorted({topic for grant in self.rulebook.grants for topic in grant.flow.topics}))
+
     def explain(self, label: Label | None, now_ns: int, sensors: tuple[str, ...] = ()) -> Explanation:
         """Return the path of the decision on a label, rule by rule, for this nation's officers."""
         return self.rulebook.explain(label, self.context(now_ns, sensors))
