@@ -16,7 +16,7 @@ from trilat.errors import PolicyError, StoreError
 from trilat.records import codec
 from trilat.records.exchange import OutboxState, SealedBatch
 from trilat.records.warning import Recall
-from trilat.store.outbox import BATCH_COLUMNS, row_batch
+from trilat.store.rows import BATCH_COLUMNS, row_batch
 from trilat.store.sqlite import Database
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import LANES
