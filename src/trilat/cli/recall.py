@@ -10,6 +10,7 @@ import click
 
 TIMEOUT_S = 60.0
 BYTES_MAX = 1 << 20
+NUMBERS_SHOWN = 20
 
 
 @click.command()
@@ -44,8 +45,11 @@ def lines(told: dict[str, Any]) -> list[str]:
         f"Recalled from {told['partner']}: {told['lane']} {told['numbers']}: {told['records']:,} records ({types}).",
         f"{told['receipted']:,} of them it had receipted, {told['sent']:,} were sent and are not receipted.",
     ]
+    if told["unreceipted"]:
+        more = " and more" if len(told["unreceipted"]) > NUMBERS_SHOWN else ""
+        out[-1] = f"{out[-1][:-1]}: {', '.join(str(one) for one in told['unreceipted'][:NUMBERS_SHOWN])}{more}."
     if told["moved"]:
-        moved = ", ".join(str(one) for one in told["moved"][:20])
+        moved = ", ".join(str(one) for one in told["moved"][:NUMBERS_SHOWN])
         out.append(f"Put into a later epoch, where they have other numbers or wait for one: {moved}. Recall those numbers, too.")
     return out
 

@@ -136,11 +136,12 @@ def marked(database: Database, place: Place) -> set[int]:
 
 
 def told(found: Sequence[Named]) -> dict[str, Any]:
-    """Return how many records a recall takes back, how many were receipted or only sent, of which types; and those moved."""
+    """Return how many records a recall takes back, how many were receipted or (which) only sent, which types, and which moved."""
     receipted = sum(one.receipted for one in found)
     types = dict(sorted(Counter(one.record_type for one in found).items()))
     moved = [one.sequence for one in found if one.moved]
-    return {"records": len(found), "receipted": receipted, "sent": len(found) - receipted, "types": types, "moved": moved}
+    sent = [one.sequence for one in found if not one.receipted]
+    return {"records": len(found), "receipted": receipted, "sent": len(sent), "unreceipted": sent, "types": types, "moved": moved}
 
 
 def recalled(database: Database) -> list[Recalled]:
