@@ -42,7 +42,7 @@ def ring(nation: str) -> KeyRing:
 def head(sender: str, audience: str, lane: str, number: int) -> dict[str, Any]:
     """Return what every message says."""
     return {
-        "minor": 1,
+        "minor": 2,
         "sender": sender,
         "audience": audience,
         "lane": lane,
@@ -140,9 +140,10 @@ def direct() -> dict[str, Envelope]:
     ask: dict[str, Any] = {"cursor": held, "session": 1, "credit_bytes": 4_096, "wait_ms": 2_000}
     pull = Pull(**head("KOR", "JPN", LANE, 1), **ask)
     behind = Resync(**head("KOR", "JPN", LANE, 10), **{**ask, "session": 10}, reason="store-behind")
-    unknown = Resync(**head("KOR", "JPN", LANE, 11), **{**ask, "session": 11}, trouble="head-wrong", reason="base-unknown")
+    asks = {**ask, "session": 11, "cursor": after(newer)}
+    unknown = Resync(**head("KOR", "JPN", LANE, 11), **asks, trouble="head-wrong", reason="base-unknown", branch=(held,))
     refusal = Refusal(
-        **head("JPN", "KOR", LANE, 1), reason="cursor-behind", counter=1, receipt=after(chunked), speaks=1, t_ns=T_NS
+        **head("JPN", "KOR", LANE, 1), reason="cursor-behind", counter=1, receipt=after(chunked), speaks=2, t_ns=T_NS
     )
     return {
         "batch": whole,
@@ -153,7 +154,7 @@ def direct() -> dict[str, Envelope]:
         "pull": sealing.seal(key_k, pull),
         "resync-store-behind": sealing.seal(key_k, behind),
         "resync-base-unknown": sealing.seal(key_k, unknown),
-        "empty": sealing.seal(key_j, Empty(**head("JPN", "KOR", LANE, 1), last=after(newer), t_ns=T_NS, base=held)),
+        "empty": sealing.seal(key_j, Empty(**head("JPN", "KOR", LANE, 1), last=after(newer), t_ns=T_NS, base=held, lost=4)),
         "refusal": sealing.seal(key_j, refusal),
         "wake": sealing.seal(key_j, Wake(**head("JPN", "KOR", "flash", T_NS))),
     }
@@ -181,8 +182,8 @@ WHAT = {
     "batch-recall": "The recall of number 2 of history, a flash batch of one.",
     "pull": "KOR's pull number 1, which begins session 1; its cursor is the receipt for numbers 1 to 3.",
     "resync-store-behind": "KOR's answer to the refusal: its store is behind, it asks from its cursor on.",
-    "resync-base-unknown": "KOR does not hold the base of an epoch: it asks for one that goes on from nothing.",
-    "empty": "JPN's answer to pull 1 when nothing came in time: it is in epoch 2, at number 1, which goes on from 3 of epoch 1.",
+    "resync-base-unknown": "KOR does not hold the base of a later epoch: it asks for another, and says on what epoch 2 went on.",
+    "empty": "JPN's answer to pull 1 when nothing came in time: epoch 2, number 1; it went on from 3 of epoch 1, four are lost.",
     "refusal": "JPN's answer to pull 1: the cursor lies before the receipt.",
     "wake": "JPN is there again.",
     "letter-inside": "What JPN's letter to KOR through USA holds: a batch of the stream KOR/USA, in answer to KOR's pull 7.",

@@ -207,7 +207,9 @@ async def test_a_record_that_stands_in_a_later_epoch_too_is_named(node: Node) ->
     pair.tap = lambda _nation, _pull, envelope: None if envelope.lane == "history" else envelope
     node.exchange.offer(pair.now_ns, tracks(pair, 3, lane="history"))
     pair.run(4)
-    node.exchange._exporters[("KOR", "history")].open_epoch(pair.now_ns, Cursor(), Cursor(), "test")
+    exporter = node.exchange._exporters[("KOR", "history")]
+    exporter.open_epoch(pair.now_ns, Cursor(), Cursor(), "test")
+    exporter._move_next()
     node.exchange.flush(pair.now_ns, force=True)
     told = (await node.asks({**ASKED, "lane": "history", "numbers": "1.2"})).json()
     assert (told["records"], told["receipted"], told["sent"], told["moved"]) == (1, 0, 1, [2])

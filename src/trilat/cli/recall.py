@@ -50,7 +50,8 @@ def lines(told: dict[str, Any]) -> list[str]:
         out[-1] = f"{out[-1][:-1]}: {', '.join(str(one) for one in told['unreceipted'][:NUMBERS_SHOWN])}{more}."
     if told["moved"]:
         moved = ", ".join(str(one) for one in told["moved"][:NUMBERS_SHOWN])
-        out.append(f"Put into a later epoch, where they have other numbers or wait for one: {moved}. Recall those numbers, too.")
+        out.append(f"Put into a later epoch, where they leave no more: {moved}.")
+        out[-1] += " What the partner has taken there has other numbers: recall those, too."
     return out
 
 

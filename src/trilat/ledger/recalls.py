@@ -50,7 +50,8 @@ class Place(NamedTuple):
 class Named(NamedTuple):
     """One record that a recall names: its number, its type, whether the partner had receipted it.
 
-    moved: it was put into a later epoch, where it stands (or waits) under another number, that this recall does not name.
+    moved: it was put into a later epoch. There it leaves no more; under the number it had there, if it had one, the partner may
+    hold it, and this recall does not name that number.
     """
 
     sequence: int
@@ -199,7 +200,10 @@ def _named(database: Database, stream: int, state: OutboxState, place: Place) ->
         record_type = _why.decode(why[sequence - batch.first])[0] if batch is not None and kept else NOT_KEPT
         if record_type == RECALL_TYPE:
             raise PolicyError("recall-number", f"{place.epoch}.{sequence} is itself a recall, which stands.")
-        yield Named(sequence, record_type, covered and not moved, moved)
+        waits = any(
+            epoch == place.epoch and after < sequence <= final for move in state.moves for epoch, after, final in move.ranges
+        )
+        yield Named(sequence, record_type, covered and not moved and not waits, moved)
 
 
 def _records(database: Database, way: str) -> Iterator[tuple[str, Recall]]:
