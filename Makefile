@@ -93,9 +93,10 @@ $(STAMPS)/runtime: $(STAMPS)/python requirements/build.txt requirements/runtime.
 	@$(PIP) --no-compile -r requirements/runtime.txt
 	@touch $@
 
-# pip would compile to bytes on one core, before anything else could begin.
+# pip would compile to bytes on one core, before anything else could begin. Compiled is what ours import, a tenth of what is installed.
 $(STAMPS)/bytes: $(STAMPS)/project
-	@$(BIN)/python -m compileall -q -j 2 -x '/(tests|pip|f2py|node_modules)/' .venv/lib/python3*/site-packages src || true
+	@$(BIN)/python -m compileall -q src || true
+	@$(BIN)/python tools/imported.py
 	@touch $@
 
 $(STAMPS)/project: $(STAMPS)/runtime pyproject.toml

@@ -92,7 +92,11 @@ LIVE_FILES = (
     "node/test_hub",
 )
 LIVE_FOLDERS = ("faults",)
-LONG_FILES = ("test_simulate", "test_pairs", "test_plants", "test_tiny", "test_whole_nodes", "test_launch", "test_decide")
+LONG_FILES = (
+    *("test_simulate", "test_tiny", "test_whole_nodes", "test_pairs", "test_rehearsal", "test_page_release", "test_decide"),
+    *("test_launch", "test_cedar", "test_warning_benchmark", "test_restart_in_flight", "test_assess", "test_asterix"),
+    *("test_history", "test_ticks", "test_plants", "test_coarse_attacks", "test_nats_hostile", "test_nats_revoke"),
+)
 LIVE = "live"
 
 

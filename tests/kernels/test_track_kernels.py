@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linear_sum_assignment
 
 from trilat.kernels import bank as b
 from trilat.kernels import engine, geodesy, intake, jit, show
@@ -183,6 +182,8 @@ def test_the_kernels_rows_are_the_records_columns() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_assignment_equals_the_exact_solution_of_scipy(seed: int) -> None:
     """On random sparse clusters the total cost equals linear_sum_assignment's with a choice of nothing for every row."""
+    from scipy.optimize import linear_sum_assignment  # takes longer to import than most tests to run
+
     rng = np.random.default_rng(seed)
     n, m = int(rng.integers(1, 14)), int(rng.integers(1, 14))
     dense = np.where(rng.random((n, m)) < 0.5, rng.normal(-3, 4, (n, m)), np.inf)

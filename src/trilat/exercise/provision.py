@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +97,6 @@ def prepare(
 
 def _staff(prepared: Prepared, mode: Mode, now_ns: int, random_bytes: Callable[[int], bytes]) -> tuple[Login, ...]:
     """Make the accounts of an exercise's node, with passwords of 80 random bits."""
-    hasher = passwords.Argon2(drawn=True)
     logins = [
         Login(user, f"{prepared.nation} {person}", role, _drawn(random_bytes(PASSWORD_BYTES))) for user, person, role in STAFF
     ]
@@ -104,8 +104,14 @@ def _staff(prepared: Prepared, mode: Mode, now_ns: int, random_bytes: Callable[[
     with Book(prepared.directory / FILE_NAME, prepared.nation, mode) as book:
         salts = [random_bytes(passwords.SALT_BYTES) for _ in logins]
         pairs = zip(logins, salts, strict=True)
-        book.begin(now_ns, [(one.user, one.person, hasher.keep(one.password, salt), (one.role,)) for one, salt in pairs])
+        book.begin(now_ns, [(one.user, one.person, _kept(one.password, salt), (one.role,)) for one, salt in pairs])
     return tuple(logins)
+
+
+@lru_cache(maxsize=64)
+def _kept(password: str, salt: bytes) -> str:
+    """Return what a book keeps of a drawn password: worked out once where the same seed draws the same exercise again."""
+    return passwords.Argon2(drawn=True).keep(password, salt)
 
 
 def _drawn(random: bytes) -> str:

@@ -181,6 +181,10 @@ class KeyRing:
             raise Rejected("key-not-yet-valid", f"{sender} {key_id}")
         if now_ns > key.not_after_ns + CLOCK_SKEW_NS:
             raise Rejected("key-expired", f"{sender} {key_id}")
-        if not signature_holds(key.public, kind, body, signature):
+        if not self._holds(key.public, kind, body, signature):
             raise Rejected("signature-wrong", f"{sender} {key_id} {kind}")
         return key
+
+    def _holds(self, public: bytes, kind: str, body: bytes, signature: bytes) -> bool:
+        """Tell whether a signature is a pinned key's; a simulation, which has made most of them itself, knows some answers."""
+        return signature_holds(public, kind, body, signature)

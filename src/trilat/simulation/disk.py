@@ -34,7 +34,7 @@ class _Undo(NamedTuple):
     """A write or truncation that is not synced: where, what stood there, how long the file was, how much was written."""
 
     offset: int
-    before: bytes
+    before: bytes | bytearray
     size_before: int
     length: int
 
@@ -169,22 +169,23 @@ class _Handle:
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
         """Write, and remember what stood there."""
+        disk, content = self._disk, self._file.content
         self._alive()
-        self._disk.step()
-        self._alive()
-        content = self._file.content
-        end = offset + len(data)
-        if self._disk.failure == "readonly":
+        if disk.countdown:
+            disk.step()
+            self._alive()
+        if disk.failure == "readonly":
             raise apsw.ReadOnlyError("injected")
-        if self._disk.failure == "write":
+        if disk.failure == "write":
             raise apsw.IOError("injected")
-        grown = max(end - len(content), 0)
-        if grown and self._disk.limit_bytes is not None and self._disk.used_bytes + grown > self._disk.limit_bytes:
-            self._disk.counts["disk full"] += 1
+        length, size = len(data), len(content)
+        end = offset + length
+        if end > size and disk.limit_bytes is not None and disk.used_bytes + end - size > disk.limit_bytes:
+            disk.counts["disk full"] += 1
             raise apsw.FullError("injected")
-        self._file.undos.append(_Undo(offset, bytes(content[offset:end]), len(content), len(data)))
-        if len(content) < offset:
-            content.extend(bytes(offset - len(content)))
+        self._file.undos.append(_Undo(offset, content[offset:end], size, length))
+        if size < offset:
+            content.extend(bytes(offset - size))
         content[offset:end] = data
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802 - SQLite's name
@@ -277,7 +278,11 @@ class _Rows:
 
     def fetchall(self) -> list[Any]:
         """Return all of them."""
-        return list(self)
+        try:
+            found: list[Any] = self._cursor.fetchall()
+        except apsw.Error as error:
+            raise _as_sqlite3(error) from error
+        return found
 
     def __iter__(self) -> Iterator[Any]:
         try:

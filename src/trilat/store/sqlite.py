@@ -101,9 +101,8 @@ class Database:
             self._connection = self._opener(self._path)
             if self._reads_only:
                 return
-            self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
-            self._connection.execute("PRAGMA synchronous=FULL").fetchall()
-            self._connection.execute(f"PRAGMA wal_autocheckpoint={self._settings.wal_pages}").fetchall()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={self._settings.wal_pages}"):
+                self._connection.execute(f"PRAGMA {pragma}").fetchall()
         except sqlite3.Error as error:
             self.close()
             raise named(error) from error
@@ -134,7 +133,10 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a query and return all its rows; raises StoreError."""
-        return list(self.each(sql, parameters))
+        try:
+            return list(self.read(sql, parameters).fetchall())
+        except sqlite3.Error as error:
+            raise named(error) from error
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Run a query and return its first row, or None; raises StoreError."""
@@ -276,11 +278,9 @@ def _check_owner(database: Database, nation: str, mode: Mode) -> None:
         if database.row("SELECT 1 FROM sqlite_master LIMIT 1") is not None:
             raise StoreError("store-corrupt", "a database of something else")
         database.read("BEGIN IMMEDIATE")
-        for statement in migrate.SCHEMA.split(";\n"):
-            if statement.strip():
-                database.read(statement)
-        owner = {"schema": migrate.SCHEMA_VERSION, "nation": nation, "mode": mode}
-        for name, value in owner.items():
+        for statement in filter(str.strip, migrate.SCHEMA.split(";\n")):
+            database.read(statement)
+        for name, value in {"schema": migrate.SCHEMA_VERSION, "nation": nation, "mode": mode}.items():
             database.read("INSERT INTO meta VALUES (?,?)", (name, msgspec.msgpack.encode(value)))
         database.read("COMMIT")
     meta = read_meta(database)
