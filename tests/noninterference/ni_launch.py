@@ -38,7 +38,7 @@ STEP_S, STEP_SOAK_S = 2.0, 1.0
 
 # Into the sea, from the sea, near enough that the open radar sees the climb; a bearing, a range and an apogee a seed.
 FLIGHTS = ((140.0, 200.0, 50.0), (125.0, 250.0, 60.0), (155.0, 220.0, 55.0))
-# What hidden sensors alone see in some changes: elsewhere, another way, already on its way when the first one starts.
+# What hidden sensors alone see in some changes: elsewhere, another way.
 ELSEWHERE = ScenarioLaunch(name="other", at_s=0.0, lat_deg=38.6, lon_deg=134.2, bearing_deg=60.0, range_km=600.0, apogee_km=150.0)
 
 
@@ -231,7 +231,7 @@ def unseen(ground: LaunchGround, seed: int, rng: random.Random) -> Hidden:
 
 
 def another(ground: LaunchGround, seed: int, rng: random.Random) -> Hidden:
-    """Hidden sensors alone see another launch, which began before; of the one that KOR sees they say nothing."""
+    """Hidden sensors alone see another launch; of the one that KOR sees they say nothing."""
     del rng
     return ground.hidden(seed, (ELSEWHERE,)), ()
 
