@@ -168,6 +168,7 @@ ATTACKS = {
     "the outside says another sender": (lambda c: msgspec.structs.replace(c, sender="USA"), "letter-wrong"),
     "the outside says another time": (lambda c: msgspec.structs.replace(c, t_ns=c.t_ns + 1), "letter-wrong"),
     "the signature cut": (lambda c: msgspec.structs.replace(c, signature=b""), "signature-missing"),
+    "no text": (lambda c: msgspec.structs.replace(c, letter=c.letter.replace(b"JPN", b"J\xffN", 1)), "letter-wrong"),
     "no letter at all": (lambda c: msgspec.structs.replace(c, letter=b"\x80"), "letter-wrong"),
 }
 

@@ -55,6 +55,7 @@ def test_what_is_encoded_comes_back() -> None:
     [
         (b"{", "syntax-bad"),
         (b"\xff\xfe", "syntax-bad"),
+        (b'{"t_ns":%d,"sensor":"nort\xe8","azimuth_deg":4}' % NOON_NS, "syntax-bad"),
         (b'{"t_ns":%d,"azimuth_deg":NaN}' % NOON_NS, "syntax-bad"),
         (b'{"t_ns":%d,"sensor":"north","azimuth_deg":400}' % NOON_NS, "value-implausible"),
         (b'{"t_ns":%d,"sensor":"north","azimuth_deg":4,"range_m":-1}' % NOON_NS, "value-implausible"),

@@ -147,25 +147,6 @@ def test_updates_are_automatic_inside_and_two_are_asked_beyond() -> None:
     assert node.public[-1].state == "updated"
 
 
-def test_leave_given_by_two_issues_for_the_own_territory_alone() -> None:
-    """With a standing leave the node issues as soon as it is sure enough, to areas of its own nation, and the leave ends."""
-    node = Node()
-    leave = contents.PreAuthorise(
-        mode="exercise:t1", audiences=("PUBLIC",), probability_min=0.1, confidence_min=0.5, minutes=20, until_ns=T0_NS + 300 * NS
-    )
-    asked = acts.Propose(act_id="p", kind="pre-authorise-warning", content=msgspec.json.encode(leave).decode())
-    assert node.fault(1, ANN, asked) == ""
-    assert node.approve(2, BEN) == ""
-    both = (area("JP-02"), area("KR-42"))
-    node.at(10, ("national", assessment(10, "detected")))
-    assert node.public == []
-    node.at(50, ("national", assessment(50, areas=both)))
-    assert [(one.state, [a.id for a in one.touched]) for one in node.public] == [("issued", ["JP-02"])]
-    assert any("automatically, by leave of ann and ben" in line for line in node.log)
-    node.at(301)
-    assert node.desk.leave is None
-
-
 def test_partner_data_bears_on_a_public_warning_only_with_consent() -> None:
     """Resting on KOR's data without consent or purpose nothing is public; own sensors alone, or consent and purpose, allow it."""
     mixed = msgspec.structs.replace(label(), sources=("JPN", "KOR"))

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 import ni_events
+import ni_people
+import probing
 from node_worlds import MODE, SECRET, T0_NS
 
 from trilat.exercise import provision, scenario
@@ -34,14 +36,20 @@ FROM_USA = ("USA/picket", "USA/adsb")
 SECONDS = 5.5
 # Every step of it lets tracks leave. Longer than a node's own: what a pair can show does not lie in how often it is stepped.
 STEP_NS = 500_000_000
+GUESSED = 6  # the step in which KOR names warnings by guess
 TRAFFIC = 0.3  # of the scenario's: small worlds, many of them
 
 
+# What people do in a step (its number), by what their page shows: it names things by the ids of that very run.
+People = Callable[[int, Pipeline], list[Input]]
+
+
 class Journal(NamedTuple):
-    """What goes into one run: the node's configuration and its inputs, step by step."""
+    """What goes into one run: the node's configuration, its inputs, step by step, and people who act by what they see."""
 
     config: NodeConfig
     steps: tuple[tuple[int, tuple[Input, ...]], ...]
+    people: tuple[People, ...] = ()
 
 
 def plan(seed: int) -> scenario.Scenario:
@@ -108,10 +116,12 @@ class Ground:
         steps = []
         for k, (visible, more) in enumerate(zip(self.visible(seed), hidden, strict=True)):
             both: list[Input] = [*visible, *acts(k), *ni_events.for_kor(k)]
+            if k == GUESSED:
+                both += probing.guesses(T0_NS + (k + 1) * STEP_NS, 1)
             for one in more:
                 both.insert(rng.randrange(len(both) + 1), one)
             steps.append((T0_NS + (k + 1) * STEP_NS, tuple(both)))
-        return Journal(config or self.configs["JPN"], tuple(steps))
+        return Journal(config or self.configs["JPN"], tuple(steps), (ni_people.BY_HAND,))
 
     def variants(self, seed: int) -> Iterator[tuple[str, Journal]]:
         """Yield runs that agree with `base(seed)` on what KOR may have, and differ in everything else, each in its way."""
@@ -272,11 +282,11 @@ CHANGES: dict[str, Callable[[Ground, int, random.Random], Steps]] = {
 }
 
 
-def relabelled(config: NodeConfig, rng: random.Random) -> NodeConfig:
+def relabelled(config: NodeConfig, rng: random.Random, hidden: tuple[str, ...] = HIDDEN) -> NodeConfig:
     """Return a configuration whose hidden sensors have other labels, none of which lets KOR in."""
 
     def other(sensor: msgspec.Struct) -> msgspec.Struct:
-        if sensor.id not in HIDDEN:
+        if sensor.id not in hidden:
             return sensor
         rel_to = rng.choice([(), ("USA",)])
         caveats = rng.choice([(), ("own-eyes",)])
@@ -287,11 +297,11 @@ def relabelled(config: NodeConfig, rng: random.Random) -> NodeConfig:
     return msgspec.structs.replace(config, sensor=tuple(other(one) for one in config.sensor))
 
 
-def without(config: NodeConfig) -> NodeConfig:
+def without(config: NodeConfig, hidden: tuple[str, ...] = HIDDEN) -> NodeConfig:
     """Return a configuration that has no hidden sensor and no feed of one."""
-    feeds = {provision.feed_of(one) for one in HIDDEN}
+    feeds = {provision.feed_of(one) for one in hidden}
     return msgspec.structs.replace(
         config,
-        sensor=tuple(one for one in config.sensor if one.id not in HIDDEN),
+        sensor=tuple(one for one in config.sensor if one.id not in hidden),
         feed=tuple(one for one in config.feed if one.name not in feeds),
     )

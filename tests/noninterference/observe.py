@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import probing
 from exchange_pair import Joined
+from exchange_records import released
+from nacl.signing import SigningKey
 from ni_events import KEY
-from ni_world import STEP_NS, Journal, pipeline_of
+from ni_world import Journal, pipeline_of
 from node_worlds import MODE
 from once import pure_answers_kept
 
-from trilat.node.inputs import ReceivedInput
-from trilat.node.pipeline import Output
+from trilat.exchange.exchange import Outgoing
+from trilat.node.inputs import Input, ReceivedInput
+from trilat.node.pipeline import Output, public_of
 from trilat.node.record import Recorder
-from trilat.records.envelope import Envelope
-from trilat.transport.messages import ExchangeSettings, PullId
+from trilat.outputs.message import Messages
+from trilat.records import codec
+from trilat.transport.messages import ExchangeSettings
+from trilat.warn.areas import shipped_layer
 
-TICK_MS = 125  # of the exchange; every step has several
-TICKS = STEP_NS // (TICK_MS * 1_000_000)
+TICKS = 4  # of the exchange, in every step
 OBSERVERS = ("KOR", "PUBLIC")
 
 
@@ -43,17 +49,28 @@ class Run:
         with pure_answers_kept():
             self._pipeline = pipeline_of(journal.config)
             self._pipeline.trust({KEY.key_id: KEY.verify_key.public})
-        settings = ExchangeSettings(tick_ms=TICK_MS)
+        self._messages = Messages(shipped_layer(), lambda body: (KEY.key_id, bytes(SigningKey(KEY.seed).sign(body).signature)))
+        self._step_ns = journal.steps[1][0] - journal.steps[0][0]
+        tick_ms = self._step_ns // (TICKS * 1_000_000)
         # What KOR and USA tell one another is no part of it: their nodes make nothing, and JPN's hears none of it.
-        self._net = Joined(Path(), ("JPN", "KOR", "USA"), settings, MODE, memory=True, hub="JPN", tick_ms=TICK_MS)
-        self._net.now_ns = journal.steps[0][0] - STEP_NS
-        self._net.tap = self._tap
-        self._recorder = Recorder(self._net.exchanges["JPN"].station.store, journal.config)
+        settings = ExchangeSettings(tick_ms=tick_ms)
+        self._net = Joined(Path(), ("JPN", "KOR", "USA"), settings, MODE, memory=True, hub="JPN", tick_ms=tick_ms)
+        self._net.now_ns = journal.steps[0][0] - self._step_ns
+        jpn = self._net.exchanges["JPN"]
+        self._flush = jpn.flush
+        jpn.flush = self._watched  # type: ignore[method-assign]
+        self._recorder = Recorder(jpn.station.store, journal.config)
 
-    def _tap(self, asker: str, pull: PullId, envelope: Envelope) -> Envelope:
-        if asker == "KOR" and pull.partner == "JPN":
-            self.seen.append(Seen(self._net.now_ns, "KOR", envelope.kind, msgspec.msgpack.encode(envelope)))
-        return envelope
+    def _watched(self, now_ns: int, *, force: bool = False) -> Outgoing:
+        """End a step of JPN's exchange and keep everything of it that reaches KOR: answers, JPN's own pulls, wakes."""
+        out = self._flush(now_ns, force=force)
+        told = [("answer", one.envelope) for one in out.answers if self._net._tickets[one.ticket][0] == "KOR"]
+        told += [("request", one.envelope) for one in out.requests if one.pull.partner == "KOR"]
+        told += [("wake", one) for one in out.wakes if one.audience == "KOR"]
+        for what, envelope in told:
+            kind = "none" if envelope is None else envelope.kind
+            self.seen.append(Seen(now_ns, "KOR", f"{what} {kind}", msgspec.msgpack.encode(envelope)))
+        return out
 
     def run(self) -> list[Seen]:
         """Step the node through its journal; return what its observers saw."""
@@ -62,28 +79,37 @@ class Run:
 
     def _run(self) -> list[Seen]:
         jpn = self._net.exchanges["JPN"]
-        taken = 0
-        for now_ns, inputs in self._journal.steps:
-            # What KOR sends back (acknowledgements, receipts) comes in as it would; KOR here only pulls.
-            arrived = self._net.received["JPN"][taken:]
-            taken += len(arrived)
-            back = [
-                ReceivedInput(exporter=one.exporter, lane=one.lane, epoch=one.epoch, sequence=one.sequence, record=one.raw)
-                for one in arrived
-            ]
-            given = [*inputs, *back]
+        for k, (now_ns, inputs) in enumerate(self._journal.steps):
+            given = [*inputs, *(one for who in self._journal.people for one in who(k, self._pipeline))]
             out = self._pipeline.step(now_ns, given)
             self._recorder.append(now_ns, self._recorder.entry(given, out))
             self.taken_in(out)
             for one in out.released:
                 self.counts[one.audience] = self.counts.get(one.audience, 0) + 1
-                if one.audience == "PUBLIC":
-                    self.seen.append(Seen(now_ns, "PUBLIC", one.record_type, msgspec.msgpack.encode(one)))
+            self._published(now_ns, out)
+            self._from_usa(now_ns, inputs)
             jpn.offer(self._net.now_ns, [one for one in out.released if one.audience in ("KOR", "USA")])
+            probing.probe(self._net, k, len(self._journal.steps))
             self._net.run(TICKS)
         self.ending()
         self._net.close()
         return self.seen
+
+    def _from_usa(self, now_ns: int, inputs: Sequence[Input]) -> None:
+        """Send what USA says in this step over the exchange as well: JPN pulls it, and answers nothing of it to KOR."""
+        given = [one for one in inputs if isinstance(one, ReceivedInput) and one.exporter == "USA"]
+        if given:
+            told = [released(codec.decode(one.record), "JPN", one.lane, now_ns, MODE) for one in given]
+            self._net.exchanges["USA"].offer(self._net.now_ns, told)
+
+    def _published(self, now_ns: int, out: Output) -> None:
+        """Keep what PUBLIC gets: records as released, and of its warnings each message in every form that an output sends."""
+        for one in out.released:
+            if one.audience == "PUBLIC":
+                self.seen.append(Seen(now_ns, "PUBLIC", one.record_type, msgspec.msgpack.encode(one)))
+        for warning in public_of(out.released):
+            made = self._messages.make(warning)
+            self.seen += [Seen(now_ns, "PUBLIC", f"{made.identifier}.{form}", raw) for form, raw in made.bodies.items()]
 
     @property
     def quarantined(self) -> frozenset[str]:

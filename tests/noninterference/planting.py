@@ -1,13 +1,13 @@
 """How a leak is planted into the product's own code, one at a time, so that the two-run test is seen to have teeth.
 
-Each is a mistake that somebody could make, at the place where they would make it. `PLANTS` maps what is wrong to a function that
+Each is a mistake that somebody could make, at the place where they would make it. `PLANTS` and `LAUNCH_PLANTS` map what is wrong to a function that
 changes the product through a `Patch` and is undone with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,13 +40,35 @@ class Patch:
 
 
 Plant = Callable[[Patch], None]
+
+
+class LaunchPlant(NamedTuple):
+    """A leak that shows in worlds with a launch: from which world on it is looked for, and whether after burn-out alone."""
+
+    plant: Plant
+    world: int
+    late: bool
+
+
+# Those that show in worlds of traffic, and those that show in worlds with a launch.
 PLANTS: dict[str, Plant] = {}
+LAUNCH_PLANTS: dict[str, LaunchPlant] = {}
 
 
 def plant(plants: Plant) -> Plant:
     """Put a plant into the table under its own sentence."""
     PLANTS[(plants.__doc__ or "").split(".")[0]] = plants
     return plants
+
+
+def plant_of_launch(*, world: int = 0, late: bool = False) -> Callable[[Plant], Plant]:
+    """Do the same for one that is looked for in worlds with a launch."""
+
+    def planted(plants: Plant) -> Plant:
+        LAUNCH_PLANTS[(plants.__doc__ or "").split(".")[0]] = LaunchPlant(plants, world, late)
+        return plants
+
+    return planted
 
 
 def altered(one: Released, change: Callable[[Any], Any]) -> Released:

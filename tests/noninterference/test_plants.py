@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import plants_made  # noqa: F401 - importing them plants them into the table
+import plants_calls  # noqa: F401 - importing them plants them into the tables
+import plants_launch  # noqa: F401
+import plants_made  # noqa: F401
 import plants_said  # noqa: F401
+import plants_wire  # noqa: F401
 import pytest
+from ni_launch import END_S, LaunchGround
 from ni_world import Ground
 from observe import Run, difference
-from planting import PLANTS, Patch
+from planting import LAUNCH_PLANTS, PLANTS, Patch, Plant
 
-PLANTS_MIN = 25
+PLANTS_MIN, LAUNCH_PLANTS_MIN = 33, 31
+EARLY_END_S = 52.0
 SEEDS_MAX = 2
 
 
@@ -18,12 +23,19 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     return Ground(tmp_path_factory.mktemp("plants"))
 
 
-def pairs_until_found(ground: Ground, sentence: str) -> tuple[int, str]:
+@pytest.fixture(scope="module")
+def launches(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, LaunchGround]:
+    """Give worlds that end before burn-out, which most leaks need not wait for, and whole ones."""
+    directory = tmp_path_factory.mktemp("plants-launches")
+    return {late: LaunchGround(directory / str(late), end_s=END_S if late else EARLY_END_S) for late in (False, True)}
+
+
+def pairs_until_found(ground: Ground | LaunchGround, plant: Plant, world: int = 0) -> tuple[int, str]:
     """Return after how many pairs a planted leak showed, and by which change; 0 when it never did."""
     pairs = 0
-    for seed in range(SEEDS_MAX):
+    for seed in range(world, world + SEEDS_MAX):
         patch = Patch()
-        PLANTS[sentence](patch)
+        plant(patch)
         try:
             expected = Run(ground.base(seed)).run()
             for name, journal in ground.variants(seed):
@@ -39,12 +51,26 @@ def pairs_until_found(ground: Ground, sentence: str) -> tuple[int, str]:
 @pytest.mark.parametrize("sentence", sorted(PLANTS))
 def test_planted_leak_is_found(ground: Ground, sentence: str, record_property: pytest.RecordProperty) -> None:
     """A leak that somebody could build in shows as a difference in what KOR gets, within two worlds."""
-    pairs, change = pairs_until_found(ground, sentence)
+    pairs, change = pairs_until_found(ground, PLANTS[sentence])
     record_property("pairs", pairs)
     print(f"{pairs:3d} pairs ({change}): {sentence}")  # noqa: T201 - shown with -s, and when the test fails
     assert pairs > 0, sentence
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("sentence", sorted(LAUNCH_PLANTS))
+def test_leak_planted_about_a_launch_is_found(
+    launches: dict[bool, LaunchGround], sentence: str, record_property: pytest.RecordProperty
+) -> None:
+    """A leak in what is told of a launch, beside the records, or to the people shows as well, within two worlds."""
+    plant, world, late = LAUNCH_PLANTS[sentence]
+    pairs, change = pairs_until_found(launches[late], plant, world)
+    record_property("pairs", pairs)
+    print(f"{pairs:3d} pairs ({change}) with a launch: {sentence}")  # noqa: T201 - as above
+    assert pairs > 0, sentence
+
+
 def test_there_are_enough_plants() -> None:
-    """At least 25 leaks are planted, each another mistake."""
+    """At least 25 leaks are asked for; these many are planted, each another mistake."""
     assert len(PLANTS) >= PLANTS_MIN
+    assert len(LAUNCH_PLANTS) >= LAUNCH_PLANTS_MIN

@@ -101,7 +101,7 @@ class PlotsJsonDecoder(Decoder):
             line = _decoder.decode(text)
         except msgspec.ValidationError as error:
             reason, detail = "value-implausible", str(error)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             reason, detail = "syntax-bad", str(error)
         else:
             off_ns = 0 if received_t_ns == NOT_KNOWN_T_NS else line.t_ns - received_t_ns
@@ -192,7 +192,7 @@ class SightsDecoder:
         """Return one line as a row of columns, or None with its refusal counted."""
         try:
             line = self._json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             self._refusals.add("syntax-bad", offset, len(text))
             return None
         if not 0.0 <= line.timestamp * 1e9 <= T_NS_MAX or not 0.0 < line.sigma_rad <= SIGMA_RAD_MAX:

@@ -69,6 +69,8 @@ class Books:
         """Make empty books. standing(now_ns, source, audience): whether an agreement holds a source's consent to a warning."""
         self.nation, self.mode, self._policy, self._gates = nation, mode, policy, gates
         self._standing = standing
+        # A partner's time in a step of the nation's: in a replay its clock is its own. The node sets it.
+        self.own_ns: Callable[[str, int], int] = lambda _, now_ns: now_ns
         self._count = 0
         self._public_count = 0
         self._books: dict[str, dict[Key, Standing]] = {NATIONAL: {}, PUBLIC: {}, **{name: {} for name in gates}}
@@ -115,6 +117,7 @@ class Books:
             return self._take_own(key, assessment), []
         if audience == PUBLIC or audience not in self._books:
             return False, []
+        now_ns = self.own_ns(audience, now_ns)
         standing = self._books[audience].get(key)
         if standing is None:
             return self._begin(now_ns, audience, key, assessment)
@@ -161,9 +164,10 @@ class Books:
         for audience, (key, standing) in self.editions(national).items():
             if standing.basis == "approved":
                 base = self.basis_for(now_ns, audience, assessment)
-                after = None if base is None else machine.take(now_ns, standing, base)
+                own_ns = self.own_ns(audience, now_ns)
+                after = None if base is None else machine.take(own_ns, standing, base)
                 if after is not None:
-                    moved += self._put(audience, key, standing, _calmly(now_ns, standing, after))
+                    moved += self._put(audience, key, standing, _calmly(own_ns, standing, after))
         return moved
 
     def tick(self, now_ns: int) -> list[Moved]:
@@ -171,7 +175,7 @@ class Books:
         moved: list[Moved] = []
         for audience, book in self._books.items():
             for key, standing in list(book.items()):
-                after = machine.tick(now_ns, standing)
+                after = machine.tick(self.own_ns(audience, now_ns), standing)
                 if after is not None:
                     moved += self._put(audience, key, standing, after)
         return moved
@@ -183,7 +187,9 @@ class Books:
             found = self._approved_edition(now_ns, national, audience)
         if found is None or found[1].warning.state in machine.CLOSED:
             return []
-        return self._put(audience, found[0], found[1], machine.issue(now_ns, found[1], envelope))
+        own_ns = self.own_ns(audience, now_ns)
+        ends = msgspec.structs.replace(envelope, until_ns=envelope.until_ns - (now_ns - own_ns))
+        return self._put(audience, found[0], found[1], machine.issue(own_ns, found[1], ends))
 
     def _approved_edition(self, now_ns: int, national: Key, audience: str) -> tuple[Key, Standing] | None:
         """Return a new edition made of the national assessment, without exact places, for who has none of its own."""
@@ -292,11 +298,12 @@ class Books:
             elif one.audience == PUBLIC:
                 public.append(warning)
             elif warning.state != "retracted" and warning.reason != "reinstated":
-                released += self._gates[one.audience].flash(now_ns, warning)
+                released += self._gates[one.audience].flash(self.own_ns(one.audience, now_ns), warning)
         return shown, released, public
 
     def take_back(self, now_ns: int, one: Moved, reason: Any, text: str, by: str) -> tuple[Retraction, list[Released]]:
         """Return the retraction (or reinstatement) of one audience's edition, and how it leaves."""
+        now_ns = self.own_ns(one.audience, now_ns)
         before = one.before.warning if one.before is not None else one.after.warning
         made = Retraction(
             warning_id=before.id,

@@ -6,7 +6,7 @@ log, and stops nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,9 +15,9 @@ from trilat.accounts.approvals import Refused
 from trilat.accounts.roles import may
 from trilat.errors import PolicyError, sentence
 from trilat.issuing import contents, prepare
-from trilat.issuing.books import NATIONAL, PUBLIC, TOPIC, Key, Moved
+from trilat.issuing.books import NATIONAL, PUBLIC, Key, Moved
 from trilat.issuing.contents import Issue, PreAuthorise, RaisePublic, mode_word
-from trilat.issuing.partners import receive
+from trilat.issuing.partners import acknowledged, receive
 from trilat.issuing.state import Desk, Event
 from trilat.outward.events import DECLASSIFY, RecordRelease
 from trilat.picture.acts import (
@@ -35,10 +35,8 @@ from trilat.picture.acts import (
     StandDown,
 )
 from trilat.picture.inputs import ActAnswer, Notice, WarningRecord
-from trilat.policy.labels import make
 from trilat.records.approval import Approved, Session
 from trilat.records.assessment import Assessment
-from trilat.records.label import Label
 from trilat.records.released import Released
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
@@ -79,8 +77,8 @@ class DeskStep:
         self.taken.append((audience, assessment))
         self._moved(moved)
         key = (assessment.stream, assessment.flight)
+        self._automatic(audience, key)
         if audience == NATIONAL:
-            self._automatic(key)
             self._widen(key)
 
     def _moved(self, moved: Iterable[Moved]) -> None:
@@ -106,14 +104,21 @@ class DeskStep:
             else:
                 self._note("alarm", f"{one.id} v{one.version} is withheld from PUBLIC: no agreement lets it go")
 
-    def _automatic(self, key: Key) -> None:
-        """Issue what a standing leave of two people lets the node issue."""
+    def _automatic(self, audience: str, key: Key) -> None:
+        """Issue what a standing leave of two people lets the node issue; a partner's edition by what that one says itself."""
         d = self._d
         if d.leave is None:
             return
+        by = " and ".join(d.leave_by)
+        if audience != NATIONAL:
+            moved = prepare.automatic_edition(self._now_ns, d.books, audience, key, d.leave, d.leave_by)
+            for one in moved:
+                self._note("alarm", f"{one.after.warning.id} issued automatically to {audience}, by leave of {by}")
+            self._moved(moved)
+            return
         content = prepare.automatic_content(self._now_ns, d.books, key, d.leave)
         if content is not None:
-            self._note("alarm", f"{content.warning_id} issued automatically, by leave of {' and '.join(d.leave_by)}")
+            self._note("alarm", f"{content.warning_id} issued automatically, by leave of {by}")
             self._issue(content, d.leave_by)
 
     def _widen(self, key: Key) -> None:
@@ -276,7 +281,7 @@ class DeskStep:
         d = self._d
         fields = ("kind", "headline", "text", "areas", "minutes", "confidence")
         draft = Draft(**{name: getattr(act, name) for name in fields})
-        label = self._label(act.rel_to, act.level)
+        label = d.label(act.rel_to, act.level)
         warning = d.hand.raise_by_hand(self._now_ns, draft, label, session.user)
         self._show(d.nation, warning)
         self._note("caution", f"{' and '.join(by)} raised {warning.id}: {warning.headline}")
@@ -290,14 +295,14 @@ class DeskStep:
                 severity, done = ("caution", "leaves later for") if decision.permit else ("alarm", "is withheld from")
                 self._note(severity, f"{warning.id} {done} {name}: {decision.reason} ({decision.rule})")
         if PUBLIC in act.rel_to and len(by) > 1:
-            self._publish([d.public.by_hand(warning, self._label((PUBLIC,), 0))])
+            self._publish([d.public.by_hand(warning, d.label((PUBLIC,), 0))])
 
     def _acknowledge(self, given: OfficerAct, act: AcknowledgeWarning) -> str:
         d = self._d
         own = act.originator == d.nation
         flight = d.books.national(act.warning_id) if own else None
         warning = flight[1].warning if flight is not None else d.hand.own(act.warning_id) if own else None
-        label = warning.label if warning is not None else self._label((act.originator,), 0)
+        label = warning.label if warning is not None else d.label((act.originator,), 0)
         told = (act.originator, act.warning_id, act.version, act.kind, given.session.user, given.session.station, label)
         if flight is not None:
             made = d.hand.answer(self._now_ns, *told) if act.version <= flight[1].warning.version else None
@@ -307,8 +312,10 @@ class DeskStep:
             return "warning-unknown"
         self._show(d.nation, made)
         d.escalation.acknowledged(act.originator, act.warning_id)
-        for audience in d.audiences.values():
-            self.released.extend(audience.acknowledge(self._now_ns, made))
+        if flight is not None:
+            self.released.extend(acknowledged(d, self._now_ns, flight[0], act.kind, given.session))
+        else:
+            self.released.extend(one for audience in d.audiences.values() for one in audience.acknowledge(self._now_ns, made))
         return ""
 
     def _stand_down(self, given: OfficerAct, act: StandDown) -> str:
@@ -319,7 +326,7 @@ class DeskStep:
         if found[1].warning.state in machine.CLOSED:
             return "warning-over"
         for audience, (key, standing) in {NATIONAL: found, **d.books.editions(found[0])}.items():
-            after = machine.stand_down(self._now_ns, standing, user)
+            after = machine.stand_down(d.books.own_ns(audience, self._now_ns), standing, user)
             if after is not None:
                 self._moved([d.books.put(audience, key, after)])
         self._note("alarm", f"{user} stood {act.warning_id} down")
@@ -353,7 +360,8 @@ class DeskStep:
         if back and standing.closed_by == user:
             return "reinstate-second"
         for audience, (key, one) in {NATIONAL: (national, standing), **d.books.editions(national)}.items():
-            after = machine.reinstate(self._now_ns, one) if back else machine.retract(self._now_ns, one, act.reason, user)
+            own_ns = d.books.own_ns(audience, self._now_ns)
+            after = machine.reinstate(own_ns, one) if back else machine.retract(own_ns, one, act.reason, user)
             if after is None:
                 continue
             moved = d.books.put(audience, key, after)
@@ -379,18 +387,6 @@ class DeskStep:
         self._publish(got.public)
         for severity, text in got.notes:
             self._note(severity, text)
-
-    def _label(self, rel_to: Sequence[str], level: int) -> Label:
-        d = self._d
-        return make(
-            policy=d.policy,
-            originator=d.nation,
-            mode=d.mode,
-            level=level,
-            rel_to=tuple(sorted(set(rel_to) - {d.nation})),
-            topics=(TOPIC,),
-            sources=(d.nation,),
-        )
 
     def _show(self, origin: str, record: Warning | Acknowledgement | Retraction) -> None:
         self.shown.append(WarningRecord(origin=origin, record=record))

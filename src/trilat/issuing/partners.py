@@ -1,13 +1,20 @@
-"""What partners bring to the desk: their warnings, answers to ours, retractions. Forged and stale ones are counted."""
+"""What partners bring to the desk: their warnings, answers to ours, retractions. Forged and stale ones are counted.
+
+And what they are told when a flight's warning is acknowledged here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from trilat.issuing.books import Key
 from trilat.issuing.state import Desk
 from trilat.picture.inputs import WarningRecord
+from trilat.records.approval import Session
+from trilat.records.released import Released
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 
 
@@ -62,3 +69,17 @@ def _acknowledgement(d: Desk, origin: str, record: Acknowledgement) -> Got:
             return Got()
         record = msgspec.structs.replace(record, warning_id=national)
     return Got((WarningRecord(origin=origin, record=record),))
+
+
+def acknowledged(d: Desk, now_ns: int, national: Key, kind: str, by: Session) -> Iterator[Released]:
+    """Tell each partner that its own edition of a flight's warning was acknowledged here: by its id, version and label.
+
+    The national warning's version and label come of all that the nation sees; nothing of them goes in, and whether they would let
+    the acknowledgement go decides nothing.
+    """
+    for name, (_, standing) in d.books.editions(national).items():
+        if (gate := d.audiences.get(name)) is not None:
+            mine = standing.warning
+            told = (d.nation, mine.id, mine.version, kind, by.user, by.station, mine.label)
+            own_ns = d.books.own_ns(name, now_ns)
+            yield from gate.flash(own_ns, d.hand.answer(own_ns, *told))

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trilat.issuing.books import NATIONAL, PUBLIC, Books, Key, areas_of
+from trilat.issuing.books import NATIONAL, PUBLIC, Books, Key, Moved, areas_of
 from trilat.issuing.contents import Issue, NamedArea, PreAuthorise, Relay, Variant, mode_word
 from trilat.picture.acts import IssueWarning, RelayWarning
 from trilat.products.texts import with_words
 from trilat.records.assessment import Assessment, TouchedArea
 from trilat.records.warning import Warning
 from trilat.warn import machine
-from trilat.warn.machine import Standing
+from trilat.warn.machine import Envelope, Standing
 
 NS = 1_000_000_000
 AREAS_MAX = 60
@@ -147,18 +147,26 @@ def _as_relayed(held: Warning, touched: tuple[TouchedArea, ...]) -> Warning:
     return with_words(msgspec.structs.replace(held, touched=touched))
 
 
-def automatic_content(now_ns: int, books: Books, national: Key, leave: PreAuthorise) -> Issue | None:
-    """Return what a standing leave lets the node issue by itself: areas of the own nation, sure enough; None when nothing."""
-    standing = books.standing(NATIONAL, national)
+def sure_areas(now_ns: int, nation: str, standing: Standing | None, leave: PreAuthorise) -> tuple[str, ...]:
+    """Return the own nation's areas for which a standing leave lets one audience's warning be issued; none while it does not."""
     if standing is None or now_ns >= leave.until_ns or standing.warning.issued or standing.warning.state != "assessed":
-        return None
+        return ()
     assessment = standing.assessment
     if assessment.confidence < leave.confidence_min or (assessment.landing is not None and not assessment.landing.reliable):
+        return ()
+    return tuple(one.id for one in assessment.areas if one.nation == nation and one.probability >= leave.probability_min)
+
+
+def automatic_content(now_ns: int, books: Books, national: Key, leave: PreAuthorise) -> Issue | None:
+    """Return what a standing leave lets the node issue by itself to its own nation and PUBLIC; None when nothing.
+
+    Partners are not in it: when and where their editions are issued would tell them what the nation alone sees.
+    """
+    standing = books.standing(NATIONAL, national)
+    areas = sure_areas(now_ns, books.nation, standing, leave)
+    if standing is None or not areas:
         return None
-    areas = tuple(one.id for one in assessment.areas if one.nation == books.nation and one.probability >= leave.probability_min)
-    if not areas:
-        return None
-    audiences = tuple(one for one in leave.audiences if one != books.nation)
+    audiences = tuple(one for one in leave.audiences if one != books.nation and one not in books.partners)
     act = IssueWarning(
         act_id="auto",
         warning_id=standing.warning.id,
@@ -169,3 +177,16 @@ def automatic_content(now_ns: int, books: Books, national: Key, leave: PreAuthor
     )
     made = issue_content(now_ns, books, act)
     return None if isinstance(made, str) else made
+
+
+def automatic_edition(
+    now_ns: int, books: Books, audience: str, key: Key, leave: PreAuthorise, by: tuple[str, ...]
+) -> list[Moved]:
+    """Issue a partner's own edition where a standing leave names it and that edition itself is sure enough; return what moved."""
+    now_ns = books.own_ns(audience, now_ns)
+    standing = books.standing(audience, key) if audience in leave.audiences and audience in books.partners else None
+    areas = sure_areas(now_ns, books.nation, standing, leave)
+    if standing is None or not areas:
+        return []
+    envelope = Envelope(areas=areas, until_ns=now_ns + leave.minutes * 60 * NS, approved_by=by)
+    return [books.put(audience, key, machine.issue(now_ns, standing, envelope))]

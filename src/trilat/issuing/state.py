@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from trilat.accounts.approvals import ApprovalDesk
-from trilat.issuing.books import Books, Gate, Key
+from trilat.issuing.books import TOPIC, Books, Gate, Key
 from trilat.issuing.contents import PreAuthorise
 from trilat.issuing.public import PublicWarnings
 from trilat.issuing.watchful import Escalation
 from trilat.picture.acts import Approve, Decline, Propose
 from trilat.policy.audience import AudiencePolicy
+from trilat.policy.labels import make
 from trilat.records.approval import Approval, Approved, Proposal, Session
-from trilat.records.label import Mode
+from trilat.records.label import Label, Mode
 from trilat.records.released import Released
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
@@ -74,3 +75,15 @@ class Desk:
         self.publish: Callable[[int, Warning], list[Released]] = lambda *_: []
         self.track: Callable[[int], Track | None] = lambda _: None
         self.rejected: Counter[str] = Counter()
+
+    def label(self, rel_to: Sequence[str], level: int) -> Label:
+        """Return the label of what this nation itself says of a missile: for these audiences, at this level."""
+        return make(
+            policy=self.policy,
+            originator=self.nation,
+            mode=self.mode,
+            level=level,
+            rel_to=tuple(sorted(set(rel_to) - {self.nation})),
+            topics=(TOPIC,),
+            sources=(self.nation,),
+        )

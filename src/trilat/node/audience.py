@@ -76,6 +76,7 @@ class ReplayClock:
     def __init__(self, mode: Mode) -> None:
         self._replay = mode.kind == "replay"
         self._newest_ns = 0
+        self._at_ns: int | None = None
 
     def at(self, now_ns: int, batches: Iterable[Reports], others_ns: Iterable[int] = ()) -> int:
         """Return the step's time: now_ns, or in a replay the newest of it and of the reports and other times ever given."""
@@ -83,7 +84,12 @@ class ReplayClock:
             return now_ns
         newest = (int(batch.columns["t_ns"].max()) for batch in batches if len(batch.columns))
         self._newest_ns = max((self._newest_ns, *newest, *others_ns))
-        return max(now_ns, self._newest_ns)
+        self._at_ns = max(now_ns, self._newest_ns)
+        return self._at_ns
+
+    def own(self, now_ns: int) -> int:
+        """Return the time by this clock in a step in which another, that sees more, shows now_ns."""
+        return now_ns if self._at_ns is None else min(now_ns, self._at_ns)
 
 
 class AudiencePipeline:
@@ -180,8 +186,21 @@ class AudiencePipeline:
 
     # Warnings -------------------------------------------------------------------------------------------------------
 
+    def own_ns(self, now_ns: int) -> int:
+        """Return this audience's time in a step of the nation's: in a replay its own clock's, which nothing withheld moves on."""
+        return self._clock.own(now_ns)
+
+    def _in_own_time(self, now_ns: int, record: Any) -> tuple[int, Any]:
+        """Return the audience's time, and a record that the nation made now with its times moved by as much."""
+        ahead_ns = now_ns - (own_ns := self.own_ns(now_ns))
+        if not ahead_ns:
+            return now_ns, record
+        ends = {"expires_ns": record.expires_ns - ahead_ns} if isinstance(record, Warning) else {}
+        return own_ns, msgspec.structs.replace(record, t_ns=record.t_ns - ahead_ns, **ends)
+
     def warn(self, now_ns: int, warning: Warning) -> list[Released]:
         """Return a national warning as this audience gets it; nothing when it may not have it and no event stands open for it."""
+        now_ns, warning = self._in_own_time(now_ns, warning)
         sent = self._flash(now_ns, warning, self._warnings.warning)
         if sent or self.policy.record_decision(warning, now_ns).permit:
             return sent
@@ -189,6 +208,7 @@ class AudiencePipeline:
 
     def retract(self, now_ns: int, retraction: Retraction) -> list[Released]:
         """Return a retraction for an audience that got the warning, by its label or through a door."""
+        now_ns, retraction = self._in_own_time(now_ns, retraction)
         sent = self._flash(now_ns, retraction, self._warnings.retraction)
         if sent or self.policy.record_decision(retraction, now_ns).permit:
             return sent
@@ -199,6 +219,7 @@ class AudiencePipeline:
 
         Raises PolicyError for an event that is not to be used; then nothing has changed.
         """
+        now_ns = self.own_ns(now_ns)
         opened = self.doors.take(now_ns, event, record)
         return self._through(now_ns, opened), opened.decision
 
@@ -217,6 +238,7 @@ class AudiencePipeline:
 
     def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Released]:
         """Return this nation's acknowledgement: of the audience's own warning, or of an own warning that it got."""
+        now_ns, acknowledgement = self._in_own_time(now_ns, acknowledgement)
         own = acknowledgement.warning_originator == self.nation
         edition = self._warnings.acknowledgement if own else (lambda one: one)
         return self._flash(now_ns, acknowledgement, edition)

@@ -131,6 +131,7 @@ class Pipeline:
         self.approvals = ApprovalDesk(settings.nation, settings.mode, approvals.KINDS)
         self.desk = Desk(settings.nation, settings.mode, settings.policy, gates, self.approvals, self._decide, self._consented)
         self.desk.track = self._track
+        self.desk.books.own_ns = lambda name, now_ns: gates[name].own_ns(now_ns) if name in gates else now_ns
         if (public := self.audiences.get("PUBLIC")) is not None:
             self.desk.publish = public.flash
         self.watch = SensorWatch(settings.sensors, turn_ns=turn_of(settings.nation))

@@ -96,7 +96,7 @@ def read_outside(ring: KeyRing, now_ns: int, mode: Mode, carried: Carried, lane:
     """
     try:
         letter = _letter.decode(carried.letter)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # a string that is no UTF-8 is the one fault msgspec lets through
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("letter-wrong", str(error)) from None
     ring.verify(now_ns, letter.sender, letter.key_id, LETTER_KIND, carried.letter, carried.signature)
     if codec.encode(letter) != carried.letter:
@@ -116,7 +116,7 @@ def open_inside(ring: KeyRing, letter: Letter, carried: Carried, bytes_max: int)
         raise Rejected("box-unreadable", f"{letter.sender} sealed it for key {letter.box_key_id}")
     try:
         inside = _inside.decode(open_box(carried.box, key))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("box-unreadable", str(error)) from None
     envelope = sealing.unpack(inside.envelope, bytes_max)
     if (envelope.sender, envelope.audience, envelope.lane) != (letter.sender, letter.addressee, letter.lane):
