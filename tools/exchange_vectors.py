@@ -141,7 +141,10 @@ def direct() -> dict[str, Envelope]:
     pull = Pull(**head("KOR", "JPN", LANE, 1), **ask)
     behind = Resync(**head("KOR", "JPN", LANE, 10), **{**ask, "session": 10}, reason="store-behind")
     asks = {**ask, "session": 11, "cursor": after(newer)}
-    unknown = Resync(**head("KOR", "JPN", LANE, 11), **asks, trouble="head-wrong", reason="base-unknown", branch=(held,))
+    place = Cursor(2, 9, bytes([9]) * 32)
+    unknown = Resync(
+        **head("KOR", "JPN", LANE, 11), **asks, trouble="head-wrong", reason="base-unknown", branch=(held,), refused=place
+    )
     refusal = Refusal(
         **head("JPN", "KOR", LANE, 1), reason="cursor-behind", counter=1, receipt=after(chunked), speaks=2, t_ns=T_NS
     )

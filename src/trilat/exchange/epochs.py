@@ -19,6 +19,8 @@ from trilat.transport.messages import BatchHeader
 # What is moved into a new epoch leaves before everything else, a later epoch's first; in steps of two, so that pieces of a
 # large record of it fit in between.
 MOVED_PRIORITY = -2
+# A partner may be this many epochs beyond us: more than any rollback takes back.
+EPOCHS_AHEAD_MAX = 1_000_000
 _about = msgspec.msgpack.Decoder(list[bytes])
 _header = msgspec.msgpack.Decoder(BatchHeader)
 

@@ -7,10 +7,11 @@ pull's cursor is the partner's signed receipt; a cursor that does not fit our ow
 from collections import deque
 from typing import NamedTuple
 
+from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, place_of
 from trilat.exchange.numbering import HEADER_BYTES, Numbering
-from trilat.exchange.station import Station, health_of
+from trilat.exchange.station import EpochPace, Station, health_of
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Cursor, Fork, LinkState
+from trilat.records.exchange import EPOCH_MAX, Cursor, Fork, LinkState
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import BRANCH_MINOR, Empty, Pull, Refusal, Resync
@@ -47,6 +48,7 @@ class Exporter(Numbering):
         self._session = 0
         self._sent = 0
         self._parked: deque[Parked] = deque()
+        self.pace_epochs = EpochPace()
         self.heard_ns: int | None = None
         self.trouble = ""
 
@@ -59,7 +61,9 @@ class Exporter(Numbering):
             return [self._refuse(now_ns, ticket, pull, "replayed")]
         self.heard_ns, self.trouble = now_ns, pull.trouble
         if pull.session < self._session:
-            return [Answer(ticket, None)]
+            # The first pull of a session: its importer was put back to an older copy, and must be told how far we are.
+            began = pull.number == pull.session
+            return [self._refuse(now_ns, ticket, pull, "replayed") if began else Answer(ticket, None)]
         answers: list[Answer] = []
         if pull.session > self._session or not self._receipt(now_ns, pull.cursor, evidence):
             answers = [Answer(parked.ticket, None) for parked in self._parked]
@@ -118,8 +122,7 @@ class Exporter(Numbering):
             self._seen = ((self._seen << ahead) | 1) & _WINDOW_MASK if ahead < REPLAY_WINDOW else 1
             self._put(counter=counter)
             return True
-        bit = 1 << -ahead
-        if -ahead >= REPLAY_WINDOW or self._seen & bit:
+        if -ahead >= REPLAY_WINDOW or self._seen & (bit := 1 << -ahead):
             return False
         self._seen |= bit
         return True
@@ -141,30 +144,20 @@ class Exporter(Numbering):
     def _begin(self, now_ns: int, pull: Pull, evidence: Envelope) -> str:
         """Begin a session at a pull's cursor, in a new epoch when it does not fit; return why not, or ""."""
         cursor, last, receipt = pull.cursor, self.state.last, self.state.receipt
-        resync, branch = isinstance(pull, Resync), pull.branch if isinstance(pull, Resync) else ()
-        if isinstance(pull, Resync) and pull.reason == "base-unknown":
-            # An importer of an earlier version says nothing of its branch: then only nothing is common.
-            base = self.common(cursor, pull.branch, self.state.base) if pull.minor >= BRANCH_MINOR else Cursor()
-            self.open_epoch(now_ns, cursor, base, pull.reason)
-            self._sent = 0
-            return ""
+        resync = pull if isinstance(pull, Resync) else None
         place = self.place(cursor)
-        behind = (cursor.epoch, cursor.sequence) < (receipt.epoch, receipt.sequence) and receipt.sequence > 0
-        if behind and not resync and place != "fork":
+        behind = place_of(cursor) < place_of(receipt) and receipt.sequence > 0
+        if behind and resync is None and place != "fork":
             return "cursor-behind"
-        if place == "fork":
-            self._keep_fork(now_ns, cursor, evidence)
-            common = receipt.epoch == cursor.epoch and receipt.sequence < cursor.sequence
-            base = receipt if common else self.common(cursor, below=Cursor(cursor.epoch))
-            self.open_epoch(now_ns, cursor, base, "fork-seen")
-        elif place == "ahead":
-            if last.epoch > 0:
-                self.station.tally.count(now_ns, self.name, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
-            self.open_epoch(now_ns, cursor, last if last.epoch else Cursor(), "rollback-seen" if last.epoch else "first")
-        elif place == "elsewhere" or self.state.epoch_due:
-            why = "restored" if self.state.epoch_due else "resync"
-            self.open_epoch(now_ns, cursor, self.common(cursor, branch), why)
-        if behind and resync and self.state.last.epoch == last.epoch:
+        found = self._new_base(now_ns, place, cursor, resync, evidence)
+        if found is not None:
+            far = cursor.epoch - last.epoch > EPOCHS_AHEAD_MAX or max(cursor.epoch, last.epoch) >= EPOCH_MAX
+            if far or not self.pace_epochs.take(now_ns):
+                reason = "epoch-wrong" if far else "epoch-too-soon"
+                self.station.tally.count(now_ns, self.name, reason, f"{self.lane} {cursor.epoch}.{cursor.sequence}")
+                return reason
+            self.open_epoch(now_ns, cursor, *found)
+        if behind and resync is not None and self.state.last.epoch == last.epoch:
             self.station.note("resync", self.name, self.lane, now_ns, {"from": receipt, "to": cursor})
             start = Cursor(last.epoch, 0, self.start_head(last.epoch, self.state.base))
             self._put(receipt=start if cursor.epoch < last.epoch else cursor, receipt_t_ns=now_ns)
@@ -174,6 +167,32 @@ class Exporter(Numbering):
         else:
             self._sent = 0
         return ""
+
+    def _new_base(
+        self, now_ns: int, place: str, cursor: Cursor, resync: Resync | None, evidence: Envelope
+    ) -> tuple[Cursor, str] | None:
+        """Return on which place a new epoch is to go on, and why; None when the present one can."""
+        last, receipt, branch = self.state.last, self.state.receipt, resync.branch if resync else ()
+        if resync and resync.reason == "base-unknown" and (resync.minor < BRANCH_MINOR or resync.refused == self.state.base):
+            # An importer of an earlier version says nothing of its branch: then only nothing is common.
+            told = resync.minor >= BRANCH_MINOR
+            return self.common(cursor, branch, self.state.base) if told else Cursor(), resync.reason
+        if place == "fork":
+            self._keep_fork(now_ns, cursor, evidence)
+            common = receipt.epoch == cursor.epoch and receipt.sequence < cursor.sequence
+            return receipt if common else self.common(cursor, below=Cursor(cursor.epoch)), "fork-seen"
+        if place == "ahead":
+            if last.epoch > 0:
+                self.station.tally.count(now_ns, self.name, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
+            return last if last.epoch else Cursor(), "rollback-seen" if last.epoch else "first"
+        if self.state.epoch_due:
+            return self.common(cursor, branch), "restored"
+        if place == "elsewhere":
+            base = self.common(cursor, branch)
+            # The present epoch may begin just there: its first answer was lost.
+            begins_there = base == self.state.base and cursor.epoch < last.epoch and self._holds(last.epoch, 1)
+            return None if begins_there else (base, "resync")
+        return None
 
     def _keep_fork(self, now_ns: int, cursor: Cursor, evidence: Envelope) -> None:
         ours = self.head_at(cursor.epoch, cursor.sequence) or bytes(32)

@@ -11,7 +11,7 @@ from trilat.exchange.intake import Intake
 from trilat.exchange.station import Received, Station, health_of
 from trilat.identity.sign import Rejected
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import LinkState
+from trilat.records.exchange import SEQUENCE_MAX, Cursor, Fork, LinkState
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import (
@@ -61,6 +61,8 @@ class Importer(Intake):
         )
         # Since when something is known to be missing: a reply to a pull may be lost although another came in its place.
         self._gap_ns: int | None = None
+        # Where the exporter stood when it was last asked for another base.
+        self._asked = Cursor()
         self.heard_ns: int | None = None
         self.level_ns: int | None = None
 
@@ -97,7 +99,11 @@ class Importer(Intake):
             "wait_ms": self._settings.wait_ms,
             "trouble": self.trouble,
         }
-        pull = Resync(**fields, reason=self._resync, branch=self.branch()) if self._resync else Pull(**fields)
+        pull = (
+            Resync(**fields, reason=self._resync, branch=self.branch(), refused=self._refused_base)
+            if self._resync
+            else Pull(**fields)
+        )
         timeout_ns = self.pace.timeout_ns()
         self._out[self._counter] = _Out(now_ns, now_ns + timeout_ns, self.pace.credit_bytes)
         return Request(PullId(self.name, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
@@ -158,8 +164,10 @@ class Importer(Intake):
         """Take note of where the exporter stands; ask anew when its epoch goes on from a place that we do not hold."""
         self._resync, self.trouble = "", ""
         if empty.last.epoch > self.state.cursor.epoch and not self.holds(empty.base):
-            self._resync = "base-unknown"
-            self._restart(now_ns, failed=False)
+            # After a pause: who says so again and again would have us ask as fast as the link carries it.
+            self._resync, self._refused_base = "base-unknown", empty.base
+            self._restart(now_ns, failed=self._asked == empty.last)
+            self._asked = empty.last
             return
         if empty.last.epoch > self.state.cursor.epoch and not empty.last.sequence and empty.minor >= BRANCH_MINOR:
             self._begin_silent(now_ns, empty)
@@ -170,6 +178,8 @@ class Importer(Intake):
         self.pace.idle(now_ns)
 
     def _refused(self, now_ns: int, refusal: Refusal) -> None:
+        if refusal.counter > SEQUENCE_MAX:
+            raise Rejected("envelope-mismatch", f"a counter of {refusal.counter}")
         if refusal.reason == "replayed" and refusal.counter >= self._counter:
             self._counter = refusal.counter
             self._restart(now_ns, failed=False)
@@ -201,6 +211,28 @@ class Importer(Intake):
             if following[0].epoch == self.state.cursor.epoch:
                 self._take(now_ns, *following)
         self._gap_ns = now_ns if self._ahead else None
+
+    def _check_known(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+        """Compare a batch that we hold already with what we hold; keep a fork as evidence."""
+        final = min(header.number + header.count - 1, self.state.cursor.sequence)
+        opened = sealing.open_batch(header, envelope.payload)
+        theirs = sealing.chain(header.prev_head, opened.leaves[: final - header.number + 1])
+        ours = self._head_at(header.epoch, final)
+        if ours is None or ours == theirs:
+            return
+        fork = Fork(
+            partner=self.name,
+            lane=self.lane,
+            epoch=header.epoch,
+            sequence=final,
+            t_ns=now_ns,
+            ours=ours,
+            theirs=theirs,
+            evidence=sealing.pack(envelope),
+        )
+        self._inbox.put_fork(fork)
+        self.station.note("fork", self.name, self.lane, now_ns, {"epoch": header.epoch, "sequence": final})
+        self.station.tally.count(now_ns, self.name, "fork-seen", f"{self.lane} {header.epoch}.{final}")
 
     def _keep_ahead(self, header: BatchHeader, envelope: Envelope) -> None:
         if len(self._ahead) >= self.station.settings.ahead_max:

@@ -5,17 +5,19 @@ refused and changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import count, repeat
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import structs
 
-from trilat.exchange.station import Received, Station
+from trilat.exchange.epochs import EPOCHS_AHEAD_MAX
+from trilat.exchange.station import EpochPace, Received, Station
 from trilat.identity.sign import Rejected
 from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import Begun, Cursor, Fork, InboxState, SealedBatch
+from trilat.records.exchange import Begun, Cursor, InboxState, SealedBatch
 from trilat.records.fields import Lane
 from trilat.records.glance import glance
 from trilat.records.label import Label
@@ -34,6 +36,8 @@ from trilat.transport.messages import (
 )
 
 RECALL_TYPE = str(Recall.__struct_config__.tag)
+# More can not be said of a stream.
+LOST_MAX = 2**63 - 1
 # Large records of which pieces may be held at once, of one exporter and lane.
 PARTIAL_MAX = 8
 # Pairs of type and label remembered per inbox.
@@ -64,13 +68,15 @@ class Intake:
         self._orphans = self._inbox.orphans(self.name, lane)
         # Asks, with a resync of this reason, for another base than the one offered.
         self._resync = ""
+        self._refused_base = Cursor()
         self.trouble = ""
         self.taken: list[Received] = []
         # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
         self._whole: list[bytes] = []
         self._assembled: list[tuple[int, bytes]] = []
-        # Large records of which pieces are held, the oldest first.
-        self._partial: dict[bytes, None] = dict.fromkeys(self._inbox.chunked(self.name, lane))
+        # Large records of which pieces are held, the oldest first, and of how many pieces each is.
+        self._partial: dict[bytes, int] = dict(self._inbox.chunked(self.name, lane))
+        self._pace_epochs = EpochPace()
         # Labels and types that were found to belong in this lane from this exporter: few, and shared by many records.
         self._admitted: set[tuple[str, Label]] = set()
 
@@ -79,28 +85,6 @@ class Intake:
         self._inbox.put_state(self.name, self.lane, self.state)
 
     # --- what is held -------------------------------------------------------------------------------------------------
-
-    def _check_known(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
-        """Compare a batch that we hold already with what we hold; keep a fork as evidence."""
-        final = min(header.number + header.count - 1, self.state.cursor.sequence)
-        opened = sealing.open_batch(header, envelope.payload)
-        theirs = sealing.chain(header.prev_head, opened.leaves[: final - header.number + 1])
-        ours = self._head_at(header.epoch, final)
-        if ours is None or ours == theirs:
-            return
-        fork = Fork(
-            partner=self.name,
-            lane=self.lane,
-            epoch=header.epoch,
-            sequence=final,
-            t_ns=now_ns,
-            ours=ours,
-            theirs=theirs,
-            evidence=sealing.pack(envelope),
-        )
-        self._inbox.put_fork(fork)
-        self.station.note("fork", self.name, self.lane, now_ns, {"epoch": header.epoch, "sequence": final})
-        self.station.tally.count(now_ns, self.name, "fork-seen", f"{self.lane} {header.epoch}.{final}")
 
     def _head_at(self, epoch: int, sequence: int) -> bytes | None:
         """Return the head we hold after a number; None when it is not kept."""
@@ -130,6 +114,8 @@ class Intake:
             raise Rejected("head-wrong", f"{header.epoch}.{header.number}")
         opened = sealing.open_batch(header, envelope.payload)
         seen = [None if entry is None else self._look(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
+        if begins:
+            self._check_epoch(now_ns, header.epoch)
         # From here on nothing is refused any more.
         if begins:
             self._begin_epoch(now_ns, header.epoch, Begun(header.base, header.lost))
@@ -160,13 +146,20 @@ class Intake:
         self.taken += [Received(exporter, lane, epoch, sequence, known, raw, row) for sequence, known, raw in received]
         self._note_whole(row)
 
+    def _check_epoch(self, now_ns: int, epoch: int) -> None:
+        """Check that a new epoch may begin now; raises Rejected."""
+        if epoch - self.state.cursor.epoch > EPOCHS_AHEAD_MAX:
+            raise Rejected("epoch-wrong", f"{epoch}, we are in {self.state.cursor.epoch}")
+        if not self._pace_epochs.take(now_ns):
+            raise Rejected("epoch-too-soon", f"{epoch} after {self.state.cursor.epoch}")
+
     def _check_base(self, header: BatchHeader) -> None:
         """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
         base = header.base
         if header.prev_head != self._start_head(header.epoch, base):
             raise Rejected("head-wrong", f"epoch {header.epoch} does not begin at its base")
         if not self.holds(base):
-            self._resync = "base-unknown"
+            self._resync, self._refused_base = "base-unknown", base
             raise Rejected("head-wrong", f"epoch {header.epoch} goes on from {base.epoch}.{base.sequence}, which is not ours")
 
     def holds(self, base: Cursor) -> bool:
@@ -197,6 +190,7 @@ class Intake:
         epoch, base = empty.last.epoch, empty.base
         if empty.last.head != self._start_head(epoch, base):
             raise Rejected("head-wrong", f"epoch {epoch} does not begin at its base")
+        self._check_epoch(now_ns, epoch)
         self._begin_epoch(now_ns, epoch, Begun(base, empty.lost))
         self._put(cursor=empty.last)
 
@@ -217,7 +211,7 @@ class Intake:
         # What retention removed since the base can not be compared with what comes now.
         unchecked = self._inbox.newest_forgotten(self.name, self.lane) > (begun.base.epoch, begun.base.sequence)
         self._inbox.put_epoch(self.name, self.lane, epoch, begun)
-        self._put(lost=self.state.lost + begun.lost, unchecked=self.state.unchecked + unchecked)
+        self._put(lost=min(self.state.lost + begun.lost, LOST_MAX), unchecked=self.state.unchecked + unchecked)
         facts = {"epoch": epoch, "base": begun.base, "cursor": self.state.cursor, "lost": begun.lost, "unchecked": unchecked}
         self.station.note("epoch", self.name, self.lane, now_ns, facts)
 
@@ -343,9 +337,11 @@ class Intake:
         chunk = decode_chunk(raw)
         if chunk.index >= chunk.total or chunk.total * len(chunk.data) > 2 * self.station.settings.record_bytes_max:
             raise Rejected("record-invalid", f"piece {chunk.index} of {chunk.total}")
-        if chunk.index == 0:  # pieces of an earlier, different cut are worthless
+        if chunk.index == 0 or chunk.of not in self._partial:  # pieces of an earlier, different cut are worthless
             self._inbox.drop_chunks(self.name, self.lane, chunk.of)
-            self._bound_partial(chunk.of)
+            self._bound_partial(chunk.of, chunk.total)
+        elif chunk.total != self._partial[chunk.of]:
+            raise Rejected("record-invalid", f"a piece of {chunk.total} of a record in {self._partial[chunk.of]}")
         self._inbox.put_chunk(self.name, self.lane, chunk.of, chunk.index, chunk.total, chunk.data)
         if chunk.index < chunk.total - 1:
             return None
@@ -356,10 +352,10 @@ class Intake:
         self._whole.append(chunk.of)
         return whole
 
-    def _bound_partial(self, of: bytes) -> None:
+    def _bound_partial(self, of: bytes, total: int) -> None:
         """Keep pieces of a few records only: what an exporter leaves unfinished must not fill the disk."""
         self._partial.pop(of, None)
-        self._partial[of] = None
+        self._partial[of] = total
         whole = {done for _, done in self._assembled}.union(self._whole)
         for left in [known for known in self._partial if known not in whole][:-PARTIAL_MAX]:
             self._inbox.drop_chunks(self.name, self.lane, left)
@@ -376,10 +372,13 @@ class Intake:
         """Return a held batch's records once more, because a stop came before they were known to be taken."""
         received: list[Received] = []
         for offset, entry in enumerate(sealing.split_payload(batch.payload)):
-            if offset not in batch.skip and (whole := self._made_of(self._look(entry[sealing.SALT_BYTES :]))) is not None:
-                known = isinstance(whole, bytes) or whole.kind in _KNOWN_TYPES
-                place = (self.exporter, self.lane, batch.epoch, batch.first + offset)
-                received.append(Received(*place, known, raw_of(whole), batch.row))
+            if offset in batch.skip:
+                continue
+            with suppress(Rejected):  # pieces that a later batch has overwritten; it was counted when that came
+                if (whole := self._made_of(self._look(entry[sealing.SALT_BYTES :]))) is not None:
+                    known = isinstance(whole, bytes) or whole.kind in _KNOWN_TYPES
+                    place = (self.exporter, self.lane, batch.epoch, batch.first + offset)
+                    received.append(Received(*place, known, raw_of(whole), batch.row))
         self._note_whole(batch.row)
         return received
 

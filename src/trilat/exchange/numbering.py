@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trilat.exchange.epochs import Epochs, priority_of
+from trilat.exchange.epochs import MOVED_PRIORITY, Epochs, priority_of
 from trilat.records import codec
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor, Queued, SealedBatch
@@ -48,22 +48,27 @@ class Numbering(Epochs):
         """Never send these numbers' records again, nor what became of them in later epochs; a resend carries leaf hashes."""
         self._outbox.recall(self.name, self.lane, epoch, sequences)
         self._put(recalled=self.state.recalled + len(sequences))
-        for sequence in sequences:
-            self._recall_moved(epoch, sequence)
+        self._recall_moved(epoch, sequences)
         self.station.note("recall", self.name, self.lane, now_ns, {"epoch": epoch, "sequences": list(sequences)})
 
-    def _recall_moved(self, epoch: int, sequence: int) -> None:
-        """Do the same to the record of a number where it went when it was moved: it waits again, or has a new number."""
-        batch = self._outbox.batch_with(self.name, self.lane, epoch, sequence)
-        if batch is None or not batch.moved_from or sequence < batch.moved_from:
+    def _recall_moved(self, epoch: int, sequences: Sequence[int]) -> None:
+        """Do the same to these numbers' records where they went when they were moved: they wait again, or have new numbers."""
+        records: set[bytes] = set()
+        batch: SealedBatch | None = None
+        for sequence in sorted(sequences):
+            if batch is None or sequence > batch.final:
+                batch = self._outbox.batch_with(self.name, self.lane, epoch, sequence)
+            if batch is not None and 0 < batch.moved_from <= sequence:
+                records.add(sealing.split_payload(batch.payload)[sequence - batch.first][sealing.SALT_BYTES :])
+        if not records:
             return
-        record = sealing.split_payload(batch.payload)[sequence - batch.first][sealing.SALT_BYTES :]
-        if waiting := self._outbox.find_record(self.name, self.lane, record):
+        moved = self._outbox.waiting_first(self.name, self.lane, MOVED_PRIORITY)
+        if waiting := [row for row in moved if row.record in records]:
             self._outbox.dequeue(self.name, self.lane, waiting)
         for later in self._outbox.batches(self.name, self.lane, Cursor(epoch + 1)):
-            raws = [entry[sealing.SALT_BYTES :] for entry in sealing.split_payload(later.payload)]
-            if record in raws:
-                self._outbox.recall(self.name, self.lane, later.epoch, [later.first + raws.index(record)])
+            entries = sealing.split_payload(later.payload)
+            if found := [later.first + at for at, entry in enumerate(entries) if entry[sealing.SALT_BYTES :] in records]:
+                self._outbox.recall(self.name, self.lane, later.epoch, found)
 
     # --- batches ------------------------------------------------------------------------------------------------------
 
@@ -216,6 +221,11 @@ class Publisher(Numbering):
     So what was made public, when and under which rule stands in the same chain of batches as what partners got: for the ledger,
     for audits, and for whoever serves it on. Nobody receipts it.
     """
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether earlier epochs are of no more use: nobody receipts what is published."""
+        return not self.state.moves
 
     def publish(self, now_ns: int) -> int:
         """Number and seal everything that waits; return how many batches that made."""

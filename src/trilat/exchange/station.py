@@ -58,8 +58,8 @@ class OutboxStore(Protocol):
         """Return the time of what leaves next."""
         ...
 
-    def find_record(self, audience: str, lane: str, record: bytes) -> list[Queued]:
-        """Return what waits with the very bytes of a record."""
+    def waiting_first(self, audience: str, lane: str, priority_max: int) -> list[Queued]:
+        """Return what waits with a priority number up to a bound."""
         ...
 
     def find_queued(self, audience: str, lane: str, key: str) -> list[Queued]:
@@ -178,8 +178,8 @@ class InboxStore(Protocol):
         """Return its pieces in order."""
         ...
 
-    def chunked(self, exporter: str, lane: str) -> list[bytes]:
-        """Return the hashes of the records of which pieces are held."""
+    def chunked(self, exporter: str, lane: str) -> list[tuple[bytes, int]]:
+        """Return hash and number of pieces of each record of which pieces are held."""
         ...
 
     def drop_chunks(self, exporter: str, lane: str, of: bytes) -> None:
@@ -297,6 +297,30 @@ class Tally:
     def by_reason(self, source: str) -> dict[str, int]:
         """Return one source's refusals by reason."""
         return {pair[1]: seen.times for pair, seen in sorted(self.refused.items()) if pair[0] == source}
+
+
+class EpochPace:
+    """How often a partner may bring about a new epoch of one stream: a few at once, then one every while.
+
+    Each costs an entry in the log and a place that is kept: whoever asks for them for ever must not fill the disk.
+    """
+
+    AT_ONCE = 16
+    EVERY_NS = 5_000 * MS
+
+    def __init__(self) -> None:
+        self._left = float(self.AT_ONCE)
+        self._last_ns: int | None = None
+
+    def take(self, now_ns: int) -> bool:
+        """Tell whether a new epoch may begin now, and count it."""
+        since_ns = max(now_ns - self._last_ns, 0) if self._last_ns is not None else 0
+        self._left = min(self._left + since_ns / self.EVERY_NS, float(self.AT_ONCE))
+        self._last_ns = now_ns
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 class Station:

@@ -125,9 +125,26 @@ def look(database: Database, known: Collection[str], place: Place) -> list[Named
     row = database.row("SELECT stream, state FROM streams WHERE side='out' AND partner=? AND lane=?", place[:2])
     stream, state = (0, OutboxState()) if row is None else (row[0], _state(row[1], place))
     _check_epoch(database, stream, state, place)
-    if again := sorted(set(place.sequences) & marked(database, place)):
+    # Marked, but not named by any recall: what a recall by an older number reached, and the partner may hold under this one.
+    if (again := sorted(set(place.sequences) & marked(database, place))) and (
+        again := sorted(_told_of(database, place).intersection(again))
+    ):
         raise PolicyError("recall-again", f"{numbers_text(place.epoch, again)}.")
     return list(_named(database, stream, state, place))
+
+
+def _told_of(database: Database, place: Place) -> set[int]:
+    """Return which numbers of a stream of ours and an epoch a recall names that was sent, or waits to be."""
+    streams = "queued JOIN streams USING (stream)"
+    query = f"SELECT record FROM {streams} WHERE side='out' AND lane='flash' AND partner=? AND instr(record, ?)"  # noqa: S608
+    waiting = (_recall(raw) for (raw,) in database.rows(query, (place.partner, RECALL_TYPE.encode())))
+    sent = (one for partner, one in _records(database, "out") if partner == place.partner)
+    return {
+        sequence
+        for one in (*waiting, *sent)
+        if one is not None and (one.lane, one.epoch) == (place.lane, place.epoch)
+        for sequence in one.sequences
+    }
 
 
 def marked(database: Database, place: Place) -> set[int]:

@@ -3,20 +3,26 @@
 These are our own node's books, never sent; the wire's messages are in `trilat.transport.messages`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from trilat.records.fields import Count, Lane, Name, Sha256, TimeNs
 
 NO_HEAD = bytes(32)
 
 
+# Far beyond what anybody reaches, and far enough from 2^63 that nothing made of them leaves what a database can hold.
+EPOCH_MAX = 2**40
+SEQUENCE_MAX = 2**62
+Epoch = Annotated[int, Meta(ge=0, le=EPOCH_MAX)]
+
+
 class Cursor(Struct, frozen=True, array_like=True):
     """A place in one stream: epoch, sequence number, and the chain's head after that number. Epoch 0 = nothing yet."""
 
-    epoch: Count = 0
-    sequence: Count = 0
+    epoch: Epoch = 0
+    sequence: Annotated[int, Meta(ge=0, le=SEQUENCE_MAX)] = 0
     head: Sha256 = NO_HEAD
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
-from trilat.records.exchange import Cursor, InboxState, OutboxState, SealedBatch
+from trilat.records.exchange import Begun, Cursor, InboxState, OutboxState, SealedBatch
 from trilat.store.journal import NO_HEAD, entry_head
 from trilat.store.rows import BATCH_COLUMNS, QUEUE_COLUMNS, is_sound, row_batch
 
@@ -28,7 +29,16 @@ CheckpointJudge = Callable[[bytes, str, bytes], bool]
 _NAMES = {"out": "audit-outbox", "in": "audit-inbox"}
 _decode = msgspec.msgpack.decode
 _outbox = msgspec.msgpack.Decoder(OutboxState)
+_begun = msgspec.msgpack.Decoder(Begun)
 _inbox = msgspec.msgpack.Decoder(InboxState)
+
+
+class Opened(Struct):
+    """What the log says of a new epoch, as far as it is needed here. why: said by an exporter, not by an importer."""
+
+    epoch: int
+    base: Cursor
+    why: str = ""
 
 
 class Finding(NamedTuple):
@@ -37,6 +47,9 @@ class Finding(NamedTuple):
     name: str
     where: str
     detail: str
+
+
+_opened = msgspec.msgpack.Decoder(Opened)
 
 
 class Place(NamedTuple):
@@ -70,6 +83,7 @@ class Audit:
         self.findings: list[Finding] = []
         self.counts = {"entries": 0, "batches sent": 0, "batches received": 0, "records": 0, "waiting": 0}
         self._logged: dict[tuple[str, str, int, int], Place] = {}
+        self._bases: dict[tuple[str, str, int], Cursor] = {}
         self._pruned = 0
         self._retained_ns = 0  # batches older than this may be gone
 
@@ -128,10 +142,15 @@ class Audit:
         self.findings += [part.broken for part in parts if part.broken is not None]
         last = self._pruned + self.counts["entries"]
         for t_ns, source, kind, data in self._database.rows(
-            "SELECT t_ns, source, kind, data FROM log WHERE kind IN ('sent', 'inbox', 'retained') AND n<=? ORDER BY n", (last,)
+            "SELECT t_ns, source, kind, data FROM log WHERE kind IN ('sent', 'inbox', 'retained', 'epoch') AND n<=? ORDER BY n",
+            (last,),
         ):
             if kind == "retained":
                 self._retained_ns = max(self._retained_ns, _decode(data)["before_ns"])
+                continue
+            if kind == "epoch":
+                began = _opened.decode(data)
+                self._bases[("out" if began.why else "in", source, began.epoch)] = began.base
                 continue
             epoch, first, count, after, digest = _decode(data)
             self._logged[("out" if kind == "sent" else "in", source, epoch, first)] = Place(t_ns, count, after, digest)
@@ -193,7 +212,29 @@ class Audit:
             self._against_log(name, where, (side, source, batch.epoch, batch.first), batch)
             last = Cursor(batch.epoch, batch.final, batch.head)
         self._missing(name, source, side, kept)
+        self._places(name, source, side, stream)
         self._cursor(source, side, state, last)
+
+    def _places(self, name: str, source: str, side: str, stream: int) -> None:
+        """Heads of removed batches must be those of the log, as far as it goes back, and every epoch's beginning readable."""
+        if self._database.row("SELECT 1 FROM sqlite_master WHERE name='heads'") is None:  # a store of before schema 3
+            return
+        logged = {
+            (place[2], place[3] + said.records - 1): said.head
+            for place, said in self._logged.items()
+            if place[:2] == (side, source)
+        }
+        for epoch, final, head in self._database.rows("SELECT epoch, final, head FROM heads WHERE stream=?", (stream,)):
+            if len(head) != len(NO_HEAD) or logged.get((epoch, final), head) != head:
+                self._found(name, f"{source} head after {epoch}.{final}", "the log has another head")
+        for epoch, begun in self._database.rows("SELECT epoch, begun FROM epochs WHERE stream=?", (stream,)):
+            try:
+                base = _begun.decode(begun).base
+            except msgspec.MsgspecError as error:
+                self._found("audit-cursor", f"{source} epoch {epoch}", f"unreadable beginning: {error}")
+                continue
+            if self._bases.get((side, source, epoch), base) != base:
+                self._found("audit-cursor", f"{source} epoch {epoch}", "the log has it begin elsewhere")
 
     def _queue(self, stream: int, source: str) -> None:
         """What waits must be as it was queued (stores before schema 2 do not tell)."""

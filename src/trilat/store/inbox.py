@@ -157,10 +157,10 @@ class Inbox:
         query = "SELECT data FROM chunks WHERE stream=? AND of=? ORDER BY piece"
         return [row[0] for row in self._database.rows(query, (self._stream(exporter, lane), of))]
 
-    def chunked(self, exporter: str, lane: str) -> list[bytes]:
-        """Return the hashes of the large records of which pieces are held."""
-        query = "SELECT DISTINCT of FROM chunks WHERE stream=? ORDER BY of"
-        return [row[0] for row in self._database.rows(query, (self._stream(exporter, lane),))]
+    def chunked(self, exporter: str, lane: str) -> list[tuple[bytes, int]]:
+        """Return hash and number of pieces of each large record of which pieces are held."""
+        query = "SELECT of, max(total) FROM chunks WHERE stream=? GROUP BY of ORDER BY of"
+        return [(of, total) for of, total in self._database.rows(query, (self._stream(exporter, lane),))]
 
     def drop_chunks(self, exporter: str, lane: str, of: bytes) -> None:
         """Forget the pieces of a large record: it was handed on whole."""

@@ -228,13 +228,14 @@ class Outbox:
         rows = self.queued(audience, lane, 0, 1)
         return rows[0].t_ns if rows else None
 
-    def find_record(self, audience: str, lane: str, record: bytes) -> list[Queued]:
-        """Return what waits with the very bytes of a record, without the reason why it was released."""
+    def waiting_first(self, audience: str, lane: str, priority_max: int) -> list[Queued]:
+        """Return what waits with a priority number up to a bound, without the reason why it was released."""
         self._settle()
         found = self._database.rows(
-            "SELECT id, priority, t_ns FROM queued WHERE stream=? AND record=?", (self._stream(audience, lane), record)
+            "SELECT id, priority, t_ns, record FROM queued WHERE stream=? AND priority<=?",
+            (self._stream(audience, lane), priority_max),
         )
-        return [Queued(id=at, priority=priority, t_ns=t_ns, record=record) for at, priority, t_ns in found]
+        return [Queued(id=at, priority=priority, t_ns=t_ns, record=record) for at, priority, t_ns, record in found]
 
     def find_queued(self, audience: str, lane: str, key: str) -> list[Queued]:
         """Return the waiting record of a key, if there is one."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Heads kept of a stream's removed batches; the oldest go first. Some 60 bytes each on disk.
 HEADS_MAX = 1_000_000
+# Beginnings of epochs kept of a stream, the newest.
+EPOCHS_MAX = 1_024
 _encode = msgspec.msgpack.Encoder().encode
 _begun = msgspec.msgpack.Decoder(Begun)
 
@@ -49,6 +51,8 @@ class Places:
             place,
         )
         self._database.write(f"DELETE FROM {table} WHERE {where}", place)  # noqa: S608 - constants only
+        if first_kept is not None:  # nothing recalled before that is ever sent, or comes, again
+            self._database.write("DELETE FROM recalled WHERE stream=? AND (epoch, sequence)<(?,?)", (stream, *first_kept))
         self._database.write(
             "DELETE FROM heads WHERE stream=? AND (epoch, final)<=(SELECT epoch, final FROM heads WHERE stream=?"
             " ORDER BY epoch DESC, final DESC LIMIT 1 OFFSET ?)",
@@ -71,6 +75,11 @@ class Places:
     def put_epoch(self, stream: int, epoch: int, begun: Begun) -> None:
         """Keep how an epoch began."""
         self._database.write("INSERT OR REPLACE INTO epochs VALUES (?,?,?)", (stream, epoch, _encode(begun)))
+        self._database.write(
+            "DELETE FROM epochs WHERE stream=? AND epoch<=(SELECT epoch FROM epochs WHERE stream=?"
+            " ORDER BY epoch DESC LIMIT 1 OFFSET ?)",
+            (stream, stream, EPOCHS_MAX),
+        )
 
     def epoch(self, stream: int, epoch: int) -> Begun | None:
         """Return how an epoch began, or None when that is not known; raises StoreError."""

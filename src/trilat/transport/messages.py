@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from trilat.records.exchange import Cursor
+from trilat.records.exchange import EPOCH_MAX, Cursor
 from trilat.records.fields import Audience, Count, Lane, Sha256, ShortText, TimeNs, Trigraph
 from trilat.records.label import Mode
 
@@ -64,7 +64,7 @@ class BatchHeader(Header, frozen=True, kw_only=True, tag="trilat.batch/1"):
     missing between base and this epoch. withheld: offsets of recalled records, of which the payload holds only the leaf hash.
     """
 
-    epoch: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    epoch: Annotated[int, Meta(ge=1, le=EPOCH_MAX)]
     base: Cursor
     lost: Count = 0
     count: Annotated[int, Meta(ge=1, le=65_536)]
@@ -92,11 +92,13 @@ class Pull(Header, frozen=True, kw_only=True, tag="trilat.pull/1"):
 class Resync(Pull, frozen=True, kw_only=True, tag="trilat.resync/1"):
     """A pull that may go back behind an earlier receipt. reason: "store-behind" or "base-unknown".
 
-    branch: the places on which the epochs that the importer holds went on, newest first (since minor version 2).
+    Since minor version 2: branch, the places on which the epochs that the importer holds went on, newest first; refused, the
+    base that it does not hold.
     """
 
     reason: ShortText
     branch: Annotated[tuple[Cursor, ...], Meta(max_length=BRANCH_MAX)] = ()
+    refused: Cursor = Cursor()
 
 
 class Empty(Header, frozen=True, kw_only=True, tag="trilat.empty/1"):
