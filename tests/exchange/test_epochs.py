@@ -451,3 +451,22 @@ def test_pieces_overwritten_before_a_stop_do_not_keep_a_node_from_starting(tmp_p
     pair.run(20)
     assert later.record == pair.raws("KOR", "flash")[-1]
     pair.close()
+
+
+def test_retention_removes_a_little_at_a_time_and_one_checkpoint_stays(pair: Joined) -> None:
+    """Called with a bound, it removes that many batches of a stream and ten times that of the log; again and again, all; in order."""
+    jpn = pair.exchanges["JPN"]
+    for at in range(12):
+        jpn.offer(pair.now_ns, tracks(pair, 1, first=at))
+        pair.run(2)
+    later(pair, 40)
+    before_ns = pair.now_ns - 30 * DAY_NS
+    outbox, database = jpn.station.store.outbox, jpn.station.store.database
+    firsts = []
+    for _ in range(40):
+        jpn.retain(pair.now_ns, before_ns, 1)
+        jpn.flush(pair.now_ns, force=True)
+        firsts.append(min((batch.first for batch in outbox.batches("KOR", "history", Cursor())), default=99))
+    assert firsts[:5] == [2, 3, 4, 5, 6]
+    assert jpn.station.store.log_before(before_ns) == (0, bytes(32))
+    assert [(1,)] == database.rows("SELECT count(*) FROM checkpoints")

@@ -27,6 +27,8 @@ MS = 1_000_000
 SWEEP_ROWS = 2_000
 # Flash that could not be written is kept in memory up to this many records.
 UNSAVED_MAX = 10_000
+# Entries of the log that are removed for each batch of a stream.
+LOG_PER_STREAM = 10
 RECALL_TYPE = "trilat.recall/1"
 CHECKPOINT_TYPE = "trilat.checkpoint/1"
 _encode = msgspec.msgpack.Encoder().encode
@@ -161,22 +163,23 @@ class Keeping:
             self.station.store.note("rejected", source, now_ns, data)
             self.station.soon(now_ns)
 
-    def retain(self, now_ns: int, before_ns: int) -> int:
+    def retain(self, now_ns: int, before_ns: int, most: int = 1 << 40) -> int:
         """Remove what is settled and older than a time: receipted and handed-on batches, and the log behind a signed checkpoint.
 
-        What a partner has not receipted stays, and so does what was not handed on. Returns how many entries and batches went.
+        What a partner has not receipted stays, and so does what was not handed on. most: of each stream, and of the log, so that
+        a step stays short; then call it again. Returns how many entries and batches went.
         """
         removed = 0
         store, station = self.station.store, self.station
         with self._guarded(now_ns):
             for (partner, lane), exporter in self._exporters.items():
                 if exporter.is_settled:
-                    removed += store.outbox.forget(partner, lane, exporter.state.receipt, before_ns)
-                removed += store.inbox.forget(partner, lane, self._importers[(partner, lane)].state.cursor, before_ns)
+                    removed += store.outbox.forget(partner, lane, exporter.state.receipt, before_ns, most)
+                removed += store.inbox.forget(partner, lane, self._importers[(partner, lane)].state.cursor, before_ns, most)
             for (audience, lane), publisher in self._publishers.items():
                 if publisher.is_settled:
-                    removed += store.outbox.forget(audience, lane, publisher.state.last, before_ns)
-            n, head = store.log_before(before_ns)
+                    removed += store.outbox.forget(audience, lane, publisher.state.last, before_ns, most)
+            n, head = store.log_before(before_ns, LOG_PER_STREAM * most)
             if n:
                 key = station.ring.current(now_ns)
                 mark = Checkpoint(nation=station.nation, mode=station.mode, n=n, head=head, t_ns=now_ns, key_id=key.key_id)

@@ -98,7 +98,7 @@ class OutboxStore(Protocol):
         """Return an outbox's waiting records whose time has passed."""
         ...
 
-    def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
+    def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int, most: int) -> int:
         """Remove what is settled and old."""
         ...
 
@@ -186,7 +186,7 @@ class InboxStore(Protocol):
         """Forget its pieces."""
         ...
 
-    def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int) -> int:
+    def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int, most: int) -> int:
         """Remove what is settled and old."""
         ...
 
@@ -232,7 +232,7 @@ class Store(Protocol):
         """Append an entry to the log."""
         ...
 
-    def log_before(self, t_ns: int) -> tuple[int, bytes]:
+    def log_before(self, t_ns: int, most: int) -> tuple[int, bytes]:
         """Return number and head of the log's last entry older than a time; 0 when there is none."""
         ...
 

@@ -8,7 +8,7 @@ import msgspec
 from trilat.errors import StoreError
 from trilat.records.exchange import Begun, Cursor, Fork, InboxState, SealedBatch
 from trilat.store.outbox import FORKS_MAX
-from trilat.store.places import Places
+from trilat.store.places import ALL, Places
 from trilat.store.rows import BATCH_COLUMNS, batch_row, row_batch
 
 if TYPE_CHECKING:
@@ -166,13 +166,13 @@ class Inbox:
         """Forget the pieces of a large record: it was handed on whole."""
         self._database.write("DELETE FROM chunks WHERE stream=? AND of=?", (self._stream(exporter, lane), of))
 
-    def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int) -> int:
+    def forget(self, exporter: str, lane: str, cursor: Cursor, before_ns: int, most: int = ALL) -> int:
         """Remove the oldest batches that were handed on and are older than a time, never the one the cursor stands on.
 
         Return how many went. Of each batch removed its head is kept (`Places`).
         """
         settled = ("row<=? AND NOT (epoch=? AND first+count-1>=?)", (self._handed, cursor.epoch, cursor.sequence))
-        return self.places.forget("received", self._stream(exporter, lane), before_ns, *settled)
+        return self.places.forget("received", self._stream(exporter, lane), before_ns, most, *settled)
 
     def head_at(self, exporter: str, lane: str, epoch: int, sequence: int) -> bytes | None:
         """Return the head after the last number of a batch that retention removed; None when there is none such."""

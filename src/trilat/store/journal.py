@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NO_HEAD = bytes(32)
 # Entries are read this many at a time, so that a replay of any length needs little memory.
+# One checkpoint is kept of those within this time.
+CHECKPOINT_NS = 3_600 * 10**9
 READ_ROWS = 1_000
 _DOMAIN = b"trilat.log/1\0"
 _encode = msgspec.msgpack.Encoder().encode
@@ -128,4 +130,6 @@ class Journal:
             return 0
         self._database.write("INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?)", (n, t_ns, head, body, key_id, signature))
         self._database.write("DELETE FROM log WHERE n<=?", (n,))
+        # Of what is removed a little at a time one checkpoint stays.
+        self._database.write("DELETE FROM checkpoints WHERE n<? AND t_ns>?", (n, t_ns - CHECKPOINT_NS))
         return n - first + 1

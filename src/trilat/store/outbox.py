@@ -9,7 +9,7 @@ from msgspec import structs
 
 from trilat.errors import StoreError
 from trilat.records.exchange import Begun, Cursor, Fork, OutboxState, Queued, SealedBatch
-from trilat.store.places import Places
+from trilat.store.places import ALL, Places
 from trilat.store.rows import BATCH_COLUMNS, QUEUE_COLUMNS, batch_row, is_sound, queue_crc, row_batch
 
 if TYPE_CHECKING:
@@ -316,13 +316,13 @@ class Outbox:
             for at, priority, key, t_ns, expires_ns, record in found
         ]
 
-    def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int) -> int:
+    def forget(self, audience: str, lane: str, receipt: Cursor, before_ns: int, most: int = ALL) -> int:
         """Remove the oldest batches that are receipted (or moved to a later epoch) and older than a time; return how many went.
 
         Only ever a beginning of the stream goes; of each batch removed its head is kept (`Places`).
         """
         settled = ("epoch<? OR (epoch=? AND first+count-1<=?)", (receipt.epoch, receipt.epoch, receipt.sequence))
-        return self.places.forget("sent", self._stream(audience, lane), before_ns, *settled)
+        return self.places.forget("sent", self._stream(audience, lane), before_ns, most, *settled)
 
     def head_at(self, audience: str, lane: str, epoch: int, sequence: int) -> bytes | None:
         """Return the head after the last number of a batch that retention removed; None when there is none such."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HEADS_MAX = 1_000_000
 # Beginnings of epochs kept of a stream, the newest.
 EPOCHS_MAX = 1_024
+# More rows than any table has.
+ALL = 1 << 40
 _encode = msgspec.msgpack.Encoder().encode
 _begun = msgspec.msgpack.Decoder(Begun)
 
@@ -29,17 +31,25 @@ class Places:
         self._database = database
 
     def forget(
-        self, table: Literal["sent", "received"], stream: int, before_ns: int, settled: str, values: tuple[Any, ...]
+        self,
+        table: Literal["sent", "received"],
+        stream: int,
+        before_ns: int,
+        most: int,
+        settled: str,
+        values: tuple[Any, ...],
     ) -> int:
         """Remove a stream's oldest batches up to the first that is not settled or not old, and keep their heads; count them.
 
-        settled: a condition of SQL over a batch's row, with its values.
+        most: of how many at most. settled: a condition of SQL over a batch's row, with its values.
         """
-        keep = f"stream=? AND NOT (t_ns<? AND ({settled}))"
-        first_kept = self._database.row(
-            f"SELECT epoch, first FROM {table} WHERE {keep} ORDER BY epoch, first LIMIT 1",  # noqa: S608 - constants only
-            (stream, before_ns, *values),
+        oldest = self._database.rows(
+            f"SELECT epoch, first, t_ns<? AND ({settled}) FROM {table} WHERE stream=?"  # noqa: S608 - constants only
+            " ORDER BY epoch, first LIMIT ?",
+            (before_ns, *values, stream, most + 1),
         )
+        kept = [place for *place, goes in oldest[:most] if not goes] or [place for *place, _ in oldest[most:]]
+        first_kept = kept[0] if kept else None
         where, place = "stream=?", (stream,)
         if first_kept is not None:
             where, place = "stream=? AND (epoch, first)<(?,?)", (stream, *first_kept)

@@ -23,6 +23,7 @@ from trilat.store import migrate
 from trilat.store.inbox import Inbox
 from trilat.store.journal import Journal
 from trilat.store.outbox import Outbox
+from trilat.store.places import ALL
 
 FILE_NAME = "trilat.sqlite"
 LOCK_NAME = "lock"
@@ -204,10 +205,11 @@ class Store:
         """Append an entry of the exchange's own doings to the log."""
         self.journal.append(kind, source, t_ns, data)
 
-    def log_before(self, t_ns: int) -> tuple[int, bytes]:
-        """Return number and head of the last of the log's entries that are older than a time; 0 when none is left of them."""
-        n = self.journal.number_before(t_ns)
-        return (n, self.journal.head_at(n)) if n >= self.journal.oldest() else (0, bytes(32))
+    def log_before(self, t_ns: int, most: int = ALL) -> tuple[int, bytes]:
+        """Return number and head of the last of the log's entries older than a time, of so many at most; 0 when none is left."""
+        oldest = self.journal.oldest()
+        n = min(self.journal.number_before(t_ns), oldest + most - 1)
+        return (n, self.journal.head_at(n)) if n >= oldest else (0, bytes(32))
 
     def prune_log(self, n: int, t_ns: int, body: bytes, key_id: str, signature: bytes) -> int:
         """Remove the log's entries up to n behind a signed checkpoint; return how many went."""
