@@ -295,9 +295,9 @@ class LiveNode:
         self.health.add("trilat_steps_total", 1)
 
     def _retain(self, now_ns: int) -> None:
-        """Remove what is settled and older than `retention_days`, behind a signed checkpoint; runs in the exchange's worker.
+        """Remove what is older than `retention_days`, a little at a time, behind a signed checkpoint; runs in the exchange's worker.
 
-        So many rows of a stream at a time, that flash waits for no more. What this run is made of is noted anew, so that the highest agreement versions ever seen are never forgotten.
+        At the end what this run is made of is noted anew, so that the highest agreement versions seen are never forgotten.
         """
         if self.exchange.retain(now_ns, now_ns - self.config.store.retention_days * DAY_NS, RETAIN_ROWS) >= RETAIN_ROWS:
             self._next_retain_ns = now_ns + RETAIN_AGAIN_NS
