@@ -295,7 +295,7 @@ class LiveNode:
         self.health.add("trilat_steps_total", 1)
 
     def _retain(self, now_ns: int) -> None:
-        """Remove what is older than `retention_days`, a little at a time, behind a signed checkpoint; runs in the exchange's worker.
+        """Remove what is older than `retention_days`, a little at a time, behind a checkpoint; runs in the exchange's worker.
 
         At the end what this run is made of is noted anew, so that the highest agreement versions seen are never forgotten.
         """
