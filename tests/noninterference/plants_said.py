@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from planting import Patch, altered, every_track, pipelines, plant, tracks_of
 
+from trilat.exchange.epochs import Epochs
 from trilat.exchange.numbering import Numbering
 from trilat.node.audience import AudiencePipeline, sensor_of
 from trilat.node.pipeline import Pipeline
@@ -101,7 +102,7 @@ def sequence(patch: Patch) -> None:
 
         return made
 
-    patch.wrap(Numbering, "__init__", listed)
+    patch.wrap(Epochs, "__init__", listed)
     patch.wrap(Numbering, "number", around)
 
 

@@ -26,6 +26,7 @@ OWN_NATION = {
     "trilat.accounts.door": "lets the own people in",
     "trilat.accounts.book": "their accounts",
     "trilat.ledger.explained": "for release officers and auditors behind that door",
+    "trilat.ledger.recalling": "for release officers behind that door; the recall itself leaves by the audience's pipeline",
     "trilat.ledger.served": "the same: no export for a partner is made of it",
     "trilat.node.live": "the loop round the step; its logs stay at home",
     "trilat.node.process": "signals and the interpreter's settings",

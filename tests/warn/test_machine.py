@@ -145,6 +145,17 @@ def test_retracting_and_reinstating_keep_the_state() -> None:
     assert machine.reinstate(T0_NS + 98 * NS, back) is None
 
 
+def test_what_is_issued_after_it_is_over_names_approved_areas_only() -> None:
+    """A flight that landed before two people approved is issued as landed, for the areas that they approved (found by the rules' test)."""
+    both = (area("JP-02"), area("JP-05", "overflight"))
+    over = begun()
+    for second, state in ((15, "detected"), (40, "landed")):
+        over = machine.take(T0_NS + second * NS, over, assessment(second, state, areas=both)) or over
+    assert {"JP-02", "JP-05"} == {one.id for one in over.warning.touched}
+    now = machine.issue(T0_NS + 45 * NS, over, AOMORI).warning
+    assert (now.state, {"JP-02"}) == ("landed", {one.id for one in now.touched})
+
+
 STATES = st.sampled_from(["detected", "assessed", "track-lost", "landed", "passed", "dropped", "unconfirmed"])
 STEPS = st.lists(
     st.tuples(STATES, st.integers(1, 40), st.sampled_from(["", "issue", "tick", "retract", "reinstate"])), max_size=25

@@ -255,12 +255,11 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
 
 def _areas(standing: Standing, state: WarningState, *, lost: bool) -> tuple[TouchedArea, ...]:
     """Return the areas that a version names: inside the envelope, and of a lost flight never one that it would fly over."""
-    if state in CLOSED or state in OVER:
-        return standing.warning.touched
-    told = standing.assessment.areas
+    done = state in CLOSED or state in OVER
+    told = standing.warning.touched if done else standing.assessment.areas
     if standing.envelope is not None:
         told = tuple(one for one in told if one.id in standing.envelope.areas)
-    return tuple(one for one in told if one.touch == "landing") if lost else told
+    return tuple(one for one in told if one.touch == "landing") if lost and not done else told
 
 
 def _launched_ns(assessment: Assessment) -> int:
