@@ -22,9 +22,9 @@ from trilat.policy.decide import verdict_words
 from trilat.store.sqlite import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, WebSocketRoute
 
 pytestmark = [
     pytest.mark.chromium,
@@ -164,6 +164,37 @@ async def test_one_record_is_proposed_and_another_person_approves_it(chromium: B
         content["record"]["number"],
     )
     assert ("ann", ["rita"]) == (approved.proposal.by and approved.proposal.by.user, [one.by.user for one in approved.approvals])
+
+
+async def test_no_button_moves_when_the_first_status_comes(chromium: Browser, office: Office) -> None:
+    """What waits for a second person stands where it stood before the first status: a click that is under way hits it."""
+    held_back: list[Callable[[], None]] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        node = socket.connect_to_server()
+
+        def on(message: str | bytes) -> None:
+            if isinstance(message, str) and '"type":"status"' in message:
+                held_back.append(lambda: socket.send(message))
+            else:
+                socket.send(message)
+
+        node.on_message(on)
+
+    async with office.served() as at:
+        context = await chromium.new_context(viewport={"width": WIDE[0], "height": WIDE[1]})
+        page = await (await without_map(context)).new_page()
+        await page.route_web_socket("**/*", between)
+        await page.goto(at["rita"])
+        buttons = [page.get_by_test_id(name) for name in ("approvals", "ledger", "me", "logout")]
+        before = [await one.bounding_box() for one in buttons]
+        assert await page.locator(".summary").count() == 0
+        while not held_back:  # noqa: ASYNC110 - a browser's page has no event of ours
+            await asyncio.sleep(0.1)
+        held_back[0]()
+        await page.locator(".summary").wait_for()
+        assert before == [await one.bounding_box() for one in buttons]
+        await context.close()
 
 
 async def test_leave_to_warn_is_proposed_by_the_agreements_words(chromium: Browser, office: Office) -> None:
