@@ -193,6 +193,7 @@ async def test_no_button_moves_when_the_first_status_comes(chromium: Browser, of
             await asyncio.sleep(0.1)
         held_back[0]()
         await page.locator(".summary").wait_for()
+        await page.locator(".clock .unset").wait_for(state="detached")
         assert before == [await one.bounding_box() for one in buttons]
         await context.close()
 

@@ -38,11 +38,13 @@ function ModeChip() {
 
 function Clock() {
   const now = s.nowMs.value;
+  // Before the first tick its room is kept: what stands beside it would move.
+  const day = now > 0 ? new Date(now).toISOString().slice(0, 10) : "0000-00-00";
   return (
     <div class="clock" aria-label="clock">
       <b>{utc(now)}</b>
-      <span>
-        {now > 0 ? new Date(now).toISOString().slice(0, 10) : ""} · KST/JST {localTime(now)}
+      <span class={now > 0 ? "" : "unset"}>
+        {day} · KST/JST {localTime(Math.max(now, 1))}
       </span>
     </div>
   );
