@@ -8,6 +8,7 @@ of burn-out and confirmation, as the reference scorer counts it (every scan for 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from itertools import pairwise
@@ -110,10 +111,12 @@ def row(kind: str, count: int, r: dict[str, Any]) -> str:
 
 def main() -> None:
     """Print one line per Earth and salvo size."""
-    tiny = "--tiny" in sys.argv
-    seeds = list(DEVELOPMENT if "--development" in sys.argv else TEST)
-    if "--seeds" in sys.argv:
-        seeds = seeds[: int(sys.argv[sys.argv.index("--seeds") + 1])]
+    parser = argparse.ArgumentParser(description="Missiles on fresh seeds.")
+    parser.add_argument("--tiny", action="store_true", help="one small salvo")
+    parser.add_argument("--development", action="store_true", help="the seeds the parameters were chosen on")
+    parser.add_argument("--seeds", type=int, help="only the first so many seeds")
+    given = parser.parse_args()
+    tiny, seeds = given.tiny, list(DEVELOPMENT if given.development else TEST)[: given.seeds]
     for kind in ("sphere",) if tiny else ("sphere", "wgs84"):
         for count in (3,) if tiny else (10, 30):
             print(row(kind, count, measure(kind, count, seeds[:1] if tiny else seeds)), flush=True)

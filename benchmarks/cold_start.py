@@ -6,6 +6,7 @@ of CPU time; `--tiny` starts one. The interpreter's own start counts. The target
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -35,8 +36,11 @@ def start() -> tuple[float, float]:
 
 def main() -> None:
     """Print how long the first plot takes."""
+    parser = argparse.ArgumentParser(description="From the start of a process to its first plot tracked.")
+    parser.add_argument("--tiny", action="store_true", help="one process")
+    tiny = parser.parse_args().tiny
     start()  # fills the cache where `make setup` has not, and the file system's
-    measured = [start() for _ in range(1 if "--tiny" in sys.argv else PROCESSES)]
+    measured = [start() for _ in range(1 if tiny else PROCESSES)]
     for name, values in (("wall", [wall for wall, _ in measured]), ("CPU", [cpu for _, cpu in measured])):
         print(f"first plot after {statistics.median(values):.2f} s {name} (worst {max(values):.2f} s, {len(values)} processes)")
 

@@ -9,8 +9,8 @@ truths has coalesced in a scan when their two tracks are less than half as far a
 
 from __future__ import annotations
 
+import argparse
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,13 @@ def show(name: str, results: list[dict[str, float]]) -> None:
 
 def main() -> None:
     """Print every method's means, and the paired differences from nearest neighbours."""
-    tiny = "--tiny" in sys.argv
-    seeds = list(DEVELOPMENT if "--development" in sys.argv else TEST)
-    option = dict(pairwise(sys.argv))
-    seeds = seeds[: 1 if tiny else int(option.get("--seeds", len(seeds)))]
+    parser = argparse.ArgumentParser(description="Close formations.")
+    parser.add_argument("--tiny", action="store_true", help="one seed")
+    parser.add_argument("--development", action="store_true", help="the seeds the method was chosen on")
+    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds")
+    parser.add_argument("--peer", type=int, metavar="N", default=0, help="Stone Soup's JPDA on the first N seeds as well")
+    given = parser.parse_args()
+    seeds = list(DEVELOPMENT if given.development else TEST)[: 1 if given.tiny else given.seeds]
     scenes = [formations(seed) for seed in seeds]
     names = ("gnn", "lbp", "jpda")
     methods = {name: [judge(a, run_scenario(a, "air", 1, association=name)[1]) for a in scenes] for name in names}
@@ -104,8 +107,7 @@ def main() -> None:
     show("soft (ours)", methods["jpda"])
     for key in ("t_gospa_m", "swaps"):
         print(f"  soft against nearest neighbours, {key}: {paired(*([r[key] for r in methods[m]] for m in ('jpda', 'gnn')))}")
-    many = int(option.get("--peer", 0))
-    if many:
+    if many := given.peer:
         theirs = [judge(a, peer(a)) for a in scenes[:many]]
         show(f"Stone Soup, {many} seeds", theirs)
         show(f"soft (ours), {many} seeds", methods["jpda"][:many])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,9 @@ from fuse_world import START_NS, World
 from trilat.cli.bench_fusion import Network, measure
 from trilat.fuse.combine import Combiner
 
-TINY = "--tiny" in sys.argv
+_parser = argparse.ArgumentParser(description="Fusion between nations.")
+_parser.add_argument("--tiny", action="store_true", help="everything at its smallest size")
+TINY = __name__ == "__main__" and _parser.parse_args().tiny
 TARGETS, SECONDS = (8, 120) if TINY else (100, 360)
 CONDITIONS = {
     "as sent": Network(),

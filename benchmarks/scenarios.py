@@ -8,7 +8,7 @@ domain, earth, origin. `python benchmarks/scenarios.py FOLDER` writes one of eac
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -340,11 +340,10 @@ def _radar_scene(rng: Any, path: Any, velocity: Any, leaders: Any, scan_t: Any) 
 
 
 if __name__ == "__main__":
-    folder = Path(next((a for a in sys.argv[1:] if not a.startswith("-")), ""))
-    if str(folder) == ".":
-        print("name a folder to write scenarios to; the other benchmarks make their own in memory")
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("sphere", "wgs84"):
-            np.savez_compressed(folder / f"missiles10-{kind}.npz", **missiles([101], 10, kind)[0])
-        np.savez_compressed(folder / "formations.npz", **formations(101))
+    parser = argparse.ArgumentParser(description="Writes scenarios; the other benchmarks make their own in memory.")
+    parser.add_argument("folder", type=Path, help="where to write them to")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("sphere", "wgs84"):
+        np.savez_compressed(folder / f"missiles10-{kind}.npz", **missiles([101], 10, kind)[0])
+    np.savez_compressed(folder / "formations.npz", **formations(101))

@@ -10,6 +10,7 @@ made it (an assessment is made once a second) to the partners' pages; all nodes 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -108,4 +109,6 @@ def _print(what: str, values: list[float], percent: int, most_s: float) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(tiny="--tiny" in sys.argv)))
+    parser = argparse.ArgumentParser(description="Warnings between three live nodes.")
+    parser.add_argument("--tiny", action="store_true", help="the smallest run that still goes through everything")
+    sys.exit(asyncio.run(main(tiny=parser.parse_args().tiny)))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
+PARSERS = ("ArgumentParser(", "command()")  # argparse, click
 OTHERS = ("warning.py",)  # has a test of its own, part by part, with what must hold
 
 
@@ -25,3 +26,10 @@ def test_a_benchmark_runs_tiny(script: str) -> None:
     """`python benchmarks/NAME.py --tiny` ends well and prints its figures."""
     done = subprocess.run([sys.executable, FOLDER / script, "--tiny"], capture_output=True, text=True, check=False)
     assert (0, True) == (done.returncode, bool(done.stdout.strip())), done.stdout + done.stderr
+
+
+def test_a_benchmark_explains_itself() -> None:
+    """What can be run answers `--help` and refuses what it does not know: a slip of the keyboard starts no hour of work."""
+    commands = [path for path in sorted(FOLDER.glob("[a-z]*.py")) if '__name__ == "__main__"' in path.read_text("utf-8")]
+    assert commands
+    assert [path.name for path in commands if not any(word in path.read_text("utf-8") for word in PARSERS)] == []
