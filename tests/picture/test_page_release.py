@@ -100,7 +100,7 @@ async def test_the_page_shows_every_rule_for_each_audience(chromium: Browser, of
             await page.get_by_test_id(f"tab-{audience}").focus()
             await page.keyboard.press("ArrowRight")
         await page.keyboard.press("Escape")
-        assert await page.get_by_test_id("why").count() == 0
+        await page.get_by_test_id("why").wait_for(state="detached")
 
 
 async def test_the_page_shows_every_rule_for_a_warning(chromium: Browser, office: Office) -> None:
@@ -133,7 +133,7 @@ async def test_the_page_shows_every_rule_for_a_warning(chromium: Browser, office
         assert "JPN-USA-W1" in await page.get_by_test_id("edition").inner_text()
         await picture(page, "why-warning-by-event")
         await page.keyboard.press("Escape")
-        assert await page.get_by_test_id("why").count() == 0
+        await page.get_by_test_id("why").wait_for(state="detached")
 
 
 async def test_one_record_is_proposed_and_another_person_approves_it(chromium: Browser, office: Office) -> None:

@@ -156,7 +156,8 @@ async def test_a_launch_from_detected_to_stood_down_on_the_pages_of_three_nation
         for page in on.values():
             await state(page, "detected")
         world.state = "assessed"
-        await state(on["kim"], "assessed")
+        for user in ("ann", "kim"):
+            await state(on[user], "assessed")
         row = on["ann"].get_by_test_id("warning")
         assert "Aomori" in await row.inner_text()
         assert "MRBM" in await row.inner_text()
