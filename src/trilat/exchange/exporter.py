@@ -7,9 +7,9 @@ pull's cursor is the partner's signed receipt; a cursor that does not fit our ow
 from collections import deque
 from typing import NamedTuple
 
-from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, place_of
+from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, EpochPace, place_of
 from trilat.exchange.numbering import HEADER_BYTES, Numbering
-from trilat.exchange.station import EpochPace, Station, health_of
+from trilat.exchange.station import Station, health_of
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import EPOCH_MAX, Cursor, Fork, LinkState
 from trilat.records.fields import Lane
@@ -261,6 +261,13 @@ class Exporter(Numbering):
             t_ns=now_ns,
         )
         return Answer(ticket, sealing.seal(key, header))
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+
+    def forget(self, before_ns: int, most: int) -> int:
+        """Remove what is receipted and older than a time, so many batches at most; return how many went."""
+        receipt = self.state.receipt
+        return self._outbox.forget(self.name, self.lane, receipt, before_ns, most) if self.is_settled else 0
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 

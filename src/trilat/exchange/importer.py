@@ -240,6 +240,14 @@ class Importer(Intake):
         sealing.open_batch(header, envelope.payload)  # a forged payload is refused now, and takes no true batch's place
         self._ahead[header.number] = (header, envelope)
 
+    def probe(self) -> None:
+        """Read what was taken last; raises StoreError while that cannot be read."""
+        self._head_at(self.state.cursor.epoch, self.state.cursor.sequence - 1)
+
+    def forget(self, before_ns: int, most: int) -> int:
+        """Remove what was handed on and is older than a time, so many batches at most; return how many went."""
+        return self._inbox.forget(self.name, self.lane, self.state.cursor, before_ns, most)
+
     @property
     def early(self) -> int:
         """How many records are here but wait for earlier ones."""

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import structs
 
-from trilat.exchange.epochs import EPOCHS_AHEAD_MAX
-from trilat.exchange.station import EpochPace, Received, Station
+from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, EpochPace
+from trilat.exchange.station import Received, Station
 from trilat.identity.sign import Rejected
 from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope

@@ -44,14 +44,23 @@ class Numbering(Epochs):
             self._put(**{why: getattr(self.state, why) + len(rows)})
             self.station.note(why, self.name, self.lane, now_ns, {"records": len(rows)})
 
-    def recall(self, epoch: int, sequences: Sequence[int], now_ns: int) -> None:
-        """Never send these numbers' records again, nor what became of them in later epochs; a resend carries leaf hashes."""
+    def turn_away(self, now_ns: int, records: int) -> None:
+        """Count what is offered while the lane is stopped: it is not taken."""
+        self._put(shed=self.state.shed + records)
+        self.station.note("shed", self.name, self.lane, now_ns, {"records": records})
+
+    def recall(self, epoch: int, sequences: Sequence[int], now_ns: int, *, moved: bool = True) -> None:
+        """Never send these numbers' records again, nor what became of them in later epochs; a resend carries leaf hashes.
+
+        moved: False leaves what became of them to `recall_moved`, which has to be called before anything is sent again.
+        """
         self._outbox.recall(self.name, self.lane, epoch, sequences)
         self._put(recalled=self.state.recalled + len(sequences))
-        self._recall_moved(epoch, sequences)
+        if moved:
+            self.recall_moved(epoch, sequences)
         self.station.note("recall", self.name, self.lane, now_ns, {"epoch": epoch, "sequences": list(sequences)})
 
-    def _recall_moved(self, epoch: int, sequences: Sequence[int]) -> None:
+    def recall_moved(self, epoch: int, sequences: Sequence[int]) -> None:
         """Do the same to these numbers' records where they went when they were moved: they wait again, or have new numbers."""
         records: set[bytes] = set()
         batch: SealedBatch | None = None
@@ -226,6 +235,10 @@ class Publisher(Numbering):
     def is_settled(self) -> bool:
         """Whether earlier epochs are of no more use: nobody receipts what is published."""
         return not self.state.moves
+
+    def forget(self, before_ns: int, most: int) -> int:
+        """Remove what is older than a time, so many batches at most; return how many went."""
+        return self._outbox.forget(self.name, self.lane, self.state.last, before_ns, most) if self.is_settled else 0
 
     def publish(self, now_ns: int) -> int:
         """Number and seal everything that waits; return how many batches that made."""

@@ -1,22 +1,32 @@
 """What exporter and importer share: who we are, keys and settings, the store as they need it, refusals, states of links."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from trilat.errors import StoreError
 from trilat.identity.sign import KeyRing
 from trilat.records.codec import Record
 from trilat.records.exchange import Begun, Cursor, Fork, InboxState, LinkHealth, OutboxState, Queued, SealedBatch
 from trilat.records.fields import Lane
 from trilat.records.label import Mode
-from trilat.transport.carried import CARRIED_MARK
+from trilat.transport.carried import bears_letter
 from trilat.transport.messages import ExchangeSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 OTHER_SOURCES = "others"
 _record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 MS = 1_000_000
+# What SQLite says of a page that it cannot read, or that is not what it should be.
+PAGE_FAULTS = frozenset({"store-corrupt", "store-io"})
+LANE_UNREADABLE = "lane-unreadable"
+# A stopped lane is tried again so often: each time may cost a step.
+STOPPED_RETRY_NS = 60_000 * MS
+# What of a stream could not be read: what goes out, what comes in, or what retention was to remove.
+Side = Literal["out", "in", "past"]
+At = tuple[str, str, str]
 
 
 class OutboxStore(Protocol):
@@ -299,30 +309,6 @@ class Tally:
         return {pair[1]: seen.times for pair, seen in sorted(self.refused.items()) if pair[0] == source}
 
 
-class EpochPace:
-    """How often a partner may bring about a new epoch of one stream: a few at once, then one every while.
-
-    Each costs an entry in the log and a place that is kept: whoever asks for them for ever must not fill the disk.
-    """
-
-    AT_ONCE = 16
-    EVERY_NS = 5_000 * MS
-
-    def __init__(self) -> None:
-        self._left = float(self.AT_ONCE)
-        self._last_ns: int | None = None
-
-    def take(self, now_ns: int) -> bool:
-        """Tell whether a new epoch may begin now, and count it."""
-        since_ns = max(now_ns - self._last_ns, 0) if self._last_ns is not None else 0
-        self._left = min(self._left + since_ns / self.EVERY_NS, float(self.AT_ONCE))
-        self._last_ns = now_ns
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
-
-
 class Station:
     """One node as its exporters and importers see it. `must` / `lazy_ns` say whether a commit is due now or soon."""
 
@@ -388,6 +374,25 @@ class Received(NamedTuple):
         return _record.decode(self.raw) if self.known else None
 
 
-def bears_letter(raw: bytes) -> bool:
-    """Tell whether a record's bytes are those of a letter: its type stands first in them."""
-    return CARRIED_MARK in raw[:40]
+class Stopped(NamedTuple):
+    """A stream that is stopped because its rows could not be read: why, when it is tried again, what was recalled meanwhile."""
+
+    error: StoreError
+    retry_ns: int
+    recalls: list[tuple[int, tuple[int, ...]]]
+
+
+@contextmanager
+def rows_of(side: Side, name: str, lane: str) -> Iterator[None]:
+    """Say of a page that cannot be read whose rows stand on it, so that no other stream has to stop."""
+    try:
+        yield
+    except StoreError as error:
+        if error.name in PAGE_FAULTS:
+            error.stream = error.stream or (side, name, lane)
+        raise
+
+
+def is_due(now_ns: int, at_ns: int, interval_ns: int) -> bool:
+    """Tell whether a time that was set at most an interval ahead has come; it has, too, when the clock was set back since."""
+    return now_ns >= at_ns or at_ns - now_ns > interval_ns
