@@ -156,6 +156,9 @@ class Exporter(Numbering):
                 reason = "epoch-wrong" if far else "epoch-too-soon"
                 self.station.tally.count(now_ns, self.name, reason, f"{self.lane} {cursor.epoch}.{cursor.sequence}")
                 return reason
+            if place in {"ahead", "fork"} and cursor.epoch:
+                # Signed for, and not in our books: the ledger names it, and its rows can be put back.
+                self.station.note("beyond", self.name, self.lane, now_ns, (found[0], sealing.pack(evidence)))
             self.open_epoch(now_ns, cursor, *found)
         if behind and resync is not None and self.state.last.epoch == last.epoch:
             self.station.note("resync", self.name, self.lane, now_ns, {"from": receipt, "to": cursor})
