@@ -15,7 +15,7 @@ from trilat.records.released import Released
 from trilat.records.warning import Recall
 
 PAGE_BYTES = 4_096
-WAITING = 4_000
+WAITING = 1_500
 
 
 class Damaged:
@@ -67,8 +67,8 @@ def three(tmp_path: Path) -> Iterator[Joined]:
 
 def backlog(pair: Joined, count: int = WAITING, lane: str = "history") -> None:
     """Have records wait for KOR."""
-    for first in range(0, count, 1_000):
-        pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 1_000, first=first, lane=lane))
+    for first in range(0, count, 500):
+        pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 500, first=first, lane=lane))
         pair.exchanges["JPN"].flush(pair.now_ns)
 
 

@@ -215,7 +215,8 @@ class Exchange(Carrying):
             for exporter in self._exporters.values():
                 self._answers += exporter.expire(now_ns)
             for importer in self._importers.values():
-                importer.expire(now_ns)
+                with rows_of("in", importer.name, importer.lane):
+                    importer.expire(now_ns)
             if is_due(now_ns, self._housekeeping_ns, HOUSEKEEPING_NS):
                 self._housekeeping_ns = now_ns + HOUSEKEEPING_NS
                 self._keep_house(now_ns)

@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from trilat.errors import StoreError
 from trilat.identity.sign import KeyRing
-from trilat.records.codec import Record
 from trilat.records.exchange import Begun, Cursor, Fork, InboxState, LinkHealth, OutboxState, Queued, SealedBatch
-from trilat.records.fields import Lane
 from trilat.records.label import Mode
-from trilat.transport.carried import bears_letter
 from trilat.transport.messages import ExchangeSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 OTHER_SOURCES = "others"
-_record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 MS = 1_000_000
 # What SQLite says of a page that it cannot read, or that is not what it should be.
 PAGE_FAULTS = frozenset({"store-corrupt", "store-io"})
@@ -168,16 +164,24 @@ class InboxStore(Protocol):
         """Keep that numbers were recalled."""
         ...
 
-    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes]) -> None:
-        """Keep hashes of what may come again."""
+    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes], t_ns: int) -> None:
+        """Keep hashes of what may come again from a time on."""
         ...
 
     def drop_orphan(self, exporter: str, lane: str, digest: bytes) -> None:
         """Forget one of them."""
         ...
 
-    def orphans(self, exporter: str, lane: str) -> set[bytes]:
-        """Return them."""
+    def is_orphan(self, exporter: str, lane: str, digest: bytes) -> bool:
+        """Tell whether a record may come again."""
+        ...
+
+    def has_orphans(self, exporter: str, lane: str) -> bool:
+        """Tell whether any may."""
+        ...
+
+    def forget_orphans(self, exporter: str, lane: str, before_ns: int, most: int) -> int:
+        """Forget those that were put before a time."""
         ...
 
     def put_chunk(self, exporter: str, lane: str, of: bytes, piece: int, total: int, data: bytes) -> None:
@@ -345,33 +349,6 @@ def health_of(now_ns: int, station: Station, heard_ns: int | None, trouble: str,
     if trouble:
         return "refused"
     return "late" if age_ms >= settings.late_ms else "up"
-
-
-class Received(NamedTuple):
-    """A record that came from a partner, durably held: its verified origin, and its bytes as they were signed.
-
-    known: its type is known here and every value of it was found in range. Otherwise it is kept as verified bytes, neither
-    shown nor used nor released. row: the inbox row it stands in, rising in order of arrival over all partners; see
-    `Exchange.handed`.
-    """
-
-    exporter: str
-    lane: Lane
-    epoch: int
-    sequence: int
-    known: bool
-    raw: bytes
-    row: int = 0
-
-    @property
-    def is_letter(self) -> bool:
-        """Whether it is a letter through a hub, which the exchange deals with itself."""
-        return self.known and bears_letter(self.raw)
-
-    @property
-    def record(self) -> Record | None:
-        """The record itself, made from the bytes at each call; None when its type is not known here."""
-        return _record.decode(self.raw) if self.known else None
 
 
 class Stopped(NamedTuple):
