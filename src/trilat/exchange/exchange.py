@@ -150,6 +150,7 @@ class Exchange(Carrying):
             if importer is not None:
                 with rows_of("in", *place):
                     importer.reply(now_ns, pull.counter, message, envelope)
+                self._count_recalls(importer)
                 self._take_letters(now_ns, importer)
         elif isinstance(message, Pull) and ticket:
             exporter = self._exporters.get(place)  # none: its rows cannot be read
@@ -164,6 +165,14 @@ class Exchange(Carrying):
         else:
             raise Rejected("request-unknown", envelope.kind)
         return False
+
+    def _count_recalls(self, importer: Importer) -> None:
+        """Have each lane count what the flash lane said of it, or its own batches did."""
+        recalls, importer.recalls = importer.recalls, []
+        for lane, records in recalls:
+            way = self._importers.get((importer.name, lane)) or self._standing.get(("in", importer.name, lane))
+            if records and isinstance(way, Importer):
+                way.count_recalled(records)
 
     def lost(self, now_ns: int, pull: PullId) -> None:
         """Take notice that a request got no reply (time-out, link down, refused by the transport)."""

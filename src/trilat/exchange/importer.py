@@ -296,6 +296,10 @@ class Importer(Intake):
         sealing.open_batch(header, envelope.payload)  # a forged payload is refused now, and takes no true batch's place
         self._ahead[header.number] = (header, envelope)
 
+    def count_recalled(self, records: int) -> None:
+        """Count records of this lane that were recalled, and not known to be."""
+        self._put(recalled=self.state.recalled + records)
+
     def probe(self) -> None:
         """Read what was taken last; raises StoreError while that cannot be read."""
         self._head_at(self.state.cursor.epoch, self.state.cursor.sequence - 1)

@@ -96,6 +96,8 @@ class Intake:
         self._refused_base = Cursor()
         self.trouble = ""
         self.taken: list[Received] = []
+        # How many records of which lane were recalled by what was taken: counted by that lane's own inbox.
+        self.recalls: list[tuple[Lane, int]] = []
         # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
         self._whole: list[bytes] = []
         self._assembled: list[tuple[int, bytes]] = []
@@ -293,7 +295,7 @@ class Intake:
         skip: list[int] = []
         for sequence, item in enumerate(seen, header.number):
             if item is None:
-                self._put(recalled=self.state.recalled + 1)
+                self.recalls.append((self.lane, self._inbox.recall(self.name, self.lane, header.epoch, (sequence,))))
                 skip.append(sequence - header.number)
             elif self.may_repeat and not is_piece(item) and self._known(sealing.leaf_hash(raw_of(item))):
                 skip.append(sequence - header.number)
@@ -325,7 +327,7 @@ class Intake:
         elif whole is not None:
             received.append((sequence, record is not None, whole.raw))
             if isinstance(record, Recall):
-                self._inbox.recall(self.name, record.lane, record.epoch, record.sequences)
+                self.recalls.append((record.lane, self._inbox.recall(self.name, record.lane, record.epoch, record.sequences)))
 
     def _ends_known(self, raw: bytes) -> bool:
         """Tell whether a piece is the last of a record that came before; then forget its other pieces."""

@@ -160,8 +160,8 @@ class InboxStore(Protocol):
         """Keep up to which row batches were handed on."""
         ...
 
-    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
-        """Keep that numbers were recalled."""
+    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> int:
+        """Keep that numbers were recalled; return of how many that was not known."""
         ...
 
     def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes], t_ns: int) -> None:

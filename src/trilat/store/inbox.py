@@ -127,10 +127,16 @@ class Inbox:
             self._handed = row
             self._handed_dirty = True
 
-    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
-        """Keep that the originator recalled these numbers."""
+    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> int:
+        """Keep that the originator recalled these numbers; return of how many that was not known."""
         stream = self._stream(exporter, lane)
+        before = self._changes()
         self._database.write_many("INSERT OR IGNORE INTO recalled VALUES (?,?,?)", [(stream, epoch, s) for s in sequences])
+        return self._changes() - before
+
+    def _changes(self) -> int:
+        row = self._database.row("SELECT total_changes()")
+        return int(row[0]) if row else 0
 
     def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes], t_ns: int) -> None:
         """Keep hashes of records that may come again in a new epoch, from a time on."""
