@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from exchange_pair import Joined, tracks
-from exchange_records import SECOND, label_of, released, track_of, warning_of
+from exchange_records import SECOND, recall_of, released, track_of, warning_of
 
+from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.station import STOPPED_RETRY_NS
+from trilat.records.exchange import Cursor, SealedBatch
 from trilat.records.released import Released
-from trilat.records.warning import Recall
 
 PAGE_BYTES = 4_096
 WAITING = 1_500
@@ -171,14 +172,58 @@ def test_what_is_recalled_from_a_stopped_lane_never_leaves(three: Joined) -> Non
     damaged.damage("sent", 0)
     three.run(60)
     assert "lane-unreadable" == three.link("JPN", "KOR", "history", "out").trouble
-    recall = Recall(
-        lane="history", epoch=1, sequences=(4,), reason="wrong", by="officer", t_ns=three.now_ns, label=label_of("JPN", ("KOR",))
+    jpn.offer(
+        three.now_ns, [released(recall_of("history", 1, (4,)), "KOR", "flash", three.now_ns, record_type="trilat.recall/1")]
     )
-    jpn.offer(three.now_ns, [released(recall, "KOR", "flash", three.now_ns)])
     three.run(4)
     assert 1 == len(three.raws("KOR", "flash"))
     three.tap = lambda _nation, _pull, envelope: envelope
     damaged.mend()
+    three.now_ns += STOPPED_RETRY_NS
+    three.run(60)
+    numbers = [item.record.number for item in three.received["KOR"] if item.lane == "history"]
+    assert [0, 1, 2, *range(4, 10)] == numbers
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_became_of_a_recalled_record_never_leaves_either(
+    three: Joined, monkeypatch: pytest.MonkeyPatch, *, restarts: bool
+) -> None:
+    """Recalled by its old number while its lane is stopped, a moved record leaves neither when that goes on nor after a restart."""
+    jpn = three.exchanges["JPN"]
+    three.start("KOR")
+    jpn.offer(three.now_ns, tracks(three, 10))
+    three.run(40)
+    assert list(range(10)) == [item.record.number for item in three.received["KOR"]]
+    three.stop("KOR")
+    for file in three.directory.glob("KOR.sqlite*"):
+        file.unlink()
+    three.received["KOR"] = []
+    three.tap = lambda _nation, pull, envelope: None if (pull.lane, envelope.kind) == ("history", "trilat.batch/1") else envelope
+    jpn._exporters[("KOR", "history")].open_epoch(three.now_ns, Cursor(), Cursor(), "restored")
+    three.start("KOR")
+    three.run(4)
+    assert 2 == three.link("JPN", "KOR", "history", "out").cursor.epoch
+    true = jpn.station.store.outbox.batch_with
+
+    def unreadable(audience: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
+        if (audience, lane) == ("KOR", "history"):
+            raise StoreError("store-corrupt", "a page")
+        return true(audience, lane, epoch, sequence)
+
+    monkeypatch.setattr(jpn.station.store.outbox, "batch_with", unreadable)
+    three.run(60)
+    assert "lane-unreadable" == three.link("JPN", "KOR", "history", "out").trouble
+    jpn.offer(
+        three.now_ns, [released(recall_of("history", 1, (4,)), "KOR", "flash", three.now_ns, record_type="trilat.recall/1")]
+    )
+    three.run(4)
+    monkeypatch.undo()
+    if restarts:
+        jpn.flush(three.now_ns, force=True)
+        three.stop("JPN")
+        three.start("JPN")
+    three.tap = lambda _nation, _pull, envelope: envelope
     three.now_ns += STOPPED_RETRY_NS
     three.run(60)
     numbers = [item.record.number for item in three.received["KOR"] if item.lane == "history"]

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+from msgspec import structs
+
 from trilat.errors import ExchangeError
 from trilat.exchange.carrying import Carrying
 from trilat.exchange.exporter import Answer, Exporter
 from trilat.exchange.importer import Importer, Received, Request
 from trilat.exchange.keeping import CHECKPOINT_TYPE
-from trilat.exchange.numbering import HEADER_BYTES
-from trilat.exchange.station import Side, Store, is_due, rows_of
+from trilat.exchange.numbering import HEADER_BYTES, Publisher
+from trilat.exchange.station import LANE_UNREADABLE, Side, Store, is_due, rows_of
 from trilat.identity.sign import KeyRing, Rejected
 from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
@@ -384,3 +386,14 @@ class Exchange(Carrying):
                 with rows_of(side, way.name, way.lane):
                     states.append(way.link(now_ns, readable=readable))
         return states + self._stopped_states(now_ns)
+
+    def _stopped_states(self, now_ns: int) -> list[LinkState]:
+        """Return the states of the stopped lanes, told without the rows that cannot be read."""
+        states = []
+        for way in self._standing.values():
+            if not isinstance(way, Publisher):
+                state = way.link(now_ns, readable=False)
+                waiting = self.station.store.outbox.queue_size(way.name, way.lane)[0] if isinstance(way, Exporter) else 0
+                lag = state.lag_records + waiting
+                states.append(structs.replace(state, health="down", trouble=LANE_UNREADABLE, lag_records=lag))
+        return states

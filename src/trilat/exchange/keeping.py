@@ -1,12 +1,11 @@
 """What the exchange keeps in order: its books, its store and its bounds; and what it does while the disk fails. Sans-IO."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
-from msgspec import structs
 
 from trilat.errors import StoreError
 from trilat.exchange.exporter import Answer, Exporter
@@ -16,7 +15,7 @@ from trilat.exchange.station import LANE_UNREADABLE, STOPPED_RETRY_NS, At, Stati
 from trilat.identity.sign import KeyRing
 from trilat.records import codec
 from trilat.records.carried import Route
-from trilat.records.exchange import LinkState, Queued
+from trilat.records.exchange import Queued
 from trilat.records.label import Mode
 from trilat.records.released import Released
 from trilat.records.warning import Recall
@@ -194,7 +193,6 @@ class Keeping:
         standing = self._standing.get(("out", *place))
         if isinstance(standing, Numbering):
             standing.recall(recall.epoch, recall.sequences, now_ns, moved=False)
-            self._stopped[("out", *place)].recalls.append((recall.epoch, tuple(recall.sequences)))
             return
         with rows_of("out", name, lane):
             self._outbox(place).recall(recall.epoch, recall.sequences, now_ns)
@@ -269,9 +267,9 @@ class Keeping:
         A page that cannot be read stops the stream whose rows stand on it, and no other: they go on with the next step.
         """
         self.trouble = error
-        stops = error.stream is not None and error.stream not in self._stopped and self.health != "down"
+        stops = error.stream is not None and self.health != "down"
         if error.stream is not None and stops:
-            self._stopped[error.stream] = Stopped(error, now_ns + STOPPED_RETRY_NS, [])
+            self._stopped[error.stream] = Stopped(error, now_ns + STOPPED_RETRY_NS)
         parked = [answer for exporter in self._exporters.values() for answer in exporter.release_all()]
         self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked)]
         self._doubtful += self._offered
@@ -308,33 +306,22 @@ class Keeping:
         for at, stopped in list(self._stopped.items()):
             if at[0] != "past" and is_due(now_ns, stopped.retry_ns, STOPPED_RETRY_NS):
                 self._stopped[at] = stopped._replace(retry_ns=now_ns + STOPPED_RETRY_NS)
-                with suppress(StoreError):
+                try:
                     self._standing[at].probe()
-                    self._go_on(now_ns, at)
+                except StoreError:
+                    continue
+                self._go_on(now_ns, at)
 
     def _go_on(self, now_ns: int, at: At) -> None:
-        standing, stopped = self._standing[at], self._stopped.pop(at)
+        side, name, lane = at
+        standing = self._standing[at]
         if isinstance(standing, Numbering):
             standing.persist(now_ns)
+        del self._stopped[at]
         self._join_streams()
-        side, name, lane = at
         self.station.note("gone on", name, lane, now_ns, {"side": side})
-        with rows_of("out", name, lane):
-            for epoch, sequences in stopped.recalls:
-                self._outbox((name, lane)).recall_moved(epoch, sequences)
         self.trouble, self._wakes_due = self._unreadable(), True
         self._save(now_ns)
-
-    def _stopped_states(self, now_ns: int) -> list[LinkState]:
-        """Return the states of the stopped lanes, told without the rows that cannot be read."""
-        states = []
-        for way in self._standing.values():
-            if not isinstance(way, Publisher):
-                state = way.link(now_ns, readable=False)
-                waiting = self.station.store.outbox.queue_size(way.name, way.lane)[0] if isinstance(way, Exporter) else 0
-                lag = state.lag_records + waiting
-                states.append(structs.replace(state, health="down", trouble=LANE_UNREADABLE, lag_records=lag))
-        return states
 
     def _reopen(self, *, bulk: bool = False) -> None:
         """Open the file and read the books anew; keep what the failed step was offered, unless it is on disk after all.

@@ -352,11 +352,10 @@ def health_of(now_ns: int, station: Station, heard_ns: int | None, trouble: str,
 
 
 class Stopped(NamedTuple):
-    """A stream that is stopped because its rows could not be read: why, when it is tried again, what was recalled meanwhile."""
+    """A stream that is stopped because its rows could not be read: why, and when it is tried again."""
 
     error: StoreError
     retry_ns: int
-    recalls: list[tuple[int, tuple[int, ...]]]
 
 
 @contextmanager
