@@ -30,8 +30,8 @@ RECALL_TYPE = str(Recall.__struct_config__.tag)
 LOST_MAX = 2**63 - 1
 # Large records of which pieces may be held at once, of one exporter and lane.
 PARTIAL_MAX = 8
-# Records that are made known by their content in one step, before a new epoch begins: some 10 ms.
-PIECE_RECORDS = 2_000
+# Records that are made known by their content in one step, before a new epoch begins: some 10 ms of a processor.
+PIECE_RECORDS = 1_000
 # Pairs of type and label remembered per inbox.
 ADMITTED_MAX = 4_096
 KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
