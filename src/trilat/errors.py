@@ -64,7 +64,9 @@ class ExchangeError(TrilatError):
 
 
 class StoreError(TrilatError):
-    """The journal or another store."""
+    """The journal or another store. stream: whose rows could not be read, when they are of one stream alone."""
+
+    stream: tuple[str, str, str] | None = None
 
 
 class AccountError(TrilatError):

@@ -67,6 +67,15 @@ def test_a_lane_that_lags_while_it_is_up_is_told() -> None:
     assert "3 records wait, the oldest for 90 s" == late.why
 
 
+def test_a_lane_that_cannot_be_read_says_so_before_all_else() -> None:
+    """Of a lane that our own disk stopped the line's faults are no reason: what is wrong, and what to do, are the disk's."""
+    stopped = structs.replace(DOWN, trouble="lane-unreadable")
+    for way in ("in", "out"):
+        (link,) = links.report(NOW_NS, [structs.replace(stopped, direction=way)], [Line()])
+        assert "lane-unreadable" in link.why
+        assert "trilat audit verify" in link.do
+
+
 def test_every_state_of_a_lane_has_something_to_do() -> None:
     """Whatever is not up says why and what to do, also without a fault of the connection."""
     states = ("late", "down", "never", "refused")

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,29 +130,6 @@ def test_a_warning_that_a_recovery_committed_is_not_offered_again(
     pair.now_ns += 2 * SECOND
     pair.run(60)
     assert ["w1", "w2", "w3"] == [item.record.id for item in pair.received["KOR"] if item.lane == "flash"]
-
-
-def test_a_damaged_page_among_what_waits_ends_nothing(tmp_path: Path) -> None:
-    """A page of the queue that cannot be read is the store's trouble, said by name: no step of the exchange raises for it."""
-    pair = Joined(tmp_path)
-    pair.run(3)
-    pair.stop("KOR")
-    jpn = pair.exchanges["JPN"]
-    for first in range(0, 4_000, 1_000):
-        jpn.offer(pair.now_ns, tracks(pair, 1_000, first=first))
-        jpn.flush(pair.now_ns)
-    jpn.station.store.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-    with closing(sqlite3.connect(tmp_path / "JPN.sqlite")) as reader:
-        leaves = reader.execute("SELECT pageno FROM dbstat WHERE name='queued' AND pagetype='leaf' ORDER BY path").fetchall()
-    with (tmp_path / "JPN.sqlite").open("r+b") as file:
-        file.seek((leaves[20][0] - 1) * 4096)
-        file.write(b"\xff" * 8)
-    pair.start("KOR")
-    pair.run(40)
-    assert "store-corrupt" == getattr(jpn.trouble, "name", "")
-    assert "JPN" == pair.link("KOR", "JPN", "history", "in").partner
-    assert pair.link("JPN", "KOR", "history", "out").lag_records >= 0
-    pair.close()
 
 
 def test_link_states_on_a_disk_that_fails_are_told_without_it(troubled: tuple[Joined, Disk]) -> None:

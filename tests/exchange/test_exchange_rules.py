@@ -280,3 +280,27 @@ def test_an_envelope_above_the_receivers_bound_is_refused(pair: Joined) -> None:
     pair.run(400)
     assert pair.link("KOR", "JPN", "history", "in").rejected["envelope-size"] >= 1
     assert 60 == len(pair.raws("KOR", "history"))
+
+
+def test_each_recalled_record_is_counted_once_in_its_lane(tmp_path: Path) -> None:
+    """What a recall names counts where it was sent, held already or not; twice named, or come as a hash later, it counts once."""
+    pair = Joined(tmp_path).run()
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 3))
+    pair.run(60)
+    pair.tap = lambda _nation, pull, envelope: None if pull.lane == "history" else envelope
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 2, first=10))
+    pair.run(4)
+    for numbers in ((1, 3, 5), (3, 5)):
+        recall = released(recall_of("history", 1, numbers), "KOR", "flash", record_type="trilat.recall/1")
+        pair.exchanges["JPN"].offer(pair.now_ns, [recall])
+        pair.run(4)
+    assert 3 == pair.link("KOR", "JPN", "history", "in").recalled
+    pair.tap = lambda _nation, _pull, envelope: envelope
+    pair.run(120)
+    pair.exchanges["KOR"].flush(pair.now_ns, force=True)
+    pair.stop("KOR")
+    pair.start("KOR")
+    counted = {lane: pair.link("KOR", "JPN", lane, "in").recalled for lane in ("flash", "state", "history")}
+    assert {"flash": 0, "state": 0, "history": 3} == counted
+    assert 5 == pair.link("KOR", "JPN", "history", "in").cursor.sequence
+    pair.close()

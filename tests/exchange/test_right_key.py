@@ -12,9 +12,9 @@ import pytest
 from exchange_pair import Joined, tracks
 from exchange_records import released, warning_of
 
+from trilat.exchange.epochs import EpochPace
 from trilat.exchange.importer import Importer
 from trilat.exchange.intake import PARTIAL_MAX
-from trilat.exchange.station import EpochPace
 from trilat.records import codec
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor

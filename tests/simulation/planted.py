@@ -14,10 +14,9 @@ from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
-from trilat.exchange.intake import Intake
+from trilat.exchange.intake import Intake, Received
 from trilat.exchange.keeping import Keeping
 from trilat.exchange.numbering import Numbering
-from trilat.exchange.station import Received
 from trilat.records.exchange import Cursor
 from trilat.simulation.disk import DiskConnection, DiskStore
 from trilat.simulation.run import Simulation

@@ -30,9 +30,11 @@ def command() -> None:
 def verify(directory: Path) -> None:
     """Check the store in DIRECTORY: the log's chain, every batch's signature and records, outbox, inbox and cursors.
 
-    The node must be stopped. Ends with 0 when all is well; else names the first bad record and ends with 1.
+    The node must be stopped. Ends with 0 when all is well; else names the first bad record and ends with 1. It also says which
+    records partners signed for that are not here, because the store was put back to an older copy: see `trilat ledger missing`.
     """
     from trilat.errors import codes
+    from trilat.ledger.beyond import beyond
     from trilat.store.audit import Audit
     from trilat.store.sqlite import open_reader, read_meta
     from trilat.store.wal import lost_in
@@ -46,12 +48,15 @@ def verify(directory: Path) -> None:
         checks = BatchChecks(database, meta["nation"])
         with beside(directory, meta["nation"], audit, checks.batch) as (judge, rest):
             audit.run(judge, checks.checkpoint, rest)
+        signed_for = [] if audit.findings else beyond(database)
     finally:
         database.close()
     looked = ", ".join(f"{count} {what}" for what, count in audit.counts.items())
     if not audit.findings:
         mode = meta["mode"]
         click.echo(f"sound: {meta['nation']} {mode['kind']}{':' + mode['id'] if mode.get('id') else ''}: {looked}")
+        for one in signed_for:
+            click.echo(f"{one.text}: signed for, and not in this store, which was put back to an older copy", err=True)
         return
     says = {entry["name"]: (code, entry) for code, entry in codes().items()}
     for finding in audit.findings[:FINDINGS_SHOWN]:

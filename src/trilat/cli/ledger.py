@@ -88,10 +88,16 @@ def _print(found: Iterable[Holding], as_json: bool) -> int:  # noqa: FBT001 - cl
 @AT
 @JSON
 def held(directory: Path, audience: str, at_ns: int | None, as_json: bool) -> None:  # noqa: FBT001 - click's
-    """Print what an audience holds of ours, each record once."""
+    """Print what an audience holds of ours, each record once; and what else it signed for that this store does not hold."""
+    from trilat.ledger.beyond import beyond
+    from trilat.transport.carried import partner_of
+
     with _opened(directory) as ledger:
         n = _print(ledger.held_by(audience, at_ns), as_json)
+        more = [one for one in beyond(ledger.database) if partner_of(one.partner) == audience]
     click.echo(f"{audience} holds {n} records", err=True)
+    for one in more:
+        click.echo(f"and signed for {one.text}, which this store does not hold (trilat ledger missing)", err=True)
 
 
 @command.command()
@@ -153,6 +159,76 @@ def recalled(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click's
             place = f"{one.partner} {one.lane} {recalls.numbers_text(one.epoch, one.sequences)}"
             click.echo(f"{when}  {one.way:<3} {place}  {one.by}  {one.reason}".rstrip())
     click.echo(f"{sum(len(one.sequences) for one in found)} records are recalled", err=True)
+
+
+@command.command()
+@click.argument("directory", type=STORE)
+@JSON
+def missing(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click's
+    """Print which records partners signed for that this store does not hold, because it was put back to an older copy.
+
+    Ends with 1 when there are any. `trilat ledger rebuild` puts them back from a copy that has them.
+    """
+    import msgspec
+
+    from trilat.ledger.beyond import beyond
+    from trilat.store.sqlite import open_reader
+
+    database = open_reader(directory)
+    try:
+        found = beyond(database)
+    finally:
+        database.close()
+    for one in found:
+        if as_json:
+            heads = {"after": one.after, "until": one.until}
+            told = {name: [at.epoch, at.sequence, at.head.hex()] for name, at in heads.items()}
+            click.echo(msgspec.json.encode(one._asdict() | told))
+        else:
+            click.echo(f"{_time(one.t_ns)}  {one.text}  {'signed' if one.signed else 'its key is not in the log'}")
+    click.echo(f"{len(found)} ranges were signed for that are not here", err=True)
+    if found:
+        click.get_current_context().exit(1)
+
+
+@command.command()
+@click.argument("directory", type=STORE)
+@click.option("--from", "source", type=STORE, required=True, help="A later copy of this node's store, or of the partner's.")
+def rebuild(directory: Path, source: Path) -> None:
+    """Put back the rows that partners signed for, from SOURCE: each range whole, when its chain ends in the head that was signed.
+
+    The node must be stopped; SOURCE is only read. Ends with 1 when a range is still missing.
+    """
+    import msgspec
+
+    from trilat.cli.audit import BatchChecks
+    from trilat.ledger.beyond import beyond
+    from trilat.ledger.beyond import rebuild as put_back
+    from trilat.node import clock
+    from trilat.records.label import Mode
+    from trilat.store.sqlite import open_reader, open_store, read_meta
+
+    there = open_reader(source)
+    try:
+        reader = open_reader(directory)
+        try:
+            meta = read_meta(reader)
+        finally:
+            reader.close()
+        store = open_store(directory, meta["nation"], msgspec.convert(meta["mode"], Mode))
+        try:
+            judge = BatchChecks(store.database, meta["nation"]).batch
+            for one in put_back(store, there, judge, clock.now_ns()):
+                click.echo(f"{one.beyond.text}: " + (f"not put back: {one.why_not}" if one.why_not else f"{one.records} records"))
+            store.commit()
+            left = len(beyond(store.database))
+        finally:
+            store.close()
+    finally:
+        there.close()
+    click.echo(f"{left} ranges are still missing", err=True)
+    if left:
+        click.get_current_context().exit(1)
 
 
 @command.command()

@@ -12,7 +12,7 @@ import msgspec
 
 from trilat.exchange.importer import Importer, Received, Request
 from trilat.exchange.keeping import Keeping, about
-from trilat.exchange.station import bears_letter
+from trilat.exchange.station import rows_of
 from trilat.identity.sign import Rejected
 from trilat.records import codec
 from trilat.records.carried import Carried, Letter
@@ -74,12 +74,13 @@ class Carrying(Keeping):
 
     def _queue_letter(self, now_ns: int, to: str, lane: Lane, raw: bytes, expires_ns: int, why: str) -> None:
         exporter = self._exporters.get((to, lane))
-        if exporter is None:  # the hub is no partner any more
+        if exporter is None:  # the hub is no partner any more, or that lane is stopped
             return
         kept_about = about(letters.CARRIED_TYPE, CARRIED_ABOUT, why)
-        exporter.offer([Queued(record=raw, t_ns=now_ns, expires_ns=expires_ns, about=kept_about)])
-        if not self.station.settings.lane(lane).tick_budget_bytes:
-            self._answers += exporter.serve(now_ns)
+        with rows_of("out", to, lane):
+            exporter.offer([Queued(record=raw, t_ns=now_ns, expires_ns=expires_ns, about=kept_about)])
+            if not self.station.settings.lane(lane).tick_budget_bytes:
+                self._answers += exporter.serve(now_ns)
 
     # --- received -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class Carrying(Keeping):
 
 
 def _is_to(raw: bytes, partner: str) -> bool:
-    if not bears_letter(raw):
+    if not letters.bears_letter(raw):
         return False
     record = codec.decode(raw)
     return isinstance(record, Carried) and record.addressee == partner

@@ -21,6 +21,7 @@ from trilat.transport.messages import BatchHeader
 MOVED_PRIORITY = -2
 # A partner may be this many epochs beyond us: more than any rollback takes back.
 EPOCHS_AHEAD_MAX = 1_000_000
+MS = 1_000_000
 _about = msgspec.msgpack.Decoder(list[bytes])
 _header = msgspec.msgpack.Decoder(BatchHeader)
 
@@ -33,6 +34,30 @@ def priority_of(move: Move) -> int:
 def place_of(cursor: Cursor) -> tuple[int, int]:
     """Return a cursor's place without its head, to be compared."""
     return cursor.epoch, cursor.sequence
+
+
+class EpochPace:
+    """How often a partner may bring about a new epoch of one stream: a few at once, then one every while.
+
+    Each costs an entry in the log and a place that is kept: whoever asks for them for ever must not fill the disk.
+    """
+
+    AT_ONCE = 16
+    EVERY_NS = 5_000 * MS
+
+    def __init__(self) -> None:
+        self._left = float(self.AT_ONCE)
+        self._last_ns: int | None = None
+
+    def take(self, now_ns: int) -> bool:
+        """Tell whether a new epoch may begin now, and count it."""
+        since_ns = max(now_ns - self._last_ns, 0) if self._last_ns is not None else 0
+        self._left = min(self._left + since_ns / self.EVERY_NS, float(self.AT_ONCE))
+        self._last_ns = now_ns
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 class Epochs:
@@ -64,6 +89,12 @@ class Epochs:
     def _put(self, **changes: object) -> None:
         self.state = structs.replace(self.state, **changes)
         self._changed = True
+
+    def probe(self) -> None:
+        """Read what leaves next and what was sent last; raises StoreError while that cannot be read."""
+        self._outbox.queue_oldest_ns(self.name, self.lane)
+        for place in (self.state.receipt, self.state.last):
+            self._outbox.batch_with(self.name, self.lane, place.epoch, place.sequence)
 
     # --- places -------------------------------------------------------------------------------------------------------
 

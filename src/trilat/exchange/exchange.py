@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+from msgspec import structs
+
 from trilat.errors import ExchangeError
 from trilat.exchange.carrying import Carrying
-from trilat.exchange.exporter import Answer
-from trilat.exchange.importer import Received, Request
-from trilat.exchange.keeping import CHECKPOINT_TYPE, is_due
-from trilat.exchange.numbering import HEADER_BYTES
-from trilat.exchange.station import Store
+from trilat.exchange.exporter import Answer, Exporter
+from trilat.exchange.importer import Importer, Received, Request
+from trilat.exchange.keeping import CHECKPOINT_TYPE
+from trilat.exchange.numbering import HEADER_BYTES, Publisher
+from trilat.exchange.station import LANE_UNREADABLE, Side, Store, is_due, rows_of
 from trilat.identity.sign import KeyRing, Rejected
 from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
@@ -92,7 +94,8 @@ class Exchange(Carrying):
     def check(self, item: Released) -> None:
         """Raise ExchangeError when something may not be offered: unknown audience, other mode, too large."""
         name = stream_name(item.audience, item.via)
-        if (name, item.lane) not in self._exporters and name not in self.published:
+        named = (name, item.lane) in self._exporters or ("out", name, item.lane) in self._standing
+        if not named and name not in self.published:
             raise ExchangeError("audience-unknown", name)
         if item.mode != self.station.mode:
             raise ExchangeError("released-mode", f"{item.mode.kind}:{item.mode.id}")
@@ -140,16 +143,22 @@ class Exchange(Carrying):
             raise Rejected("envelope-size", f"{size} bytes, at most {station.settings.envelope_bytes_max}")
         message = sealing.verify(station.ring, now_ns, station.nation, station.mode, envelope)
         place = (stream_name(message.sender, via), message.lane)
-        if place not in self._importers:
+        importer = self._importers.get(place)
+        if importer is None and ("in", *place) not in self._standing:
             raise Rejected("sender-unknown", message.sender)
         if pull is not None:
             if place != (pull.partner, pull.lane):
                 raise Rejected("envelope-mismatch", f"a reply of {place} to a pull of {pull}")
-            self._importers[place].reply(now_ns, pull.counter, message, envelope)
-            self._take_letters(now_ns, self._importers[place])
+            if importer is not None:
+                with rows_of("in", *place):
+                    importer.reply(now_ns, pull.counter, message, envelope)
+                self._count_recalls(importer)
+                self._take_letters(now_ns, importer)
         elif isinstance(message, Pull) and ticket:
-            if message.lane == "flash" or self.health == "ok":
-                self._answers += self._exporters[place].pull(now_ns, ticket, message, envelope)
+            exporter = self._exporters.get(place)  # none: its rows cannot be read
+            if exporter is not None and (message.lane == "flash" or self.health == "ok"):
+                with rows_of("out", *place):
+                    self._answers += exporter.pull(now_ns, ticket, message, envelope)
                 return True
         elif isinstance(message, Wake):
             for importer in self._importers.values():
@@ -158,6 +167,14 @@ class Exchange(Carrying):
         else:
             raise Rejected("request-unknown", envelope.kind)
         return False
+
+    def _count_recalls(self, importer: Importer) -> None:
+        """Have each lane count what the flash lane said of it, or its own batches did."""
+        recalls, importer.recalls = importer.recalls, []
+        for lane, records in recalls:
+            way = self._importers.get((importer.name, lane)) or self._standing.get(("in", importer.name, lane))
+            if records and isinstance(way, Importer):
+                way.count_recalled(records)
 
     def lost(self, now_ns: int, pull: PullId) -> None:
         """Take notice that a request got no reply (time-out, link down, refused by the transport)."""
@@ -195,6 +212,7 @@ class Exchange(Carrying):
         if self.health == "down":
             return
         with self._guarded(now_ns):
+            self._try_stopped(now_ns)
             tick_ns = settings.tick_ms * MS
             if self._tick_ns is None or is_due(now_ns, self._tick_ns, tick_ns):
                 self._tick_ns = (now_ns // tick_ns + 1) * tick_ns
@@ -208,7 +226,8 @@ class Exchange(Carrying):
             for exporter in self._exporters.values():
                 self._answers += exporter.expire(now_ns)
             for importer in self._importers.values():
-                importer.expire(now_ns)
+                with rows_of("in", importer.name, importer.lane):
+                    importer.expire(now_ns)
             if is_due(now_ns, self._housekeeping_ns, HOUSEKEEPING_NS):
                 self._housekeeping_ns = now_ns + HOUSEKEEPING_NS
                 self._keep_house(now_ns)
@@ -240,7 +259,8 @@ class Exchange(Carrying):
             place = next(iter(self._budgets))
             left = self._budgets.pop(place)
             exporter = self._exporters.get(place)
-            answers = exporter.serve(now_ns, left, 1) if exporter is not None else []
+            with rows_of("out", *place):
+                answers = exporter.serve(now_ns, left, 1) if exporter is not None else []
             self._answers += answers
             if answers and answers[0].envelope is not None:
                 size = len(answers[0].envelope.payload) + HEADER_BYTES
@@ -260,9 +280,10 @@ class Exchange(Carrying):
             with self._guarded(now_ns):
                 self._note_keys(now_ns)
                 wakes = self._wakes(now_ns)
-                for (_, lane), importer in self._importers.items():
+                for (name, lane), importer in self._importers.items():
                     if lane == "flash" or self.health == "ok":
-                        requests += importer.poll(now_ns)
+                        with rows_of("in", name, lane):
+                            requests += importer.poll(now_ns)
                 requests = self._send_letters(now_ns, requests)
                 self._note_letters()
                 self._commit(now_ns, force=force)
@@ -330,7 +351,8 @@ class Exchange(Carrying):
             self._row_handed = max(self._row_handed, row)
             self.station.soon(self._flush_ns)
             for importer in self._importers.values():
-                importer.drop_assembled(row)
+                with rows_of("in", importer.name, importer.lane):
+                    importer.drop_assembled(row)
 
     def take_ring(self, ring: KeyRing, partners: Sequence[str] | None = None) -> None:
         """Take other keys (a rotation, a new agreement) and, when given, other partners; nothing that is under way is lost."""
@@ -354,5 +376,24 @@ class Exchange(Carrying):
         return sorted(states, key=lambda state: (state.partner, LANES.index(state.lane), state.direction))
 
     def _states(self, now_ns: int, *, readable: bool) -> list[LinkState]:
-        ways = [exporter.link(now_ns, readable=readable) for exporter in self._exporters.values()]
-        return ways + [importer.link(now_ns, readable=readable) for importer in self._importers.values()]
+        states = []
+        ways: dict[Side, Sequence[Exporter | Importer]] = {
+            "out": tuple(self._exporters.values()),
+            "in": tuple(self._importers.values()),
+        }
+        for side, found in ways.items():
+            for way in found:
+                with rows_of(side, way.name, way.lane):
+                    states.append(way.link(now_ns, readable=readable))
+        return states + self._stopped_states(now_ns)
+
+    def _stopped_states(self, now_ns: int) -> list[LinkState]:
+        """Return the states of the stopped lanes, told without the rows that cannot be read."""
+        states = []
+        for way in self._standing.values():
+            if not isinstance(way, Publisher):
+                state = way.link(now_ns, readable=False)
+                waiting = self.station.store.outbox.queue_size(way.name, way.lane)[0] if isinstance(way, Exporter) else 0
+                lag = state.lag_records + waiting
+                states.append(structs.replace(state, health="down", trouble=LANE_UNREADABLE, lag_records=lag))
+        return states

@@ -7,9 +7,9 @@ pull's cursor is the partner's signed receipt; a cursor that does not fit our ow
 from collections import deque
 from typing import NamedTuple
 
-from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, place_of
+from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, EpochPace, place_of
 from trilat.exchange.numbering import HEADER_BYTES, Numbering
-from trilat.exchange.station import EpochPace, Station, health_of
+from trilat.exchange.station import Station, health_of
 from trilat.records.envelope import Envelope
 from trilat.records.exchange import EPOCH_MAX, Cursor, Fork, LinkState
 from trilat.records.fields import Lane
@@ -156,6 +156,9 @@ class Exporter(Numbering):
                 reason = "epoch-wrong" if far else "epoch-too-soon"
                 self.station.tally.count(now_ns, self.name, reason, f"{self.lane} {cursor.epoch}.{cursor.sequence}")
                 return reason
+            if place in {"ahead", "fork"} and cursor.epoch:
+                # Signed for, and not in our books: the ledger names it, and its rows can be put back.
+                self.station.note("beyond", self.name, self.lane, now_ns, (found[0], sealing.pack(evidence)))
             self.open_epoch(now_ns, cursor, *found)
         if behind and resync is not None and self.state.last.epoch == last.epoch:
             self.station.note("resync", self.name, self.lane, now_ns, {"from": receipt, "to": cursor})
@@ -261,6 +264,13 @@ class Exporter(Numbering):
             t_ns=now_ns,
         )
         return Answer(ticket, sealing.seal(key, header))
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+
+    def forget(self, before_ns: int, most: int) -> int:
+        """Remove what is receipted and older than a time, so many batches at most; return how many went."""
+        receipt = self.state.receipt
+        return self._outbox.forget(self.name, self.lane, receipt, before_ns, most) if self.is_settled else 0
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 

@@ -5,16 +5,18 @@ the cursor over it in one transaction, and asks on from there; the cursor in the
 not fit is refused, counted, and changes nothing; the next session begins at the cursor.
 """
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from trilat.exchange.intake import Intake
-from trilat.exchange.station import Received, Station, health_of
+from trilat.exchange.intake import KNOWN_TYPES, Intake, Received, raw_of
+from trilat.exchange.station import Station, health_of
 from trilat.identity.sign import Rejected
 from trilat.records.envelope import Envelope
-from trilat.records.exchange import SEQUENCE_MAX, Cursor, Fork, LinkState
+from trilat.records.exchange import SEQUENCE_MAX, Begun, Cursor, Fork, LinkState, SealedBatch
 from trilat.records.fields import Lane
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import (
+    BRANCH_MAX,
     BRANCH_MINOR,
     BatchHeader,
     Empty,
@@ -28,6 +30,8 @@ from trilat.transport.pace import Pace
 
 # Counters are reserved on disk in blocks of this many, so that a pull needs no write.
 COUNTER_BLOCK = 100_000
+# Hashes that are forgotten for each batch.
+RECORDS_PER_BATCH = 50
 
 __all__ = ["Importer", "Received", "Request"]
 
@@ -69,8 +73,8 @@ class Importer(Intake):
     # --- pulls --------------------------------------------------------------------------------------------------------
 
     def poll(self, now_ns: int) -> list[Request]:
-        """Return the pulls that are to be sent now: as many as the window lacks, none during a pause."""
-        if now_ns < self.pace.resume_ns:
+        """Return the pulls that are to be sent now: as many as the window lacks, none in a pause or before an epoch is ready."""
+        if now_ns < self.pace.resume_ns or self.prepares:
             return []
         if not self._session:
             self._session = self._counter + 1
@@ -109,7 +113,12 @@ class Importer(Intake):
         return Request(PullId(self.name, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
 
     def expire(self, now_ns: int) -> None:
-        """Give up pulls whose time has passed, and a gap that nothing fills in that time; either ends the session."""
+        """Give up pulls whose time has passed, and a gap that nothing fills in that time; either ends the session.
+
+        Does a piece of what is due before a new epoch begins.
+        """
+        if self.prepares:
+            self.prepare(now_ns)
         stuck = self._gap_ns is not None and now_ns - self._gap_ns >= self.pace.timeout_ns()
         if stuck or any(out.give_up_ns <= now_ns for out in self._out.values()):
             self._restart(now_ns, failed=True)
@@ -133,6 +142,40 @@ class Importer(Intake):
             self.pace.failed(now_ns)
         else:
             self.pace.resumed(now_ns)
+
+    # --- what is held --------------------------------------------------------------------------------------------------
+
+    def branch(self) -> tuple[Cursor, ...]:
+        """Return the places on which the epochs that we hold went on, newest first."""
+        places: list[Cursor] = []
+        place = self.state.cursor
+        while len(places) < BRANCH_MAX and (begun := self._inbox.epoch(self.name, self.lane, place.epoch)) is not None:
+            if not 0 < begun.base.epoch < place.epoch:
+                break
+            place = begun.base
+            places.append(place)
+        return tuple(places)
+
+    def drop_assembled(self, row: int) -> None:
+        """Forget the pieces of records that were handed on whole, up to a row."""
+        for _, of in (done := [item for item in self._assembled if item[0] <= row]):
+            self._inbox.drop_chunks(self.name, self.lane, of)
+            self._partial.pop(of, None)
+        self._assembled = self._assembled[len(done) :]
+
+    def again(self, batch: SealedBatch) -> list[Received]:
+        """Return a held batch's records once more, because a stop came before they were known to be taken."""
+        received: list[Received] = []
+        for offset, entry in enumerate(sealing.split_payload(batch.payload)):
+            if offset in batch.skip:
+                continue
+            with suppress(Rejected):  # pieces that a later batch has overwritten; it was counted when that came
+                if (whole := self._made_of(self._look(entry[sealing.SALT_BYTES :]))) is not None:
+                    known = isinstance(whole, bytes) or whole.kind in KNOWN_TYPES
+                    place = (self.exporter, self.lane, batch.epoch, batch.first + offset)
+                    received.append(Received(*place, known, raw_of(whole), batch.row))
+        self._note_whole(batch.row)
+        return received
 
     # --- replies ------------------------------------------------------------------------------------------------------
 
@@ -177,6 +220,17 @@ class Importer(Intake):
             self._gap_ns = now_ns
         self.pace.idle(now_ns)
 
+    def _begin_silent(self, now_ns: int, empty: Empty) -> None:
+        """Go over to an epoch in which nothing was said yet, so that what is missing before it is known now. Raises Rejected."""
+        epoch, base = empty.last.epoch, empty.base
+        if empty.last.head != self._start_head(epoch, base):
+            raise Rejected("head-wrong", f"epoch {epoch} does not begin at its base")
+        if not self._is_ready(now_ns, epoch, base):
+            self._restart(now_ns, failed=False)
+            return
+        self._begin_epoch(now_ns, epoch, Begun(base, empty.lost))
+        self._put(cursor=empty.last)
+
     def _refused(self, now_ns: int, refusal: Refusal) -> None:
         if refusal.counter > SEQUENCE_MAX:
             raise Rejected("envelope-mismatch", f"a counter of {refusal.counter}")
@@ -206,7 +260,9 @@ class Importer(Intake):
         if header.number < expected:
             self._check_known(now_ns, header, envelope)
             raise Rejected("replayed", f"batch {header.epoch}.{header.number}")
-        self._take(now_ns, header, envelope)
+        if not self._take(now_ns, header, envelope):
+            self._restart(now_ns, failed=False)
+            return
         while (following := self._ahead.pop(self.state.cursor.sequence + 1, None)) is not None:
             if following[0].epoch == self.state.cursor.epoch:
                 self._take(now_ns, *following)
@@ -239,6 +295,26 @@ class Importer(Intake):
             raise Rejected("sequence-gap", f"{header.epoch}.{header.number}")
         sealing.open_batch(header, envelope.payload)  # a forged payload is refused now, and takes no true batch's place
         self._ahead[header.number] = (header, envelope)
+
+    def count_recalled(self, records: int) -> None:
+        """Count records of this lane that were recalled, and not known to be."""
+        self._put(recalled=self.state.recalled + records)
+
+    def probe(self) -> None:
+        """Read what was taken last; raises StoreError while that cannot be read."""
+        self._head_at(self.state.cursor.epoch, self.state.cursor.sequence - 1)
+
+    def forget(self, before_ns: int, most: int) -> int:
+        """Remove what was handed on and is older than a time, so many batches at most; return how many went.
+
+        What may come again is forgotten when it could for that long, and we were level with the exporter since: by then it has
+        sent what it moved into the epoch, for that leaves before everything else.
+        """
+        removed = self._inbox.forget(self.name, self.lane, self.state.cursor, before_ns, most)
+        if self.may_repeat and self.level_ns is not None and not self.prepares:
+            removed += self._inbox.forget_orphans(self.name, self.lane, min(before_ns, self.level_ns), RECORDS_PER_BATCH * most)
+            self.may_repeat = self._inbox.has_orphans(self.name, self.lane)
+        return removed
 
     @property
     def early(self) -> int:

@@ -5,15 +5,14 @@ refused and changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import count, repeat
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import structs
 
-from trilat.exchange.epochs import EPOCHS_AHEAD_MAX
-from trilat.exchange.station import EpochPace, Received, Station
+from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, EpochPace
+from trilat.exchange.station import Station
 from trilat.identity.sign import Rejected
 from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
@@ -23,26 +22,19 @@ from trilat.records.glance import glance
 from trilat.records.label import Label
 from trilat.records.warning import Recall
 from trilat.transport import envelope as sealing
-from trilat.transport.carried import stream_name
-from trilat.transport.messages import (
-    BRANCH_MAX,
-    CHUNK_MARK,
-    CHUNK_TYPE,
-    LANES_OF_TYPE,
-    BatchHeader,
-    Empty,
-    decode_chunk,
-    made_whole,
-)
+from trilat.transport.carried import bears_letter, stream_name
+from trilat.transport.messages import CHUNK_MARK, CHUNK_TYPE, LANES_OF_TYPE, BatchHeader, decode_chunk, made_whole
 
 RECALL_TYPE = str(Recall.__struct_config__.tag)
 # More can not be said of a stream.
 LOST_MAX = 2**63 - 1
 # Large records of which pieces may be held at once, of one exporter and lane.
 PARTIAL_MAX = 8
+# Records that are made known by their content in one step, before a new epoch begins: some 10 ms of a processor.
+PIECE_RECORDS = 1_000
 # Pairs of type and label remembered per inbox.
 ADMITTED_MAX = 4_096
-_KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
+KNOWN_TYPES = frozenset(str(record.__struct_config__.tag) for record in RECORDS)
 _record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 
 
@@ -51,6 +43,33 @@ class Seen(NamedTuple):
 
     raw: bytes
     kind: str
+
+
+class Received(NamedTuple):
+    """A record that came from a partner, durably held: its verified origin, and its bytes as they were signed.
+
+    known: its type is known here and every value of it was found in range. Otherwise it is kept as verified bytes, neither
+    shown nor used nor released. row: the inbox row it stands in, rising in order of arrival over all partners; see
+    `Exchange.handed`.
+    """
+
+    exporter: str
+    lane: Lane
+    epoch: int
+    sequence: int
+    known: bool
+    raw: bytes
+    row: int = 0
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether it is a letter through a hub, which the exchange deals with itself."""
+        return self.known and bears_letter(self.raw)
+
+    @property
+    def record(self) -> Record | None:
+        """The record itself, made from the bytes at each call; None when its type is not known here."""
+        return _record.decode(self.raw) if self.known else None
 
 
 class Intake:
@@ -65,12 +84,20 @@ class Intake:
         self.lane: Lane = lane
         self._inbox = station.store.inbox
         self.state: InboxState = self._inbox.state(self.name, lane)
-        self._orphans = self._inbox.orphans(self.name, lane)
+        # Whether what we hold from before this epoch may come again. Which epoch is to begin on which base, up to which place
+        # what we hold beyond that base is known by its content, whether there is more, and what is left of a step's piece of it.
+        self.may_repeat = self._inbox.has_orphans(self.name, lane)
+        self._going: tuple[int, Cursor] | None = None
+        self._reached = Cursor()
+        self.prepares = False
+        self._piece_ns, self._left = -1, 0
         # Asks, with a resync of this reason, for another base than the one offered.
         self._resync = ""
         self._refused_base = Cursor()
         self.trouble = ""
         self.taken: list[Received] = []
+        # How many records of which lane were recalled by what was taken: counted by that lane's own inbox.
+        self.recalls: list[tuple[Lane, int]] = []
         # Large records made whole in the batch at hand, and those whose pieces still wait for the hand-over.
         self._whole: list[bytes] = []
         self._assembled: list[tuple[int, bytes]] = []
@@ -105,7 +132,8 @@ class Intake:
 
     # --- taking a batch -----------------------------------------------------------------------------------------------
 
-    def _take(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> None:
+    def _take(self, now_ns: int, header: BatchHeader, envelope: Envelope) -> bool:
+        """Take a batch; False = it begins an epoch for which we are not ready, and has to come again. Raises Rejected."""
         cursor = self.state.cursor
         begins = header.epoch > cursor.epoch
         if begins:
@@ -114,8 +142,8 @@ class Intake:
             raise Rejected("head-wrong", f"{header.epoch}.{header.number}")
         opened = sealing.open_batch(header, envelope.payload)
         seen = [None if entry is None else self._look(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
-        if begins:
-            self._check_epoch(now_ns, header.epoch)
+        if begins and not self._is_ready(now_ns, header.epoch, header.base):
+            return False
         # From here on nothing is refused any more.
         if begins:
             self._begin_epoch(now_ns, header.epoch, Begun(header.base, header.lost))
@@ -145,13 +173,7 @@ class Intake:
         exporter, lane, epoch = self.exporter, self.lane, header.epoch
         self.taken += [Received(exporter, lane, epoch, sequence, known, raw, row) for sequence, known, raw in received]
         self._note_whole(row)
-
-    def _check_epoch(self, now_ns: int, epoch: int) -> None:
-        """Check that a new epoch may begin now; raises Rejected."""
-        if epoch - self.state.cursor.epoch > EPOCHS_AHEAD_MAX:
-            raise Rejected("epoch-wrong", f"{epoch}, we are in {self.state.cursor.epoch}")
-        if not self._pace_epochs.take(now_ns):
-            raise Rejected("epoch-too-soon", f"{epoch} after {self.state.cursor.epoch}")
+        return True
 
     def _check_base(self, header: BatchHeader) -> None:
         """Check that a new epoch begins on a place that we hold; raises Rejected and asks for another base."""
@@ -170,50 +192,57 @@ class Intake:
         beyond = (base.epoch, base.sequence) > (cursor.epoch, cursor.sequence)
         return not beyond and self._head_at(base.epoch, base.sequence) == base.head
 
-    def branch(self) -> tuple[Cursor, ...]:
-        """Return the places on which the epochs that we hold went on, newest first."""
-        places: list[Cursor] = []
-        place = self.state.cursor
-        while len(places) < BRANCH_MAX and (begun := self._inbox.epoch(self.name, self.lane, place.epoch)) is not None:
-            if not 0 < begun.base.epoch < place.epoch:
-                break
-            place = begun.base
-            places.append(place)
-        return tuple(places)
-
     def _start_head(self, epoch: int, base: Cursor) -> bytes:
         """Return the head before the first number of an epoch."""
         return sealing.epoch_head(self.exporter, stream_name(self.station.nation, self.via), self.lane, epoch, base)
 
-    def _begin_silent(self, now_ns: int, empty: Empty) -> None:
-        """Go over to an epoch in which nothing was said yet, so that what is missing before it is known now. Raises Rejected."""
-        epoch, base = empty.last.epoch, empty.base
-        if empty.last.head != self._start_head(epoch, base):
-            raise Rejected("head-wrong", f"epoch {epoch} does not begin at its base")
-        self._check_epoch(now_ns, epoch)
-        self._begin_epoch(now_ns, epoch, Begun(base, empty.lost))
-        self._put(cursor=empty.last)
+    # --- a new epoch --------------------------------------------------------------------------------------------------
+
+    def _is_ready(self, now_ns: int, epoch: int, base: Cursor) -> bool:
+        """Tell whether a new epoch may begin: all that we hold beyond its base is known by its content; raises Rejected.
+
+        If not, that goes on in pieces, with `prepare`: however much it is, no step does more than a piece of it. The epoch is
+        only begun after the last. What a stop finds half done is done anew, and changes nothing.
+        """
+        if self._going != (epoch, base):
+            if epoch - self.state.cursor.epoch > EPOCHS_AHEAD_MAX:
+                raise Rejected("epoch-wrong", f"{epoch}, we are in {self.state.cursor.epoch}")
+            if not self._pace_epochs.take(now_ns):
+                raise Rejected("epoch-too-soon", f"{epoch} after {self.state.cursor.epoch}")
+            self._going, self._reached = (epoch, base), base
+        self.prepare(now_ns)
+        return not self.prepares
+
+    def prepare(self, now_ns: int) -> None:
+        """Make known by its content some of what may come again in the epoch that is to begin: once a step as much as a piece."""
+        if now_ns != self._piece_ns:
+            self._piece_ns, self._left = now_ns, PIECE_RECORDS
+        self.prepares = False
+        for batch in self._inbox.batches(self.name, self.lane, self._reached):
+            done = max(self._reached.sequence + 1 - batch.first, 0) if batch.epoch == self._reached.epoch else 0
+            entries = sealing.split_payload(batch.payload)[done : done + self._left]
+            records = [entry[sealing.SALT_BYTES :] for entry in entries]
+            # A record in pieces is known as a whole: which of its pieces come again depends on the cut.
+            digests = [made_whole(raw) if CHUNK_MARK in raw[:64] else sealing.leaf_hash(raw) for raw in records]
+            self._inbox.put_orphans(self.name, self.lane, [digest for digest in digests if digest is not None], now_ns)
+            self._reached, self._left = Cursor(batch.epoch, batch.first + done + len(records) - 1), self._left - len(records)
+            self.may_repeat = True
+            self.station.soon(now_ns)
+            self.prepares = self._reached.sequence < batch.final
+            if self.prepares:
+                return
 
     def _begin_epoch(self, now_ns: int, epoch: int, begun: Begun) -> None:
-        """Go over to a new epoch: what we hold beyond its base may come again and is then known by its content."""
-        orphans: list[bytes] = []
-        for batch in self._inbox.batches(self.name, self.lane, begun.base):
-            entries = sealing.split_payload(batch.payload)
-            first = begun.base.sequence + 1 if batch.epoch == begun.base.epoch else batch.first
-            for entry in entries[max(first - batch.first, 0) :]:
-                raw = entry[sealing.SALT_BYTES :]
-                # A record in pieces is known as a whole: which of its pieces come again depends on the cut.
-                digest = made_whole(raw) if CHUNK_MARK in raw[:64] else sealing.leaf_hash(raw)
-                if digest is not None:
-                    orphans.append(digest)
-        self._inbox.put_orphans(self.name, self.lane, orphans)
-        self._orphans.update(orphans)
+        """Go over to a new epoch: what we hold beyond its base may come again and is known by its content."""
         # What retention removed since the base can not be compared with what comes now.
         unchecked = self._inbox.newest_forgotten(self.name, self.lane) > (begun.base.epoch, begun.base.sequence)
+        self._going = None
         self._inbox.put_epoch(self.name, self.lane, epoch, begun)
         self._put(lost=min(self.state.lost + begun.lost, LOST_MAX), unchecked=self.state.unchecked + unchecked)
         facts = {"epoch": epoch, "base": begun.base, "cursor": self.state.cursor, "lost": begun.lost, "unchecked": unchecked}
         self.station.note("epoch", self.name, self.lane, now_ns, facts)
+
+    # --- records ------------------------------------------------------------------------------------------------------
 
     def _look(self, raw: bytes) -> bytes | Seen:
         """Return a record when it may be here at all; raises Rejected for the whole batch.
@@ -260,15 +289,15 @@ class Intake:
         self, now_ns: int, header: BatchHeader, seen: Sequence[bytes | Seen | None]
     ) -> tuple[Iterable[tuple[int, bool, bytes]], list[int]]:
         """Return what is handed on (number, known, bytes), and the offsets of what is not: withheld, held already, kept aside."""
-        if not self._orphans and all(type(item) is bytes for item in seen):
+        if not self.may_repeat and all(type(item) is bytes for item in seen):
             return zip(count(header.number), repeat(object=True), seen, strict=False), []  # type: ignore[arg-type]
         received: list[tuple[int, bool, bytes]] = []
         skip: list[int] = []
         for sequence, item in enumerate(seen, header.number):
             if item is None:
-                self._put(recalled=self.state.recalled + 1)
+                self.recalls.append((self.lane, self._inbox.recall(self.name, self.lane, header.epoch, (sequence,))))
                 skip.append(sequence - header.number)
-            elif self._orphans and not is_piece(item) and self._known(sealing.leaf_hash(raw_of(item))):
+            elif self.may_repeat and not is_piece(item) and self._known(sealing.leaf_hash(raw_of(item))):
                 skip.append(sequence - header.number)
             elif isinstance(item, bytes):
                 received.append((sequence, True, item))
@@ -277,22 +306,17 @@ class Intake:
         return received, skip
 
     def _sort_slowly(
-        self,
-        now_ns: int,
-        place: tuple[int, int, int],
-        item: Seen,
-        received: list[tuple[int, bool, bytes]],
-        skip: list[int],
+        self, now_ns: int, place: tuple[int, int, int], item: Seen, received: list[tuple[int, bool, bytes]], skip: list[int]
     ) -> None:
         """Sort out what needs a closer look: place is epoch, number and offset."""
         epoch, sequence, offset = place
         try:
-            if is_piece(item) and self._orphans and self._ends_known(item.raw):
+            if is_piece(item) and self.may_repeat and self._ends_known(item.raw):
                 # Its record was held whole before this epoch; marked, for after a stop nothing else would tell.
                 skip.append(offset)
                 return
             whole = self._made_of(item)
-            record = _record.decode(whole.raw) if isinstance(whole, Seen) and whole.kind in _KNOWN_TYPES else None
+            record = _record.decode(whole.raw) if isinstance(whole, Seen) and whole.kind in KNOWN_TYPES else None
         except (msgspec.MsgspecError, Rejected) as error:
             self._put(kept_aside=self.state.kept_aside + 1)
             self.station.tally.count(now_ns, self.name, "record-invalid", f"{epoch}.{sequence}: {error}")
@@ -303,7 +327,7 @@ class Intake:
         elif whole is not None:
             received.append((sequence, record is not None, whole.raw))
             if isinstance(record, Recall):
-                self._inbox.recall(self.name, record.lane, record.epoch, record.sequences)
+                self.recalls.append((record.lane, self._inbox.recall(self.name, record.lane, record.epoch, record.sequences)))
 
     def _ends_known(self, raw: bytes) -> bool:
         """Tell whether a piece is the last of a record that came before; then forget its other pieces."""
@@ -316,9 +340,8 @@ class Intake:
 
     def _known(self, digest: bytes) -> bool:
         """Tell whether a record came before this epoch: once, for the next of its kind is another."""
-        if digest not in self._orphans:
+        if not self._inbox.is_orphan(self.name, self.lane, digest):
             return False
-        self._orphans.discard(digest)
         self._inbox.drop_orphan(self.name, self.lane, digest)
         self._put(duplicates=self.state.duplicates + 1)
         return True
@@ -360,27 +383,6 @@ class Intake:
         for left in [known for known in self._partial if known not in whole][:-PARTIAL_MAX]:
             self._inbox.drop_chunks(self.name, self.lane, left)
             del self._partial[left]
-
-    def drop_assembled(self, row: int) -> None:
-        """Forget the pieces of records that were handed on whole, up to a row."""
-        for _, of in (done := [item for item in self._assembled if item[0] <= row]):
-            self._inbox.drop_chunks(self.name, self.lane, of)
-            self._partial.pop(of, None)
-        self._assembled = self._assembled[len(done) :]
-
-    def again(self, batch: SealedBatch) -> list[Received]:
-        """Return a held batch's records once more, because a stop came before they were known to be taken."""
-        received: list[Received] = []
-        for offset, entry in enumerate(sealing.split_payload(batch.payload)):
-            if offset in batch.skip:
-                continue
-            with suppress(Rejected):  # pieces that a later batch has overwritten; it was counted when that came
-                if (whole := self._made_of(self._look(entry[sealing.SALT_BYTES :]))) is not None:
-                    known = isinstance(whole, bytes) or whole.kind in _KNOWN_TYPES
-                    place = (self.exporter, self.lane, batch.epoch, batch.first + offset)
-                    received.append(Received(*place, known, raw_of(whole), batch.row))
-        self._note_whole(batch.row)
-        return received
 
     def _note_whole(self, row: int) -> None:
         self._assembled += [(row, of) for of in self._whole]

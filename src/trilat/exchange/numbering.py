@@ -44,12 +44,29 @@ class Numbering(Epochs):
             self._put(**{why: getattr(self.state, why) + len(rows)})
             self.station.note(why, self.name, self.lane, now_ns, {"records": len(rows)})
 
-    def recall(self, epoch: int, sequences: Sequence[int], now_ns: int) -> None:
-        """Never send these numbers' records again, nor what became of them in later epochs; a resend carries leaf hashes."""
+    def turn_away(self, now_ns: int, records: int) -> None:
+        """Count what is offered while the lane is stopped: it is not taken."""
+        self._put(shed=self.state.shed + records)
+        self.station.note("shed", self.name, self.lane, now_ns, {"records": records})
+
+    def recall(self, epoch: int, sequences: Sequence[int], now_ns: int, *, moved: bool = True) -> None:
+        """Never send these numbers' records again, nor what became of them in later epochs; a resend carries leaf hashes.
+
+        moved: False leaves what became of them until something is sent again: the lane's rows cannot be read.
+        """
         self._outbox.recall(self.name, self.lane, epoch, sequences)
-        self._put(recalled=self.state.recalled + len(sequences))
-        self._recall_moved(epoch, sequences)
+        due = () if moved else ((epoch, tuple(sequences)),)
+        self._put(recalled=self.state.recalled + len(sequences), recalls_due=(*self.state.recalls_due, *due))
+        if moved:
+            self._recall_moved(epoch, sequences)
         self.station.note("recall", self.name, self.lane, now_ns, {"epoch": epoch, "sequences": list(sequences)})
+
+    def _recall_due(self) -> None:
+        """Recall what became of those numbers that were recalled while the lane was stopped, before anything leaves."""
+        for epoch, sequences in self.state.recalls_due:
+            self._recall_moved(epoch, sequences)
+        if self.state.recalls_due:
+            self._put(recalls_due=())
 
     def _recall_moved(self, epoch: int, sequences: Sequence[int]) -> None:
         """Do the same to these numbers' records where they went when they were moved: they wait again, or have new numbers."""
@@ -78,6 +95,7 @@ class Numbering(Epochs):
         Numbers, salts, records and chain stay as they were; the cut may be smaller (a slower link), a signature by the
         present key, and a recalled record replaced by its leaf hash.
         """
+        self._recall_due()
         key = self.station.ring.current(now_ns)
         recalled = self._outbox.recalled(self.name, self.lane, batch.epoch, first, batch.final)
         fits = len(batch.payload) + HEADER_BYTES <= credit_bytes or batch.count == 1
@@ -180,6 +198,7 @@ class Numbering(Epochs):
 
     def number(self, now_ns: int, credit_bytes: int, minor: int) -> tuple[Envelope, int] | None:
         """Give numbers to what leaves next, seal it and keep it; the caller sends it after the commit."""
+        self._recall_due()
         rows = self._take(now_ns, credit_bytes)
         if not rows:
             return None
@@ -226,6 +245,10 @@ class Publisher(Numbering):
     def is_settled(self) -> bool:
         """Whether earlier epochs are of no more use: nobody receipts what is published."""
         return not self.state.moves
+
+    def forget(self, before_ns: int, most: int) -> int:
+        """Remove what is older than a time, so many batches at most; return how many went."""
+        return self._outbox.forget(self.name, self.lane, self.state.last, before_ns, most) if self.is_settled else 0
 
     def publish(self, now_ns: int) -> int:
         """Number and seal everything that waits; return how many batches that made."""

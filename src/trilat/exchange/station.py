@@ -1,22 +1,28 @@
 """What exporter and importer share: who we are, keys and settings, the store as they need it, refusals, states of links."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from trilat.errors import StoreError
 from trilat.identity.sign import KeyRing
-from trilat.records.codec import Record
 from trilat.records.exchange import Begun, Cursor, Fork, InboxState, LinkHealth, OutboxState, Queued, SealedBatch
-from trilat.records.fields import Lane
 from trilat.records.label import Mode
-from trilat.transport.carried import CARRIED_MARK
 from trilat.transport.messages import ExchangeSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 OTHER_SOURCES = "others"
-_record: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 MS = 1_000_000
+# What SQLite says of a page that it cannot read, or that is not what it should be.
+PAGE_FAULTS = frozenset({"store-corrupt", "store-io"})
+LANE_UNREADABLE = "lane-unreadable"
+# A stopped lane is tried again so often: each time may cost a step.
+STOPPED_RETRY_NS = 60_000 * MS
+# What of a stream could not be read: what goes out, what comes in, or what retention was to remove.
+Side = Literal["out", "in", "past"]
+At = tuple[str, str, str]
 
 
 class OutboxStore(Protocol):
@@ -154,20 +160,28 @@ class InboxStore(Protocol):
         """Keep up to which row batches were handed on."""
         ...
 
-    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
-        """Keep that numbers were recalled."""
+    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> int:
+        """Keep that numbers were recalled; return of how many that was not known."""
         ...
 
-    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes]) -> None:
-        """Keep hashes of what may come again."""
+    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes], t_ns: int) -> None:
+        """Keep hashes of what may come again from a time on."""
         ...
 
     def drop_orphan(self, exporter: str, lane: str, digest: bytes) -> None:
         """Forget one of them."""
         ...
 
-    def orphans(self, exporter: str, lane: str) -> set[bytes]:
-        """Return them."""
+    def is_orphan(self, exporter: str, lane: str, digest: bytes) -> bool:
+        """Tell whether a record may come again."""
+        ...
+
+    def has_orphans(self, exporter: str, lane: str) -> bool:
+        """Tell whether any may."""
+        ...
+
+    def forget_orphans(self, exporter: str, lane: str, before_ns: int, most: int) -> int:
+        """Forget those that were put before a time."""
         ...
 
     def put_chunk(self, exporter: str, lane: str, of: bytes, piece: int, total: int, data: bytes) -> None:
@@ -299,30 +313,6 @@ class Tally:
         return {pair[1]: seen.times for pair, seen in sorted(self.refused.items()) if pair[0] == source}
 
 
-class EpochPace:
-    """How often a partner may bring about a new epoch of one stream: a few at once, then one every while.
-
-    Each costs an entry in the log and a place that is kept: whoever asks for them for ever must not fill the disk.
-    """
-
-    AT_ONCE = 16
-    EVERY_NS = 5_000 * MS
-
-    def __init__(self) -> None:
-        self._left = float(self.AT_ONCE)
-        self._last_ns: int | None = None
-
-    def take(self, now_ns: int) -> bool:
-        """Tell whether a new epoch may begin now, and count it."""
-        since_ns = max(now_ns - self._last_ns, 0) if self._last_ns is not None else 0
-        self._left = min(self._left + since_ns / self.EVERY_NS, float(self.AT_ONCE))
-        self._last_ns = now_ns
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
-
-
 class Station:
     """One node as its exporters and importers see it. `must` / `lazy_ns` say whether a commit is due now or soon."""
 
@@ -361,33 +351,24 @@ def health_of(now_ns: int, station: Station, heard_ns: int | None, trouble: str,
     return "late" if age_ms >= settings.late_ms else "up"
 
 
-class Received(NamedTuple):
-    """A record that came from a partner, durably held: its verified origin, and its bytes as they were signed.
+class Stopped(NamedTuple):
+    """A stream that is stopped because its rows could not be read: why, and when it is tried again."""
 
-    known: its type is known here and every value of it was found in range. Otherwise it is kept as verified bytes, neither
-    shown nor used nor released. row: the inbox row it stands in, rising in order of arrival over all partners; see
-    `Exchange.handed`.
-    """
-
-    exporter: str
-    lane: Lane
-    epoch: int
-    sequence: int
-    known: bool
-    raw: bytes
-    row: int = 0
-
-    @property
-    def is_letter(self) -> bool:
-        """Whether it is a letter through a hub, which the exchange deals with itself."""
-        return self.known and bears_letter(self.raw)
-
-    @property
-    def record(self) -> Record | None:
-        """The record itself, made from the bytes at each call; None when its type is not known here."""
-        return _record.decode(self.raw) if self.known else None
+    error: StoreError
+    retry_ns: int
 
 
-def bears_letter(raw: bytes) -> bool:
-    """Tell whether a record's bytes are those of a letter: its type stands first in them."""
-    return CARRIED_MARK in raw[:40]
+@contextmanager
+def rows_of(side: Side, name: str, lane: str) -> Iterator[None]:
+    """Say of a page that cannot be read whose rows stand on it, so that no other stream has to stop."""
+    try:
+        yield
+    except StoreError as error:
+        if error.name in PAGE_FAULTS:
+            error.stream = error.stream or (side, name, lane)
+        raise
+
+
+def is_due(now_ns: int, at_ns: int, interval_ns: int) -> bool:
+    """Tell whether a time that was set at most an interval ahead has come; it has, too, when the clock was set back since."""
+    return now_ns >= at_ns or at_ns - now_ns > interval_ns

@@ -148,6 +148,11 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def database(self) -> Database:
+        """The store that is asked."""
+        return self._database
+
     def audiences(self) -> tuple[str, ...]:
         """Return every audience that was ever sent anything, sorted."""
         rows = self._database.rows("SELECT DISTINCT partner FROM streams WHERE side='out' ORDER BY partner")

@@ -57,7 +57,11 @@ METRICS: dict[str, Metric] = {
     "trilat_link_sequence": Metric("gauge", ("partner", "lane", "direction"), "The last number sent (out) or held (in)."),
     "trilat_link_forks": Metric("gauge", ("partner", "lane", "direction"), "Forks seen: two signed heads for one number."),
     "trilat_link_lost_total": Metric("counter", ("partner", "lane", "direction"), "Records known to be lost."),
-    "trilat_link_recalled_total": Metric("counter", ("partner", "lane", "direction"), "Records recalled."),
+    "trilat_link_recalled_total": Metric(
+        "counter",
+        ("partner", "lane", "direction"),
+        "Records recalled, each once: those that a recall named, and those that came as their hash alone.",
+    ),
     "trilat_link_duplicates_total": Metric(
         "counter", ("partner", "lane"), "Records that came again in a new epoch and were dropped."
     ),

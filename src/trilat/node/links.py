@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from trilat.errors import codes
 from trilat.exchange.exchange import LinkState
+from trilat.exchange.station import LANE_UNREADABLE
 from trilat.node.health import Health
 
 NS = 1_000_000_000
@@ -82,12 +83,14 @@ def _reason(name: str) -> tuple[str, str]:
 
 def _advice(link: LinkState, state: str, fault: str) -> tuple[str, str]:
     """Return what is wrong with a lane, and what to do."""
-    if fault and state != "up":
+    unreadable = link.trouble == LANE_UNREADABLE  # our own disk: whatever the line does
+    if fault and state != "up" and not unreadable:
         why, _, remedy = fault.partition("\n  What to do: ")
         return why, remedy
     if link.trouble:
         why, remedy = _reason(link.trouble)
-        return why, TO_DO["refused"].format(link.receipt.epoch, link.receipt.sequence) if link.direction == "out" else remedy
+        theirs = link.direction == "out" and not unreadable
+        return why, TO_DO["refused"].format(link.receipt.epoch, link.receipt.sequence) if theirs else remedy
     if link.forks or link.damaged:
         return _reason("fork-seen" if link.forks else "record-damaged")
     if state != "up":

@@ -321,7 +321,7 @@ class LiveNode:
             self._tell_links(now_ns, states)
             self._check(states)
             self.outlets.measure(self.health)
-            self.people.tick(now_ns, self.pipeline.approvals, self.health, sound=self.exchange.trouble is None)
+            self.people.tick(now_ns, self.pipeline.approvals, self.health, sound=self.exchange.health == "ok")
         self.people.show(self.pipeline.approvals)
         given = CopInput(
             combined=None if out.combined is None else show.confirmed_only(out.combined),

@@ -65,6 +65,8 @@ class OutboxState(Struct, frozen=True, kw_only=True):
     damaged: Count = 0
     # What is not moved yet, in the order in which it leaves: before what waits, but what an earlier move has queued.
     moves: tuple[Move, ...] = ()
+    # Numbers that were recalled while the lane's rows could not be read: what became of them is recalled before anything leaves.
+    recalls_due: tuple[tuple[Count, tuple[Count, ...]], ...] = ()
 
 
 class InboxState(Struct, frozen=True, kw_only=True):

@@ -127,24 +127,45 @@ class Inbox:
             self._handed = row
             self._handed_dirty = True
 
-    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
-        """Keep that the originator recalled these numbers."""
+    def recall(self, exporter: str, lane: str, epoch: int, sequences: Sequence[int]) -> int:
+        """Keep that the originator recalled these numbers; return of how many that was not known."""
         stream = self._stream(exporter, lane)
+        before = self._changes()
         self._database.write_many("INSERT OR IGNORE INTO recalled VALUES (?,?,?)", [(stream, epoch, s) for s in sequences])
+        return self._changes() - before
 
-    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes]) -> None:
-        """Keep hashes of records that may come again in a new epoch."""
+    def _changes(self) -> int:
+        row = self._database.row("SELECT total_changes()")
+        return int(row[0]) if row else 0
+
+    def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes], t_ns: int) -> None:
+        """Keep hashes of records that may come again in a new epoch, from a time on."""
         stream = self._stream(exporter, lane)
-        self._database.write_many("INSERT OR IGNORE INTO orphans VALUES (?,?)", [(stream, digest) for digest in hashes])
+        rows = [(stream, digest, t_ns) for digest in hashes]
+        self._database.write_many("INSERT OR REPLACE INTO orphans VALUES (?,?,?)", rows)
 
     def drop_orphan(self, exporter: str, lane: str, digest: bytes) -> None:
         """Forget one such hash: it came."""
         self._database.write("DELETE FROM orphans WHERE stream=? AND hash=?", (self._stream(exporter, lane), digest))
 
-    def orphans(self, exporter: str, lane: str) -> set[bytes]:
-        """Return the hashes of records that may come again."""
-        rows = self._database.rows("SELECT hash FROM orphans WHERE stream=?", (self._stream(exporter, lane),))
-        return {row[0] for row in rows}
+    def is_orphan(self, exporter: str, lane: str, digest: bytes) -> bool:
+        """Tell whether a record may come again, by its hash."""
+        query = "SELECT 1 FROM orphans WHERE stream=? AND hash=?"
+        return self._database.row(query, (self._stream(exporter, lane), digest)) is not None
+
+    def has_orphans(self, exporter: str, lane: str) -> bool:
+        """Tell whether any record may come again."""
+        return self._database.row("SELECT 1 FROM orphans WHERE stream=? LIMIT 1", (self._stream(exporter, lane),)) is not None
+
+    def forget_orphans(self, exporter: str, lane: str, before_ns: int, most: int = ALL) -> int:
+        """Forget the hashes that were put before a time, so many at most; return how many went."""
+        where = "stream=? AND hash IN (SELECT hash FROM orphans WHERE stream=? AND t_ns<? LIMIT ?)"
+        stream = self._stream(exporter, lane)
+        values = (stream, stream, before_ns, most)
+        (gone,) = self._database.rows(f"SELECT count(*) FROM orphans WHERE {where}", values)  # noqa: S608 - constants only
+        if gone[0]:
+            self._database.write(f"DELETE FROM orphans WHERE {where}", values)  # noqa: S608 - constants only
+        return int(gone[0])
 
     def put_chunk(self, exporter: str, lane: str, of: bytes, piece: int, total: int, data: bytes) -> None:
         """Keep a piece of a large record."""

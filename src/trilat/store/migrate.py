@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trilat.store.sqlite import Database
 
 # The layout that this version writes.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Since schema 3: the places of streams that outlive their batches.
 _PLACES = """
 CREATE TABLE heads (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, final INTEGER NOT NULL, head BLOB NOT NULL,
@@ -48,7 +48,8 @@ CREATE TABLE received (row INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch I
 CREATE UNIQUE INDEX received_place ON received (stream, epoch, first);
 CREATE TABLE recalled (stream INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
   PRIMARY KEY (stream, epoch, sequence)) WITHOUT ROWID;
-CREATE TABLE orphans (stream INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (stream, hash)) WITHOUT ROWID;
+CREATE TABLE orphans (stream INTEGER NOT NULL, hash BLOB NOT NULL, t_ns INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (stream, hash)) WITHOUT ROWID;
 CREATE TABLE chunks (stream INTEGER NOT NULL, of BLOB NOT NULL, piece INTEGER NOT NULL, total INTEGER NOT NULL,
   data BLOB NOT NULL, PRIMARY KEY (stream, of, piece)) WITHOUT ROWID;
 CREATE TABLE forks (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fork BLOB NOT NULL);
@@ -58,6 +59,10 @@ SCHEMA += _PLACES.lstrip()
 STEPS: Mapping[int, tuple[str, ...]] = {
     1: ("ALTER TABLE queued ADD COLUMN crc INTEGER",),  # checks what waits; NULL: it was queued by an earlier version
     2: tuple(_PLACES.strip().removesuffix(";").split(";\n")),
+    3: (  # since when a record may come again: of what was known before, since the last that the node did
+        "ALTER TABLE orphans ADD COLUMN t_ns INTEGER NOT NULL DEFAULT 0",
+        "UPDATE orphans SET t_ns=(SELECT coalesce(max(t_ns), 0) FROM log)",
+    ),
 }
 
 

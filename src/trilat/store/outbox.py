@@ -45,8 +45,18 @@ class Outbox:
         found = self._database.rows("SELECT partner, lane, stream FROM streams WHERE side='out'")
         self._streams = {(partner, lane): stream for partner, lane, stream in found}
         self._sizes = {stream: [0, 0] for stream in self._streams.values()}
-        sums = self._database.rows("SELECT stream, count(*), sum(length(record)) FROM queued GROUP BY stream")
-        self._sizes.update({stream: [count, size] for stream, count, size in sums})
+        for stream in self._sizes:
+            self._sizes[stream] = self._count(stream)
+
+    def _count(self, stream: int) -> list[int]:
+        """Return how many records and bytes of a stream wait; where a page of them cannot be read, bytes are not known: 0."""
+        where = "FROM queued WHERE stream=?"
+        try:
+            (sums,) = self._database.rows(f"SELECT count(*), coalesce(sum(length(record)), 0) {where}", (stream,))
+        except StoreError:
+            # The index of what leaves next tells the number; its lane stops where it reads the page.
+            (sums,) = self._database.rows(f"SELECT count(*), 0 {where}", (stream,))
+        return list(sums)
 
     def _write(self) -> None:
         self._settle()
@@ -113,14 +123,20 @@ class Outbox:
         """Write what was queued in this step and has no number yet."""
         for stream, rows in self._fresh.items():
             if rows:
-                self._database.write_many(
-                    "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about, crc) VALUES (?,?,?,?,?,?,?,?)",
-                    [
-                        (stream, *(values := (r.priority, r.key, r.t_ns, r.expires_ns, r.record, r.about)), queue_crc(*values))
-                        for r in rows
-                    ],
-                )
-                rows.clear()
+                self._insert(stream, rows)
+
+    def _insert(self, stream: int, rows: list[Queued]) -> None:
+        values = [(r.priority, r.key, r.t_ns, r.expires_ns, r.record, r.about) for r in rows]
+        try:
+            self._database.write_many(
+                "INSERT INTO queued (stream, priority, key, t_ns, expires_ns, record, about, crc) VALUES (?,?,?,?,?,?,?,?)",
+                [(stream, *row, queue_crc(*row)) for row in values],
+            )
+        except StoreError as error:
+            if error.name == "store-corrupt":  # written by whoever reads or commits next: say whose it is
+                error.stream = next((("out", *place) for place, at in self._streams.items() if at == stream), None)
+            raise
+        rows.clear()
 
     def _replace(self, stream: int, row: Queued, size: list[int]) -> bool:
         """Put a record in the place of the one of its key in the table, if there is one."""

@@ -31,6 +31,11 @@ _letter = msgspec.msgpack.Decoder(Letter)
 _inside = msgspec.msgpack.Decoder(Inside)
 
 
+def bears_letter(raw: bytes) -> bool:
+    """Tell whether a record's bytes are those of a letter: its type stands first in them."""
+    return CARRIED_MARK in raw[:40]
+
+
 def stream_name(partner: str, via: str | None) -> str:
     """Return the name of a stream: the partner's, or "KOR/USA" for what goes to KOR (or comes from it) through USA."""
     return partner if via is None else f"{partner}/{via}"
