@@ -158,6 +158,10 @@ class InboxStore(Protocol):
         """Keep that numbers were recalled."""
         ...
 
+    def recalled(self, exporter: str, lane: str, epoch: int, first: int, final: int) -> frozenset[int]:
+        """Return the recalled numbers of a range."""
+        ...
+
     def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes]) -> None:
         """Keep hashes of what may come again."""
         ...
