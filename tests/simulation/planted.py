@@ -15,7 +15,7 @@ from trilat.exchange.exchange import Exchange
 from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
 from trilat.exchange.intake import Intake
-from trilat.exchange.keeping import Keeping
+from trilat.exchange.keeping import RECALL_TYPE, Keeping
 from trilat.exchange.numbering import Numbering
 from trilat.exchange.station import Received
 from trilat.records.exchange import Cursor
@@ -256,6 +256,39 @@ def losses_untold(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Numbering, "_after", after)
 
 
+def recall_untold(patch: pytest.MonkeyPatch) -> None:
+    """Mark what is recalled, and let the recall itself wait in vain."""
+    true = Keeping._offer
+
+    def offer(self: Exchange, now_ns: int, released: Sequence[Any]) -> None:
+        true(self, now_ns, [item for item in released if item.record_type != RECALL_TYPE])
+        for item in released:
+            if item.record_type == RECALL_TYPE:
+                self._recall(now_ns, item)
+
+    patch.setattr(Keeping, "_offer", offer)
+
+
+def recall_twice(patch: pytest.MonkeyPatch) -> None:
+    """Say a recall twice, to be sure."""
+    true = Keeping._offer
+
+    def offer(self: Exchange, now_ns: int, released: Sequence[Any]) -> None:
+        true(self, now_ns, [item for item in released for _ in range(1 + (item.record_type == RECALL_TYPE))])
+
+    patch.setattr(Keeping, "_offer", offer)
+
+
+def recall_one_beside(patch: pytest.MonkeyPatch) -> None:
+    """Mark the number before the one that a recall names."""
+    true = Outbox.recall
+
+    def recall(self: Outbox, audience: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
+        true(self, audience, lane, epoch, [number - 1 for number in sequences])
+
+    patch.setattr(Outbox, "recall", recall)
+
+
 def common_unseen(patch: pytest.MonkeyPatch) -> None:
     """Go on from the last number given, and take an importer's word for none of its places."""
     patch.setattr(Exporter, "common", lambda self, *_, **__: self.state.last)
@@ -279,6 +312,10 @@ SQLITE: dict[str, Plant] = {
     "retention takes what no partner has receipted": forget_everything,
     "what retention removes leaves no head": set_to(Places, "head_at", lambda *_: None),
     "hand-over never kept": set_to(Inbox, "handed", lambda *_: None),
+    "restored store not marked": set_to(Outbox, "mark_restored", lambda _: 0),
+    "what retention removed not counted as unchecked": set_to(Inbox, "newest_forgotten", lambda *_: (0, 0)),
+    "marks of recalls not read by the exporter": set_to(Outbox, "recalled", lambda *_: ()),
+    "marks of recalls not read by the importer": set_to(Inbox, "recalled", lambda *_: frozenset()),
 }
 PROTOCOL: dict[str, Plant] = {
     "epoch forgotten after a rollback": forget_epoch,
@@ -297,6 +334,10 @@ PROTOCOL: dict[str, Plant] = {
     "loss not told": losses_untold,
     "newest place taken for common unseen": common_unseen,
     "counted as handed on when taken": hand_on_early,
+    "recall marked and not told": recall_untold,
+    "recall told twice": recall_twice,
+    "recall of the number before": recall_one_beside,
+    "recall not followed into later epochs": set_to(Numbering, "_recall_moved", lambda *_: None),
 }
 PLANTS = SQLITE | PROTOCOL
 

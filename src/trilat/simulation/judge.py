@@ -18,7 +18,9 @@ from trilat.transport.messages import LANES
 
 # These can only come of a store that is older than what it said: never without a rollback in the schedule.
 OF_ROLLBACKS = ("rollback-seen", "fork-seen", "cursor-behind")
-ROLLBACKS = frozenset({"rollback", "rebuild"})
+# What a node was seen to do, and must not.
+NEVER = ("numbered before a pull", "recalled and sent again", "recalled and taken")
+ROLLBACKS = frozenset({"rollback", "restore", "rebuild"})
 
 
 def pairs(nodes: Sequence[SimulatedNode]) -> Iterator[tuple[SimulatedNode, SimulatedNode, str]]:
@@ -46,7 +48,7 @@ def level(nodes: Sequence[SimulatedNode]) -> bool:
     for exporter, importer, lane in pairs(nodes):
         outbox, inbox = running(exporter)[1].outbox, running(importer)[1].inbox
         state, cursor = outbox.state(importer.nation, lane), inbox.state(exporter.nation, lane).cursor
-        if state.moves or outbox.queue_size(importer.nation, lane)[0]:
+        if state.moves or state.epoch_due or outbox.queue_size(importer.nation, lane)[0]:
             return False
         if state.last != cursor:
             return False
@@ -63,7 +65,7 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
         held = importer.held(exporter.nation, lane)
         books = running(importer)[1].inbox.state(exporter.nation, lane)
-        must, missing = _still_kept(exporter, must, held) if importer.went_back else (must, 0)
+        must, missing = _still_due(exporter, must, held, exporter.recalls.void(importer.nation, lane), back=importer.went_back)
         # What the exporter no longer keeps can not come again to an importer that went back; but it must say so.
         counts["removed before a rollback wanted it"] += missing
         if books.lost < missing:
@@ -77,21 +79,33 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         # What was removed, and said to be lost, may come after all when the exporter goes back, too: late, but not lost.
         late = exporter.forgotten if importer.went_back and exporter.went_back else set()
         problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, late, rolled=rolled)]
+        problems += [f"{where}: {what}" for what in _restored(exporter, importer, lane, counts)]
         counts["records held"] += len(held)
         _count(exporter, importer, lane, counts)
     for node in nodes:
         problems += [f"{node.nation}: {what}" for what in _store(node)]
         counts.update(node.counts)
+        counts.update(node.recalls.counts)
         counts.update({f"disk: {what}": times for what, times in node.disk.counts.items()})
         counts["withheld by policy"] += node.withheld
         counts["large"] += node.offers.large
     if counts["injected"] != counts["rejected"]:
         problems.append(f"{counts['injected']} injected, {counts['rejected']} rejected")
-    if counts["numbered before a pull"]:
-        problems.append(f"{counts['numbered before a pull']} numbered before a pull")
+    problems += [f"{counts[what]} {what}" for what in NEVER if counts[what]]
     if not rolled:
         problems += [f"{counts[f'refused {why}']} {why} without a rollback" for why in OF_ROLLBACKS if counts[f"refused {why}"]]
     return problems
+
+
+def _restored(exporter: SimulatedNode, importer: SimulatedNode, lane: str, counts: Counter[str]) -> Iterator[str]:
+    """Whoever restored a backup goes on in a new epoch: what its copy does not know may have been said in the old one."""
+    epoch = exporter.epochs_restored.get((importer.nation, lane))
+    if epoch is None:
+        return
+    counts["both ends restored"] += bool(importer.epochs_restored)
+    counts["restored to before what was removed"] += running(importer)[1].inbox.state(exporter.nation, lane).unchecked
+    if running(exporter)[1].outbox.state(importer.nation, lane).last.epoch <= epoch:
+        yield f"a restored store goes on in epoch {epoch}"
 
 
 def _once(held: list[bytes], again: set[bytes]) -> list[bytes]:
@@ -105,20 +119,31 @@ def _once(held: list[bytes], again: set[bytes]) -> list[bytes]:
     return once
 
 
-def _still_kept(exporter: SimulatedNode, must: list[bytes], held: list[bytes]) -> tuple[list[bytes], int]:
-    """Return what must be held without what its exporter's retention removed, and how many of those are not held.
+def _still_due(
+    exporter: SimulatedNode, must: list[bytes], held: list[bytes], void: frozenset[bytes], *, back: bool
+) -> tuple[list[bytes], int]:
+    """Return what must be held without what its exporter took back, nor what retention removed before its importer went `back`.
 
-    An older state of a track goes with a newer one: it need not have been said on its own.
+    Also how many of the latter are not held. void: hashes of what was taken back.
+    An older state of a track goes with a newer one: it need not have been said on its own. Nor was it lost when its exporter went
+    back to where it waited, and a newer one that came took its place.
     """
+    if not void and not back:
+        return must, 0
     there = set(held)
-    gone = {record for record in must if record not in there and sealing.leaf_hash(record) in exporter.forgotten}
+    newer = {_key(record): at for at, record in enumerate(must) if record in there} if exporter.went_back else {}
+    newer.pop(None, None)
+    must = [record for at, record in enumerate(must) if record in there or at > newer.get(_key(record), -1)]
+    absent = {record: sealing.leaf_hash(record) for record in must if record not in there}
+    removed = {record for record, digest in absent.items() if back and digest in exporter.forgotten and digest not in void}
+    gone = {record for record, digest in absent.items() if digest in void or record in removed}
     newest = {_key(record): at for at, record in enumerate(must) if record in gone}
     kept = [
         record
         for at, record in enumerate(must)
         if record not in gone and not (at < newest.get(key := _key(record), -1) and key is not None)
     ]
-    return kept, len(gone)
+    return kept, len(removed)
 
 
 def _compared(
@@ -186,5 +211,6 @@ def _count(exporter: SimulatedNode, importer: SimulatedNode, lane: str, counts: 
     counts["superseded"] += out.superseded
     counts["records lost and said so"] += into.lost
     counts["known by content"] += into.duplicates
+    counts["recalled before it came"] += sum(1 for _ in importer.recalls.late(running(importer)[1], exporter.nation, lane))
     counts["fork kept"] += len(running(exporter)[1].outbox.forks(importer.nation, lane))
     counts["fork kept"] += len(running(importer)[1].inbox.forks(exporter.nation, lane))

@@ -21,7 +21,8 @@ from trilat.records.label import Label, Mode
 from trilat.records.report import Fix, Pedigree
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track
-from trilat.records.warning import Warning
+from trilat.records.warning import Recall, Warning
+from trilat.simulation.recalls import Numbers
 
 MODE = Mode(kind="exercise", id="simulation")
 POLICY = "TRILAT"
@@ -120,6 +121,20 @@ class Offers:
                 self.withheld += one is None
                 made += [] if one is None else [one]
         return made
+
+    def recall(self, now_ns: int, numbers: Numbers) -> Any:
+        """Return what policy lets go of a recall, for whom the numbers went to; None when it withholds it."""
+        self._number += 1
+        record = Recall(
+            lane=numbers.lane,  # type: ignore[arg-type]
+            epoch=numbers.epoch,
+            sequences=numbers.sequences,
+            reason="Exercise: sent in error",
+            by="officer",
+            t_ns=now_ns + self._number,
+            label=self._label((numbers.audience,), "missile-warning", 0),
+        )
+        return self._policies[numbers.audience].release(record, "flash", record.t_ns)
 
     def _label(self, rel_to: tuple[str, ...], topic: str, level: int) -> Label:
         return self._labels.get((rel_to, topic, level)) or self._labels.setdefault(

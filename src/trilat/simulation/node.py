@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange, Outgoing
@@ -18,6 +18,7 @@ from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
 from trilat.simulation.nations import MODE, Offers, ring_of
 from trilat.simulation.network import Delivery, deliver
+from trilat.simulation.recalls import STAGES, RecallBooks
 from trilat.simulation.schedule import Clock, Schedule
 from trilat.store.journal import Entry
 from trilat.store.sqlite import Store
@@ -36,6 +37,14 @@ SETTINGS = ExchangeSettings(
     chunk_bytes=1_024,
     credit_bytes_min=2_048,
 )
+
+
+class Kept(NamedTuple):
+    """A copy of a store, and the judge's books as they were when it was made."""
+
+    files: dict[str, bytes]
+    must: list[Any]
+    archive: dict[int, Entry]
 
 
 class SimulatedNode:
@@ -57,7 +66,8 @@ class SimulatedNode:
         self.pace_s: float | None = None
         self.room = 0.0
         self.down_s = 0.0
-        self.copies: list[tuple[dict[str, bytes], int]] = []
+        self.recalls = RecallBooks(Random(f"{schedule.seed}/recall/{nation}"))
+        self.copies: list[Kept] = []
         self.counts: Counter[str] = Counter()
         self.pending: list[Any] = []
         self.memory: list[Any] = []
@@ -69,6 +79,9 @@ class SimulatedNode:
         # Whether its store was ever put back or lost, and what waited in the copies put in its place: that may leave again.
         self.went_back = False
         self.waits_again: set[bytes] = set()
+        # Whether the store is a backup that is still to be marked as such; once it is, the epoch of each stream in it.
+        self.mark_due = False
+        self.epochs_restored: dict[tuple[str, str], int] = {}
         self._last: dict[tuple[str, str], Cursor] = {}
 
     def now_ns(self, true_ns: int) -> int:
@@ -83,6 +96,8 @@ class SimulatedNode:
         del true_ns
         try:
             store = self.store = open_on(self.disk, self.nation, MODE)
+            if self.mark_due:
+                self._mark_restored(store)
             partners = [other for other in self.nations if other != self.nation]
             self.exchange = Exchange(SETTINGS, self.nation, MODE, ring_of(self.nation, self.nations), store, partners)
             if self.went_back:
@@ -93,6 +108,13 @@ class SimulatedNode:
             self.kill()
             return False
         return True
+
+    def _mark_restored(self, store: Store) -> None:
+        """Do what `trilat restore` does to a copy that it has put in place."""
+        store.outbox.mark_restored()
+        store.commit()
+        self.mark_due = False
+        self.epochs_restored = {place: store.outbox.state(*place).last.epoch for place in store.outbox.streams()}
 
     def kill(self) -> None:
         """End without a word: what was not committed is gone, with everything in memory."""
@@ -105,19 +127,21 @@ class SimulatedNode:
         self.arrived.clear()
 
     def keep_copy(self) -> None:
-        """Keep a copy of the store, and how much of what was said is in it."""
-        self.copies.append((self.disk.copy(), len(self.must)))
+        """Keep a copy of the store, and what of all that was said is in it."""
+        self.copies.append(Kept(self.disk.copy(), list(self.must), dict(self.archive)))
 
-    def roll_back(self) -> bool:
-        """Put the newest copy in the place of the store; tell whether there was one."""
-        if not self.copies:
-            return False
+    def roll_back(self, back: int = 0, *, restored: bool = False) -> None:
+        """Put a copy in the place of the store: the newest, or one that was made `back` copies before it.
+
+        restored: by its operator, who marks it (`trilat restore`); else nobody says that it is an older one.
+        """
         self.kill()
         self.went_back = True
-        copy, kept = self.copies[-1]
-        self.disk.restore(copy)
-        self.must = self.must[:kept]
-        return True
+        copy = self.copies[-1 - min(back, len(self.copies) - 1)]
+        self.disk.restore(copy.files)
+        self.must, self.archive = list(copy.must), dict(copy.archive)
+        self.mark_due, self.epochs_restored = restored, {}
+        self.recalls.went_back(self.must)
 
     def rebuild(self) -> None:
         """Lose the store."""
@@ -125,6 +149,8 @@ class SimulatedNode:
         self.went_back = True
         self.disk.restore({})
         self.must, self.copies = [], []
+        self.mark_due, self.epochs_restored = False, {}
+        self.recalls.went_back(())
 
     def retain(self, true_ns: int, keep_s: float) -> None:
         """Remove what is settled and older than a time, as its retention period would."""
@@ -166,6 +192,17 @@ class SimulatedNode:
         else:
             self.memory += [item for item in made if item.lane == "flash"]
 
+    def recall(self, true_ns: int, stage: int) -> None:
+        """Take back some numbers that are as far as a stage, as a release officer does; nothing when there are none."""
+        if self.exchange is None or self.store is None or self.exchange.health == "down" or true_ns < self.stalled_until_ns:
+            return
+        now_ns = self.now_ns(true_ns)
+        numbers = self.recalls.choose(self.store, self.exchange.partners, STAGES[stage])
+        if numbers is not None and (made := self.offers.recall(now_ns, numbers)) is not None:
+            self.recalls.make(made.record, numbers)
+            self.counts[f"recalled {STAGES[stage]}"] += 1
+            self._offer(now_ns, [made])
+
     def take(self, true_ns: int, dt_ns: int) -> bool:
         """Take what arrived, as fast as it may; tell whether anything was taken."""
         if self.exchange is None or true_ns < self.stalled_until_ns:
@@ -203,16 +240,21 @@ class SimulatedNode:
         out = exchange.flush(now_ns)
         if self.disk.lost_power:
             return None
+        for answer in out.answers:
+            if answer.envelope is not None and answer.envelope.kind == BATCH_TYPE:
+                self.recalls.watch(answer.envelope)
         self._settle(exchange)
         self._watch_numbers(exchange, store, out)
         received = exchange.take_received()
         if received:
+            self.recalls.take(received)
             self._hand_over(now_ns, exchange, store, received)
         return out
 
     def _settle(self, exchange: Exchange) -> None:
         """Enter in the books what is on disk now."""
         if exchange.health == "ok":
+            self.recalls.settle(self.memory + self.pending)
             self.must += self.memory + self.pending
             self.memory = []
         else:

@@ -146,7 +146,7 @@ class Simulation:
             _, _, what, event = self._events.pop(0)
             node = self.nodes[event.node]
             self.counts[f"event {what}"] += 1
-            if what in {"crash", "power-cut", "rollback", "rebuild", "copy", "start"}:
+            if what in {"crash", "power-cut", "rollback", "restore", "rebuild", "copy", "start"}:
                 self._store_event(what, node, event)
             elif what.startswith("disk"):
                 self._disk_event(what, node, event)
@@ -181,6 +181,10 @@ class Simulation:
             self._down(node, event.for_s)
             node.roll_back()
             self.counts["rolled back"] += 1
+        elif what == "restore" and node.copies:
+            self._down(node, event.for_s)
+            node.roll_back(int(event.amount), restored=True)
+            self.counts["restored"] += 1
 
     def _disk_event(self, what: str, node: SimulatedNode, event: Event) -> None:
         disk = node.disk
@@ -205,6 +209,8 @@ class Simulation:
             node.jump_ns += int(event.amount * SECOND_NS)
         elif what == "retain":
             node.retain(self.now_ns, event.amount)
+        elif what == "recall":
+            node.recall(self.now_ns, int(event.amount))
         elif what == "mend":
             self.net.cut -= self._lines(event)
         else:

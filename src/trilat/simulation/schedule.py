@@ -21,6 +21,7 @@ What = Literal[
     "power-cut",
     "copy",
     "rollback",
+    "restore",
     "rebuild",
     "stall",
     "slow",
@@ -33,6 +34,7 @@ What = Literal[
     "disk-sync",
     "disk-readonly",
     "retain",
+    "recall",
 ]
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
 SCHEDULE_BYTES_MAX = 1 << 20
@@ -43,7 +45,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     """One thing that happens to a node: at_s after the start, for for_s.
 
     with_: the other end of a cut; "" = everyone. amount: power-cut: writes and syncs until it strikes, 0 = at once; clock-jump:
-    seconds; disk-full: bytes that still fit; slow: messages a second; retain: seconds of what is settled that are kept.
+    seconds; disk-full: bytes that still fit; slow: messages a second; retain: seconds of what is settled that are kept; restore:
+    how many copies before the newest; recall: of what is not receipted, 1 receipted, 2 moved into a later epoch.
     """
 
     at_s: Seconds
@@ -96,6 +99,10 @@ WEIGHTS: dict[What, int] = {
 RARE_SHARE = {"a": 0.2, "b": 0.4}
 # In this share of tier a's seeds nodes remove what is settled and old, each after its own time.
 RETAIN_SHARE = 0.5
+# In this share operators put backups in the place of one store or two.
+RESTORE_SHARE = {"a": 0.15, "b": 0.2}
+# In this share of tier a's seeds release officers take something back.
+RECALL_SHARE = 0.3
 PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
 ALL = ("JPN", "KOR", "USA")
 
@@ -117,6 +124,15 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
             load, network = 80.0, msgspec.structs.replace(network, replay=0.2, bytes_per_s=0.0)
     if tier == "a":
         events += _retention(Random(f"{seed}/retain"), span_s, nations)
+        recalls = Random(f"{seed}/recall")
+        if recalls.random() < RECALL_SHARE:
+            how = recalls.choice([_recalls, _recalls, _moved, _overtaken])
+            events += how(recalls, span_s, nations)
+            if how is _overtaken:
+                network = msgspec.structs.replace(network, delay_ms=(0.1, 20.0), reorder=0.3, bytes_per_s=0.0)
+    backups = Random(f"{seed}/restore")
+    if backups.random() < RESTORE_SHARE[tier]:
+        events += _restored(backups, tier, span_s, nations)
     return Schedule(
         seed=seed,
         tier=tier,
@@ -208,6 +224,48 @@ def _tangle(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event
             Event(at_s=round(at_s, 3), what=lost, node=other),
         ]
     return events
+
+
+def _restored(dice: Random, tier: str, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let an operator restore a backup, or two of them theirs, of before what the partner's retention has removed meanwhile."""
+    node, other = dice.sample(nations, 2)
+
+    def at(low: float, high: float) -> float:
+        return round(dice.uniform(low, high) * span_s, 3)
+
+    events = [Event(at_s=at(*when), what="copy", node=one) for one in (node, other) for when in ((0.1, 0.3), (0.35, 0.5))]
+    if tier == "a":
+        events += [
+            Event(at_s=at(0.5, 0.6), what="retain", node=one, amount=0.02) for one in dice.choice([(other,), (node, other)])
+        ]
+    for one in dice.choice([(node,), (node, other), (node, other)]):
+        back = float(dice.randrange(2))
+        events.append(Event(at_s=at(0.6, 0.85), what="restore", node=one, for_s=round(dice.uniform(0.0, 0.3), 3), amount=back))
+    return events
+
+
+def _recalls(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let officers take back what waits for its receipt, what was receipted, and what has moved into a later epoch."""
+    times = [round(dice.uniform(0.2, 1.0) * span_s, 3) for _ in range(dice.randrange(2, 7))]
+    return [Event(at_s=at_s, what="recall", node=dice.choice(nations), amount=float(dice.randrange(3))) for at_s in times]
+
+
+def _moved(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let both ends go back to backups of which the exporter's knows more, and take back what has moved on into the new epoch."""
+    node, other = dice.sample(nations, 2)
+
+    def at(low: float, high: float) -> float:
+        return round(dice.uniform(low, high) * span_s, 3)
+
+    events = [Event(at_s=at(0.15, 0.3), what="copy", node=other), Event(at_s=at(0.4, 0.5), what="copy", node=node)]
+    events += [Event(at_s=at(0.5, 0.55), what="restore", node=one) for one in (node, other)]
+    return events + [Event(at_s=at(0.6, 1.0), what="recall", node=node, amount=2.0) for _ in range(4)]
+
+
+def _overtaken(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Take back so often what has just left, on a network that holds messages back, that a recall comes before what it names."""
+    times = [round(dice.uniform(0.2, 1.0) * span_s, 3) for _ in range(8)]
+    return [Event(at_s=at_s, what="recall", node=dice.choice(nations)) for at_s in times]
 
 
 def _full(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
