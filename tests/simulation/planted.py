@@ -334,6 +334,8 @@ PROTOCOL: dict[str, Plant] = {
     "loss not told": losses_untold,
     "newest place taken for common unseen": common_unseen,
     "counted as handed on when taken": hand_on_early,
+    "branch expected of the version before": lambda patch: patch.setattr("trilat.exchange.exporter.BRANCH_MINOR", 0),
+    "loss expected of the version before": lambda patch: patch.setattr("trilat.exchange.importer.BRANCH_MINOR", 0),
     "recall marked and not told": recall_untold,
     "recall told twice": recall_twice,
     "recall of the number before": recall_one_beside,

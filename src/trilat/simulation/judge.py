@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from trilat.exchange.exchange import Exchange
+from trilat.exchange.intake import Intake
 from trilat.records import codec
 from trilat.records.track import Track
 from trilat.simulation.node import SimulatedNode
@@ -14,7 +16,7 @@ from trilat.simulation.schedule import Schedule
 from trilat.store.audit import Audit
 from trilat.store.sqlite import Store
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import LANES
+from trilat.transport.messages import BRANCH_MINOR, LANES, MINOR
 
 # These can only come of a store that is older than what it said: never without a rollback in the schedule.
 OF_ROLLBACKS = ("rollback-seen", "fork-seen", "cursor-behind")
@@ -39,8 +41,11 @@ def running(node: SimulatedNode) -> tuple[Exchange, Store]:
     return node.exchange, node.store
 
 
-def level(nodes: Sequence[SimulatedNode]) -> bool:
-    """Tell whether nothing waits anywhere, and every importer stands at its exporter's head."""
+def level(nodes: Sequence[SimulatedNode], *, told: bool = True) -> bool:
+    """Tell whether nothing waits anywhere, and every importer stands at its exporter's head.
+
+    told: so much time has passed that every importer has had an answer; until then it may yet begin an epoch with it.
+    """
     if any(node.exchange is None or node.exchange.health != "ok" for node in nodes):
         return False
     if any(node.pending or node.memory or node.waiting for node in nodes):
@@ -50,9 +55,22 @@ def level(nodes: Sequence[SimulatedNode]) -> bool:
         state, cursor = outbox.state(importer.nation, lane), inbox.state(exporter.nation, lane).cursor
         if state.moves or state.epoch_due or outbox.queue_size(importer.nation, lane)[0]:
             return False
-        if state.last != cursor:
+        if state.last != cursor and not (told and _waits_to_begin(exporter, importer, lane)):
             return False
     return True
+
+
+def _older(exporter: SimulatedNode, importer: SimulatedNode) -> bool:
+    """Tell whether one of the two speaks an earlier minor version, so that both speak it with one another."""
+    return min(exporter.minor, importer.minor) < BRANCH_MINOR
+
+
+def _waits_to_begin(exporter: SimulatedNode, importer: SimulatedNode, lane: str) -> bool:
+    """Tell whether an importer is as level as an earlier version gets: it goes over to an epoch with its first batch alone."""
+    state = running(exporter)[1].outbox.state(importer.nation, lane)
+    inbox = Intake(running(importer)[0].station, exporter.nation, lane)  # type: ignore[arg-type]
+    begins = _older(exporter, importer) and state.last.epoch > inbox.state.cursor.epoch and not state.last.sequence
+    return begins and inbox.holds(state.base)
 
 
 def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[str]) -> list[str]:
@@ -65,19 +83,25 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
         held = importer.held(exporter.nation, lane)
         books = running(importer)[1].inbox.state(exporter.nation, lane)
-        must, missing = _still_due(exporter, must, held, exporter.recalls.void(importer.nation, lane), back=importer.went_back)
+        void = exporter.recalls.void(importer.nation, lane)
+        must, missing = _still_due(exporter, must, held, void, back=importer.went_back)
         # What the exporter no longer keeps can not come again to an importer that went back; but it must say so.
         counts["removed before a rollback wanted it"] += missing
-        if books.lost < missing:
+        if _waits_to_begin(exporter, importer, lane):
+            counts["loss not told yet to the version before"] += missing
+        elif books.lost < missing:
             problems.append(f"{where}: {missing} are no longer kept, and only {books.lost} are said to be lost")
         if books.unchecked:
             # What waited in an older copy of the exporter's store leaves again, and an importer that has removed it meanwhile
-            # can not know it; but it must say so.
-            once = _once(held, exporter.waits_again)
+            # can not know it; but it must say so. When it went back itself, so does what it got in an epoch unknown to the copy.
+            again = exporter.waits_again | (exporter.sent_again if importer.went_back else set())
+            # The version before does not say what it holds: then everything kept is said again.
+            once = _once(held, None if _older(exporter, importer) else again)
             counts["came again unchecked"] += len(held) - len(once)
             held = once
-        # What was removed, and said to be lost, may come after all when the exporter goes back, too: late, but not lost.
-        late = exporter.forgotten if importer.went_back and exporter.went_back else set()
+        # What was removed, and said to be lost, may come after all when the exporter goes back, too: late, but not lost. So may
+        # what it took back, in a copy that does not know it.
+        late = exporter.forgotten | void if importer.went_back and exporter.went_back else void if exporter.went_back else set()
         problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, late, rolled=rolled)]
         problems += [f"{where}: {what}" for what in _restored(exporter, importer, lane, counts)]
         counts["records held"] += len(held)
@@ -86,6 +110,7 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         problems += [f"{node.nation}: {what}" for what in _store(node)]
         counts.update(node.counts)
         counts.update(node.recalls.counts)
+        counts["spoke the version before"] += node.minor < MINOR
         counts.update({f"disk: {what}": times for what, times in node.disk.counts.items()})
         counts["withheld by policy"] += node.withheld
         counts["large"] += node.offers.large
@@ -108,12 +133,12 @@ def _restored(exporter: SimulatedNode, importer: SimulatedNode, lane: str, count
         yield f"a restored store goes on in epoch {epoch}"
 
 
-def _once(held: list[bytes], again: set[bytes]) -> list[bytes]:
-    """Return what is held, of what may have come again only the first."""
+def _once(held: list[bytes], again: set[bytes] | None) -> list[bytes]:
+    """Return what is held, of what may have come again only the first. again: hashes of such records; None: any."""
     seen: set[bytes] = set()
     once = []
     for record in held:
-        if record not in seen or record not in again:
+        if record not in seen or (again is not None and sealing.leaf_hash(record) not in again):
             once.append(record)
         seen.add(record)
     return once
@@ -147,7 +172,7 @@ def _still_due(
 
 
 def _compared(
-    lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], late: set[bytes], *, rolled: bool
+    lane: str, offered: list[bytes], must: list[bytes], held: list[bytes], late: AbstractSet[bytes], *, rolled: bool
 ) -> Iterator[str]:
     """Compare what was offered to one importer in one lane with what it holds. late: hashes of what may be out of order."""
     place = {record: i for i, record in enumerate(offered)}

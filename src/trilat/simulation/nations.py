@@ -11,12 +11,16 @@ from importlib import resources
 from random import Random
 from typing import Any
 
+import msgspec
+from msgspec import structs
+
 from trilat.errors import PolicyError
 from trilat.identity.sign import KeyRing, SigningKey
 from trilat.policy import agreement, signing
 from trilat.policy.agreement import Agreements, Document
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
+from trilat.records.envelope import Envelope
 from trilat.records.label import Label, Mode
 from trilat.records.report import Fix, Pedigree
 from trilat.records.sensor import Sensor
@@ -35,6 +39,9 @@ LANES = ("flash", "state", "state", "plots", "history", "history")
 SEED_BYTES = 32
 # So many signatures are remembered; what is asked after is nearly always among the last few thousand.
 SIGNED_MAX = 20_000
+# What the minor version before has not, by the message's kind.
+PREVIOUS_MINOR = 1
+SINCE: dict[str, tuple[str, ...]] = {"trilat.resync/1": ("branch", "refused"), "trilat.empty/1": ("lost",)}
 _signed: dict[bytes, tuple[bytes, str, bytes]] = {}
 
 
@@ -70,6 +77,21 @@ def ring_of(nation: str, nations: tuple[str, ...]) -> KeyRing:
     """Return a nation's ring: its own key, and the others' pinned."""
     pinned = [signing_key(other).verify_key for other in nations if other != nation]
     return SimulatedRing(nation, MODE, [signing_key(nation)], pinned)
+
+
+def as_previous(envelope: Envelope) -> Envelope:
+    """Return a message as a node of the minor version before says it, or understands it: nothing in it that came since.
+
+    What its sender has not signed stays as it is, for it is refused.
+    """
+    since, signed = SINCE.get(envelope.kind, ()), _signed.get(envelope.signature)
+    if not since or signed is None or signed[1:] != (envelope.kind, envelope.body):
+        return envelope
+    fields = msgspec.msgpack.decode(envelope.body)
+    older = {name: value for name, value in fields.items() if name not in since}
+    older["minor"] = min(older["minor"], PREVIOUS_MINOR)
+    body = msgspec.msgpack.encode(older)
+    return structs.replace(envelope, body=body, signature=signing_key(fields["sender"]).sign(envelope.kind, body))
 
 
 @cache

@@ -7,23 +7,37 @@ may have taken before that (may arrive). They are outside the node and survive w
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from random import Random
 from typing import Any, NamedTuple
+
+import msgspec
 
 from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange, Outgoing
 from trilat.exchange.importer import Received
+from trilat.identity.sign import Rejected
 from trilat.records.exchange import Cursor
 from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
-from trilat.simulation.nations import MODE, Offers, ring_of
+from trilat.simulation.nations import MODE, Offers, as_previous, ring_of
 from trilat.simulation.network import Delivery, deliver
 from trilat.simulation.recalls import STAGES, RecallBooks
 from trilat.simulation.schedule import Clock, Schedule
 from trilat.store.journal import Entry
 from trilat.store.sqlite import Store
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import CHUNK_MARK, LANES, BatchHeader, ExchangeSettings, LaneSettings, decode_chunk, decode_message
+from trilat.transport.messages import (
+    CHUNK_MARK,
+    LANES,
+    MINOR,
+    BatchHeader,
+    ExchangeSettings,
+    LaneSettings,
+    Resync,
+    decode_chunk,
+    decode_message,
+)
 
 MS = 1_000_000
 BATCH_TYPE = "trilat.batch/1"
@@ -37,6 +51,11 @@ SETTINGS = ExchangeSettings(
     chunk_bytes=1_024,
     credit_bytes_min=2_048,
 )
+
+
+def hashes_of(raws: Iterable[bytes]) -> set[bytes]:
+    """Return the hashes of records, and of what pieces of records are of."""
+    return {decode_chunk(raw).of if CHUNK_MARK in raw[:64] else sealing.leaf_hash(raw) for raw in raws}
 
 
 class Kept(NamedTuple):
@@ -55,6 +74,9 @@ class SimulatedNode:
         self.nations = schedule.nations
         self.clock = schedule.clock.get(nation, Clock())
         self.jump_ns = 0
+        # The newest minor version it speaks, and its settings with it.
+        self.minor = schedule.minor.get(nation, MINOR)
+        self.settings = msgspec.structs.replace(SETTINGS, minor=self.minor)
         self.disk = SimulatedDisk(f"{schedule.seed}/disk/{nation}")
         self.dice = Random(f"{schedule.seed}/load/{nation}")
         self.offers = Offers(nation, schedule.nations, self.dice, schedule.large)
@@ -76,9 +98,11 @@ class SimulatedNode:
         # What retention removed: of the log by number (whoever goes back to an older copy has it again), and of what was sent.
         self.archive: dict[int, Entry] = {}
         self.forgotten: set[bytes] = set()
-        # Whether its store was ever put back or lost, and what waited in the copies put in its place: that may leave again.
+        # Whether its store was ever put back or lost; hashes of what waited, for a number or a receipt, in the copies put in its
+        # place, and of all that was sent in them: that may leave again.
         self.went_back = False
         self.waits_again: set[bytes] = set()
+        self.sent_again: set[bytes] = set()
         # Whether the store is a backup that is still to be marked as such; once it is, the epoch of each stream in it.
         self.mark_due = False
         self.epochs_restored: dict[tuple[str, str], int] = {}
@@ -99,10 +123,11 @@ class SimulatedNode:
             if self.mark_due:
                 self._mark_restored(store)
             partners = [other for other in self.nations if other != self.nation]
-            self.exchange = Exchange(SETTINGS, self.nation, MODE, ring_of(self.nation, self.nations), store, partners)
+            self.exchange = Exchange(self.settings, self.nation, MODE, ring_of(self.nation, self.nations), store, partners)
             if self.went_back:
                 rows = [row for place in store.outbox.streams() for row in store.outbox.queued(*place, 1 << 40, 1 << 20)]
-                self.waits_again.update(row.record for row in rows)
+                self.waits_again |= hashes_of(row.record for row in rows) | hashes_of(self._sent(store, receipted=False))
+                self.sent_again |= hashes_of(self._sent(store))
         except StoreError as error:
             self.counts[f"no start: {error.name}"] += 1
             self.kill()
@@ -163,14 +188,15 @@ class SimulatedNode:
         self.archive.update({entry.n: entry for entry in self.store.journal.read(kinds=frozenset({"received"}))})
         kept = self._sent(self.store)
         self.exchange.retain(now_ns, now_ns - int(keep_s * 1e9))
-        gone = kept - self._sent(self.store)
-        self.forgotten |= {decode_chunk(raw).of if CHUNK_MARK in raw[:64] else sealing.leaf_hash(raw) for raw in gone}
+        self.forgotten |= hashes_of(kept - self._sent(self.store))
         self.counts["retained"] += 1
 
     @staticmethod
-    def _sent(store: Store) -> set[bytes]:
-        """Return every record, and every piece of one, that stands in a batch sent."""
-        batches = [batch for place in store.outbox.streams() for batch in store.outbox.batches(*place, Cursor())]
+    def _sent(store: Store, *, receipted: bool = True) -> set[bytes]:
+        """Return every record, and every piece of one, that stands in a batch sent; or those behind the last receipt alone."""
+        outbox = store.outbox
+        after = {place: Cursor() if receipted else outbox.state(*place).receipt for place in outbox.streams()}
+        batches = [batch for place, cursor in after.items() for batch in outbox.batches(*place, cursor)]
         return {entry[sealing.SALT_BYTES :] for batch in batches for entry in sealing.split_payload(batch.payload)}
 
     # --- its steps ----------------------------------------------------------------------------------------------------
@@ -220,11 +246,31 @@ class SimulatedNode:
         refused = exchange.station.tally.refused
         before = sum(each.times for each in refused.values())
         down = exchange.health == "down"
+        if self.minor < MINOR:
+            one = self._read_as_previous(one)
         deliver(now_ns, exchange, one, SETTINGS.envelope_bytes_max)
         if one.fault and not down:
             self.counts["injected"] += 1
             self.counts[f"injected {one.fault}"] += 1
             self.counts["rejected"] += sum(each.times for each in refused.values()) > before
+
+    def _read_as_previous(self, one: Delivery) -> Delivery:
+        """Take out of what arrives all that a node of the version before does not know."""
+        try:
+            envelope = sealing.unpack(one.raw, SETTINGS.envelope_bytes_max)
+        except Rejected:
+            return one
+        return one._replace(raw=sealing.pack(read)) if (read := as_previous(envelope)) is not envelope else one
+
+    def _say_as_previous(self, out: Outgoing) -> Outgoing:
+        """Leave out of what goes out all that a node of the version before does not say."""
+        requests = tuple(one._replace(envelope=as_previous(one.envelope)) for one in out.requests)
+        asked = [decode_message(one.envelope.body) for one in requests]
+        self.counts["asked as the version before"] += sum(
+            isinstance(pull, Resync) and pull.reason == "base-unknown" for pull in asked
+        )
+        answers = tuple(one if one.envelope is None else one._replace(envelope=as_previous(one.envelope)) for one in out.answers)
+        return out._replace(requests=requests, answers=answers)
 
     def tick(self, true_ns: int) -> None:
         """Let time pass."""
@@ -249,7 +295,7 @@ class SimulatedNode:
         if received:
             self.recalls.take(received)
             self._hand_over(now_ns, exchange, store, received)
-        return out
+        return out if self.minor >= MINOR else self._say_as_previous(out)
 
     def _settle(self, exchange: Exchange) -> None:
         """Enter in the books what is on disk now."""

@@ -23,6 +23,8 @@ TICK_NS = 50 * MS
 # After healing, everything has this much simulated time to become level.
 HEAL_S_MAX = 60.0
 LEVEL_STEPS = 10
+# By then every pull has been answered, if only by an empty.
+TOLD_STEPS = 60
 # A flapping link is cut for half of this, then mended for the other half.
 FLAP_S = 0.2
 
@@ -80,7 +82,7 @@ class Simulation:
         self._heal()
         steps = 0
         # Some steps at least: a node that has just started gives out what came before it ended with its first one (seed 4898).
-        while not (steps and steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()))):
+        while not (steps and steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()), told=steps >= TOLD_STEPS)):
             if self._elapsed_s() > self.schedule.seconds + self._heal_s_max:
                 return Outcome(["not level in time after healing"], self._counted(), self._elapsed_s())
             self._step(offering=False)

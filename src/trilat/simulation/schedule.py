@@ -14,7 +14,9 @@ from msgspec import Meta, Struct
 
 from trilat.errors import ExerciseError
 from trilat.records.fields import Trigraph
+from trilat.simulation.nations import PREVIOUS_MINOR
 from trilat.simulation.network import Faults
+from trilat.transport.messages import MINOR
 
 What = Literal[
     "crash",
@@ -65,7 +67,10 @@ class Clock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run. load: records offered a second by each node, in bursts; large: share of flash too large for one reply."""
+    """One run. load: records offered a second by each node, in bursts; large: share of flash too large for one reply.
+
+    minor: who speaks an earlier minor version of the exchange's protocol than the newest, and which.
+    """
 
     seed: Annotated[int, Meta(ge=0)]
     tier: Literal["a", "b"] = "a"
@@ -75,6 +80,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     large: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
     network: Faults = Faults()
     clock: dict[Trigraph, Clock] = {}
+    minor: dict[Trigraph, Annotated[int, Meta(ge=PREVIOUS_MINOR, le=MINOR)]] = {}
     event: tuple[Event, ...] = ()
 
 
@@ -103,6 +109,8 @@ RETAIN_SHARE = 0.5
 RESTORE_SHARE = {"a": 0.15, "b": 0.2}
 # In this share of tier a's seeds release officers take something back.
 RECALL_SHARE = 0.3
+# In this share one node still speaks the minor version before.
+PREVIOUS_SHARE = 0.15
 PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
 ALL = ("JPN", "KOR", "USA")
 
@@ -124,15 +132,20 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
             load, network = 80.0, msgspec.structs.replace(network, replay=0.2, bytes_per_s=0.0)
     if tier == "a":
         events += _retention(Random(f"{seed}/retain"), span_s, nations)
-        recalls = Random(f"{seed}/recall")
+        recalls = Random(f"{seed}/recalls")
         if recalls.random() < RECALL_SHARE:
             how = recalls.choice([_recalls, _recalls, _moved, _overtaken])
             events += how(recalls, span_s, nations)
             if how is _overtaken:
                 network = msgspec.structs.replace(network, delay_ms=(0.1, 20.0), reorder=0.3, bytes_per_s=0.0)
-    backups = Random(f"{seed}/restore")
+    backups = Random(f"{seed}/restored")
     if backups.random() < RESTORE_SHARE[tier]:
         events += _restored(backups, tier, span_s, nations)
+    previous, minor = Random(f"{seed}/version"), {}
+    if previous.random() < PREVIOUS_SHARE:
+        minor = {previous.choice(nations): PREVIOUS_MINOR}
+        if tier == "a":
+            events += previous.choice([_apart, _apart, _beginning])(previous, span_s, nations)
     return Schedule(
         seed=seed,
         tier=tier,
@@ -142,6 +155,7 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
         large=large,
         network=network,
         clock={n: Clock(skew_s=round(dice.uniform(-5, 5), 3), drift_ppm=round(dice.uniform(-200, 200), 1)) for n in nations},
+        minor=minor,
         event=tuple(sorted(events, key=lambda one: (one.at_s, one.node, one.what))),
     )
 
@@ -260,6 +274,30 @@ def _moved(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]
     events = [Event(at_s=at(0.15, 0.3), what="copy", node=other), Event(at_s=at(0.4, 0.5), what="copy", node=node)]
     events += [Event(at_s=at(0.5, 0.55), what="restore", node=one) for one in (node, other)]
     return events + [Event(at_s=at(0.6, 1.0), what="recall", node=node, amount=2.0) for _ in range(4)]
+
+
+def _apart(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let an exporter go back twice to one copy, and its importer before that in between: their epochs part, one by one."""
+    node, other = dice.sample(nations, 2)
+
+    def at(low: float, high: float) -> float:
+        return round(dice.uniform(low, high) * span_s, 3)
+
+    goes: What = dice.choice(("restore", "rollback"))
+    return [
+        Event(at_s=at(0.2, 0.3), what="copy", node=other),
+        Event(at_s=at(0.4, 0.5), what="copy", node=node),
+        Event(at_s=at(0.5, 0.55), what="restore", node=node),
+        Event(at_s=at(0.5, 0.55), what="rollback", node=other),
+        Event(at_s=at(0.75, 0.9), what=goes, node=node),
+    ]
+
+
+def _beginning(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let an importer lose its store when its exporter has removed what was settled, and says little more."""
+    node, other = dice.sample(nations, 2)
+    at_s = round(dice.uniform(0.8, 0.9) * span_s, 3)
+    return [Event(at_s=at_s, what="retain", node=node), Event(at_s=round(0.98 * span_s, 3), what="rebuild", node=other)]
 
 
 def _overtaken(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
