@@ -16,7 +16,7 @@ from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
 from trilat.exchange.intake import Intake
 from trilat.exchange.keeping import RECALL_TYPE, Keeping
-from trilat.exchange.numbering import Numbering
+from trilat.exchange.numbering import PUBLISHED_BYTES_MAX, Numbering, Publisher
 from trilat.exchange.station import Received
 from trilat.records.exchange import Cursor
 from trilat.simulation.disk import DiskConnection, DiskStore
@@ -256,6 +256,16 @@ def losses_untold(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Numbering, "_after", after)
 
 
+def published_on(self: Publisher, now_ns: int) -> int:
+    """Open an epoch for what is published only when there is none."""
+    if self.state.last.epoch == 0:
+        self.open_epoch(now_ns, self.state.last, Cursor(), "first")
+    while self.number(now_ns, PUBLISHED_BYTES_MAX, self.station.settings.minor) is not None:
+        pass
+    self._put(epoch_due=False)
+    return 0
+
+
 def recall_untold(patch: pytest.MonkeyPatch) -> None:
     """Mark what is recalled, and let the recall itself wait in vain."""
     true = Keeping._offer
@@ -334,6 +344,8 @@ PROTOCOL: dict[str, Plant] = {
     "loss not told": losses_untold,
     "newest place taken for common unseen": common_unseen,
     "counted as handed on when taken": hand_on_early,
+    "warning of the people waits for a pull": set_to(Publisher, "publish", lambda *_: 0),
+    "warnings of the people go on after a restore": set_to(Publisher, "publish", published_on),
     "branch expected of the version before": lambda patch: patch.setattr("trilat.exchange.exporter.BRANCH_MINOR", 0),
     "loss expected of the version before": lambda patch: patch.setattr("trilat.exchange.importer.BRANCH_MINOR", 0),
     "recall marked and not told": recall_untold,

@@ -10,7 +10,9 @@ from typing import Any
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.intake import Intake
 from trilat.records import codec
+from trilat.records.exchange import Cursor
 from trilat.records.track import Track
+from trilat.simulation.nations import PUBLIC
 from trilat.simulation.node import SimulatedNode
 from trilat.simulation.schedule import Schedule
 from trilat.store.audit import Audit
@@ -107,7 +109,7 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         counts["records held"] += len(held)
         _count(exporter, importer, lane, counts)
     for node in nodes:
-        problems += [f"{node.nation}: {what}" for what in _store(node)]
+        problems += [f"{node.nation}: {what}" for what in (*_store(node), *_public(node, counts))]
         counts.update(node.counts)
         counts.update(node.recalls.counts)
         counts["spoke the version before"] += node.minor < MINOR
@@ -217,6 +219,26 @@ def _state(must: list[bytes], held: list[bytes], place: dict[bytes, int], *, rol
 def _key(record: bytes) -> tuple[str, int] | None:
     decoded = codec.decode(record)
     return (decoded.stream, decoded.number) if isinstance(decoded, Track) else None
+
+
+def _public(node: SimulatedNode, counts: Counter[str]) -> Iterator[str]:
+    """What the people may have is sealed at once and once, in order, though nobody asks for it."""
+    outbox = running(node)[1].outbox
+    state = outbox.state(PUBLIC, "flash")
+    place = {one.record: at for at, one in enumerate(node.offered) if one.audience == PUBLIC}
+    batches = list(outbox.batches(PUBLIC, "flash", Cursor()))
+    sealed = [entry[sealing.SALT_BYTES :] for batch in batches for entry in sealing.split_payload(batch.payload)]
+    must = {one.record for one in node.must if one.audience == PUBLIC and sealing.leaf_hash(one.record) not in node.forgotten}
+    counts["sealed for the people"] += len(sealed)
+    counts["sealed for the people in a later epoch"] += state.last.epoch > 1
+    if len(set(sealed)) != len(sealed) or not set(sealed) <= set(place):
+        yield f"public: {len(sealed)} sealed, {len(set(sealed) & set(place))} of them once and offered"
+    elif [place[record] for record in sealed] != sorted(place[record] for record in sealed):
+        yield "public: out of order"
+    if must - set(sealed) or outbox.queue_size(PUBLIC, "flash")[0]:
+        yield f"public: {len(must - set(sealed))} of {len(must)} are not sealed"
+    if state.last.epoch and state.last.epoch <= node.epochs_restored.get((PUBLIC, "flash"), 0) and not state.epoch_due:
+        yield f"public: a restored store goes on in epoch {state.last.epoch}"
 
 
 def _store(node: SimulatedNode) -> Iterator[str]:

@@ -30,7 +30,8 @@ from trilat.simulation.recalls import Numbers
 
 MODE = Mode(kind="exercise", id="simulation")
 POLICY = "TRILAT"
-AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
+AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor", "warn-public")
+PUBLIC = "PUBLIC"
 SECOND_NS = 1_000_000_000
 T0_NS = 1_790_000_000 * SECOND_NS
 # Tracks and ships go round these many numbers, so that an unsent state is often superseded.
@@ -124,7 +125,7 @@ class Offers:
         self._labels: dict[tuple[tuple[str, ...], str, int], Label] = {}
         self._beacon = Sensor(id=f"{nation}/beacon", nation=nation, kind="fixes", label=self._label(self.partners, "air", 1))
         self._policies = {
-            partner: AudiencePolicy(partner, agreements(), MODE, nation, sensors=(self._beacon,)) for partner in self.partners
+            one: AudiencePolicy(one, agreements(), MODE, nation, sensors=(self._beacon,)) for one in (*self.partners, PUBLIC)
         }
         self.withheld = 0
         self.large = 0
@@ -135,13 +136,24 @@ class Offers:
         for _ in range(count):
             self._number += 1
             record, lane = self._record(now_ns + self._number)
-            for policy in self._policies.values():
+            for partner in self.partners:
                 try:
-                    one = policy.release(record, lane, record.t_ns)  # type: ignore[arg-type]
+                    one = self._policies[partner].release(record, lane, record.t_ns)  # type: ignore[arg-type]
                 except PolicyError:  # a plot for an audience that gets tracks: withheld, as in a node
                     one = None
                 self.withheld += one is None
                 made += [] if one is None else [one]
+        return made
+
+    def warn_all(self, now_ns: int, count: int) -> list[Any]:
+        """Return what policy lets go of `count` warnings of the people, for everyone."""
+        made: list[Any] = []
+        for _ in range(count):
+            self._number += 1
+            label = self._label((*self.partners, PUBLIC), "missile-warning", 0)
+            record = self._warning(now_ns + self._number, label, "")
+            released = [policy.release(record, "flash", record.t_ns) for policy in self._policies.values()]
+            made += [one for one in released if one is not None]
         return made
 
     def recall(self, now_ns: int, numbers: Numbers) -> Any:

@@ -20,7 +20,7 @@ from trilat.identity.sign import Rejected
 from trilat.records.exchange import Cursor
 from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
-from trilat.simulation.nations import MODE, Offers, as_previous, ring_of
+from trilat.simulation.nations import MODE, PUBLIC, Offers, as_previous, ring_of
 from trilat.simulation.network import Delivery, deliver
 from trilat.simulation.recalls import STAGES, RecallBooks
 from trilat.simulation.schedule import Clock, Schedule
@@ -123,7 +123,8 @@ class SimulatedNode:
             if self.mark_due:
                 self._mark_restored(store)
             partners = [other for other in self.nations if other != self.nation]
-            self.exchange = Exchange(self.settings, self.nation, MODE, ring_of(self.nation, self.nations), store, partners)
+            ring = ring_of(self.nation, self.nations)
+            self.exchange = Exchange(self.settings, self.nation, MODE, ring, store, partners, (PUBLIC,))
             if self.went_back:
                 rows = [row for place in store.outbox.streams() for row in store.outbox.queued(*place, 1 << 40, 1 << 20)]
                 self.waits_again |= hashes_of(row.record for row in rows) | hashes_of(self._sent(store, receipted=False))
@@ -217,6 +218,11 @@ class SimulatedNode:
             self.pending += made
         else:
             self.memory += [item for item in made if item.lane == "flash"]
+
+    def warn_all(self, true_ns: int, count: int) -> None:
+        """Warn the people, and every partner."""
+        if self.exchange is not None and true_ns >= self.stalled_until_ns:
+            self._offer(now_ns := self.now_ns(true_ns), self.offers.warn_all(now_ns, count))
 
     def recall(self, true_ns: int, stage: int) -> None:
         """Take back some numbers that are as far as a stage, as a release officer does; nothing when there are none."""

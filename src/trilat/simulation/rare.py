@@ -47,6 +47,8 @@ RARE: dict[str, str] = {
     "node of the minor version before": "spoke the version before",
     "another base asked for in its words": "asked as the version before",
     "loss not told to it before the next batch": "loss not told yet to the version before",
+    "warning sealed for the people": "sealed for the people",
+    "the same in a later epoch": "sealed for the people in a later epoch",
     "settled records removed": "retained",
     "record recalled before its receipt": "recalled unreceipted",
     "record recalled after its receipt": "recalled receipted",

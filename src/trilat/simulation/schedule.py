@@ -37,6 +37,7 @@ What = Literal[
     "disk-readonly",
     "retain",
     "recall",
+    "warn-all",
 ]
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
 SCHEDULE_BYTES_MAX = 1 << 20
@@ -48,7 +49,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
 
     with_: the other end of a cut; "" = everyone. amount: power-cut: writes and syncs until it strikes, 0 = at once; clock-jump:
     seconds; disk-full: bytes that still fit; slow: messages a second; retain: seconds of what is settled that are kept; restore:
-    how many copies before the newest; recall: of what is not receipted, 1 receipted, 2 moved into a later epoch.
+    how many copies before the newest; recall: of what is not receipted, 1 receipted, 2 moved into a later epoch;
+    warn-all: how many warnings of the people.
     """
 
     at_s: Seconds
@@ -109,6 +111,8 @@ RETAIN_SHARE = 0.5
 RESTORE_SHARE = {"a": 0.15, "b": 0.2}
 # In this share of tier a's seeds release officers take something back.
 RECALL_SHARE = 0.3
+# In this share of tier a's seeds the people are warned.
+PEOPLE_SHARE = 0.3
 # In this share one node still speaks the minor version before.
 PREVIOUS_SHARE = 0.15
 PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
@@ -138,6 +142,7 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
             events += how(recalls, span_s, nations)
             if how is _overtaken:
                 network = msgspec.structs.replace(network, delay_ms=(0.1, 20.0), reorder=0.3, bytes_per_s=0.0)
+        events += _people(Random(f"{seed}/public"), span_s, nations)
     backups = Random(f"{seed}/restored")
     if backups.random() < RESTORE_SHARE[tier]:
         events += _restored(backups, tier, span_s, nations)
@@ -249,6 +254,7 @@ def _restored(dice: Random, tier: str, span_s: float, nations: tuple[str, ...]) 
 
     events = [Event(at_s=at(*when), what="copy", node=one) for one in (node, other) for when in ((0.1, 0.3), (0.35, 0.5))]
     if tier == "a":
+        events += [Event(at_s=at(*when), what="warn-all", node=node, amount=1.0) for when in ((0.0, 0.1), (0.9, 1.0))]
         events += [
             Event(at_s=at(0.5, 0.6), what="retain", node=one, amount=0.02) for one in dice.choice([(other,), (node, other)])
         ]
@@ -262,6 +268,14 @@ def _recalls(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Even
     """Let officers take back what waits for its receipt, what was receipted, and what has moved into a later epoch."""
     times = [round(dice.uniform(0.2, 1.0) * span_s, 3) for _ in range(dice.randrange(2, 7))]
     return [Event(at_s=at_s, what="recall", node=dice.choice(nations), amount=float(dice.randrange(3))) for at_s in times]
+
+
+def _people(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
+    """Let one nation warn everyone, a few times."""
+    if dice.random() >= PEOPLE_SHARE:
+        return []
+    node, times = dice.choice(nations), [round(dice.uniform(0.05, 1.0) * span_s, 3) for _ in range(dice.randrange(2, 6))]
+    return [Event(at_s=at_s, what="warn-all", node=node, amount=float(dice.randrange(1, 4))) for at_s in times]
 
 
 def _moved(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
