@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import pytest
 from msgspec.structs import replace
+from planted_said import published_on, recall_one_beside, recall_twice, recall_untold, reply_taken_for_direct
 
 from trilat.errors import StoreError
+from trilat.exchange.carrying import Carrying
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
 from trilat.exchange.intake import Intake
-from trilat.exchange.keeping import RECALL_TYPE, Keeping
-from trilat.exchange.numbering import PUBLISHED_BYTES_MAX, Numbering, Publisher
+from trilat.exchange.keeping import Keeping
+from trilat.exchange.numbering import Numbering, Publisher
 from trilat.exchange.station import Received
 from trilat.records.exchange import Cursor
 from trilat.simulation.disk import DiskConnection, DiskStore
@@ -256,49 +258,6 @@ def losses_untold(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Numbering, "_after", after)
 
 
-def published_on(self: Publisher, now_ns: int) -> int:
-    """Open an epoch for what is published only when there is none."""
-    if self.state.last.epoch == 0:
-        self.open_epoch(now_ns, self.state.last, Cursor(), "first")
-    while self.number(now_ns, PUBLISHED_BYTES_MAX, self.station.settings.minor) is not None:
-        pass
-    self._put(epoch_due=False)
-    return 0
-
-
-def recall_untold(patch: pytest.MonkeyPatch) -> None:
-    """Mark what is recalled, and let the recall itself wait in vain."""
-    true = Keeping._offer
-
-    def offer(self: Exchange, now_ns: int, released: Sequence[Any]) -> None:
-        true(self, now_ns, [item for item in released if item.record_type != RECALL_TYPE])
-        for item in released:
-            if item.record_type == RECALL_TYPE:
-                self._recall(now_ns, item)
-
-    patch.setattr(Keeping, "_offer", offer)
-
-
-def recall_twice(patch: pytest.MonkeyPatch) -> None:
-    """Say a recall twice, to be sure."""
-    true = Keeping._offer
-
-    def offer(self: Exchange, now_ns: int, released: Sequence[Any]) -> None:
-        true(self, now_ns, [item for item in released for _ in range(1 + (item.record_type == RECALL_TYPE))])
-
-    patch.setattr(Keeping, "_offer", offer)
-
-
-def recall_one_beside(patch: pytest.MonkeyPatch) -> None:
-    """Mark the number before the one that a recall names."""
-    true = Outbox.recall
-
-    def recall(self: Outbox, audience: str, lane: str, epoch: int, sequences: Sequence[int]) -> None:
-        true(self, audience, lane, epoch, [number - 1 for number in sequences])
-
-    patch.setattr(Outbox, "recall", recall)
-
-
 def common_unseen(patch: pytest.MonkeyPatch) -> None:
     """Go on from the last number given, and take an importer's word for none of its places."""
     patch.setattr(Exporter, "common", lambda self, *_, **__: self.state.last)
@@ -344,6 +303,8 @@ PROTOCOL: dict[str, Plant] = {
     "loss not told": losses_untold,
     "newest place taken for common unseen": common_unseen,
     "counted as handed on when taken": hand_on_early,
+    "hub keeps letters for itself": set_to(Carrying, "_give_on", lambda *_: None),
+    "reply by letter taken for a direct one": reply_taken_for_direct,
     "warning of the people waits for a pull": set_to(Publisher, "publish", lambda *_: 0),
     "warnings of the people go on after a restore": set_to(Publisher, "publish", published_on),
     "branch expected of the version before": lambda patch: patch.setattr("trilat.exchange.exporter.BRANCH_MINOR", 0),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, NamedTuple
 
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.intake import Intake
 from trilat.records import codec
-from trilat.records.exchange import Cursor
+from trilat.records.exchange import Cursor, InboxState, OutboxState
 from trilat.records.track import Track
 from trilat.simulation.nations import PUBLIC
 from trilat.simulation.node import SimulatedNode
@@ -18,6 +18,7 @@ from trilat.simulation.schedule import Schedule
 from trilat.store.audit import Audit
 from trilat.store.sqlite import Store
 from trilat.transport import envelope as sealing
+from trilat.transport.carried import stream_name
 from trilat.transport.messages import BRANCH_MINOR, LANES, MINOR
 
 # These can only come of a store that is older than what it said: never without a rollback in the schedule.
@@ -27,13 +28,37 @@ NEVER = ("numbered before a pull", "recalled and sent again", "recalled and take
 ROLLBACKS = frozenset({"rollback", "restore", "rebuild"})
 
 
-def pairs(nodes: Sequence[SimulatedNode]) -> Iterator[tuple[SimulatedNode, SimulatedNode, str]]:
-    """Yield every exporter, importer and lane."""
+class Way(NamedTuple):
+    """One stream: from whom, to whom, in which lane, through which hub (None: directly)."""
+
+    exporter: SimulatedNode
+    importer: SimulatedNode
+    lane: str
+    via: str | None
+
+    @property
+    def where(self) -> str:
+        """Return it as it is shown."""
+        return f"{self.exporter.nation}->{stream_name(self.importer.nation, self.via)} {self.lane}"
+
+    @property
+    def out(self) -> OutboxState:
+        """Return the exporter's books."""
+        return running(self.exporter)[1].outbox.state(stream_name(self.importer.nation, self.via), self.lane)
+
+    @property
+    def into(self) -> InboxState:
+        """Return the importer's books."""
+        return running(self.importer)[1].inbox.state(stream_name(self.exporter.nation, self.via), self.lane)
+
+
+def ways(nodes: Sequence[SimulatedNode]) -> Iterator[Way]:
+    """Yield every stream."""
     for exporter in nodes:
         for importer in nodes:
             if exporter is not importer:
-                for lane in LANES:
-                    yield exporter, importer, lane
+                hubs = [route.via for route in exporter.routes if {route.origin, route.to} == {exporter.nation, importer.nation}]
+                yield from (Way(exporter, importer, lane, via) for via in (None, *hubs) for lane in LANES)
 
 
 def running(node: SimulatedNode) -> tuple[Exchange, Store]:
@@ -52,12 +77,11 @@ def level(nodes: Sequence[SimulatedNode], *, told: bool = True) -> bool:
         return False
     if any(node.pending or node.memory or node.waiting for node in nodes):
         return False
-    for exporter, importer, lane in pairs(nodes):
-        outbox, inbox = running(exporter)[1].outbox, running(importer)[1].inbox
-        state, cursor = outbox.state(importer.nation, lane), inbox.state(exporter.nation, lane).cursor
-        if state.moves or state.epoch_due or outbox.queue_size(importer.nation, lane)[0]:
+    for way in ways(nodes):
+        state, outbox = way.out, running(way.exporter)[1].outbox
+        if state.moves or state.epoch_due or outbox.queue_size(stream_name(way.importer.nation, way.via), way.lane)[0]:
             return False
-        if state.last != cursor and not (told and _waits_to_begin(exporter, importer, lane)):
+        if state.last != way.into.cursor and not (told and _waits_to_begin(way)):
             return False
     return True
 
@@ -67,11 +91,11 @@ def _older(exporter: SimulatedNode, importer: SimulatedNode) -> bool:
     return min(exporter.minor, importer.minor) < BRANCH_MINOR
 
 
-def _waits_to_begin(exporter: SimulatedNode, importer: SimulatedNode, lane: str) -> bool:
+def _waits_to_begin(way: Way) -> bool:
     """Tell whether an importer is as level as an earlier version gets: it goes over to an epoch with its first batch alone."""
-    state = running(exporter)[1].outbox.state(importer.nation, lane)
-    inbox = Intake(running(importer)[0].station, exporter.nation, lane)  # type: ignore[arg-type]
-    begins = _older(exporter, importer) and state.last.epoch > inbox.state.cursor.epoch and not state.last.sequence
+    state = way.out
+    inbox = Intake(running(way.importer)[0].station, way.exporter.nation, way.lane, way.via)  # type: ignore[arg-type]
+    begins = _older(way.exporter, way.importer) and state.last.epoch > inbox.state.cursor.epoch and not state.last.sequence
     return begins and inbox.holds(state.base)
 
 
@@ -79,17 +103,17 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
     """Return what is wrong; each says where. `counts` is given the states that were reached."""
     problems: list[str] = []
     rolled = bool(ROLLBACKS & {event.what for event in schedule.event})
-    for exporter, importer, lane in pairs(nodes):
-        where = f"{exporter.nation}->{importer.nation} {lane}"
-        offered = [one.record for one in exporter.offered if (one.audience, one.lane) == (importer.nation, lane)]
-        must = [one.record for one in exporter.must if (one.audience, one.lane) == (importer.nation, lane)]
-        held = importer.held(exporter.nation, lane)
-        books = running(importer)[1].inbox.state(exporter.nation, lane)
+    for way in ways(nodes):
+        exporter, importer, lane, via = way
+        where, books = way.where, way.into
+        offered = [one.record for one in exporter.offered if (one.audience, one.lane, one.via) == (importer.nation, lane, via)]
+        must = [one.record for one in exporter.must if (one.audience, one.lane, one.via) == (importer.nation, lane, via)]
+        held = _by(via, exporter, importer.held(exporter.nation, lane))
         void = exporter.recalls.void(importer.nation, lane)
         must, missing = _still_due(exporter, must, held, void, back=importer.went_back)
         # What the exporter no longer keeps can not come again to an importer that went back; but it must say so.
         counts["removed before a rollback wanted it"] += missing
-        if _waits_to_begin(exporter, importer, lane):
+        if _waits_to_begin(way):
             counts["loss not told yet to the version before"] += missing
         elif books.lost < missing:
             problems.append(f"{where}: {missing} are no longer kept, and only {books.lost} are said to be lost")
@@ -105,9 +129,10 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
         # what it took back, in a copy that does not know it.
         late = exporter.forgotten | void if importer.went_back and exporter.went_back else void if exporter.went_back else set()
         problems += [f"{where}: {what}" for what in _compared(lane, offered, must, held, late, rolled=rolled)]
-        problems += [f"{where}: {what}" for what in _restored(exporter, importer, lane, counts)]
+        problems += [f"{where}: {what}" for what in _restored(way, counts)]
         counts["records held"] += len(held)
-        _count(exporter, importer, lane, counts)
+        counts["records held through a hub"] += len(held) if via is not None else 0
+        _count(way, counts)
     for node in nodes:
         problems += [f"{node.nation}: {what}" for what in (*_store(node), *_public(node, counts))]
         counts.update(node.counts)
@@ -124,14 +149,20 @@ def judge(schedule: Schedule, nodes: Sequence[SimulatedNode], counts: Counter[st
     return problems
 
 
-def _restored(exporter: SimulatedNode, importer: SimulatedNode, lane: str, counts: Counter[str]) -> Iterator[str]:
+def _by(via: str | None, exporter: SimulatedNode, held: list[bytes]) -> list[bytes]:
+    """Return what of all that is held of an exporter came in one of its streams: a node does not keep apart which."""
+    through = {one.record: one.via for one in exporter.offered if one.via is not None}
+    return [record for record in held if through.get(record) == via]
+
+
+def _restored(way: Way, counts: Counter[str]) -> Iterator[str]:
     """Whoever restored a backup goes on in a new epoch: what its copy does not know may have been said in the old one."""
-    epoch = exporter.epochs_restored.get((importer.nation, lane))
+    epoch = way.exporter.epochs_restored.get((stream_name(way.importer.nation, way.via), way.lane))
     if epoch is None:
         return
-    counts["both ends restored"] += bool(importer.epochs_restored)
-    counts["restored to before what was removed"] += running(importer)[1].inbox.state(exporter.nation, lane).unchecked
-    if running(exporter)[1].outbox.state(importer.nation, lane).last.epoch <= epoch:
+    counts["both ends restored"] += bool(way.importer.epochs_restored)
+    counts["restored to before what was removed"] += way.into.unchecked
+    if way.out.last.epoch <= epoch:
         yield f"a restored store goes on in epoch {epoch}"
 
 
@@ -250,14 +281,15 @@ def _store(node: SimulatedNode) -> Iterator[str]:
         yield f"{finding.name}: {finding.where}: {finding.detail}"
 
 
-def _count(exporter: SimulatedNode, importer: SimulatedNode, lane: str, counts: Counter[str]) -> None:
-    out = running(exporter)[1].outbox.state(importer.nation, lane)
-    into = running(importer)[1].inbox.state(exporter.nation, lane)
+def _count(way: Way, counts: Counter[str]) -> None:
+    exporter, importer, lane, via = way
+    out, into = way.out, way.into
+    to, of = stream_name(importer.nation, via), stream_name(exporter.nation, via)
     counts["second epoch"] += out.last.epoch > 1
     counts["third epoch"] += out.last.epoch > 2
     counts["superseded"] += out.superseded
     counts["records lost and said so"] += into.lost
     counts["known by content"] += into.duplicates
     counts["recalled before it came"] += sum(1 for _ in importer.recalls.late(running(importer)[1], exporter.nation, lane))
-    counts["fork kept"] += len(running(exporter)[1].outbox.forks(importer.nation, lane))
-    counts["fork kept"] += len(running(importer)[1].inbox.forks(exporter.nation, lane))
+    counts["fork kept"] += len(running(exporter)[1].outbox.forks(to, lane))
+    counts["fork kept"] += len(running(importer)[1].inbox.forks(of, lane))

@@ -20,6 +20,7 @@ from trilat.policy import agreement, signing
 from trilat.policy.agreement import Agreements, Document
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
+from trilat.records.carried import Route
 from trilat.records.envelope import Envelope
 from trilat.records.label import Label, Mode
 from trilat.records.report import Fix, Pedigree
@@ -78,6 +79,14 @@ def ring_of(nation: str, nations: tuple[str, ...]) -> KeyRing:
     """Return a nation's ring: its own key, and the others' pinned."""
     pinned = [signing_key(other).verify_key for other in nations if other != nation]
     return SimulatedRing(nation, MODE, [signing_key(nation)], pinned)
+
+
+def routes_of(nations: tuple[str, ...], hub: str) -> tuple[Route, ...]:
+    """Return the route between the other two through a hub; none without one."""
+    if not hub:
+        return ()
+    origin, to = sorted(set(nations) - {hub})
+    return (Route(origin=origin, to=to, via=hub, agreement="trilateral/1", not_before_ns=0, expires_ns=2 * T0_NS),)
 
 
 def as_previous(envelope: Envelope) -> Envelope:
@@ -154,6 +163,20 @@ class Offers:
             record = self._warning(now_ns + self._number, label, "")
             released = [policy.release(record, "flash", record.t_ns) for policy in self._policies.values()]
             made += [one for one in released if one is not None]
+        return made
+
+    def make_through(self, now_ns: int, count: int, to: str, hub: str) -> list[Any]:
+        """Return what policy lets go to one nation of `count` new records, on its way through a hub."""
+        made: list[Any] = []
+        for at in range(count):
+            self._number += 1
+            t_ns = now_ns + self._number
+            policy = self._policies[to]
+            if at % 2:
+                one = policy.release(self._warning(t_ns, self._label((to,), "missile-warning", 0), ""), "flash", t_ns)
+            else:
+                one = policy.release(self._track(t_ns, self._label((to,), "air", 0), self._number), "history", t_ns)
+            made += [] if one is None else [structs.replace(one, via=hub)]
         return made
 
     def recall(self, now_ns: int, numbers: Numbers) -> Any:

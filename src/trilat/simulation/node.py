@@ -20,7 +20,7 @@ from trilat.identity.sign import Rejected
 from trilat.records.exchange import Cursor
 from trilat.simulation import nations as world
 from trilat.simulation.disk import SimulatedDisk, open_on
-from trilat.simulation.nations import MODE, PUBLIC, Offers, as_previous, ring_of
+from trilat.simulation.nations import MODE, PUBLIC, Offers, as_previous, ring_of, routes_of
 from trilat.simulation.network import Delivery, deliver
 from trilat.simulation.recalls import STAGES, RecallBooks
 from trilat.simulation.schedule import Clock, Schedule
@@ -50,6 +50,8 @@ SETTINGS = ExchangeSettings(
     retry_ms_max=400,
     chunk_bytes=1_024,
     credit_bytes_min=2_048,
+    hub_wait_ms=2_000,
+    hub_slack_ms=700,
 )
 
 
@@ -88,6 +90,7 @@ class SimulatedNode:
         self.pace_s: float | None = None
         self.room = 0.0
         self.down_s = 0.0
+        self.routes = routes_of(schedule.nations, schedule.hub)
         self.recalls = RecallBooks(Random(f"{schedule.seed}/recall/{nation}"))
         self.copies: list[Kept] = []
         self.counts: Counter[str] = Counter()
@@ -124,7 +127,7 @@ class SimulatedNode:
                 self._mark_restored(store)
             partners = [other for other in self.nations if other != self.nation]
             ring = ring_of(self.nation, self.nations)
-            self.exchange = Exchange(self.settings, self.nation, MODE, ring, store, partners, (PUBLIC,))
+            self.exchange = Exchange(self.settings, self.nation, MODE, ring, store, partners, (PUBLIC,), self.routes)
             if self.went_back:
                 rows = [row for place in store.outbox.streams() for row in store.outbox.queued(*place, 1 << 40, 1 << 20)]
                 self.waits_again |= hashes_of(row.record for row in rows) | hashes_of(self._sent(store, receipted=False))
@@ -223,6 +226,13 @@ class SimulatedNode:
         """Warn the people, and every partner."""
         if self.exchange is not None and true_ns >= self.stalled_until_ns:
             self._offer(now_ns := self.now_ns(true_ns), self.offers.warn_all(now_ns, count))
+
+    def write_letter(self, true_ns: int, count: int) -> None:
+        """Say something to whom there is a hub for, through it."""
+        if self.exchange is not None and self.routes and true_ns >= self.stalled_until_ns:
+            route, now_ns = self.routes[0], self.now_ns(true_ns)
+            to = route.to if route.origin == self.nation else route.origin
+            self._offer(now_ns, self.offers.make_through(now_ns, count, to, route.via))
 
     def recall(self, true_ns: int, stage: int) -> None:
         """Take back some numbers that are as far as a stage, as a release officer does; nothing when there are none."""

@@ -49,6 +49,7 @@ RARE: dict[str, str] = {
     "loss not told to it before the next batch": "loss not told yet to the version before",
     "warning sealed for the people": "sealed for the people",
     "the same in a later epoch": "sealed for the people in a later epoch",
+    "record taken through a hub": "records held through a hub",
     "settled records removed": "retained",
     "record recalled before its receipt": "recalled unreceipted",
     "record recalled after its receipt": "recalled receipted",

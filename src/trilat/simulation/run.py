@@ -213,6 +213,8 @@ class Simulation:
             node.retain(self.now_ns, event.amount)
         elif what == "recall":
             node.recall(self.now_ns, int(event.amount))
+        elif what == "letter":
+            node.write_letter(self.now_ns, int(event.amount))
         elif what == "warn-all":
             node.warn_all(self.now_ns, int(event.amount))
         elif what == "mend":

@@ -38,6 +38,7 @@ What = Literal[
     "retain",
     "recall",
     "warn-all",
+    "letter",
 ]
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
 SCHEDULE_BYTES_MAX = 1 << 20
@@ -50,7 +51,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     with_: the other end of a cut; "" = everyone. amount: power-cut: writes and syncs until it strikes, 0 = at once; clock-jump:
     seconds; disk-full: bytes that still fit; slow: messages a second; retain: seconds of what is settled that are kept; restore:
     how many copies before the newest; recall: of what is not receipted, 1 receipted, 2 moved into a later epoch;
-    warn-all: how many warnings of the people.
+    warn-all: how many warnings of the people; letter: how many records through the hub.
     """
 
     at_s: Seconds
@@ -71,7 +72,8 @@ class Clock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run. load: records offered a second by each node, in bursts; large: share of flash too large for one reply.
 
-    minor: who speaks an earlier minor version of the exchange's protocol than the newest, and which.
+    minor: who speaks an earlier minor version of the exchange's protocol than the newest, and which. hub: who carries letters
+    between the other two, of three.
     """
 
     seed: Annotated[int, Meta(ge=0)]
@@ -83,6 +85,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     network: Faults = Faults()
     clock: dict[Trigraph, Clock] = {}
     minor: dict[Trigraph, Annotated[int, Meta(ge=PREVIOUS_MINOR, le=MINOR)]] = {}
+    hub: str = ""
     event: tuple[Event, ...] = ()
 
 
@@ -113,6 +116,8 @@ RESTORE_SHARE = {"a": 0.15, "b": 0.2}
 RECALL_SHARE = 0.3
 # In this share of tier a's seeds the people are warned.
 PEOPLE_SHARE = 0.3
+# In this share of tier a's seeds of three nations one carries letters between the other two; nothing is recalled then.
+HUB_SHARE = 0.4
 # In this share one node still speaks the minor version before.
 PREVIOUS_SHARE = 0.15
 PAIRS = (("JPN", "KOR"), ("JPN", "USA"))
@@ -142,7 +147,7 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
             events += how(recalls, span_s, nations)
             if how is _overtaken:
                 network = msgspec.structs.replace(network, delay_ms=(0.1, 20.0), reorder=0.3, bytes_per_s=0.0)
-        events += _people(Random(f"{seed}/public"), span_s, nations)
+        events += _people(Random(f"{seed}/warned"), span_s, nations)
     backups = Random(f"{seed}/restored")
     if backups.random() < RESTORE_SHARE[tier]:
         events += _restored(backups, tier, span_s, nations)
@@ -151,6 +156,10 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
         minor = {previous.choice(nations): PREVIOUS_MINOR}
         if tier == "a":
             events += previous.choice([_apart, _apart, _beginning])(previous, span_s, nations)
+    letters, hub = Random(f"{seed}/hub"), ""
+    if tier == "a" and nations == ALL and letters.random() < HUB_SHARE:
+        hub = letters.choice(nations)
+        events = [one for one in events if one.what != "recall"] + _letters(letters, span_s, nations, hub)
     return Schedule(
         seed=seed,
         tier=tier,
@@ -161,6 +170,7 @@ def draw(seed: int, tier: Literal["a", "b"] = "a", seconds: float | None = None)
         network=network,
         clock={n: Clock(skew_s=round(dice.uniform(-5, 5), 3), drift_ppm=round(dice.uniform(-200, 200), 1)) for n in nations},
         minor=minor,
+        hub=hub,
         event=tuple(sorted(events, key=lambda one: (one.at_s, one.node, one.what))),
     )
 
@@ -278,6 +288,13 @@ def _people(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event
     return [Event(at_s=at_s, what="warn-all", node=node, amount=float(dice.randrange(1, 4))) for at_s in times]
 
 
+def _letters(dice: Random, span_s: float, nations: tuple[str, ...], hub: str) -> list[Event]:
+    """Let the other two write to one another through a hub."""
+    writers = [one for one in nations if one != hub]
+    times = [round(dice.uniform(0.05, 1.0) * span_s, 3) for _ in range(6)]
+    return [Event(at_s=at_s, what="letter", node=dice.choice(writers), amount=float(dice.randrange(1, 5))) for at_s in times]
+
+
 def _moved(dice: Random, span_s: float, nations: tuple[str, ...]) -> list[Event]:
     """Let both ends go back to backups of which the exporter's knows more, and take back what has moved on into the new epoch."""
     node, other = dice.sample(nations, 2)
@@ -339,6 +356,8 @@ def decode(raw: bytes, name: str) -> Schedule:
         made = msgspec.toml.decode(raw, type=Schedule)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExerciseError("schedule-unreadable", f"{name}: {error}.") from error
+    if made.hub and (made.hub not in made.nations or len(made.nations) != len(ALL)):
+        raise ExerciseError("schedule-unreadable", f"{name}: a hub {made.hub!r} of {made.nations}.")
     unknown = sorted({one.node for one in made.event} - set(made.nations))
     if unknown or len(set(made.nations)) != len(made.nations):
         raise ExerciseError("schedule-unreadable", f"{name}: events of {unknown or made.nations}, who do not take part once.")
