@@ -145,8 +145,10 @@ class Exchange(Carrying):
         if pull is not None:
             if place != (pull.partner, pull.lane):
                 raise Rejected("envelope-mismatch", f"a reply of {place} to a pull of {pull}")
-            self._importers[place].reply(now_ns, pull.counter, message, envelope)
-            self._take_letters(now_ns, self._importers[place])
+            try:
+                self._importers[place].reply(now_ns, pull.counter, message, envelope)
+            finally:  # a batch may have been taken, and one that waited for it refused
+                self._take_letters(now_ns, self._importers[place])
         elif isinstance(message, Pull) and ticket:
             if message.lane == "flash" or self.health == "ok":
                 self._answers += self._exporters[place].pull(now_ns, ticket, message, envelope)
