@@ -228,11 +228,15 @@ class SimulatedNode:
             self._offer(now_ns := self.now_ns(true_ns), self.offers.warn_all(now_ns, count))
 
     def write_letter(self, true_ns: int, count: int) -> None:
-        """Say something to whom there is a hub for, through it."""
-        if self.exchange is not None and self.routes and true_ns >= self.stalled_until_ns:
-            route, now_ns = self.routes[0], self.now_ns(true_ns)
-            to = route.to if route.origin == self.nation else route.origin
-            self._offer(now_ns, self.offers.make_through(now_ns, count, to, route.via))
+        """Say something to whom there is a hub for, through it; the hub itself has nobody."""
+        if self.exchange is None or true_ns < self.stalled_until_ns:
+            return
+        now_ns = self.now_ns(true_ns)
+        for route in self.routes:
+            ends = {route.origin, route.to}
+            if self.nation in ends:
+                (to,) = ends - {self.nation}
+                self._offer(now_ns, self.offers.make_through(now_ns, count, to, route.via))
 
     def recall(self, true_ns: int, stage: int) -> None:
         """Take back some numbers that are as far as a stage, as a release officer does; nothing when there are none."""
