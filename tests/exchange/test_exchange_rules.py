@@ -119,6 +119,32 @@ def test_a_record_that_may_not_be_here_stops_its_lane_until_it_is_recalled(
     assert "" == pair.link("KOR", "JPN", lane, "in").trouble
 
 
+def test_a_recall_that_is_faster_than_what_it_names_holds(pair: Joined) -> None:
+    """A batch that was under way when its recall came is taken with its chain, and the recalled record in it is not handed on."""
+    late: list = []
+
+    def hold_back(_nation: str, pull: object, envelope: object) -> object:
+        is_late = envelope.kind == "trilat.batch/1" and envelope.lane == "history"  # type: ignore[attr-defined]
+        late.extend([(pull, envelope)] * is_late)
+        return None if is_late else envelope
+
+    pair.run()
+    pair.tap = hold_back
+    offered = tracks(pair, 3)
+    pair.exchanges["JPN"].offer(pair.now_ns, offered)
+    pair.run(4)
+    recall = released(recall_of("history", 1, (2,)), "KOR", "flash", record_type="trilat.recall/1")
+    pair.exchanges["JPN"].offer(pair.now_ns, [recall])
+    pair.run(4)
+    assert ([recall.record], []) == (pair.raws("KOR", "flash"), pair.raws("KOR", "history"))
+    pair.exchanges["KOR"].handle(pair.now_ns, late[0][1], pull=late[0][0])
+    pair.tap = lambda _nation, _pull, envelope: envelope
+    pair.run(4)
+    assert [offered[0].record, offered[2].record] == pair.raws("KOR", "history")
+    into = pair.link("KOR", "JPN", "history", "in")
+    assert (3, 1, {}) == (into.cursor.sequence, into.recalled, into.rejected)
+
+
 def test_an_invalid_record_is_kept_aside_and_the_lane_goes_on(pair: Joined) -> None:
     """A record out of its ranges is not handed on, is counted, and its neighbours arrive."""
     plain = msgspec.msgpack.decode(codec.encode(track_of(1)))

@@ -32,6 +32,7 @@ STARRED = {
     "trilat.simulation.disk": "SQLite's files in memory (apsw), chance from a seed",
     "trilat.simulation.nations": "chance from a seed",
     "trilat.simulation.node": "chance from a seed",
+    "trilat.simulation.recalls": "chance from a seed",
     "trilat.simulation.run": "chance from a seed",
     "trilat.simulation.schedule": "chance from a seed",
     "trilat.simulation.whole": "chance from a seed; a folder for the keys that it makes once",

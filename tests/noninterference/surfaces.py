@@ -49,6 +49,7 @@ NO_NODE = {
     "trilat.simulation.nations": "the same",
     "trilat.simulation.network": "the same",
     "trilat.simulation.node": "the same",
+    "trilat.simulation.recalls": "the same",
     "trilat.simulation.run": "the same",
     "trilat.simulation.schedule": "the same",
     "trilat.simulation.whole": "the same",

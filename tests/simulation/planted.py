@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import pytest
 from msgspec.structs import replace
+from planted_said import published_on, recall_one_beside, recall_twice, recall_untold, reply_taken_for_direct
 
 from trilat.errors import StoreError
+from trilat.exchange.carrying import Carrying
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer
 from trilat.exchange.intake import Intake, Received
 from trilat.exchange.keeping import Keeping
-from trilat.exchange.numbering import Numbering
+from trilat.exchange.numbering import Numbering, Publisher
 from trilat.records.exchange import Cursor
 from trilat.simulation.disk import DiskConnection, DiskStore
 from trilat.simulation.run import Simulation
@@ -278,6 +280,10 @@ SQLITE: dict[str, Plant] = {
     "retention takes what no partner has receipted": forget_everything,
     "what retention removes leaves no head": set_to(Places, "head_at", lambda *_: None),
     "hand-over never kept": set_to(Inbox, "handed", lambda *_: None),
+    "restored store not marked": set_to(Outbox, "mark_restored", lambda _: 0),
+    "what retention removed not counted as unchecked": set_to(Inbox, "newest_forgotten", lambda *_: (0, 0)),
+    "marks of recalls not read by the exporter": set_to(Outbox, "recalled", lambda *_: ()),
+    "marks of recalls not read by the importer": set_to(Inbox, "recalled", lambda *_: frozenset()),
 }
 PROTOCOL: dict[str, Plant] = {
     "epoch forgotten after a rollback": forget_epoch,
@@ -296,6 +302,16 @@ PROTOCOL: dict[str, Plant] = {
     "loss not told": losses_untold,
     "newest place taken for common unseen": common_unseen,
     "counted as handed on when taken": hand_on_early,
+    "hub keeps letters for itself": set_to(Carrying, "_give_on", lambda *_: None),
+    "reply by letter taken for a direct one": reply_taken_for_direct,
+    "warning of the people waits for a pull": set_to(Publisher, "publish", lambda *_: 0),
+    "warnings of the people go on after a restore": set_to(Publisher, "publish", published_on),
+    "branch expected of the version before": lambda patch: patch.setattr("trilat.exchange.exporter.BRANCH_MINOR", 0),
+    "loss expected of the version before": lambda patch: patch.setattr("trilat.exchange.importer.BRANCH_MINOR", 0),
+    "recall marked and not told": recall_untold,
+    "recall told twice": recall_twice,
+    "recall of the number before": recall_one_beside,
+    "recall not followed into later epochs": set_to(Numbering, "_recall_moved", lambda *_: None),
 }
 PLANTS = SQLITE | PROTOCOL
 

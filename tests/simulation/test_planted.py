@@ -24,6 +24,10 @@ QUICK = (
     "retention takes what no partner has receipted",
     "loss not told",
     "newest place taken for common unseen",
+    "restored store not marked",
+    "recall marked and not told",
+    "recall told twice",
+    "warning of the people waits for a pull",
 )
 QUICK_SEEDS_MAX = 12
 

@@ -53,6 +53,7 @@ def test_a_seed_reproduces_its_run() -> None:
         (371, "an exporter rolled back beyond an epoch, silent since: the importer did not know what it lacked"),
         (747, "the same in another lane"),
         (900, "a record sent whole, moved and cut into pieces, came behind what followed it"),
+        (656, "a letter in a batch that filled a gap, before one that was refused, came to the node itself"),
         (984, "as 371, from the other side"),
     ],
 )

@@ -134,10 +134,7 @@ class Exchange(Carrying):
             return False
 
     def _sort(self, now_ns: int, envelope: Envelope, ticket: int, pull: PullId | None, via: str | None = None) -> bool:
-        """Verify an envelope and give it to whom it is for; tell whether it is a request that was (or will be) answered.
-
-        via: the hub through which it came as a letter.
-        """
+        """Verify an envelope (via: the hub it came through as a letter) and give it on; tell whether it asks and is answered."""
         station = self.station
         if (size := len(envelope.body) + len(envelope.payload)) > station.settings.envelope_bytes_max:
             raise Rejected("envelope-size", f"{size} bytes, at most {station.settings.envelope_bytes_max}")
@@ -150,10 +147,12 @@ class Exchange(Carrying):
             if place != (pull.partner, pull.lane):
                 raise Rejected("envelope-mismatch", f"a reply of {place} to a pull of {pull}")
             if importer is not None:
-                with rows_of("in", *place):
-                    importer.reply(now_ns, pull.counter, message, envelope)
-                self._count_recalls(importer)
-                self._take_letters(now_ns, importer)
+                try:
+                    with rows_of("in", *place):
+                        importer.reply(now_ns, pull.counter, message, envelope)
+                finally:  # a batch may have been taken, and one that waited for it refused
+                    self._count_recalls(importer)
+                    self._take_letters(now_ns, importer)
         elif isinstance(message, Pull) and ticket:
             exporter = self._exporters.get(place)  # none: its rows cannot be read
             if exporter is not None and (message.lane == "flash" or self.health == "ok"):

@@ -140,8 +140,10 @@ class Intake:
             self._check_base(header)
         elif header.prev_head != cursor.head:
             raise Rejected("head-wrong", f"{header.epoch}.{header.number}")
-        opened = sealing.open_batch(header, envelope.payload)
-        seen = [None if entry is None else self._look(entry[sealing.SALT_BYTES :]) for entry in opened.entries]
+        entries = enumerate(sealing.open_batch(header, envelope.payload).entries, header.number)
+        # What a recall named that was faster than this batch is void, as if its leaf's hash had come.
+        void = self._inbox.recalled(self.name, self.lane, header.epoch, header.number, header.number + header.count - 1)
+        seen = [None if entry is None or n in void else self._look(entry[sealing.SALT_BYTES :]) for n, entry in entries]
         if begins and not self._is_ready(now_ns, header.epoch, header.base):
             return False
         # From here on nothing is refused any more.
@@ -241,8 +243,6 @@ class Intake:
         self._put(lost=min(self.state.lost + begun.lost, LOST_MAX), unchecked=self.state.unchecked + unchecked)
         facts = {"epoch": epoch, "base": begun.base, "cursor": self.state.cursor, "lost": begun.lost, "unchecked": unchecked}
         self.station.note("epoch", self.name, self.lane, now_ns, facts)
-
-    # --- records ------------------------------------------------------------------------------------------------------
 
     def _look(self, raw: bytes) -> bytes | Seen:
         """Return a record when it may be here at all; raises Rejected for the whole batch.

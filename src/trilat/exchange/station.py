@@ -164,6 +164,10 @@ class InboxStore(Protocol):
         """Keep that numbers were recalled; return of how many that was not known."""
         ...
 
+    def recalled(self, exporter: str, lane: str, epoch: int, first: int, final: int) -> frozenset[int]:
+        """Return the recalled numbers of a range."""
+        ...
+
     def put_orphans(self, exporter: str, lane: str, hashes: Sequence[bytes], t_ns: int) -> None:
         """Keep hashes of what may come again from a time on."""
         ...

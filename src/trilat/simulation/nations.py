@@ -11,21 +11,28 @@ from importlib import resources
 from random import Random
 from typing import Any
 
+import msgspec
+from msgspec import structs
+
 from trilat.errors import PolicyError
 from trilat.identity.sign import KeyRing, SigningKey
 from trilat.policy import agreement, signing
 from trilat.policy.agreement import Agreements, Document
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
+from trilat.records.carried import Route
+from trilat.records.envelope import Envelope
 from trilat.records.label import Label, Mode
 from trilat.records.report import Fix, Pedigree
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track
-from trilat.records.warning import Warning
+from trilat.records.warning import Recall, Warning
+from trilat.simulation.recalls import Numbers
 
 MODE = Mode(kind="exercise", id="simulation")
 POLICY = "TRILAT"
-AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor")
+AGREEMENTS = ("trilateral", "usa-jpn", "usa-kor", "warn-public")
+PUBLIC = "PUBLIC"
 SECOND_NS = 1_000_000_000
 T0_NS = 1_790_000_000 * SECOND_NS
 # Tracks and ships go round these many numbers, so that an unsent state is often superseded.
@@ -34,6 +41,9 @@ LANES = ("flash", "state", "state", "plots", "history", "history")
 SEED_BYTES = 32
 # So many signatures are remembered; what is asked after is nearly always among the last few thousand.
 SIGNED_MAX = 20_000
+# What the minor version before has not, by the message's kind.
+PREVIOUS_MINOR = 1
+SINCE: dict[str, tuple[str, ...]] = {"trilat.resync/1": ("branch", "refused"), "trilat.empty/1": ("lost",)}
 _signed: dict[bytes, tuple[bytes, str, bytes]] = {}
 
 
@@ -71,6 +81,29 @@ def ring_of(nation: str, nations: tuple[str, ...]) -> KeyRing:
     return SimulatedRing(nation, MODE, [signing_key(nation)], pinned)
 
 
+def routes_of(nations: tuple[str, ...], hub: str) -> tuple[Route, ...]:
+    """Return the route between the other two through a hub; none without one."""
+    if not hub:
+        return ()
+    origin, to = sorted(set(nations) - {hub})
+    return (Route(origin=origin, to=to, via=hub, agreement="trilateral/1", not_before_ns=0, expires_ns=2 * T0_NS),)
+
+
+def as_previous(envelope: Envelope) -> Envelope:
+    """Return a message as a node of the minor version before says it, or understands it: nothing in it that came since.
+
+    What its sender has not signed stays as it is, for it is refused.
+    """
+    since, signed = SINCE.get(envelope.kind, ()), _signed.get(envelope.signature)
+    if not since or signed is None or signed[1:] != (envelope.kind, envelope.body):
+        return envelope
+    fields = msgspec.msgpack.decode(envelope.body)
+    older = {name: value for name, value in fields.items() if name not in since}
+    older["minor"] = min(older["minor"], PREVIOUS_MINOR)
+    body = msgspec.msgpack.encode(older)
+    return structs.replace(envelope, body=body, signature=signing_key(fields["sender"]).sign(envelope.kind, body))
+
+
 @cache
 def agreements() -> Agreements:
     """Return the sample agreements, filled and signed by all parties."""
@@ -101,7 +134,7 @@ class Offers:
         self._labels: dict[tuple[tuple[str, ...], str, int], Label] = {}
         self._beacon = Sensor(id=f"{nation}/beacon", nation=nation, kind="fixes", label=self._label(self.partners, "air", 1))
         self._policies = {
-            partner: AudiencePolicy(partner, agreements(), MODE, nation, sensors=(self._beacon,)) for partner in self.partners
+            one: AudiencePolicy(one, agreements(), MODE, nation, sensors=(self._beacon,)) for one in (*self.partners, PUBLIC)
         }
         self.withheld = 0
         self.large = 0
@@ -112,14 +145,53 @@ class Offers:
         for _ in range(count):
             self._number += 1
             record, lane = self._record(now_ns + self._number)
-            for policy in self._policies.values():
+            for partner in self.partners:
                 try:
-                    one = policy.release(record, lane, record.t_ns)  # type: ignore[arg-type]
+                    one = self._policies[partner].release(record, lane, record.t_ns)  # type: ignore[arg-type]
                 except PolicyError:  # a plot for an audience that gets tracks: withheld, as in a node
                     one = None
                 self.withheld += one is None
                 made += [] if one is None else [one]
         return made
+
+    def warn_all(self, now_ns: int, count: int) -> list[Any]:
+        """Return what policy lets go of `count` warnings of the people, for everyone."""
+        made: list[Any] = []
+        for _ in range(count):
+            self._number += 1
+            label = self._label((*self.partners, PUBLIC), "missile-warning", 0)
+            record = self._warning(now_ns + self._number, label, "")
+            released = [policy.release(record, "flash", record.t_ns) for policy in self._policies.values()]
+            made += [one for one in released if one is not None]
+        return made
+
+    def make_through(self, now_ns: int, count: int, to: str, hub: str) -> list[Any]:
+        """Return what policy lets go to one nation of `count` new records, on its way through a hub."""
+        made: list[Any] = []
+        for at in range(count):
+            self._number += 1
+            t_ns = now_ns + self._number
+            policy = self._policies[to]
+            if at % 2:
+                one = policy.release(self._warning(t_ns, self._label((to,), "missile-warning", 0), ""), "flash", t_ns)
+            else:
+                one = policy.release(self._track(t_ns, self._label((to,), "air", 0), self._number), "history", t_ns)
+            made += [] if one is None else [structs.replace(one, via=hub)]
+        return made
+
+    def recall(self, now_ns: int, numbers: Numbers) -> Any:
+        """Return what policy lets go of a recall, for whom the numbers went to; None when it withholds it."""
+        self._number += 1
+        record = Recall(
+            lane=numbers.lane,  # type: ignore[arg-type]
+            epoch=numbers.epoch,
+            sequences=numbers.sequences,
+            reason="Exercise: sent in error",
+            by="officer",
+            t_ns=now_ns + self._number,
+            label=self._label((numbers.audience,), "missile-warning", 0),
+        )
+        return self._policies[numbers.audience].release(record, "flash", record.t_ns)
 
     def _label(self, rel_to: tuple[str, ...], topic: str, level: int) -> Label:
         return self._labels.get((rel_to, topic, level)) or self._labels.setdefault(

@@ -23,6 +23,8 @@ TICK_NS = 50 * MS
 # After healing, everything has this much simulated time to become level.
 HEAL_S_MAX = 60.0
 LEVEL_STEPS = 10
+# By then every pull has been answered, if only by an empty.
+TOLD_STEPS = 60
 # A flapping link is cut for half of this, then mended for the other half.
 FLAP_S = 0.2
 
@@ -80,7 +82,7 @@ class Simulation:
         self._heal()
         steps = 0
         # Some steps at least: a node that has just started gives out what came before it ended with its first one (seed 4898).
-        while not (steps and steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()))):
+        while not (steps and steps % LEVEL_STEPS == 0 and judge.level(list(self.nodes.values()), told=steps >= TOLD_STEPS)):
             if self._elapsed_s() > self.schedule.seconds + self._heal_s_max:
                 return Outcome(["not level in time after healing"], self._counted(), self._elapsed_s())
             self._step(offering=False)
@@ -146,7 +148,7 @@ class Simulation:
             _, _, what, event = self._events.pop(0)
             node = self.nodes[event.node]
             self.counts[f"event {what}"] += 1
-            if what in {"crash", "power-cut", "rollback", "rebuild", "copy", "start"}:
+            if what in {"crash", "power-cut", "rollback", "restore", "rebuild", "copy", "start"}:
                 self._store_event(what, node, event)
             elif what.startswith("disk"):
                 self._disk_event(what, node, event)
@@ -181,6 +183,10 @@ class Simulation:
             self._down(node, event.for_s)
             node.roll_back()
             self.counts["rolled back"] += 1
+        elif what == "restore" and node.copies:
+            self._down(node, event.for_s)
+            node.roll_back(int(event.amount), restored=True)
+            self.counts["restored"] += 1
 
     def _disk_event(self, what: str, node: SimulatedNode, event: Event) -> None:
         disk = node.disk
@@ -205,6 +211,12 @@ class Simulation:
             node.jump_ns += int(event.amount * SECOND_NS)
         elif what == "retain":
             node.retain(self.now_ns, event.amount)
+        elif what == "recall":
+            node.recall(self.now_ns, int(event.amount))
+        elif what == "letter":
+            node.write_letter(self.now_ns, int(event.amount))
+        elif what == "warn-all":
+            node.warn_all(self.now_ns, int(event.amount))
         elif what == "mend":
             self.net.cut -= self._lines(event)
         else:

@@ -29,6 +29,8 @@ class Inbox:
         self.places = Places(database)
         self._streams: dict[tuple[str, str], int] = {}
         self._dirty: dict[tuple[str, str], InboxState] = {}
+        # The newest number of each stream that was recalled: hardly a batch that comes is not beyond it.
+        self._recalled: dict[int, tuple[int, int]] = {}
         self._handed = 0
         self._handed_dirty = False
         database.before_commit.append(self._write)
@@ -40,6 +42,8 @@ class Inbox:
         self._handed_dirty = False
         found = self._database.rows("SELECT partner, lane, stream FROM streams WHERE side='in'")
         self._streams = {(partner, lane): stream for partner, lane, stream in found}
+        marks = self._database.rows("SELECT stream, epoch, max(sequence) FROM recalled GROUP BY stream, epoch ORDER BY epoch")
+        self._recalled = {stream: (epoch, sequence) for stream, epoch, sequence in marks}
         row = self._database.row("SELECT value FROM meta WHERE name='handed'")
         self._handed = 0 if row is None else msgspec.msgpack.decode(row[0], type=int)
 
@@ -132,7 +136,16 @@ class Inbox:
         stream = self._stream(exporter, lane)
         before = self._changes()
         self._database.write_many("INSERT OR IGNORE INTO recalled VALUES (?,?,?)", [(stream, epoch, s) for s in sequences])
+        self._recalled[stream] = max(self._recalled.get(stream, (0, 0)), (epoch, max(sequences)))
         return self._changes() - before
+
+    def recalled(self, exporter: str, lane: str, epoch: int, first: int, final: int) -> frozenset[int]:
+        """Return which numbers of a range their originator recalled before they came."""
+        stream = self._streams.get((exporter, lane))
+        if stream is None or self._recalled.get(stream, (0, 0)) < (epoch, first):
+            return frozenset()
+        query = "SELECT sequence FROM recalled WHERE stream=? AND epoch=? AND sequence BETWEEN ? AND ?"
+        return frozenset(row[0] for row in self._database.rows(query, (stream, epoch, first, final)))
 
     def _changes(self) -> int:
         row = self._database.row("SELECT total_changes()")
