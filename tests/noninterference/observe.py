@@ -87,9 +87,10 @@ class Run:
             for one in out.released:
                 self.counts[one.audience] = self.counts.get(one.audience, 0) + 1
             self._published(now_ns, out)
-            self._from_usa(now_ns, inputs)
+            self._from_usa(now_ns, given)
             jpn.offer(self._net.now_ns, [one for one in out.released if one.audience in ("KOR", "USA")])
             probing.probe(self._net, k, len(self._journal.steps))
+            self._journal.ally(self._net, k, len(self._journal.steps))
             self._net.run(TICKS)
         self.ending()
         self._net.close()
@@ -98,7 +99,7 @@ class Run:
     def _from_usa(self, now_ns: int, inputs: Sequence[Input]) -> None:
         """Send what USA says in this step over the exchange as well: JPN pulls it, and answers nothing of it to KOR."""
         given = [one for one in inputs if isinstance(one, ReceivedInput) and one.exporter == "USA"]
-        if given:
+        if given and "USA" in self._net.exchanges:
             told = [released(codec.decode(one.record), "JPN", one.lane, now_ns, MODE) for one in given]
             self._net.exchanges["USA"].offer(self._net.now_ns, told)
 

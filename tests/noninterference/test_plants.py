@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import plants_calls  # noqa: F401 - importing them plants them into the tables
+import plants_ally  # noqa: F401 - importing them plants them into the tables
+import plants_calls  # noqa: F401
+import plants_desk  # noqa: F401
 import plants_launch  # noqa: F401
 import plants_made  # noqa: F401
 import plants_said  # noqa: F401
@@ -11,9 +13,9 @@ import pytest
 from ni_launch import END_S, LaunchGround
 from ni_world import Ground
 from observe import Run, difference
-from planting import LAUNCH_PLANTS, PLANTS, Patch, Plant
+from planting import FIRST, LAUNCH_PLANTS, PLANTS, Patch, Plant
 
-PLANTS_MIN, LAUNCH_PLANTS_MIN = 33, 31
+PLANTS_MIN, LAUNCH_PLANTS_MIN = 44, 35
 EARLY_END_S = 52.0
 SEEDS_MAX = 2
 
@@ -30,15 +32,20 @@ def launches(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, LaunchGroun
     return {late: LaunchGround(directory / str(late), end_s=END_S if late else EARLY_END_S) for late in (False, True)}
 
 
-def pairs_until_found(ground: Ground | LaunchGround, plant: Plant, world: int = 0) -> tuple[int, str]:
-    """Return after how many pairs a planted leak showed, and by which change; 0 when it never did."""
+def pairs_until_found(ground: Ground | LaunchGround, plant: Plant, world: int = 0, first: str = "") -> tuple[int, str]:
+    """Return after how many pairs a planted leak showed, and by which change; 0 when it never did.
+
+    first: the change to begin with.
+    """
     pairs = 0
     for seed in range(world, world + SEEDS_MAX):
         patch = Patch()
         plant(patch)
         try:
             expected = Run(ground.base(seed)).run()
-            for name, journal in ground.variants(seed):
+            for name, journal in (
+                sorted(ground.variants(seed), key=lambda one: one[0] != first) if first else ground.variants(seed)
+            ):
                 pairs += 1
                 if difference(expected, Run(journal).run()):
                     return pairs, name
@@ -51,7 +58,7 @@ def pairs_until_found(ground: Ground | LaunchGround, plant: Plant, world: int = 
 @pytest.mark.parametrize("sentence", sorted(PLANTS))
 def test_planted_leak_is_found(ground: Ground, sentence: str, record_property: pytest.RecordProperty) -> None:
     """A leak that somebody could build in shows as a difference in what KOR gets, within two worlds."""
-    pairs, change = pairs_until_found(ground, PLANTS[sentence])
+    pairs, change = pairs_until_found(ground, PLANTS[sentence], first=FIRST.get(sentence, ""))
     record_property("pairs", pairs)
     print(f"{pairs:3d} pairs ({change}): {sentence}")  # noqa: T201 - shown with -s, and when the test fails
     assert pairs > 0, sentence
@@ -63,8 +70,8 @@ def test_leak_planted_about_a_launch_is_found(
     launches: dict[bool, LaunchGround], sentence: str, record_property: pytest.RecordProperty
 ) -> None:
     """A leak in what is told of a launch, beside the records, or to the people shows as well, within two worlds."""
-    plant, world, late = LAUNCH_PLANTS[sentence]
-    pairs, change = pairs_until_found(launches[late], plant, world)
+    plant, world, late, first = LAUNCH_PLANTS[sentence]
+    pairs, change = pairs_until_found(launches[late], plant, world, first)
     record_property("pairs", pairs)
     print(f"{pairs:3d} pairs ({change}) with a launch: {sentence}")  # noqa: T201 - as above
     assert pairs > 0, sentence
