@@ -45,6 +45,8 @@ FLIGHTS = ((140.0, 200.0, 50.0), (125.0, 250.0, 60.0), (155.0, 220.0, 55.0))
 ELSEWHERE = ScenarioLaunch(name="other", at_s=0.0, lat_deg=38.6, lon_deg=134.2, bearing_deg=60.0, range_km=600.0, apogee_km=150.0)
 # One whose burn-out, and so its areas, come while hidden people act on it.
 NEAR = ScenarioLaunch(name="near", at_s=0.0, lat_deg=38.6, lon_deg=134.2, bearing_deg=165.0, range_km=220.0, apogee_km=55.0)
+# One onto KOR's coast, which its duty to warn lets it hear of.
+ONTO_KOR = ScenarioLaunch(name="west", at_s=0.0, lat_deg=37.4, lon_deg=131.6, bearing_deg=262.0, range_km=235.0, apogee_km=55.0)
 
 
 def launch(seed: int) -> ScenarioLaunch:

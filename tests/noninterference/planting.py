@@ -56,6 +56,8 @@ class LaunchPlant(NamedTuple):
 
 # Those that show in worlds of traffic, and those that show in worlds with a launch.
 PLANTS: dict[str, Plant] = {}
+# Those that show in worlds with a duty to warn.
+DUTY_PLANTS: dict[str, Plant] = {}
 # Leaks in worlds of traffic of which one change is tried before the others.
 FIRST: dict[str, str] = {}
 LAUNCH_PLANTS: dict[str, LaunchPlant] = {}
