@@ -15,7 +15,6 @@ from trilat.node import approvals as approvals_module
 from trilat.node.audience import AudiencePipeline
 from trilat.picture.acts import Decline
 from trilat.records.warning import Retraction, Warning
-from trilat.warn import machine
 
 CHANGE = "desk-and-ally"
 
@@ -88,25 +87,6 @@ def id_taken_when_proposed(patch: Patch) -> None:
         return made
 
     patch.wrap(prepare, "_variant", around)
-
-
-@plant_of_launch(late=True, first=CHANGE)
-def widened_for_all(patch: Patch) -> None:
-    """What is issued to one partner holds as long for every partner that something was issued to."""
-
-    def around(issue: Any) -> Any:
-        def made(self: Books, now_ns: int, national: Any, audience: str, envelope: Any) -> Any:
-            moved = issue(self, now_ns, national, audience, envelope)
-            if audience in self.partners:
-                for other in sorted(self.partners - {audience}):
-                    for key, one in list(self._books[other].items()):
-                        wide = msgspec.structs.replace(one.envelope or envelope, until_ns=envelope.until_ns)
-                        moved = [*moved, *self._put(other, key, one, machine.issue(now_ns, one, wide))]
-            return moved
-
-        return made
-
-    patch.wrap(Books, "issue", around)
 
 
 @plant_of_launch(late=True, first=CHANGE)

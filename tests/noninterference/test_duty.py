@@ -16,7 +16,7 @@ from trilat.node.pipeline import Output
 from trilat.records import codec
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 
-SEEDS, SEEDS_SOAK = 4, 500
+SEEDS, SEEDS_SOAK = 2, 500
 
 
 @pytest.fixture(scope="module")

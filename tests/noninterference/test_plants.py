@@ -17,7 +17,7 @@ from ni_world import Ground
 from observe import Run, difference
 from planting import DUTY_PLANTS, FIRST, LAUNCH_PLANTS, PLANTS, Patch, Plant
 
-PLANTS_MIN, LAUNCH_PLANTS_MIN, DUTY_PLANTS_MIN = 44, 35, 17
+PLANTS_MIN, LAUNCH_PLANTS_MIN, DUTY_PLANTS_MIN = 44, 34, 17
 EARLY_END_S = 52.0
 SEEDS_MAX = 2
 
@@ -87,7 +87,7 @@ def test_leak_planted_into_the_duty_to_warn_is_found(
     ground: Ground, sentence: str, record_property: pytest.RecordProperty
 ) -> None:
     """A leak in what a partner is told of flights that it does not see shows as well, within two worlds."""
-    pairs, change = pairs_until_found(DutyGround(ground), DUTY_PLANTS[sentence], run=DutyRun)
+    pairs, change = pairs_until_found(DutyGround(ground), DUTY_PLANTS[sentence], first="and-officers-act", run=DutyRun)
     record_property("pairs", pairs)
     print(f"{pairs:3d} pairs ({change}) with a duty to warn: {sentence}")  # noqa: T201 - as above
     assert pairs > 0, sentence
