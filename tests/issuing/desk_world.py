@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from flight_records import MODE, NS, T0_NS
 
 from trilat.accounts.approvals import ApprovalDesk, Refused
@@ -33,6 +34,7 @@ class Gate:
 
     def __init__(self, name: str) -> None:
         self.name, self.sent = name, []
+        self.event, self.tells = "", True
         self.ids = AudienceWarnings("JPN", name)
 
     def new_warning_id(self) -> str:
@@ -56,6 +58,19 @@ class Gate:
 
     def acknowledge(self, now_ns: int, acknowledgement: Acknowledgement) -> list[Any]:
         return []
+
+    def covered(self, now_ns: int, basis: Any) -> str:
+        return self.event if basis.label.level <= 2 else ""
+
+    def tell(self, now_ns: int, warning: Warning, event: str, national_ids: Any) -> tuple[str, list[Any]]:
+        if not self.tells:
+            return "", []
+        name = self.ids.new_id() if warning.id == "-" else warning.id
+        for national_id in national_ids:
+            self.link(name, national_id)
+        made = msgspec.structs.replace(warning, id=name)
+        self.sent.append(made)
+        return name, [made]
 
     def national_id(self, audience_id: str) -> str | None:
         return self.ids.national_id(audience_id)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import ni_ally
+import ni_desk
 import ni_people as people
 import probing
 from ni_world import Journal, People, Steps, pipeline_of, relabelled, without
@@ -33,6 +35,7 @@ CLOSED = ("JPN/watch", "JPN/vault", "JPN/ember")
 FROM_USA = ("USA/early",)
 NS = 10**9
 BEGIN_S, END_S = 28.0, 78.0  # of the world; the launch is at its beginning
+AFTER_S = 700.0  # what comes last of all, when every proposal that waits has lapsed
 # How long a step is: two looks of every sensor. What a pair can show does not lie in it; the long proof takes every look alone.
 STEP_S, STEP_SOAK_S = 2.0, 1.0
 
@@ -40,6 +43,10 @@ STEP_S, STEP_SOAK_S = 2.0, 1.0
 FLIGHTS = ((140.0, 200.0, 50.0), (125.0, 250.0, 60.0), (155.0, 220.0, 55.0))
 # What hidden sensors alone see in some changes: elsewhere, another way.
 ELSEWHERE = ScenarioLaunch(name="other", at_s=0.0, lat_deg=38.6, lon_deg=134.2, bearing_deg=60.0, range_km=600.0, apogee_km=150.0)
+# One whose burn-out, and so its areas, come while hidden people act on it.
+NEAR = ScenarioLaunch(name="near", at_s=0.0, lat_deg=38.6, lon_deg=134.2, bearing_deg=165.0, range_km=220.0, apogee_km=55.0)
+# One onto KOR's coast, which its duty to warn lets it hear of.
+ONTO_KOR = ScenarioLaunch(name="west", at_s=0.0, lat_deg=37.4, lon_deg=131.6, bearing_deg=262.0, range_km=235.0, apogee_km=55.0)
 
 
 def launch(seed: int) -> ScenarioLaunch:
@@ -89,7 +96,7 @@ class Clock(NamedTuple):
 
     def step(self, second: float) -> int:
         """Return the step that ends at a second of the world; it may lie beyond the last one."""
-        return round((second - BEGIN_S) / self.step_s) - 1
+        return self.count if second == AFTER_S else round((second - BEGIN_S) / self.step_s) - 1
 
 
 @cache
@@ -126,6 +133,7 @@ def acting(clock: Clock, seed: int, *others: str) -> People:
         40.0: people.approve(ben, ann),
         48.0: on_flight(ann, people.seen),
         50.0: people.retracted(ben, people.TO_PEOPLE),
+        64.0: people.raised(ben, people.AT_LAST, tuple(sorted(("KOR", *others)))),
         70.0: on_flight(ann, people.seen),
         72.0: on_flight(ann, people.take_back),
         74.0: on_flight(ben, people.reinstate),
@@ -204,6 +212,7 @@ class LaunchGround:
             for one in more:
                 both.insert(rng.randrange(len(both) + 1), one)
             steps.append((self.clock.at_ns(k), tuple(both)))
+        steps.append((T0_NS + round(AFTER_S * NS), ()))
         return Journal(config or self.configs["JPN"], tuple(steps), people_ or (acting(self.clock, seed),))
 
     def variants(self, seed: int) -> Iterator[tuple[str, Journal]]:
@@ -216,6 +225,17 @@ class LaunchGround:
             yield name, self.joined(seed, hidden, rng, people_=who)
         rng = random.Random(f"{seed}/labels")
         yield "labels", self.joined(seed, self.hidden(seed, (launch(seed),)), rng, relabelled(self.configs["JPN"], rng, CLOSED))
+        rng = random.Random(f"{seed}/desk-and-ally")
+        # One pair for both: what tells of either shows. Of the other launch USA has no edition, or one of its own.
+        sensors = rng.choice((CLOSED, CLOSED[1:]))
+        speaks = ni_ally.speaking(self.clock.at_ns, *(self.clock.step(second) for second in (40.0, 60.0, 76.0)))
+        yield (
+            "desk-and-ally",
+            self.joined(seed, self.lines(seed, (NEAR, launch(seed)), sensors), rng)._replace(
+                people=(at_seconds(self.clock, ni_desk.about_a_flight(AFTER_S)), acting(self.clock, seed), speaks),
+                ally=ni_ally.Wayward(rng),
+            ),
+        )
 
 
 # Changes of the hidden part ----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ that run's page shows: "the warning that KOR has", "the proposal that waits for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from node_worlds import MODE
@@ -64,27 +64,32 @@ def raised(who: Session, headline: str, rel_to: tuple[str, ...]) -> Doing:
     return lambda _: [act(who, RaiseWarning(act_id=headline.replace(" ", "-"), kind="test", headline=headline, rel_to=rel_to))]
 
 
-def by_headline(pipeline: Pipeline, headline: str) -> Warning:
-    return next(one for one in pipeline.desk.hand._own.values() if one.headline == headline)
+def by_headline(pipeline: Pipeline, headline: str) -> Iterator[Warning]:
+    """Give the warning that bears a headline; none where it was not let be raised."""
+    yield from (one for one in pipeline.desk.hand._own.values() if one.headline == headline)
 
 
 def acknowledged(who: Session, headline: str) -> Doing:
     def doing(pipeline: Pipeline) -> list[Input]:
-        one = by_headline(pipeline, headline)
-        return [act(who, AcknowledgeWarning(act_id="ack", originator="JPN", warning_id=one.id, version=one.version))]
+        held = by_headline(pipeline, headline)
+        return [
+            act(who, AcknowledgeWarning(act_id="ack", originator="JPN", warning_id=one.id, version=one.version)) for one in held
+        ]
 
     return doing
 
 
 def retracted(who: Session, headline: str) -> Doing:
     def doing(pipeline: Pipeline) -> list[Input]:
-        one = by_headline(pipeline, headline)
-        return [act(who, RetractWarning(act_id="ret", warning_id=one.id, version=one.version, reason="threat-over"))]
+        held = by_headline(pipeline, headline)
+        return [
+            act(who, RetractWarning(act_id="ret", warning_id=one.id, version=one.version, reason="threat-over")) for one in held
+        ]
 
     return doing
 
 
-TO_KOR, TO_PEOPLE = "EXERCISE for both", "EXERCISE for the people"
+TO_KOR, TO_PEOPLE, AT_LAST = "EXERCISE for both", "EXERCISE for the people", "EXERCISE at last"
 # In a small world of eleven steps: a warning for KOR and the people by two, acknowledged and taken back.
 BY_HAND = at(
     {

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import ni_ally
+import ni_desk
 import ni_events
 import ni_people
 import probing
@@ -45,11 +47,12 @@ People = Callable[[int, Pipeline], list[Input]]
 
 
 class Journal(NamedTuple):
-    """What goes into one run: the node's configuration, its inputs, step by step, and people who act by what they see."""
+    """What goes into one run: the node's configuration, its inputs, step by step, people who act by what they see, the ally."""
 
     config: NodeConfig
     steps: tuple[tuple[int, tuple[Input, ...]], ...]
     people: tuple[People, ...] = ()
+    ally: ni_ally.Ally = ni_ally.steady
 
 
 def plan(seed: int) -> scenario.Scenario:
@@ -82,6 +85,11 @@ def said(seed: int, seconds: float = SECONDS) -> tuple[tuple[tuple[str, FeedInpu
 def lines(seed: int, sensors: tuple[str, ...], seconds: float = SECONDS) -> list[list[FeedInput]]:
     """Return what some sensors say in a world, step by step."""
     return [[given for who, given in step if who in sensors] for step in said(seed, seconds)]
+
+
+def at_ns(k: int) -> int:
+    """Return when a step is."""
+    return T0_NS + (k + 1) * STEP_NS
 
 
 class Ground:
@@ -133,6 +141,14 @@ class Ground:
             yield name, self.joined(seed, change(self, seed, rng), rng)
         rng = random.Random(f"{seed}/labels")
         yield "labels", self.joined(seed, self.hidden(seed), rng, relabelled(self.configs["JPN"], rng))
+        rng = random.Random(f"{seed}/desk-and-ally")
+        # One pair for both: what tells of either shows.
+        yield (
+            "desk-and-ally",
+            self.joined(seed, self.hidden(seed), rng)._replace(
+                people=(ni_desk.AT_THE_DESK, ni_people.BY_HAND, ni_ally.speaking(at_ns, 2, 6, 9)), ally=ni_ally.Wayward(rng)
+            ),
+        )
 
 
 _read: dict[tuple[Path, ...], Agreements] = {}

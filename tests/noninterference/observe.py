@@ -42,6 +42,8 @@ class Seen(NamedTuple):
 class Run:
     """One run of JPN's node, KOR and USA pulling from it, on a simulated clock and a perfect network."""
 
+    ticks = TICKS
+
     def __init__(self, journal: Journal) -> None:
         self.seen: list[Seen] = []
         self.counts: dict[str, int] = {}
@@ -49,9 +51,11 @@ class Run:
         with pure_answers_kept():
             self._pipeline = pipeline_of(journal.config)
             self._pipeline.trust({KEY.key_id: KEY.verify_key.public})
-        self._messages = Messages(shipped_layer(), lambda body: (KEY.key_id, bytes(SigningKey(KEY.seed).sign(body).signature)))
+            self._messages = Messages(
+                shipped_layer(), lambda body: (KEY.key_id, bytes(SigningKey(KEY.seed).sign(body).signature))
+            )
         self._step_ns = journal.steps[1][0] - journal.steps[0][0]
-        tick_ms = self._step_ns // (TICKS * 1_000_000)
+        tick_ms = self._step_ns // (self.ticks * 1_000_000)
         # What KOR and USA tell one another is no part of it: their nodes make nothing, and JPN's hears none of it.
         settings = ExchangeSettings(tick_ms=tick_ms)
         self._net = Joined(Path(), ("JPN", "KOR", "USA"), settings, MODE, memory=True, hub="JPN", tick_ms=tick_ms)
@@ -87,10 +91,11 @@ class Run:
             for one in out.released:
                 self.counts[one.audience] = self.counts.get(one.audience, 0) + 1
             self._published(now_ns, out)
-            self._from_usa(now_ns, inputs)
+            self._from_usa(now_ns, given)
             jpn.offer(self._net.now_ns, [one for one in out.released if one.audience in ("KOR", "USA")])
             probing.probe(self._net, k, len(self._journal.steps))
-            self._net.run(TICKS)
+            self._journal.ally(self._net, k, len(self._journal.steps))
+            self._net.run(self.ticks)
         self.ending()
         self._net.close()
         return self.seen
@@ -98,7 +103,7 @@ class Run:
     def _from_usa(self, now_ns: int, inputs: Sequence[Input]) -> None:
         """Send what USA says in this step over the exchange as well: JPN pulls it, and answers nothing of it to KOR."""
         given = [one for one in inputs if isinstance(one, ReceivedInput) and one.exporter == "USA"]
-        if given:
+        if given and "USA" in self._net.exchanges:
             told = [released(codec.decode(one.record), "JPN", one.lane, now_ns, MODE) for one in given]
             self._net.exchanges["USA"].offer(self._net.now_ns, told)
 

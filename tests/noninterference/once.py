@@ -1,4 +1,4 @@
-"""What is a function of its arguments alone, worked out once for all runs: signatures (Ed25519 draws nothing), Cedar's answers.
+"""What is a function of its arguments alone, worked out once for all runs: signatures (Ed25519 draws nothing), Cedar's answers, outlines.
 
 Two runs of a pair differ in what they ask, never in what the answer to one question is, so no leak hides in what is kept here.
 It was the dearest part of a small run, and nearly every question of the second run was asked in the first.
@@ -14,6 +14,7 @@ import cedarpy
 from planting import Patch
 
 from trilat.identity import sign
+from trilat.outputs import message
 
 KEPT_MAX = 200_000
 
@@ -46,6 +47,9 @@ _judged = once(
     ),
 )
 
+# A layer of areas is made once and held: nobody else gets its place in memory.
+_rings = once(message.rings_of, id)
+
 
 @contextmanager
 def pure_answers_kept() -> Iterator[None]:
@@ -53,6 +57,7 @@ def pure_answers_kept() -> Iterator[None]:
     patch = Patch()
     patch.put(sign.SigningKey, "sign", _signed)
     patch.put(sign, "signature_holds", _holds)
+    patch.put(message, "rings_of", _rings)
     patch.put(cedarpy, "is_authorized_batch", _judged)
     try:
         yield

@@ -43,15 +43,23 @@ Plant = Callable[[Patch], None]
 
 
 class LaunchPlant(NamedTuple):
-    """A leak that shows in worlds with a launch: from which world on it is looked for, and whether after burn-out alone."""
+    """A leak that shows in worlds with a launch: from which world on it is looked for, and whether after burn-out alone.
+
+    first: the change that is tried before the others.
+    """
 
     plant: Plant
     world: int
     late: bool
+    first: str
 
 
 # Those that show in worlds of traffic, and those that show in worlds with a launch.
 PLANTS: dict[str, Plant] = {}
+# Those that show in worlds with a duty to warn.
+DUTY_PLANTS: dict[str, Plant] = {}
+# Leaks in worlds of traffic of which one change is tried before the others.
+FIRST: dict[str, str] = {}
 LAUNCH_PLANTS: dict[str, LaunchPlant] = {}
 
 
@@ -61,11 +69,21 @@ def plant(plants: Plant) -> Plant:
     return plants
 
 
-def plant_of_launch(*, world: int = 0, late: bool = False) -> Callable[[Plant], Plant]:
+def plant_in(change: str) -> Callable[[Plant], Plant]:
+    """Do the same for one that is looked for in a certain change before the others."""
+
+    def planted(plants: Plant) -> Plant:
+        FIRST[(plants.__doc__ or "").split(".")[0]] = change
+        return plant(plants)
+
+    return planted
+
+
+def plant_of_launch(*, world: int = 0, late: bool = False, first: str = "") -> Callable[[Plant], Plant]:
     """Do the same for one that is looked for in worlds with a launch."""
 
     def planted(plants: Plant) -> Plant:
-        LAUNCH_PLANTS[(plants.__doc__ or "").split(".")[0]] = LaunchPlant(plants, world, late)
+        LAUNCH_PLANTS[(plants.__doc__ or "").split(".")[0]] = LaunchPlant(plants, world, late, first)
         return plants
 
     return planted

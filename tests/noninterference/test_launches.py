@@ -17,9 +17,10 @@ from tree import ROOT
 
 from trilat.node.pipeline import Output
 from trilat.records import codec
+from trilat.records.exchange import LinkState
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 
-SEEDS = 2  # worlds in CI, eleven changes each; people issue to KOR, and in every other world a standing leave does
+SEEDS = 2  # worlds in CI, twelve changes each; people issue to KOR, and in every other world a standing leave does
 SEEDS_SOAK = 60
 TELLING = ("unseen", "another", "both", "separate_calls")
 
@@ -36,13 +37,20 @@ class Told(Run):
         super().__init__(journal)
         self.told: dict[str, list[msgspec.Struct]] = {}
         self.national: list[Warning] = []
+        self.log: list[str] = []
+        self.links: list[LinkState] = []
 
     def taken_in(self, out: Output) -> None:
         """Keep the step's flash."""
         for one in out.released:
             if one.lane == "flash":
                 self.told.setdefault(one.audience, []).append(codec.decode(one.record))
+        self.log += [one.text for one in out.notices]
         self.national += [one.record for one in out.warnings if one.origin == "JPN" and isinstance(one.record, Warning)]
+
+    def ending(self) -> None:
+        """Keep how JPN's links stand at the end."""
+        self.links = list(self._net.exchanges["JPN"].links(self._net.now_ns))
 
     def flights(self, audience: str) -> list[Warning]:
         """Return an audience's versions of flights' warnings."""
@@ -63,6 +71,8 @@ def check(ground: LaunchGround, seed: int) -> int:
             assert base.flights("USA") != other.flights("USA"), name
         if name == "both":
             assert {"JPN-L1", "JPN-L2"} == {one.id for one in other.national if one.kind == "launch"}
+        if name == "desk-and-ally":
+            holds_what_people_and_the_ally_did(other)
     return pairs
 
 
@@ -79,11 +89,29 @@ def holds_what_it_is_about(base: Told) -> None:
     assert {one.label.rel_to for one in seen} == {("KOR",)}
 
 
+def holds_what_people_and_the_ally_did(other: Told) -> None:
+    """Check that the hidden acts came about: a no, a yes to another content, a lapse, a widening, both ways back; a recall; a new epoch."""
+    said = "\n".join(other.log)
+    for words in (
+        "hod declined",
+        "waited too long",
+        "JPN-L2 touches areas beyond",
+        "hod reinstated JPN-L2",
+        "rel recalled 1",
+        "USA recalled",
+    ):
+        assert words in said
+    states = [one.state for one in other.flights("USA")]
+    assert {"issued", "updated", "stood-down"} <= set(states)
+    assert any(one.rejected for one in other.links if one.partner == "USA")
+    assert {2} == {one.cursor.epoch for one in other.links if (one.partner, one.lane, one.direction) == ("USA", "flash", "out")}
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_what_is_hidden_of_a_launch_changes_no_byte_that_kor_sees(ground: LaunchGround, seed: int) -> None:
     """Hidden plots, hidden launches, another ally's warnings and what people tell others move no byte and no tick of KOR's."""
-    assert check(ground, seed) == len(CHANGES) + 2
+    assert check(ground, seed) == len(CHANGES) + 3
 
 
 def test_a_launch_that_only_hidden_sensors_see_is_nothing_to_kor(ground: LaunchGround) -> None:

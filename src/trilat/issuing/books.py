@@ -106,6 +106,19 @@ class Books:
         """Return an audience's warnings, oldest first."""
         return list(self._books.get(audience, {}).values())
 
+    def own_flights(self) -> dict[Key, Assessment]:
+        """Return what the own sensors alone make of each flight, the one that was heard of last at the end."""
+        return self._own
+
+    def nearest_national(self, assessment: Assessment) -> Standing | None:
+        """Return the national warning of the flight that an assessment is of: the nearest of those that it may be."""
+        near = [one for one in self._books[NATIONAL].values() if _same_flight(assessment, one.assessment)]
+        return min(near, key=lambda one: _apart_m(assessment, one.assessment), default=None)
+
+    def national_label(self, assessment: Assessment) -> Label:
+        """Return the label of the nation's own warning of what an assessment says."""
+        return _label_of(NATIONAL, assessment)
+
     # Moving -----------------------------------------------------------------------------------------------------------
 
     def take(self, now_ns: int, audience: str, assessment: Assessment) -> tuple[bool, list[Moved]]:
@@ -134,6 +147,8 @@ class Books:
         held = self._own.get(key)
         if held is not None and assessment.t_ns - held.t_ns < machine.HEARD_EVERY_NS and held.state == assessment.state:
             return False
+        # Those that nothing is heard of any more go first, however many others there are.
+        self._own.pop(key, None)
         self._own[key] = assessment
         while len(self._own) > FLIGHTS_MAX:
             del self._own[next(iter(self._own))]
@@ -363,9 +378,12 @@ def _same_flight(one: Assessment, other: Assessment) -> bool:
     apart_ns = abs(one.updated_t_ns - other.updated_t_ns)
     if apart_ns > TOGETHER_NS or abs(one.first_t_ns - other.first_t_ns) > 2 * TOGETHER_NS:
         return False
+    return _apart_m(one, other) <= NEAR_M + FAST_M_S * apart_ns / 1e9
+
+
+def _apart_m(one: Assessment, other: Assessment) -> float:
     places = [geodetic_to_ecef(here.lat_deg, here.lon_deg, here.alt_m) for here in (one, other)]
-    apart_m = float(((places[0] - places[1]) ** 2).sum() ** 0.5)
-    return apart_m <= NEAR_M + FAST_M_S * apart_ns / 1e9
+    return float(((places[0] - places[1]) ** 2).sum() ** 0.5)
 
 
 def areas_of(assessment: Assessment, nation: str, audience: str) -> tuple[TouchedArea, ...]:

@@ -61,6 +61,10 @@ class DeskStep:
         for late in desk.approvals.step(now_ns):
             self._note("caution", f"{late.id} ({late.kind}) waited too long and is void")
         self._moved(desk.books.tick(now_ns))
+        told, lines = desk.duties.step(now_ns, desk.books, desk.audiences, desk.label)
+        self.released.extend(told)
+        for line in lines:
+            self._note("caution", line)
         if desk.leave is not None and now_ns >= desk.leave.until_ns:
             desk.leave = None
             self._note("caution", "the standing leave to issue automatically has ended")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from trilat.accounts.approvals import ApprovalDesk
-from trilat.issuing.books import TOPIC, Books, Gate, Key
+from trilat.issuing.books import TOPIC, Books, Key
 from trilat.issuing.contents import PreAuthorise
+from trilat.issuing.duty import Duties, Teller
 from trilat.issuing.public import PublicWarnings
 from trilat.issuing.watchful import Escalation
 from trilat.picture.acts import Approve, Decline, Propose
@@ -26,7 +27,7 @@ Event = Proposal | Approval | Approved
 Decide = Callable[[int, Session, Propose | Approve | Decline], tuple[str, tuple[Event, ...], tuple[tuple[str, str], ...]]]
 
 
-class Audience(Gate, Protocol):
+class Audience(Teller, Protocol):
     """One audience's pipeline, as far as warnings go."""
 
     policy: AudiencePolicy
@@ -66,6 +67,7 @@ class Desk:
         self.hand = WarningDesk(nation)
         self.books = Books(nation, mode, policy, audiences, standing)
         self.public = PublicWarnings(nation)
+        self.duties = Duties()
         self.escalation = Escalation()
         self.leave: PreAuthorise | None = None
         self.leave_by: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import msgspec
 
 from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import can_stand_alone, measurements
+from trilat.issuing.duty import UNNAMED
 from trilat.joint.core import batch_of
 from trilat.joint.launches import LaunchWatch
 from trilat.joint.tier import TierName, TierTracker, stream_name
@@ -293,6 +294,36 @@ class AudiencePipeline:
         except PolicyError as error:
             self.withheld[error.name] += 1
             return []
+
+    def covered(self, now_ns: int, basis: Assessment) -> str:
+        """Return the id of the standing event by which what is made of a flight may be told; empty when there is none."""
+        found = self.doors.covering(now_ns, basis)
+        return "" if found is None else found.event.id
+
+    def tell(self, now_ns: int, warning: Warning, event: str, national_ids: Iterable[str]) -> tuple[str, list[Released]]:
+        """Return a warning that was made for this audience of what an event covers, as it leaves, and its id.
+
+        It has a plain label of its own, on which policy decides as well: what could not be taken back is not said. It gets its
+        id only when it leaves; what would leave only later stays.
+        """
+        decision = self.policy.record_decision(warning, now_ns)
+        if not decision.permit or delay_ns(decision):
+            return "", []
+        by_event = msgspec.structs.replace(decision, tier="area", reason="declassified", rule=event)
+        name = self._warnings.next_id() if warning.id == UNNAMED else warning.id
+        try:
+            one = self.policy.release(msgspec.structs.replace(warning, id=name), "flash", now_ns, decision=by_event)
+        except PolicyError as error:
+            self.withheld[error.name] += 1
+            return "", []
+        if one is None:
+            return "", []
+        if warning.id == UNNAMED:
+            self.new_warning_id()
+        for national_id in national_ids:
+            self.link(name, national_id)
+        self.doors.told(event, by_event, national_ids)
+        return name, [one]
 
     def edition_of(self, national_id: str) -> str:
         """Return the id under which this audience has a national warning; empty when it never got it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from trilat.policy.audience import AudiencePolicy, content_hash
 from trilat.policy.release import delay_ns
 from trilat.policy.rules import APPROVERS_MIN, Decision
 from trilat.records import codec
+from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
 from trilat.records.track import Track
 from trilat.records.warning import Retraction, Warning, WarningArea
@@ -135,13 +136,27 @@ class Doors:
 
     def standing(self, now_ns: int, warning: Warning) -> Opened:
         """Return a withheld warning in its coarse form when a life-safety event stands open for it."""
+        found = self.covering(now_ns, warning)
+        if found is None:
+            return Opened(None)
+        self._went(warning.id, found)
+        return Opened(found.decision, coarse(warning))
+
+    def covering(self, now_ns: int, record: Warning | Assessment) -> Gone | None:
+        """Return the life-safety event that stands open for a record, and the decision by it; None when there is none."""
         for event in sorted(self._standing.values(), key=lambda one: one.id):
-            decision = self._policy.record_decision(warning, now_ns, event)
+            decision = self._policy.record_decision(record, now_ns, event)
             # What would leave only later stays: a place and an id are not taken for it.
-            if decision.permit and warning.t_ns + delay_ns(decision) <= now_ns:
-                self._went(warning.id, Gone(event, decision))
-                return Opened(decision, coarse(warning))
-        return Opened(None)
+            if decision.permit and record.t_ns + delay_ns(decision) <= now_ns:
+                return Gone(event, decision)
+        return None
+
+    def told(self, event_id: str, decision: Decision, national_ids: Iterable[str]) -> None:
+        """Take note that a warning made for this audience went by an event, of which national warnings."""
+        event = self._standing.get(event_id)
+        if event is not None:
+            for name in national_ids:
+                self._went(name, Gone(event, decision))
 
     def follows(self, now_ns: int, retraction: Retraction) -> Opened:
         """Return the retraction of a warning that went through a door: whoever got the one gets the other, without its text."""

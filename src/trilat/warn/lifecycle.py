@@ -141,9 +141,14 @@ class AudienceWarnings:
         self._national: dict[str, str] = {}
 
     def new_id(self) -> str:
-        """Return the audience's next id."""
+        """Return the audience's next id, which is taken by that."""
+        name = self.next_id()
         self._count += 1
-        return f"{self._nation}-{self._audience}-W{self._count}"
+        return name
+
+    def next_id(self) -> str:
+        """Return the id that the next warning will have."""
+        return f"{self._nation}-{self._audience}-W{self._count + 1}"
 
     def link(self, audience_id: str, national_id: str) -> None:
         """Remember which national warning an edition is of; the audience never sees it."""
