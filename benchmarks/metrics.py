@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,9 @@ import numpy as np
 
 from trilat.exercise.score import Association, Estimates, gospa, ospa, score, siap, t_gospa
 
-TINY = "--tiny" in sys.argv
+_parser = argparse.ArgumentParser(description="The processor time of every metric.")
+_parser.add_argument("--tiny", action="store_true", help="10 targets over 10 scans")
+TINY = __name__ == "__main__" and _parser.parse_args().tiny
 TARGETS, SCANS = (10, 10) if TINY else (1_000, 1_000)
 CUT_M, SWITCH_M = 2_000.0, 100.0
 
@@ -52,7 +53,6 @@ def stretches(found: list[Estimates]) -> list[Association]:
 
 def main() -> None:
     """Print the CPU time of every metric."""
-    argparse.ArgumentParser(description="The processor time of every metric; it takes no options.").parse_args()
     t, place, velocity, alive, found = run()
     held = stretches(found)
     gospa(place[:, 0], found[0].position_m, CUT_M)  # compiled before the clock runs
