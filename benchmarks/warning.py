@@ -31,6 +31,7 @@ from trilat.warn.areas import shipped_layer, touched
 from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.landing import T_MAX_S, energy_range_m, predict
 from trilat.warn.state import Coefficient, check
+from warning_false import say
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -46,11 +47,6 @@ DRAWS = 3  # of noise, a flight
 # Generic pads and azimuths of recorded launches: latitude, longitude, azimuth, first seed. The rules were set with others.
 PADS = ((34.4, 127.5, 100.0, 40), (35.5, 129.4, 80.0, 640), (38.2, 128.6, 120.0, 740))
 BOUNDS_KM = ((1_000, "SRBM"), (3_000, "MRBM"), (5_500, "IRBM"), (1e9, "ICBM"))
-
-
-def say(text: str) -> None:
-    """Print one line at once."""
-    print(text, flush=True)
 
 
 def areas(*, tiny: bool) -> None:
@@ -110,7 +106,7 @@ def bound_m(flight: Flight, seconds: float, seed: int) -> float:
 def flights(*, tiny: bool) -> None:
     """Detection, burn-out, landing error and ellipse against its bound after burn-out, over fresh seeds."""
     detect, burnout, lists, false = list[float](), list[float](), list[float](), 0
-    ratio = list[float]()
+    ratio, bounds = list[float](), list[float]()
     miss: dict[int, list[float]] = {10: [], 20: [], 60: []}
     rng = np.random.default_rng(101)
     runs, flight, held = 1 if tiny else 60, None, list[bool]()
@@ -121,6 +117,7 @@ def flights(*, tiny: bool) -> None:
                 Wanted(39.2, 125.7, float(rng.uniform(60, 100)), reach, reach * float(rng.uniform(0.25, 0.6)))
             )
         told = assess(flight, flight.burnout_s + 62.0, 500 + seed)
+        bounds.append(warning_false.stop_bound_s(flight, 500 + seed))
         first = min((one.first_t_ns for one in told), default=0)
         seen = next((one.t_ns for one in told if one.state in ("detected", "assessed")), None)
         if seen is not None:
@@ -147,6 +144,7 @@ def flights(*, tiny: bool) -> None:
         say(
             f"flights: burn-out called {np.median(burnout):.1f} s (median), {max(burnout):.1f} s (max) after it (5 s); false {false}"  # noqa: E501 - one printed line
         )
+    say(f"flights: bound of that: {np.median(bounds):.1f} s (median), from a pause of 2.5 s with 1 % false calls")
     if lists:
         say(f"flights: first area list {np.median(lists):.1f} s (median), {max(lists):.1f} s (max) after burn-out (10 s)")
     for seconds, kept in miss.items():

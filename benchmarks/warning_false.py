@@ -53,6 +53,7 @@ MOVING = Sensor(
 )  # fmt: skip
 SENSORS = (*RADARS, *AIR, COAST, STANDING)
 DAY_S, TINY_S, BLOCK_S, STEP_S = 86_400.0, 600.0, 600.0, 2.0
+PAUSE_S, SURE = 2.5, 2.33  # longest pause between stages that is no burn-out; sigmas of 1 %
 AIRCRAFT, VESSELS, FIRES_PER_HOUR = 60, 40, 2.0
 
 
@@ -292,6 +293,27 @@ def cue(*, tiny: bool) -> None:
             f"cue: {label}: first plot to `detected` {np.nanmedian(w):.1f} s median ({aim} s), {np.nanmax(w):.1f} s most, "
             f"{np.isnan(w).sum()} never, of {len(w)}"
         )
+
+
+def stop_bound_s(flight: Flight, seed: int) -> float:
+    """Return when a burn-out can be told from a pause, s after it: of 2.5 s, before a stage that pushes as this one began.
+
+    By a test that knows the state and the moment exactly, so that the push alone is open, with 1 % false calls and half of the
+    true ones (Neyman and Pearson: its signal is 2.33 sigmas). What does not know them needs longer.
+    """
+    seen = Observation(RADARS, flight.at, flight.burnout_s + 22.0, np.random.default_rng(seed)).columns
+    told = 0.0
+    for row in seen[seen["t_ns"] > EPOCH_NS + (flight.burnout_s + PAUSE_S) * 1e9]:
+        sensor, t_s = RADARS[row["sensor"]], (int(row["t_ns"]) - EPOCH_NS) / 1e9
+        state = flight.at(np.array([t_s]))[0]
+        push_m = 0.5 * float(flight.stages[-1, 2]) * (t_s - flight.burnout_s - PAUSE_S) ** 2
+        there = np.array([state[:3], state[:3] + push_m * state[3:] / np.linalg.norm(state[3:])])
+        rae = geodesy.ecef_to_rae(there, sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+        sigma = np.array([sensor.sigma_range_m, sensor.sigma_azimuth_rad, sensor.sigma_elevation_rad])
+        told += float((((rae[1] - rae[0]) / sigma) ** 2).sum())
+        if told > SURE**2:
+            return t_s - flight.burnout_s
+    return float("nan")
 
 
 def stages(*, tiny: bool) -> None:

@@ -15,14 +15,10 @@ from trilat.kernels import ballistic, geodesy
 from trilat.kernels.frames import earth
 from trilat.warn.landing import RADIUS2_95, predict
 from trilat.warn.state import Coefficient, check
+from warning_false import say
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "kernels"))
 WGS84 = earth("wgs84")
-
-
-def say(text: str) -> None:
-    """Print one line at once."""
-    print(text, flush=True)
 
 
 def fly(state: np.ndarray, per: float, tolerance: float = 0.001) -> np.ndarray:

@@ -20,8 +20,9 @@ from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
+from trilat.warn.classes import speed_of
 from trilat.warn.conclude import Conclusion, conclude
-from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot, speed_of
+from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot
 from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, goes_on, launch_of, launch_told, passes, smooth
 
 FLIGHTS_MAX = 16

@@ -65,6 +65,13 @@ def normal(x: float) -> float:
     return 0.5 * (1.0 + erf(x / sqrt(2.0)))
 
 
+def speed_of(mean: Array, covariance: Array) -> tuple[float, float]:
+    """Return the speed of a state (6,) and its sigma, m/s."""
+    speed = float(np.linalg.norm(mean[3:]))
+    along = mean[3:] / max(speed, 1.0)
+    return speed, sqrt(max(float(along @ covariance[3:6, 3:6] @ along), 0.0))
+
+
 def of_range(range_m: Spread) -> tuple[float, ...]:
     """Return the probabilities of the four classes by range."""
     sigma = max(range_m.sigma, 1.0)

@@ -22,8 +22,8 @@ from trilat.records.label import Label
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer, touched
-from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, normal, shape_of
-from trilat.warn.flight import Array, speed_of
+from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, normal, shape_of, speed_of
+from trilat.warn.flight import Array
 from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_range_m, predict
 from trilat.warn.state import FlightState, StateError, check
 

@@ -11,7 +11,7 @@ compiled kernels (kernels/imm.py, motion.py, measure.py, arc.py).
 
 from __future__ import annotations
 
-from math import erf, log, sqrt
+from math import log, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_BEARING, KIND_MEASUREMENT, KIND_RADAR
 from trilat.records.sensor import Sensor
+from trilat.warn.classes import normal
 
 Array = NDArray[np.float64]
 GATE = np.array([0.0, 15.0, 18.0, 20.5, 22.5, 24.5, 26.5])  # chi-square bounds that hold 99.99 %
-BURN_S = 60.0  # mean time of burning: how readily it is believed to have ended
+BURN_S = 40.0  # mean time of burning: how readily it is believed to have ended
 PAUSE_S, RELIT_S, RELIT_LATE_S = 8.0, 20.0, 600.0  # so long after its end a next stage may come, once in so many seconds; later
 HOLD_S = 2.5  # burnt out for longer than this, before burn-out is called: longer than most stages' pauses
 CALL = 0.9  # with this probability
@@ -39,9 +40,20 @@ PLOTS_MAX = 4_000
 MANOEUVRE, MANOEUVRE_PLOTS = 3.5, 12  # mean normalised innovation of so many plots that no free fall gives
 PUSH_NOISE_M2_S5 = 150.0
 EVEN_M2_S5 = 12.0  # how the thrust of the first half minute wanders, where its plots are known: less than where they are sought
-STEADY_M2_S5, UNSTEADY_M2_S5 = 6.0, 400.0  # how a burn wanders within a stage, and where stages change
+STEADY_M2_S5, UNSTEADY_M2_S5 = 3.0, 400.0  # how a burn wanders within a stage, and where stages change
+STEADY_STAY_S, AGAIN_M2_S5, AGAIN_STAY_S = (
+    1_000.0,
+    6.0,
+    40.0,
+)  # how long steadily; as soon as burn-out is called anything may come
 SIGMA_FIXED_M = 1_000.0  # of a plot in Earth-fixed terms that does not say
-ROWS = 2 + ARCS  # of the bank, for each flight
+# That what ended was a stage and the next was lit: with this probability, after a pause of about so long; each such hypothesis
+# stands for so many arcs. Of its push along the velocity and across no more is known than of any stage.
+NEXT_SHARE, NEXT_PAUSE_S, NEXT_EVERY = 0.4, 1.25, 3
+NEXT_PUSH_M_S2, NEXT_SIGMA_M_S2, NEXT_SIDE_M_S2, NEXT_M2_S5 = 30.0, 15.0, 3.0, 3.0
+NEXTS, NEXT_KEPT_S, LOG_NEXT_GONE = 8, 20.0, 16.0  # at most; kept so long; forgotten when this much less likely than the best
+LOW3, LOW6 = np.tril_indices(3), np.tril_indices(6)
+ROWS = 2 + ARCS + NEXTS  # of the bank, for each flight
 FAR = -1.0  # as kernels.arc: why a plot was not taken
 
 
@@ -63,9 +75,11 @@ class Machinery:
         self.b, self.arc, self.sensors = bank, arc, sensors
         self.rows = bank.new_bank(ROWS * flights_max).rows
         self.works = bank.box(bank.record(bank.WORK_DTYPE))
-        self.model, self.burns = _model(bank), _model(bank)
+        self.model, self.burns, self.again = _model(bank), _model(bank), _model(bank)
         self.back, self.even = _backwards(bank, PUSH_NOISE_M2_S5), _backwards(bank, EVEN_M2_S5)
-        _burn_only(bank, self.burns)
+        self.next = _backwards(bank, NEXT_M2_S5)
+        _burn_only(bank, self.burns, STEADY_M2_S5, STEADY_STAY_S)
+        _burn_only(bank, self.again, AGAIN_M2_S5, AGAIN_STAY_S)
         names = ("range_m", "azimuth_rad", "elevation_rad", "height_m", "doppler_m_s")
         self._sigmas = np.array([[getattr(s, f"sigma_{name}") for name in names] for s in sensors]).reshape(-1, len(names))
         self.table = np.zeros((max(len(sensors), 1), bank.SENSOR_COLUMNS))
@@ -120,15 +134,29 @@ class Machinery:
         kinds, modes = model["kind"][model_set], int(model["modes"][model_set])
         row["status"], row["model_set"], row["t_ns"] = b.CONFIRMED, model_set, t_ns
         row["x"], row["P"], row["mu"] = 0.0, 0.0, 0.0
-        low = np.tril_indices(6)
         for m in range(modes):
             row["x"][m, :6], row["mu"][m] = mean, model["start"][model_set, m]
-            row["P"][m, b.AT[low]] = covariance[low]
+            row["P"][m, b.AT[LOW6]] = covariance[LOW6]
             boost = kinds[m] == b.BOOST
             for k in range(6, 9 if boost else 7):
                 row["x"][m, k] = 0.0 if boost else np.log(5_000.0)
                 row["P"][m, b.AT[k, k]] = model["birth"][model_set, 1 if boost else 3] ** 2
         self.arc.settle_row(self.b.box(model), self.rows, i)
+
+    def light(self, i: int, j: int) -> None:
+        """Write row j anew: the body of row i's free arc pushes from now on, along its velocity, as any stage may."""
+        row = self.rows[j]
+        mean, covariance = self.state(i, 0)
+        self.begin(j, self.next, 1, int(self.rows[i]["t_ns"]), mean, covariance)
+        along = mean[3:] / max(float(np.linalg.norm(mean[3:])), 1.0)
+        spread = NEXT_SIDE_M_S2**2 * np.eye(3) + (NEXT_SIGMA_M_S2**2 - NEXT_SIDE_M_S2**2) * np.outer(along, along)
+        row["x"][0, 6:9], row["P"][0, self.b.AT[6:9, 6:9][LOW3]] = NEXT_PUSH_M_S2 * along, spread[LOW3]
+
+    def hand_over(self, i: int, j: int) -> None:
+        """Let the pair of row j, that only burns, go on from row i's state."""
+        one, pair = self.rows[i], self.rows[j]
+        pair["t_ns"], pair["x"][:2], pair["P"][:2] = one["t_ns"], one["x"][0], one["P"][0]
+        self.arc.settle_row(self.b.box(self.burns), self.rows, j)
 
     def feed(self, i: int, model: Any, plot: Plot, sign: float = 1.0) -> float:
         """Give row i a plot; see kernels.arc.feed."""
@@ -140,11 +168,10 @@ class Machinery:
     def _far(self, row: Any, plot: Plot) -> bool:
         """Tell whether a plot that came as a place is nowhere near a row: it must not move the row in time."""
         dt = (plot.t_ns - int(row["t_ns"])) * 1e-9
-        place = row["mean"][:3] + dt * row["mean"][3:]
-        reach = (
-            5_000.0 + 4.0 * (plot.z[self.b.Z_SIGMA_H] + row["spread"][0]) + abs(dt) * (500.0 + row["spread"][1]) + 50.0 * dt * dt
-        )
-        return bool(np.linalg.norm(place - plot.z[self.b.Z_X : self.b.Z_X + 3]) > reach)
+        doubt = plot.z[self.b.Z_SIGMA_H] + row["spread"][0]
+        reach = 5_000.0 + 4.0 * doubt + abs(dt) * (500.0 + row["spread"][1]) + 50.0 * dt * dt
+        apart = row["mean"][:3] + dt * row["mean"][3:] - plot.z[self.b.Z_X : self.b.Z_X + 3]
+        return bool(np.linalg.norm(apart) > reach)
 
     def state(self, i: int, m: int) -> tuple[Array, Array]:
         """Return mean (6,) and covariance (6, 6) of one mode of a row."""
@@ -171,31 +198,20 @@ def _model(bank: Any) -> Any:
 
 
 def _backwards(bank: Any, noise_m2_s5: float) -> Any:
-    """Return a model whose set 0 burns and nothing else, its thrust wandering by so much."""
+    """Return a model whose sets burn and nothing else, their thrust wandering by so much."""
     model = _model(bank)
     model["modes"][0], model["kind"][0, 0], model["start"][0, 0] = 1, bank.BOOST, 1.0
     model["noise"][0, 0] = (noise_m2_s5, 0.0, 0.0, 0.0)
+    model["kind"][1:, 0], model["noise"][1:, 0] = bank.BOOST, model["noise"][0, 0]
     return model
 
 
-def normal(x: float) -> float:
-    """Return the probability that a standard normal number is below x."""
-    return 0.5 * (1.0 + erf(x / sqrt(2.0)))
-
-
-def speed_of(mean: Array, covariance: Array) -> tuple[float, float]:
-    """Return the speed of a state (6,) and its sigma, m/s."""
-    speed = float(np.linalg.norm(mean[3:]))
-    along = mean[3:] / max(speed, 1.0)
-    return speed, sqrt(max(float(along @ covariance[3:6, 3:6] @ along), 0.0))
-
-
-def _burn_only(bank: Any, model: Any) -> None:
+def _burn_only(bank: Any, model: Any, steady_m2_s5: float, stay_s: float) -> None:
     """Make set 0 of a model burn steadily or unsteadily, and nothing else."""
     model["modes"][0] = 2
     model["kind"][0, :2] = bank.BOOST
-    model["noise"][0, :2] = ((STEADY_M2_S5, 0.0, 0.0, 0.0), (UNSTEADY_M2_S5, 0.0, 0.0, 0.0))
-    model["stay_s"][0, :2], model["start"][0, :2] = (40.0, 4.0), (0.5, 0.5)
+    model["noise"][0, :2] = ((steady_m2_s5, 0.0, 0.0, 0.0), (UNSTEADY_M2_S5, 0.0, 0.0, 0.0))
+    model["stay_s"][0, :2], model["start"][0, :2] = (stay_s, 4.0), (0.5, 0.5)
     model["share"][0, :2, :2] = ((0.0, 1.0), (1.0, 0.0))
 
 
@@ -215,6 +231,11 @@ class FlightFilter:
         self._arc_log = np.full(ARCS, machinery.arc.NEVER)
         self._since_ns = np.zeros(ARCS, np.int64)  # when each arc burnt out
         self._nis = np.zeros(ARCS)
+        self._next = self._first + ARCS
+        self._next_log = np.full(NEXTS, machinery.arc.NEVER)
+        self._lit_ns, self._next_nis = np.zeros(NEXTS, np.int64), np.zeros(NEXTS)
+        self._speaks = np.zeros(ARCS, np.int64)  # for how many arcs each asks whether a next stage was lit; -1: asked
+        self._forks = 0
         self._forked_ns = t_ns - 10**9
         self._burns_count = 0
         self._fits: list[float] = []
@@ -229,9 +250,9 @@ class FlightFilter:
     def _shares(self) -> Array:
         """Return the probability of every arc."""
         burns = self._burn_log + self._pushes_log
-        top = max(burns, float(self._arc_log.max()))
-        weights = np.exp(self._arc_log - top)
-        return np.asarray(weights / (weights.sum() + np.exp(burns - top)))
+        logs = np.concatenate([self._arc_log, self._next_log, [burns]])
+        weights = np.exp(logs - logs.max())
+        return np.asarray(weights[:ARCS] / weights.sum())
 
     @property
     def t_ns(self) -> int:
@@ -249,10 +270,13 @@ class FlightFilter:
             del self.plots[: PLOTS_MAX // 2]
         self._pass(plot.t_ns, since_s)
         args = (m.table[plot.sensor], plot.z, plot.kind, plot.t_ns)
-        self._burn_log += float(m.arc.burn(m.b.box(m.burns), m.rows, self._burn, *args, m.works))
+        burns = m.burns if self.called_ns is None else m.again
+        self._burn_log += float(m.arc.burn(m.b.box(burns), m.rows, self._burn, *args, m.works))
         m.arc.follow(m.b.box(m.model), m.rows, self._first, self._arc_log, self._nis, *args, THIN_AIR_M, m.works)
+        m.arc.follow(m.b.box(m.next), m.rows, self._next, self._next_log, self._next_nis, *args, THIN_AIR_M, m.works)
         push, sigma = self.push()
         self._pushes_log = log(max(normal((push - PUSH_LEAST_M_S2) / sigma), 1e-9))
+        self._light(plot.t_ns)
         self._fork(plot.t_ns)
         self._watch(plot.t_ns)
         return True
@@ -264,21 +288,43 @@ class FlightFilter:
         again = np.logaddexp.reduce(self._arc_log + np.log(np.maximum(rate * since_s, 1e-300)))
         self._burn_log = float(np.logaddexp(self._burn_log - since_s / BURN_S, again))
 
+    def _light(self, t_ns: int) -> None:
+        """Ask of each arc, once, whether a stage's end was its burn-out; let a next stage lit long ago be what burns."""
+        m, never = self._m, self._m.arc.NEVER
+        due = (self._arc_log > never) & (self._speaks >= 0) & (self._since_ns <= t_ns - round(NEXT_PAUSE_S * 1e9))
+        for k in np.flatnonzero(due).tolist():
+            j, weight = int(np.argmin(self._next_log)), self._arc_log[k] + log(NEXT_EVERY * NEXT_SHARE)
+            if self._speaks[k] > 0 and weight > max(self._top() - LOG_NEXT_GONE, self._next_log[j]):
+                m.light(self._first + k, self._next + j)
+                self._next_log[j], self._lit_ns[j] = weight, t_ns
+            self._arc_log[k] += log(1.0 - NEXT_SHARE)
+            self._speaks[k] = -1
+        for j in np.flatnonzero((self._next_log > never) & (self._lit_ns < t_ns - round(NEXT_KEPT_S * 1e9))).tolist():
+            if self._next_log[j] > self._burn_log:
+                m.hand_over(self._next + j, self._burn)
+            self._burn_log, self._next_log[j] = float(np.logaddexp(self._burn_log, self._next_log[j])), never
+
+    def _top(self) -> float:
+        """Return the largest log weight."""
+        return max(self._burn_log, float(self._arc_log.max()), float(self._next_log.max()))
+
     def _fork(self, t_ns: int) -> None:
         """Forget arcs that do not fit; fork one off the burning pair where burning is likely enough."""
-        top = max(self._burn_log, float(self._arc_log.max()))
+        top = self._top()
+        self._next_log = np.where(self._next_log < top - LOG_NEXT_GONE, self._m.arc.NEVER, self._next_log - top)
         self._burn_log -= top
         self._arc_log = np.where(self._arc_log < top - LOG_GONE, self._m.arc.NEVER, self._arc_log - top)
         since_s = (t_ns - self._forked_ns) * 1e-9
         if since_s < FORK_S or self.boosting < FORK_LEAST:
             return
-        k = int(np.argmin(self._arc_log))
-        weight = self._burn_log + log(min(since_s, 1.0) / BURN_S)
+        k, weight = int(np.argmin(self._arc_log)), self._burn_log + log(min(since_s, 1.0) / BURN_S)
         if self._arc_log[k] > weight:
             return
         m = self._m
         m.arc.fork(m.b.box(m.burns), m.rows, self._burn, self._first + k, min(since_s, 1.0), PRIOR_WIDER, m.works)
         self._arc_log[k], self._since_ns[k], self._forked_ns = weight, t_ns, t_ns
+        self._forks += 1
+        self._speaks[k] = 0 if self._forks % NEXT_EVERY else NEXT_EVERY
 
     def _watch(self, t_ns: int) -> None:
         """Call burn-out, or take it back."""
@@ -286,7 +332,7 @@ class FlightFilter:
         ended = float(shares[self._since_ns <= t_ns - round(HOLD_S * 1e9)].sum())
         if self.called_ns is None:
             settled = t_ns - self.plots[0].t_ns > SETTLE_S * 1e9 and len(self.plots) >= PLOTS_CALL
-            if ended > CALL and settled and self.push()[0] < PUSH_LEAST_M_S2:
+            if ended > CALL and settled:
                 self.called_ns = t_ns
                 self.burnout_ns = round(float(shares @ (self._since_ns - t_ns)) / float(shares.sum())) + t_ns
                 self.speed_m_s = float(np.linalg.norm(self._m.rows[self._three]["mean"][3:]))
@@ -301,23 +347,20 @@ class FlightFilter:
 
     def _fit(self, t_ns: int) -> None:
         """Where the arcs do not explain plots any more, it manoeuvres: begin one anew."""
-        if self._arc_log.max() > self._m.arc.NEVER:
-            self._fits.append(float(self._nis[int(np.argmax(self._arc_log))]))
-        else:
-            self._fits.append(3.0 * MANOEUVRE)
+        held = self._arc_log.max() > self._m.arc.NEVER
+        self._fits.append(float(self._nis[int(np.argmax(self._arc_log))]) if held else 3.0 * MANOEUVRE)
         del self._fits[:-MANOEUVRE_PLOTS]
-        if len(self._fits) < MANOEUVRE_PLOTS or float(np.mean(self._fits)) <= MANOEUVRE:
-            return
-        self.manoeuvring = True
-        self._fits.clear()
-        self._anew(t_ns)
+        if len(self._fits) >= MANOEUVRE_PLOTS and float(np.mean(self._fits)) > MANOEUVRE:
+            self.manoeuvring = True
+            self._fits.clear()
+            self._anew(t_ns)
 
     def _anew(self, since_ns: int) -> None:
         """Begin one arc, of a body that burnt out at a time, from the three's state."""
         m = self._m
         mean, covariance = m.state(self._three, 0)
         m.begin(self._first, m.model, 1, int(m.rows[self._three]["t_ns"]), mean, covariance * ANEW_WIDER**2)
-        self._arc_log[:] = m.arc.NEVER
+        self._arc_log[:], self._next_log[:], self._speaks[:] = m.arc.NEVER, m.arc.NEVER, -1
         self._arc_log[0], self._since_ns[0], self._burn_log = 0.0, since_ns, np.log(FORK_LEAST)
 
     def goes_on(self, burnout_ns: int, called_ns: int) -> None:
@@ -330,8 +373,8 @@ class FlightFilter:
         m = self._m
         if self.called_ns is not None and self._arc_log.max() > m.arc.NEVER:
             mean, covariance = self._arcs()
-            sigma = float(np.sqrt(max(covariance[6, 6], 1e-6)))
-            return self.t_ns, mean[:6], covariance[:6, :6], float(np.exp(np.clip(mean[6], 4.0, 12.0))), min(sigma, 1.0)
+            sigma = min(sqrt(max(float(covariance[6, 6]), 1e-6)), 1.0)
+            return self.t_ns, mean[:6], covariance[:6, :6], float(np.exp(np.clip(mean[6], 4.0, 12.0))), sigma
         row = m.rows[self._three]
         mode = 0 if self.boosting < 0.5 else int(1 + np.argmax(row["mu"][1:]))
         return int(row["t_ns"]), *m.state(self._three, mode), 5_000.0, 0.5
