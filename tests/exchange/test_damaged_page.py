@@ -312,6 +312,35 @@ def test_where_nothing_can_be_queued_warnings_still_leave(three: Joined) -> None
     assert ["u1"] == warned(three, "USA")
 
 
+@pytest.mark.parametrize("table", ["recalled", "orphans", "chunks"])
+def test_what_stands_beside_a_lane_stops_no_other_and_no_start(three: Joined, table: str) -> None:
+    """Pages of what a partner recalled, may send again, or has sent in part: the node starts with them damaged, all else goes on."""
+    three.start("KOR")
+    three.run(4)
+    jpn = three.exchanges["JPN"]
+    inbox = jpn.station.store.inbox
+    inbox.put_state("KOR", "history", inbox.state("KOR", "history"))
+    inbox.recall("KOR", "history", 9, range(5_000))
+    inbox.put_orphans("KOR", "history", [n.to_bytes(32, "big") for n in range(1_000)], three.now_ns)
+    for n in range(60):
+        inbox.put_chunk("KOR", "history", n.to_bytes(32, "big"), 0, 2, bytes(500))
+    jpn.flush(three.now_ns, force=True)
+    for leaf in range(3):
+        Damaged(three).damage(table, leaf)
+    three.stop("JPN")
+    three.start("JPN")
+    three.run(40)
+    warn(three, "w1")
+    warn(three, "w2", "USA")
+    for nation in ("KOR", "USA"):
+        track = track_of(1, nation, rel_to=("JPN",), t_ns=three.now_ns)
+        three.exchanges[nation].offer(three.now_ns, [released(track, "JPN", "history", three.now_ns)])
+    three.run(40)
+    assert (["w1"], ["w2"]) == (warned(three, "KOR"), warned(three, "USA"))
+    assert "USA" in {item.exporter for item in three.received["JPN"] if item.lane == "history"}
+    assert "ok" == three.exchanges["JPN"].health
+
+
 def test_a_past_that_can_not_be_removed_stops_nothing(three: Joined) -> None:
     """Retention that meets an unreadable page leaves that stream's past alone, says so, and removes the others' at the next pass."""
     three.start("KOR")
