@@ -158,6 +158,7 @@ class Exchange(Carrying):
             if exporter is not None and (message.lane == "flash" or self.health == "ok"):
                 with rows_of("out", *place):
                     self._answers += exporter.pull(now_ns, ticket, message, envelope)
+                self._renew_others(now_ns, exporter)
                 return True
         elif isinstance(message, Wake):
             for importer in self._importers.values():

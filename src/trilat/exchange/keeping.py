@@ -197,6 +197,13 @@ class Keeping:
         with rows_of("out", name, lane):
             self._outbox(place).recall(recall.epoch, recall.sequences, now_ns)
 
+    def _renew_others(self, now_ns: int, exporter: Exporter) -> None:
+        """Have a partner's other lanes begin new epochs when one has shown that our store went back: those may look level."""
+        if exporter.saw_rollback:
+            exporter.saw_rollback = False
+            for other in [way for way in self._exporters.values() if way.name == exporter.name and way is not exporter]:
+                self._answers += other.renew(now_ns)
+
     def _keep_house(self, now_ns: int) -> None:
         for place in (*self._exporters, *self._publishers):
             with rows_of("out", *place):
