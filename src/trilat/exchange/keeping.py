@@ -278,7 +278,8 @@ class Keeping:
         if error.stream is not None and stops:
             self._stopped[error.stream] = Stopped(error, now_ns + STOPPED_RETRY_NS)
         parked = [answer for exporter in self._exporters.values() for answer in exporter.release_all()]
-        self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked)]
+        # Nobody waits for the answer to a letter (a negative ticket).
+        self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked) if answer.ticket > 0]
         self._doubtful += self._offered
         self._offered = []
         self.station.must, self.station.lazy_ns = False, None
