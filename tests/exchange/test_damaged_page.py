@@ -1,7 +1,7 @@
 """A page of the store that cannot be read stops the lane whose rows stand on it, says so, and stops nothing else."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from exchange_records import SECOND, recall_of, released, track_of, warning_of
 from trilat.errors import StoreError
 from trilat.exchange.exchange import Exchange
 from trilat.exchange.station import STOPPED_RETRY_NS
-from trilat.records.exchange import Cursor, SealedBatch
+from trilat.records.exchange import Cursor, Queued, SealedBatch
 from trilat.records.released import Released
 
 PAGE_BYTES = 4_096
@@ -230,6 +230,53 @@ def test_what_became_of_a_recalled_record_never_leaves_either(
     assert [0, 1, 2, *range(4, 10)] == numbers
 
 
+def test_what_a_stopped_lane_is_told_outlives_another_that_goes_on(three: Joined, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recalled and offered in the step in which another stopped lane goes on: it is recalled and counted all the same."""
+    jpn = three.exchanges["JPN"]
+    three.start("KOR")
+    jpn.offer(three.now_ns, [*tracks(three, 10), for_usa(three, 1)])
+    three.run(40)
+    three.stop("KOR")
+    for file in three.directory.glob("KOR.sqlite*"):
+        file.unlink()
+    three.received["KOR"] = []
+    three.tap = lambda _nation, pull, envelope: None if (pull.lane, envelope.kind) == ("history", "trilat.batch/1") else envelope
+    jpn._exporters[("KOR", "history")].open_epoch(three.now_ns, Cursor(), Cursor(), "restored")
+    three.start("KOR")
+    three.run(4)
+    true, outbox = jpn.station.store.outbox.batch_with, jpn.station.store.outbox
+
+    def read(audience: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
+        if (audience, lane) == ("KOR", "history"):
+            raise StoreError("store-corrupt", "a page")
+        return true(audience, lane, epoch, sequence)
+
+    def enqueue(audience: str, lane: str, rows: Sequence[Queued]) -> int:
+        raise StoreError("store-corrupt", f"a page of {audience} {lane}, {len(rows)}")
+
+    monkeypatch.setattr(outbox, "batch_with", read)
+    three.run(60)
+    three.now_ns += STOPPED_RETRY_NS // 2
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "enqueue", enqueue)
+        jpn.offer(three.now_ns, [for_usa(three, 2)])
+    three.run(2)
+    assert {("out", "KOR", "history"), ("out", "USA", "history")} == set(jpn._stopped)
+    shed = three.link("JPN", "KOR", "history", "out").shed
+    jpn._stopped[("out", "USA", "history")] = jpn._stopped[("out", "USA", "history")]._replace(retry_ns=three.now_ns)
+    recall = released(recall_of("history", 1, (4,)), "KOR", "flash", three.now_ns, record_type="trilat.recall/1")
+    jpn.offer(three.now_ns, [recall, *tracks(three, 3, first=700)])
+    three.run(2)
+    assert {("out", "KOR", "history")} == set(jpn._stopped)
+    assert shed + 3 == three.link("JPN", "KOR", "history", "out").shed
+    monkeypatch.undo()
+    three.tap = lambda _nation, _pull, envelope: envelope
+    three.now_ns += STOPPED_RETRY_NS
+    three.run(60)
+    numbers = [item.record.number for item in three.received["KOR"] if item.lane == "history"]
+    assert [0, 1, 2, *range(4, 10)] == numbers
+
+
 def test_a_damaged_page_among_waiting_warnings_stops_one_partner(three: Joined) -> None:
     """Warnings for the partner whose waiting ones cannot be read are kept in memory, others' go on; both leave once it can be."""
     for n in range(200):
@@ -263,6 +310,35 @@ def test_where_nothing_can_be_queued_warnings_still_leave(three: Joined) -> None
     warn(three, "u1", "USA")
     three.run(10)
     assert ["u1"] == warned(three, "USA")
+
+
+@pytest.mark.parametrize("table", ["recalled", "orphans", "chunks"])
+def test_what_stands_beside_a_lane_stops_no_other_and_no_start(three: Joined, table: str) -> None:
+    """Pages of what a partner recalled, may send again, or has sent in part: the node starts with them damaged, all else goes on."""
+    three.start("KOR")
+    three.run(4)
+    jpn = three.exchanges["JPN"]
+    inbox = jpn.station.store.inbox
+    inbox.put_state("KOR", "history", inbox.state("KOR", "history"))
+    inbox.recall("KOR", "history", 9, range(5_000))
+    inbox.put_orphans("KOR", "history", [n.to_bytes(32, "big") for n in range(1_000)], three.now_ns)
+    for n in range(60):
+        inbox.put_chunk("KOR", "history", n.to_bytes(32, "big"), 0, 2, bytes(500))
+    jpn.flush(three.now_ns, force=True)
+    for leaf in range(3):
+        Damaged(three).damage(table, leaf)
+    three.stop("JPN")
+    three.start("JPN")
+    three.run(40)
+    warn(three, "w1")
+    warn(three, "w2", "USA")
+    for nation in ("KOR", "USA"):
+        track = track_of(1, nation, rel_to=("JPN",), t_ns=three.now_ns)
+        three.exchanges[nation].offer(three.now_ns, [released(track, "JPN", "history", three.now_ns)])
+    three.run(40)
+    assert (["w1"], ["w2"]) == (warned(three, "KOR"), warned(three, "USA"))
+    assert "USA" in {item.exporter for item in three.received["JPN"] if item.lane == "history"}
+    assert "ok" == three.exchanges["JPN"].health
 
 
 def test_a_past_that_can_not_be_removed_stops_nothing(three: Joined) -> None:

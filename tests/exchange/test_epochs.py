@@ -299,3 +299,33 @@ def test_retention_removes_a_little_at_a_time_and_one_checkpoint_stays(pair: Joi
     assert firsts[:5] == [2, 3, 4, 5, 6]
     assert jpn.station.store.log_before(before_ns) == (0, bytes(32))
     assert [(1,)] == database.rows("SELECT count(*) FROM checkpoints")
+
+
+def test_numbers_that_were_recalled_before_a_rollback_are_not_given_again(tmp_path: Path) -> None:
+    """JPN gave numbers that were lost on the way, recalled one, and went back: what it says next under such numbers is not void."""
+    pair = Joined(tmp_path).run(4)
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 3))
+    pair.run(40)
+    pair.exchanges["JPN"].flush(pair.now_ns, force=True)
+    pair.stop("JPN")
+    shutil.copy(tmp_path / "JPN.sqlite", tmp_path / "copy")
+    pair.start("JPN")
+    pair.run(4)
+    pair.tap = lambda nation, pull, envelope: None if (nation, pull.lane) == ("KOR", "history") else envelope
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 5, first=100))
+    pair.run(4)
+    recall = released(recall_of("history", 1, (5,)), "KOR", "flash", pair.now_ns, record_type="trilat.recall/1")
+    pair.exchanges["JPN"].offer(pair.now_ns, [recall])
+    pair.run(4)
+    assert 1 == len(pair.raws("KOR", "flash"))
+    pair.stop("JPN")
+    for file in tmp_path.glob("JPN.sqlite*"):
+        file.unlink()
+    shutil.copy(tmp_path / "copy", tmp_path / "JPN.sqlite")
+    pair.start("JPN")
+    pair.tap = lambda _nation, _pull, envelope: envelope
+    pair.run(60)
+    pair.exchanges["JPN"].offer(pair.now_ns, tracks(pair, 5, first=200))
+    pair.run(60)
+    assert [0, 1, 2, *range(200, 205)] == [item.record.number for item in pair.received["KOR"] if item.lane == "history"]
+    pair.close()

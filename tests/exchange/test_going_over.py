@@ -155,6 +155,27 @@ def test_what_may_come_again_is_forgotten_after_the_retention(again: Again) -> N
     assert [*range(HELD), 9_000, 9_001] == again.numbers
 
 
+def test_retention_looks_once_at_what_is_not_due(again: Again) -> None:
+    """While nothing of what may come again is old enough, the many steps of a retention do not each go through all of it."""
+    again.put_back(empty=True)
+    again.pair.run(150)
+    again.later(20)
+    database = again.pair.exchanges["KOR"].station.store.database
+    true, looked = database.rows, Counter()
+
+    def counted(sql: str, parameters: object = ()) -> list[tuple[object, ...]]:
+        looked["orphans"] += "t_ns<" in sql and "FROM orphans" in sql
+        return true(sql, parameters)
+
+    database.rows = counted
+    for _ in range(50):
+        again.retain()
+    assert (HELD, 1) == (again.known, looked["orphans"])
+    again.later(11)
+    again.retain()
+    assert 0 == again.known
+
+
 def test_what_an_exporter_has_not_sent_yet_is_known_however_late_it_comes(again: Again) -> None:
     """The line breaks with most of it still to come: after twice the retention it comes, is known, and is dropped."""
     again.put_back()

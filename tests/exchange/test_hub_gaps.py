@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from exchange_pair import Joined
-from exchange_records import track_of
+from exchange_records import MS, track_of
 from test_hub import FAST, NATIONS, ROUTE, got, offer
 
+from trilat.errors import StoreError
+from trilat.exchange.station import STOPPED_RETRY_NS
 from trilat.records import codec
 from trilat.records.envelope import Envelope
+from trilat.records.exchange import Queued
 from trilat.transport import envelope as sealing
 from trilat.transport.messages import PullId, decode_message
 
@@ -37,4 +41,36 @@ def test_a_letter_is_dealt_with_although_what_follows_it_is_refused(tmp_path: Pa
     three.run(60)
     assert "head-wrong" in kor.station.tally.by_reason("USA")
     assert [("JPN", 0), ("JPN", 1)] == got(three)
+    three.close()
+
+
+def test_a_revoked_addressee_gets_nothing_out_of_a_stopped_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letters for KOR that wait in a lane to USA that is stopped do not leave when it goes on after KOR was revoked."""
+    three = Joined(tmp_path, NATIONS, FAST, routes=(ROUTE,)).run(14)
+    jpn = three.exchanges["JPN"]
+    outbox = jpn.station.store.outbox
+    offer(three, range(2))
+    three.now_ns += 50 * MS
+    jpn.tick(three.now_ns)
+    jpn.flush(three.now_ns)
+    assert outbox.queue_size("USA", "state")[0]
+    true = outbox.queued
+
+    def queued(audience: str, lane: str, bytes_max: int, count_max: int) -> list[Queued]:
+        if (audience, lane) == ("USA", "state"):
+            raise StoreError("store-corrupt", "a page")
+        return true(audience, lane, bytes_max, count_max)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "queued", queued)
+        three.run(2)
+        assert ("out", "USA", "state") in jpn._stopped
+        jpn.stop_serving("KOR")
+    three.now_ns += STOPPED_RETRY_NS
+    three.run(1)
+    assert not jpn._stopped
+    left = outbox.queued("USA", "state", 1 << 40, 1000)
+    assert [row for row in left if codec.decode(row.record).addressee == "KOR"] == []
+    three.run(40)
+    assert got(three) == []
     three.close()

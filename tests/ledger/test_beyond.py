@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from trilat.cli.audit import BatchChecks
 from trilat.cli.audit import command as audit
 from trilat.cli.ledger import command
 from trilat.errors import StoreError
-from trilat.ledger.beyond import Beyond, beyond, rebuild
+from trilat.ledger.beyond import RULE_UNKNOWN, Beyond, beyond, rebuild
 from trilat.ledger.holdings import Ledger
 from trilat.records.exchange import Cursor
 from trilat.store.sqlite import FILE_NAME, open_reader
@@ -166,6 +167,77 @@ def test_rows_that_do_not_prove_themselves_are_not_put_back(restored: Restored) 
     assert "1.2 is not in this source" == said[0]
     assert said[1]
     assert (2, held) == (len(restored.missing()), restored.held())
+
+
+SPOILT = {
+    "header": ("body", b"\xc1"),
+    "header of another type": ("body", "x"),
+    "kind of another type": ("kind", b"\xff"),
+    "records": ("payload", b"\xc1"),
+    "count": ("count", 1 << 62),
+    "count of another type": ("count", "x"),
+    "offsets": ("skip", b"\xff"),
+    "why": ("about", b"\xff"),
+    "why of fewer": ("about", b"\x90"),
+    "why without words": ("about", b"\xdc\x00\x1e" + b"\xc4\x00" * 30),
+    "moved": ("moved_from", "x"),
+    "moved from elsewhere": ("moved_from", 4),
+}
+
+
+def spoil(path: Path, column: str, value: object, lane: str = "history") -> None:
+    """Write a value into a column of every row of a lane of a copy."""
+    with sqlite3.connect(path / FILE_NAME) as database:
+        for table in ("sent", "received"):
+            query = f"UPDATE {table} SET {column}=? WHERE stream IN (SELECT stream FROM streams WHERE lane=?)"  # noqa: S608
+            database.execute(query, (value, lane))
+    database.close()
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_source_of_any_bytes_spoils_nothing_but_its_own_range(restored: Restored, what: str) -> None:
+    """Our own copy with rows of anything at all: that range is not put back, why is said, the other is; the ledger can be asked."""
+    spoil(restored.directory / "later", *SPOILT[what])
+    flash, history = restored.rebuild(restored.directory / "later")
+    assert ("", True) == (flash, bool(history))
+    assert ["history"] == [one.lane for one in restored.missing()]
+    assert restored.held()
+
+
+@pytest.mark.parametrize("what", [what for what in SPOILT if what.startswith("why") or what == "moved from elsewhere"])
+def test_what_only_we_can_know_is_not_taken_from_a_partner(restored: Restored, what: str) -> None:
+    """In a partner's copy nothing stands beside the rows of why they left and where they moved; what it says there is left alone."""
+    theirs = restored.copy("KOR", "theirs")
+    spoil(theirs, *SPOILT[what])
+    assert ["", ""] == restored.rebuild(theirs)
+    assert restored.before <= restored.held()
+    store = restored.pair.exchanges["JPN"].station.store.database
+    rules = {one.rule for one in Ledger(store).held_by("KOR") if one.sequence > 20 and one.epoch == 1}
+    assert {RULE_UNKNOWN} == rules
+
+
+def test_a_source_with_a_damaged_page_gives_what_can_be_read(restored: Restored) -> None:
+    """Rows of one lane on a page that cannot be read: that range is not put back, and why is said; the other lane's is."""
+    later = restored.directory / "later"
+    with closing(sqlite3.connect(later / FILE_NAME)) as reader:
+        reader.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = reader.execute("SELECT pageno FROM dbstat WHERE name='sent' AND pagetype='overflow'").fetchall()
+    with (later / FILE_NAME).open("r+b") as file:
+        for (page,) in pages:  # of the large rows: those of history
+            file.seek((page - 1) * 4_096)
+            file.write(b"\xff" * 4)
+    said = restored.rebuild(later)
+    assert 1 == said.count("")
+    assert 1 == len(restored.missing())
+
+
+def test_a_second_run_finds_nothing_to_do(restored: Restored) -> None:
+    """Run again from the partner's copy, when all is there: nothing is missing, so nothing is wrong."""
+    path = restored.copy("KOR", "theirs")
+    directory = restored.copy("JPN", "asked")
+    for said in (2, 0):
+        done = CliRunner().invoke(command, ["rebuild", str(directory), "--from", str(path)])
+        assert (0, said) == (done.exit_code, done.stdout.count("records")), done.output
 
 
 def test_who_signed_for_nothing_here_can_give_nothing(restored: Restored) -> None:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from trilat.exchange.exporter import Exporter
 from trilat.exchange.importer import Importer, Received, Request
 from trilat.exchange.keeping import Keeping, about
-from trilat.exchange.station import rows_of
+from trilat.exchange.station import At, rows_of
 from trilat.identity.sign import Rejected
 from trilat.records import codec
 from trilat.records.carried import Carried, Letter
@@ -159,9 +160,18 @@ class Carrying(Keeping):
             self._row_handed = self._row_of_letters
             self.station.store.inbox.handed(self._row_of_letters)
 
-    def _drop_letters(self, now_ns: int, partner: str) -> None:
-        """Take back every unsent letter to a partner, out of every outbox: its own and the hubs'."""
-        for exporter in self._exporters.values():
+    def _go_on(self, now_ns: int, at: At) -> None:
+        super()._go_on(now_ns, at)
+        ends = {nation for route in self.routes for nation in (route.origin, route.to)} - {self.station.nation}
+        revoked = {nation for nation in ends if not self.station.ring.pinned(nation)}
+        if at[0] == "out" and revoked:  # theirs could not be taken back while the lane stood still
+            with rows_of("out", at[1], at[2]):
+                for partner in sorted(revoked):
+                    self._drop_letters(now_ns, partner, [self._exporters[place] for place in self._exporters if place == at[1:]])
+
+    def _drop_letters(self, now_ns: int, partner: str, ways: Sequence[Exporter]) -> None:
+        """Take back every unsent letter to a partner, out of outboxes: its own and the hubs'."""
+        for exporter in ways:
             if exporter.via is None:
                 rows = self.station.store.outbox.queued(exporter.name, exporter.lane, 1 << 62, 1 << 30)
                 exporter.drop([row for row in rows if _is_to(row.record, partner)], "withdrawn", now_ns)

@@ -158,6 +158,7 @@ class Exchange(Carrying):
             if exporter is not None and (message.lane == "flash" or self.health == "ok"):
                 with rows_of("out", *place):
                     self._answers += exporter.pull(now_ns, ticket, message, envelope)
+                self._renew_others(now_ns, exporter)
                 return True
         elif isinstance(message, Wake):
             for importer in self._importers.values():
@@ -197,7 +198,7 @@ class Exchange(Carrying):
                 self._answers += exporter.release_all()
         if self.health != "down" and self.routes:
             with self._guarded(self._flush_ns):
-                self._drop_letters(self._flush_ns, partner)
+                self._drop_letters(self._flush_ns, partner, tuple(self._exporters.values()))
 
     def tick(self, now_ns: int, *, piecewise: bool = False) -> None:
         """Let time pass: bulk lanes leave on their tick, parked pulls end, lost pulls are given up, the disk is tried again.

@@ -51,6 +51,8 @@ class Exporter(Numbering):
         self.pace_epochs = EpochPace()
         self.heard_ns: int | None = None
         self.trouble = ""
+        # Whether a pull just told that our store went back: then the partner's other lanes are to get new epochs, too.
+        self.saw_rollback = False
 
     # --- pulls --------------------------------------------------------------------------------------------------------
 
@@ -65,7 +67,7 @@ class Exporter(Numbering):
             began = pull.number == pull.session
             return [self._refuse(now_ns, ticket, pull, "replayed") if began else Answer(ticket, None)]
         answers: list[Answer] = []
-        if pull.session > self._session or not self._receipt(now_ns, pull.cursor, evidence):
+        if pull.session > self._session or self.state.epoch_due or not self._receipt(now_ns, pull.cursor, evidence):
             answers = [Answer(parked.ticket, None) for parked in self._parked]
             self._parked.clear()
             reason = self._begin(now_ns, pull, evidence)
@@ -85,6 +87,8 @@ class Exporter(Numbering):
     def serve(self, now_ns: int, budget_bytes: int | None = None, answers_max: int | None = None) -> list[Answer]:
         """Answer parked pulls with what there is to send, oldest pull first, within the bounds when they are given."""
         answers: list[Answer] = []
+        if self.state.epoch_due:  # no more numbers in this one: the next pull brings the new epoch
+            return answers
         left = budget_bytes
         while self._parked and (left is None or left > 0) and (answers_max is None or len(answers) < answers_max):
             credit = self._parked[0].credit_bytes if left is None else min(self._parked[0].credit_bytes, left)
@@ -187,6 +191,7 @@ class Exporter(Numbering):
         if place == "ahead":
             if last.epoch > 0:
                 self.station.tally.count(now_ns, self.name, "rollback-seen", f"{self.lane} {cursor.epoch}.{cursor.sequence}")
+                self.saw_rollback = True
             return last if last.epoch else Cursor(), "rollback-seen" if last.epoch else "first"
         if self.state.epoch_due:
             return self.common(cursor, branch), "restored"
@@ -266,6 +271,16 @@ class Exporter(Numbering):
         return Answer(ticket, sealing.seal(key, header))
 
     # --- keeping ------------------------------------------------------------------------------------------------------
+
+    def renew(self, now_ns: int) -> list[Answer]:
+        """Give no more numbers in this epoch: our store went back, and those behind our last may have been given and recalled."""
+        if not self.state.last.epoch:
+            return []
+        self._put(epoch_due=True)
+        self.station.must = True
+        answers = [self._empty(now_ns, parked) for parked in self._parked]  # answered, the partner asks again at once
+        self._parked.clear()
+        return answers
 
     def forget(self, before_ns: int, most: int) -> int:
         """Remove what is receipted and older than a time, so many batches at most; return how many went."""

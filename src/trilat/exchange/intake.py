@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from trilat.exchange.epochs import EPOCHS_AHEAD_MAX, EpochPace
-from trilat.exchange.station import Station
+from trilat.exchange.station import Station, unless_unreadable
 from trilat.identity.sign import Rejected
 from trilat.records.codec import RECORDS, Record
 from trilat.records.envelope import Envelope
@@ -86,7 +86,7 @@ class Intake:
         self.state: InboxState = self._inbox.state(self.name, lane)
         # Whether what we hold from before this epoch may come again. Which epoch is to begin on which base, up to which place
         # what we hold beyond that base is known by its content, whether there is more, and what is left of a step's piece of it.
-        self.may_repeat = self._inbox.has_orphans(self.name, lane)
+        self.may_repeat = unless_unreadable(lambda: self._inbox.has_orphans(self.name, lane), otherwise=True)
         self._going: tuple[int, Cursor] | None = None
         self._reached = Cursor()
         self.prepares = False
@@ -102,7 +102,7 @@ class Intake:
         self._whole: list[bytes] = []
         self._assembled: list[tuple[int, bytes]] = []
         # Large records of which pieces are held, the oldest first, and of how many pieces each is.
-        self._partial: dict[bytes, int] = dict(self._inbox.chunked(self.name, lane))
+        self._partial: dict[bytes, int] = unless_unreadable(lambda: dict(self._inbox.chunked(self.name, lane)), {})
         self._pace_epochs = EpochPace()
         # Labels and types that were found to belong in this lane from this exporter: few, and shared by many records.
         self._admitted: set[tuple[str, Label]] = set()

@@ -112,7 +112,7 @@ class Keeping:
 
     def _set_stopped_aside(self) -> None:
         """Take the stopped streams out of those that take part in steps; forget those that are no longer with anybody."""
-        self._standing = {}
+        earlier, self._standing = self._standing, {}
         for side, *place in list(self._stopped):
             name, lane = place
             ways: Sequence[dict[tuple[str, str], Any]] = {
@@ -121,15 +121,15 @@ class Keeping:
                 "past": (),
             }[side]
             found = [way for ways_of in ways if (way := ways_of.pop((name, lane), None)) is not None]
-            if found:
-                self._standing[(side, name, lane)] = found[0]
+            if found:  # what stood in for it goes on: it may have counted what this step has not written yet
+                self._standing[(side, name, lane)] = earlier.get((side, name, lane), found[0])
             elif ways:
                 del self._stopped[(side, name, lane)]
 
     def _load(self) -> None:
         """Read the books from disk, and take up what was received but not taken over by the node before a stop or failure."""
         self.readings += 1
-        self._exporters, self._importers, self._publishers = {}, {}, {}
+        self._exporters, self._importers, self._publishers, self._standing = {}, {}, {}, {}
         self._by_letter = {}
         self._row_of_letters, self._row_given, self._row_handed = 0, 0, 0
         self._join_streams()
@@ -196,6 +196,13 @@ class Keeping:
             return
         with rows_of("out", name, lane):
             self._outbox(place).recall(recall.epoch, recall.sequences, now_ns)
+
+    def _renew_others(self, now_ns: int, exporter: Exporter) -> None:
+        """Have a partner's other lanes begin new epochs when one has shown that our store went back: those may look level."""
+        if exporter.saw_rollback:
+            exporter.saw_rollback = False
+            for other in [way for way in self._exporters.values() if way.name == exporter.name and way is not exporter]:
+                self._answers += other.renew(now_ns)
 
     def _keep_house(self, now_ns: int) -> None:
         for place in (*self._exporters, *self._publishers):
@@ -271,7 +278,8 @@ class Keeping:
         if error.stream is not None and stops:
             self._stopped[error.stream] = Stopped(error, now_ns + STOPPED_RETRY_NS)
         parked = [answer for exporter in self._exporters.values() for answer in exporter.release_all()]
-        self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked)]
+        # Nobody waits for the answer to a letter (a negative ticket).
+        self._answers = [Answer(answer.ticket, None) for answer in (*self._answers, *parked) if answer.ticket > 0]
         self._doubtful += self._offered
         self._offered = []
         self.station.must, self.station.lazy_ns = False, None

@@ -1,8 +1,8 @@
 """What exporter and importer share: who we are, keys and settings, the store as they need it, refusals, states of links."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ STOPPED_RETRY_NS = 60_000 * MS
 # What of a stream could not be read: what goes out, what comes in, or what retention was to remove.
 Side = Literal["out", "in", "past"]
 At = tuple[str, str, str]
+T = TypeVar("T")
 
 
 class OutboxStore(Protocol):
@@ -371,6 +372,16 @@ def rows_of(side: Side, name: str, lane: str) -> Iterator[None]:
         if error.name in PAGE_FAULTS:
             error.stream = error.stream or (side, name, lane)
         raise
+
+
+def unless_unreadable(read: Callable[[], T], otherwise: T) -> T:
+    """Read something with which a lane begins: a page that cannot be read stops the lane when it is needed, not the node now."""
+    try:
+        return read()
+    except StoreError as error:
+        if error.name not in PAGE_FAULTS:
+            raise
+        return otherwise
 
 
 def is_due(now_ns: int, at_ns: int, interval_ns: int) -> bool:

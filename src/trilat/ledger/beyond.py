@@ -1,12 +1,14 @@
 """What partners signed for and our store does not hold, after it was put back to an older copy; and putting those rows back.
 
 A partner's cursor proves all that came before it: the head it signed covers every record by hash. So rows from any copy are ours,
-and are what the partner got, when their chain ends in that head and begins where our own books end. Nobody need be believed.
+and are what the partner got, when their chain ends in that head and begins where our own books end. Nobody need be believed
+for that; what stands beside rows and in no chain (why they left) is taken from our own copies alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,6 +33,8 @@ REBUILT = "rebuilt"
 OURS = (True,)
 _encode = msgspec.msgpack.Encoder().encode
 _noted = msgspec.msgpack.Decoder(tuple[Cursor, bytes])
+_about = msgspec.msgpack.Decoder(list[bytes])
+_why = msgspec.msgpack.Decoder(tuple[str, str, str])
 _begun = msgspec.msgpack.Decoder(Begun)
 _header = msgspec.msgpack.Decoder(BatchHeader)
 
@@ -64,6 +68,14 @@ class Rebuilt(NamedTuple):
     why_not: str = ""
 
 
+class _Beside(NamedTuple):
+    """What stands beside a sent row, in our own copies alone: why its records left, where they moved, what was recalled."""
+
+    about: bytes
+    moved_from: int
+    recalled: list[int]
+
+
 class _Not(Exception):  # noqa: N818 - no error of the program's: an answer, in words
     """These rows do not prove themselves."""
 
@@ -74,7 +86,8 @@ class _Side:
     def __init__(self, database: Database, side: str, partner: str, lane: str) -> None:
         self._database = database
         self._partner, self._lane = partner, lane
-        self._table = "sent" if side == "out" else "received"
+        self.is_ours = side == "out"
+        self._table = "sent" if self.is_ours else "received"
         row = database.row("SELECT stream FROM streams WHERE side=? AND partner=? AND lane=?", (side, partner, lane))
         self.stream = 0 if row is None else int(row[0])
 
@@ -85,8 +98,11 @@ class _Side:
             " ORDER BY first DESC LIMIT 1",
             (self.stream, epoch, sequence),
         )
-        batch = None if row is None else row_batch(self._partner, self._lane, row)
-        return batch if batch is not None and batch.final >= sequence else None
+        if row is None:
+            return None
+        # SQLite keeps what it is given, of whatever type.
+        batch = msgspec.convert(structs.asdict(row_batch(self._partner, self._lane, row)), SealedBatch)
+        return batch if batch.final >= sequence else None
 
     def holds_any(self, epoch: int, first: int, final: int) -> bool:
         """Tell whether some number of a range is here."""
@@ -163,7 +179,7 @@ def rebuild(store: Store, source: Database, judge: Judge, now_ns: int) -> Iterat
     if modes[0] != modes[1]:
         raise StoreError("ledger-source", f"of mode {modes[1]}, ours is {modes[0]}")
     ranges = beyond(database)
-    if theirs != ours and theirs not in {partner_of(one.partner) for one in ranges}:
+    if ranges and theirs != ours and theirs not in {partner_of(one.partner) for one in ranges}:
         raise StoreError("ledger-source", f"{theirs} signed for nothing that is not here")
     for one in ranges:
         if theirs not in {ours, partner_of(one.partner)}:
@@ -176,11 +192,11 @@ def rebuild(store: Store, source: Database, judge: Judge, now_ns: int) -> Iterat
         except _Not as error:
             yield Rebuilt(one, 0, str(error))
             continue
-        for batch in reversed(rows):
-            _put(store, one, batch, there.recalled(batch) if theirs == ours else [])
+        for batch, beside in reversed(rows):
+            _put(store, one, batch, beside)
         facts = {"until": one.until, "from": theirs, "batches": len(rows)}
         store.note(REBUILT, f"{one.partner}/{one.lane}", now_ns, _encode(facts))
-        yield Rebuilt(one, sum(min(batch.count, _covered(one, batch)) for batch in rows))
+        yield Rebuilt(one, sum(min(batch.count, _covered(one, batch)) for batch, _ in rows))
 
 
 def _covered(one: Beyond, batch: SealedBatch) -> int:
@@ -188,20 +204,19 @@ def _covered(one: Beyond, batch: SealedBatch) -> int:
     return one.until.sequence - batch.first + 1 if batch.epoch == one.until.epoch else batch.count
 
 
-def _proven(ours: str, one: Beyond, here: _Side, there: _Side, judge: Judge) -> Iterator[SealedBatch]:
+def _proven(ours: str, one: Beyond, here: _Side, there: _Side, judge: Judge) -> Iterator[tuple[SealedBatch, _Beside]]:
     """Yield the rows that the partner signed for, newest first, from the head it signed back to a place that we hold."""
     at = one.until
     if not one.signed:
         raise _Not("the partner's key that signed for it is not in the log")
     while at.epoch and not here.holds(at):
         if not at.sequence:
-            at = _base(ours, one, at, there.begun(at.epoch))
+            with _of_source():
+                begun = there.begun(at.epoch)
+            at = _base(ours, one, at, begun)
             continue
-        batch = there.batch_with(at.epoch, at.sequence)
-        if batch is None:
-            raise _Not(f"{at.epoch}.{at.sequence} is not in this source")
-        header = _header.decode(batch.body)
-        if _head_at(batch, at.sequence) != at.head:
+        batch, header, head = _read(there, at)
+        if head != at.head:
             raise _Not(f"{at.epoch}.{at.sequence} is another record there than the one signed for")
         if header.withheld:
             raise _Not(f"a recalled record before {at.epoch}.{at.sequence} is there as its hash alone")
@@ -210,10 +225,47 @@ def _proven(ours: str, one: Beyond, here: _Side, there: _Side, judge: Judge) -> 
         row = structs.replace(batch, partner=one.partner, t_ns=header.t_ns, skip=(), row=0)
         if wrong := judge(row, *OURS):
             raise _Not(wrong)
-        yield row
+        yield row, _beside(there, row)
         at = Cursor(batch.epoch, batch.first - 1, batch.prev_head)
         if batch.first == 1:
             at = _base(ours, one, at, header.base)
+
+
+@contextmanager
+def _of_source() -> Iterator[None]:
+    """Read of a source, which may be damaged or made to look like what it is not; raises _Not."""
+    try:
+        yield
+    except (StoreError, Rejected) as error:
+        raise _Not(f"this source cannot be read: {error.detail}") from error
+    except msgspec.MsgspecError as error:
+        raise _Not(f"this source cannot be read: {error}") from error
+
+
+def _read(there: _Side, at: Cursor) -> tuple[SealedBatch, BatchHeader, bytes]:
+    """Return the source's row with a number, its header, and the head after that number; raises _Not."""
+    with _of_source():
+        batch = there.batch_with(at.epoch, at.sequence)
+        if batch is None:
+            raise _Not(f"{at.epoch}.{at.sequence} is not in this source")
+        return batch, _header.decode(batch.body), _head_at(batch, at.sequence)
+
+
+def _beside(there: _Side, batch: SealedBatch) -> _Beside:
+    """Return what our own copy keeps beside a row, which no head proves: it must be readable, or it would end who reads it.
+
+    A partner's copy has none of it: what it says there is of its own making. Raises _Not.
+    """
+    if not there.is_ours:
+        return _Beside(b"", 0, [])
+    with _of_source():
+        recalled, why = there.recalled(batch), _about.decode(batch.about)
+        for one in why:
+            _why.decode(one)
+    places = range(batch.first, batch.final + 1)
+    if len(why) != batch.count or batch.moved_from not in {0, *places} or not set(recalled) <= set(places):
+        raise _Not(f"what is kept beside {batch.epoch}.{batch.first} does not belong to it")
+    return _Beside(batch.about, batch.moved_from, recalled)
 
 
 def _base(ours: str, one: Beyond, start: Cursor, base: Cursor | None) -> Cursor:
@@ -223,16 +275,16 @@ def _base(ours: str, one: Beyond, start: Cursor, base: Cursor | None) -> Cursor:
     return base
 
 
-def _put(store: Store, one: Beyond, batch: SealedBatch, recalled: list[int]) -> None:
+def _put(store: Store, one: Beyond, batch: SealedBatch, beside: _Beside) -> None:
     """Put one row back, with its entry in the log; records behind what was signed for count as sent and not receipted."""
     covered = _covered(one, batch)
     unsigned = batch.first + covered if covered < batch.count else 0
-    moved = min(filter(None, (batch.moved_from, unsigned)), default=0)
+    moved = min(filter(None, (beside.moved_from, unsigned)), default=0)
     entries = sealing.split_payload(batch.payload)
-    about = batch.about or _encode([_encode((_type(entry), RULE_UNKNOWN, REBUILT)) for entry in entries])
+    about = beside.about or _encode([_encode((_type(entry), RULE_UNKNOWN, REBUILT)) for entry in entries])
     store.outbox.put_batch(structs.replace(batch, about=about, moved_from=moved))
-    if recalled:
-        store.outbox.recall(one.partner, one.lane, batch.epoch, recalled)
+    if beside.recalled:
+        store.outbox.recall(one.partner, one.lane, batch.epoch, beside.recalled)
     facts = (batch.epoch, batch.first, batch.count, batch.head, sealing.leaf_hash(batch.body))
     store.note("sent", f"{one.partner}/{one.lane}", batch.t_ns, _encode(facts))
 

@@ -29,8 +29,10 @@ class Inbox:
         self.places = Places(database)
         self._streams: dict[tuple[str, str], int] = {}
         self._dirty: dict[tuple[str, str], InboxState] = {}
-        # The newest number of each stream that was recalled: hardly a batch that comes is not beyond it.
+        # The newest number of each stream that was recalled, as far as it was asked for: hardly a batch is not beyond it.
         self._recalled: dict[int, tuple[int, int]] = {}
+        # No hash of what may come again is older than this, by stream, as far as that was looked for.
+        self._orphans_ns: dict[int, int] = {}
         self._handed = 0
         self._handed_dirty = False
         database.before_commit.append(self._write)
@@ -42,8 +44,7 @@ class Inbox:
         self._handed_dirty = False
         found = self._database.rows("SELECT partner, lane, stream FROM streams WHERE side='in'")
         self._streams = {(partner, lane): stream for partner, lane, stream in found}
-        marks = self._database.rows("SELECT stream, epoch, max(sequence) FROM recalled GROUP BY stream, epoch ORDER BY epoch")
-        self._recalled = {stream: (epoch, sequence) for stream, epoch, sequence in marks}
+        self._recalled, self._orphans_ns = {}, {}
         row = self._database.row("SELECT value FROM meta WHERE name='handed'")
         self._handed = 0 if row is None else msgspec.msgpack.decode(row[0], type=int)
 
@@ -136,13 +137,21 @@ class Inbox:
         stream = self._stream(exporter, lane)
         before = self._changes()
         self._database.write_many("INSERT OR IGNORE INTO recalled VALUES (?,?,?)", [(stream, epoch, s) for s in sequences])
-        self._recalled[stream] = max(self._recalled.get(stream, (0, 0)), (epoch, max(sequences)))
-        return self._changes() - before
+        known = self._changes() - before
+        self._recalled[stream] = max(self._newest_recalled(stream), (epoch, max(sequences)))
+        return known
+
+    def _newest_recalled(self, stream: int) -> tuple[int, int]:
+        """Return the newest number of a stream that was recalled; asked for by stream, so that no other's page is read."""
+        if stream not in self._recalled:
+            query = "SELECT epoch, sequence FROM recalled WHERE stream=? ORDER BY epoch DESC, sequence DESC LIMIT 1"
+            self._recalled[stream] = self._database.row(query, (stream,)) or (0, 0)
+        return self._recalled[stream]
 
     def recalled(self, exporter: str, lane: str, epoch: int, first: int, final: int) -> frozenset[int]:
         """Return which numbers of a range their originator recalled before they came."""
         stream = self._streams.get((exporter, lane))
-        if stream is None or self._recalled.get(stream, (0, 0)) < (epoch, first):
+        if stream is None or self._newest_recalled(stream) < (epoch, first):
             return frozenset()
         query = "SELECT sequence FROM recalled WHERE stream=? AND epoch=? AND sequence BETWEEN ? AND ?"
         return frozenset(row[0] for row in self._database.rows(query, (stream, epoch, first, final)))
@@ -155,6 +164,8 @@ class Inbox:
         """Keep hashes of records that may come again in a new epoch, from a time on."""
         stream = self._stream(exporter, lane)
         rows = [(stream, digest, t_ns) for digest in hashes]
+        if stream in self._orphans_ns:
+            self._orphans_ns[stream] = min(self._orphans_ns[stream], t_ns)
         self._database.write_many("INSERT OR REPLACE INTO orphans VALUES (?,?,?)", rows)
 
     def drop_orphan(self, exporter: str, lane: str, digest: bytes) -> None:
@@ -174,10 +185,15 @@ class Inbox:
         """Forget the hashes that were put before a time, so many at most; return how many went."""
         where = "stream=? AND hash IN (SELECT hash FROM orphans WHERE stream=? AND t_ns<? LIMIT ?)"
         stream = self._stream(exporter, lane)
+        if before_ns <= self._orphans_ns.get(stream, before_ns - 1):  # or every step of retention would go through them all
+            return 0
         values = (stream, stream, before_ns, most)
         (gone,) = self._database.rows(f"SELECT count(*) FROM orphans WHERE {where}", values)  # noqa: S608 - constants only
         if gone[0]:
             self._database.write(f"DELETE FROM orphans WHERE {where}", values)  # noqa: S608 - constants only
+        else:
+            (oldest,) = self._database.rows("SELECT coalesce(min(t_ns), ?) FROM orphans WHERE stream=?", (before_ns, stream))
+            self._orphans_ns[stream] = int(oldest[0])
         return int(gone[0])
 
     def put_chunk(self, exporter: str, lane: str, of: bytes, piece: int, total: int, data: bytes) -> None:
