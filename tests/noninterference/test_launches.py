@@ -104,7 +104,10 @@ def holds_what_people_and_the_ally_did(other: Told) -> None:
     states = [one.state for one in other.flights("USA")]
     assert {"issued", "updated", "stood-down"} <= set(states)
     assert any(one.rejected for one in other.links if one.partner == "USA")
-    assert {2} == {one.cursor.epoch for one in other.links if (one.partner, one.lane, one.direction) == ("USA", "flash", "out")}
+    # Each of its other lanes that saw the rollback, too, has flash begin anew.
+    epochs = [one.cursor.epoch for one in other.links if (one.partner, one.lane, one.direction) == ("USA", "flash", "out")]
+    assert epochs
+    assert min(epochs) >= 2
 
 
 @pytest.mark.timeout(900)
