@@ -342,9 +342,9 @@ def open_reader(directory: Path) -> Database:
     database = Database(path, reader, StoreSettings(), reads_only=True)
     try:
         read_meta(database)
-    except StoreError:
+    except StoreError as error:
         database.close()
-        raise
+        raise StoreError(error.name, f"{directory}: {error.detail}") from error  # who reads two has to know which
     return database
 
 
