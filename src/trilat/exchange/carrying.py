@@ -164,10 +164,11 @@ class Carrying(Keeping):
         super()._go_on(now_ns, at)
         ends = {nation for route in self.routes for nation in (route.origin, route.to)} - {self.station.nation}
         revoked = {nation for nation in ends if not self.station.ring.pinned(nation)}
-        if at[0] == "out" and revoked:  # theirs could not be taken back while the lane stood still
+        exporter = self._exporters.get(at[1:]) if at[0] == "out" else None
+        if exporter is not None:  # theirs could not be taken back while the lane stood still
             with rows_of("out", at[1], at[2]):
                 for partner in sorted(revoked):
-                    self._drop_letters(now_ns, partner, [self._exporters[place] for place in self._exporters if place == at[1:]])
+                    self._drop_letters(now_ns, partner, (exporter,))
 
     def _drop_letters(self, now_ns: int, partner: str, ways: Sequence[Exporter]) -> None:
         """Take back every unsent letter to a partner, out of outboxes: its own and the hubs'."""

@@ -41,11 +41,8 @@ MANOEUVRE, MANOEUVRE_PLOTS = 3.5, 12  # mean normalised innovation of so many pl
 PUSH_NOISE_M2_S5 = 150.0
 EVEN_M2_S5 = 12.0  # how the thrust of the first half minute wanders, where its plots are known: less than where they are sought
 STEADY_M2_S5, UNSTEADY_M2_S5 = 3.0, 400.0  # how a burn wanders within a stage, and where stages change
-STEADY_STAY_S, AGAIN_M2_S5, AGAIN_STAY_S = (
-    1_000.0,
-    6.0,
-    40.0,
-)  # how long steadily; as soon as burn-out is called anything may come
+STEADY_STAY_S = 1_000.0  # how long it burns steadily
+AGAIN_M2_S5, AGAIN_STAY_S = 6.0, 40.0  # the same two, once burn-out is called: anything may come
 SIGMA_FIXED_M = 1_000.0  # of a plot in Earth-fixed terms that does not say
 # That what ended was a stage and the next was lit: with this probability, after a pause of about so long; each such hypothesis
 # stands for so many arcs. Of its push along the velocity and across no more is known than of any stage.
