@@ -185,14 +185,11 @@ def test_what_is_recalled_from_a_stopped_lane_never_leaves(three: Joined) -> Non
     assert [0, 1, 2, *range(4, 10)] == numbers
 
 
-@pytest.mark.parametrize("restarts", [False, True])
-def test_what_became_of_a_recalled_record_never_leaves_either(
-    three: Joined, monkeypatch: pytest.MonkeyPatch, *, restarts: bool
-) -> None:
-    """Recalled by its old number while its lane is stopped, a moved record leaves neither when that goes on nor after a restart."""
+def moved_and_untaken(three: Joined, *others: Released) -> None:
+    """Send KOR ten records and JPN's allies some; then have KOR come back with nothing, and the ten on their way in epoch 2."""
     jpn = three.exchanges["JPN"]
     three.start("KOR")
-    jpn.offer(three.now_ns, tracks(three, 10))
+    jpn.offer(three.now_ns, [*tracks(three, 10), *others])
     three.run(40)
     assert list(range(10)) == [item.record.number for item in three.received["KOR"]]
     three.stop("KOR")
@@ -204,6 +201,15 @@ def test_what_became_of_a_recalled_record_never_leaves_either(
     three.start("KOR")
     three.run(4)
     assert 2 == three.link("JPN", "KOR", "history", "out").cursor.epoch
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_became_of_a_recalled_record_never_leaves_either(
+    three: Joined, monkeypatch: pytest.MonkeyPatch, *, restarts: bool
+) -> None:
+    """Recalled by its old number while its lane is stopped, a moved record leaves neither when that goes on nor after a restart."""
+    jpn = three.exchanges["JPN"]
+    moved_and_untaken(three)
     true = jpn.station.store.outbox.batch_with
 
     def unreadable(audience: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:
@@ -233,17 +239,7 @@ def test_what_became_of_a_recalled_record_never_leaves_either(
 def test_what_a_stopped_lane_is_told_outlives_another_that_goes_on(three: Joined, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recalled and offered in the step in which another stopped lane goes on: it is recalled and counted all the same."""
     jpn = three.exchanges["JPN"]
-    three.start("KOR")
-    jpn.offer(three.now_ns, [*tracks(three, 10), for_usa(three, 1)])
-    three.run(40)
-    three.stop("KOR")
-    for file in three.directory.glob("KOR.sqlite*"):
-        file.unlink()
-    three.received["KOR"] = []
-    three.tap = lambda _nation, pull, envelope: None if (pull.lane, envelope.kind) == ("history", "trilat.batch/1") else envelope
-    jpn._exporters[("KOR", "history")].open_epoch(three.now_ns, Cursor(), Cursor(), "restored")
-    three.start("KOR")
-    three.run(4)
+    moved_and_untaken(three, for_usa(three, 1))
     true, outbox = jpn.station.store.outbox.batch_with, jpn.station.store.outbox
 
     def read(audience: str, lane: str, epoch: int, sequence: int) -> SealedBatch | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,34 +26,35 @@ def one_thing_at_a_time(patch: Patch) -> None:
     patch.wrap(ApprovalDesk, "_is_full", lambda full: lambda self, session: full(self, session) or len(self._pending) > 0)
 
 
-@plant_in(CHANGE)
-def proposals_in_a_warning(patch: Patch) -> None:
-    """A warning raised by hand says as which of all proposals it was approved."""
+def says_of_the_desk(patch: Patch, change: Callable[[ApprovalDesk, int, Warning], Warning]) -> None:
+    """Have every warning raised by hand be changed by what is at the desk. change: desk, now, warning -> the warning that goes."""
     found = pipelines(patch)
 
     def around(warn: Any) -> Any:
-        def made(self: AudiencePipeline, now_ns: int, warning: Warning) -> Any:
-            count = found[id(self)].approvals._count
-            return warn(self, now_ns, msgspec.structs.replace(warning, raised_by=f"{warning.raised_by}.{count}"))
-
-        return made
+        return lambda self, now_ns, warning: warn(self, now_ns, change(found[id(self)].approvals, now_ns, warning))
 
     patch.wrap(AudiencePipeline, "warn", around)
+
+
+@plant_in(CHANGE)
+def proposals_in_a_warning(patch: Patch) -> None:
+    """A warning raised by hand says as which of all proposals it was approved."""
+
+    def change(desk: ApprovalDesk, _: int, warning: Warning) -> Warning:
+        return msgspec.structs.replace(warning, raised_by=f"{warning.raised_by}.{desk._count}")
+
+    says_of_the_desk(patch, change)
 
 
 @plant_in(CHANGE)
 def noes_counted(patch: Patch) -> None:
     """A warning's time is that of the last thing that was settled at the desk."""
-    found = pipelines(patch)
 
-    def around(warn: Any) -> Any:
-        def made(self: AudiencePipeline, now_ns: int, warning: Warning) -> Any:
-            settled = [one.t_ns for one in found[id(self)].approvals.settled.values()]
-            return warn(self, now_ns, msgspec.structs.replace(warning, event_t_ns=max(settled, default=now_ns)))
+    def change(desk: ApprovalDesk, now_ns: int, warning: Warning) -> Warning:
+        settled = [one.t_ns for one in desk.settled.values()]
+        return msgspec.structs.replace(warning, event_t_ns=max(settled, default=now_ns))
 
-        return made
-
-    patch.wrap(AudiencePipeline, "warn", around)
+    says_of_the_desk(patch, change)
 
 
 @plant_in(CHANGE)
