@@ -67,6 +67,24 @@ def test_mixed_tiers_are_honest() -> None:
     assert {} == dict(me.core.refused)
 
 
+def test_a_partners_first_plots_part_no_track_of_the_picture() -> None:
+    """When a partner begins to send plots, after any time, every target stays one symbol with its number, then and later."""
+    world = make_real_world(2, 12, 90, 5, Real(turning=0.0))
+    me, other = Node(0, world.radars, "plot", AIR), Node(1, world.radars, "plot", AIR)
+    stood: set[int] = set()
+    for t, plots in enumerate(world.plots[1:], 1):
+        now_ns = T0_NS + t * 10**9
+        other.look(now_ns, [c for k, c in plots if k == 1])
+        own = me.look(now_ns, [c for k, c in plots if k == 0])
+        sent = [one for _, one in other.message(now_ns)]
+        core = me.core.step(now_ns, me.national.step(now_ns, own), own, {other.nation: sent} if t > 45 else {})
+        shown = set(me.combiner.step(now_ns, core).tracks.columns["number"].tolist())
+        assert stood <= shown, (t, sorted(stood - shown))
+        assert len(shown) <= len(world.truth[t]) + 1, (t, len(shown))
+        stood = shown if t == 40 else stood
+    assert len(stood) >= 10
+
+
 def test_what_is_not_a_partners_is_refused_by_name() -> None:
     """A bearing without a place, another nation's pedigree, an unknown model and a flat ellipsoid are counted; the rest is used."""
     world = make_real_world(2, 5, 5, 1, Real())

@@ -127,7 +127,7 @@ class Node:
         self.national = Tracker(settings, [self.radar], f"{self.nation}/national")
         self.watch = SensorWatch([self.radar])
         self.shares = TierTracker(self.nation, tier, [self.radar], settings) if tier in ("tracklet", "track") else None  # type: ignore[arg-type]  # just tested
-        self.core = CoreTracker(self.nation, [self.radar], settings)
+        self.core = CoreTracker(self.nation, [self.radar], settings, self.national)
         self.combiner = Combiner(self.nation, [one.nation for one in radars])
         self.waiting: list[Any] = []
         self._sequence = 0

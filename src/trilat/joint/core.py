@@ -26,8 +26,6 @@ from trilat.track import Tracker, TrackerSettings
 PartnerReport = Plot | Fix | Measurement | Tracklet
 SLOTS = 64
 LIST_MAX = 63  # the tracker's bit set of sensors names so many
-# Before its tracks are shown it has to know what the national tracker knows already.
-WARM_NS = 30_000_000_000
 JUDGE_NS = 1_000_000_000
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 _UPPER = np.triu_indices(6)
@@ -36,17 +34,18 @@ _UPPER = np.triu_indices(6)
 class CoreTracker:
     """The tracker behind the combined picture. Until a partner sends reports there is none: the national tracks are all there is.
 
+    Then it begins as a copy of the national tracker, under its name: every track goes on in the picture with its number.
+
     `refused` counts partners' reports that were not used, by reason; `health` watches each partner's sensors.
     """
 
-    def __init__(self, nation: str, sensors: Sequence[Sensor], settings: TrackerSettings) -> None:
-        self.nation, self.own = nation, tuple(sensors)
+    def __init__(self, nation: str, sensors: Sequence[Sensor], settings: TrackerSettings, national: Tracker) -> None:
+        self.nation, self.own, self._national = nation, tuple(sensors), national
         self.refused: Counter[str] = Counter()
         self.health = Health()
         self.verdicts: dict[str, Verdict] = {}
         self._settings = settings
         self._tracker: Tracker | None = None
-        self._since_ns = 0
         self._slots: dict[tuple[str, str], int] = {}
         self._labels: dict[int, Label] = {k: sensor.label for k, sensor in enumerate(sensors)}
         self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
@@ -62,12 +61,16 @@ class CoreTracker:
     def step(
         self, now_ns: int, national: Tracks, own: Sequence[Reports], partners: Mapping[str, Sequence[PartnerReport]]
     ) -> Tracks:
-        """Take own batches (as the national tracker had them) and partners' reports; return the combined picture's tracks."""
+        """Take own batches (as the national tracker had them) and partners' reports; return the combined picture's tracks.
+
+        national: what the national tracker made of the own batches in this step.
+        """
         batches = [made for nation, records in sorted(partners.items()) for made in self._batches(now_ns, nation, records)]
         if self._tracker is None:
             if not batches:
                 return national
-            self._tracker, self._since_ns = Tracker(self._settings, self._table(), f"{self.nation}/core"), now_ns
+            self._tracker = Tracker(self._settings, self._table(), self._national.stream)
+            self._tracker.restore(self._national.checkpoint())
         for batch, rows in batches:
             if rows is not None:
                 self._tracker.wide.put(batch.columns, rows)
@@ -75,7 +78,7 @@ class CoreTracker:
         usable = [batch for batch, _ in batches if batch.source not in left_out]
         tracks = self._tracker.step(now_ns, [*own, *usable])
         self._judge(now_ns)
-        return tracks if now_ns - self._since_ns >= WARM_NS else national
+        return tracks
 
     def labels_of(self, bits: int) -> list[Label]:
         """Return the labels of the sensors of a bit set, own and partners'; of all own ones for an empty set."""

@@ -135,7 +135,7 @@ class Pipeline:
         if (public := self.audiences.get("PUBLIC")) is not None:
             self.desk.publish = public.flash
         self.watch = SensorWatch(settings.sensors, turn_ns=turn_of(settings.nation))
-        self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker)
+        self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker, self.national)
         self.combined = CombinedPicture(settings.nation, gates, self.core, settings.state_tick_ns)
         self.launches = NationLaunches(
             settings.nation,
