@@ -15,7 +15,9 @@ from trilat.node.settings import NodeConfig
 from trilat.picture.acts import AcknowledgeWarning, OfficerAct, RaiseWarning, RetractWarning
 from trilat.records import codec
 from trilat.records.approval import Session
+from trilat.records.columns import KIND_FIX, Reports, empty_reports
 from trilat.records.released import Released
+from trilat.records.report import Fix, Pedigree
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 
@@ -197,3 +199,19 @@ def test_live_node_refuses_what_a_simulator_marks(
     radars = {worlds.provision.feed_of(sensor) for sensor in ("JPN/ridge", "JPN/isle", "JPN/strait", "JPN/early")}
     assert radars == {one.source for one in refused}
     assert not any(out.reports.get(radar) for out in outputs for radar in radars)
+
+
+def test_a_value_that_no_record_may_hold_is_withheld_and_ends_no_step(configs: dict[str, NodeConfig]) -> None:
+    """Of two self-reported positions of one batch the one beyond the pole stays here, counted by name; the other one leaves."""
+    pipeline = worlds.pipeline_of(configs["JPN"])
+    audience = pipeline.audiences["USA"]
+    held = audience._tier
+    sensor = next(one for one in pipeline.settings.sensors if one.kind == "fixes" and held.get(one.id) == "plot")
+    columns = empty_reports(2)
+    columns["t_ns"], columns["kind"], columns["domain"] = worlds.T0_NS, KIND_FIX, 1
+    columns["lat_deg"], columns["lon_deg"] = (95.0, 33.0), 130.0
+    pedigree = Pedigree(nation="JPN", sensors=(sensor.id,))
+    batch = Reports(source=sensor.id, label=sensor.label, pedigree=pedigree, received_t_ns=worlds.T0_NS, columns=columns)
+    left = [codec.decode(one.record) for one in audience.step(worlds.T0_NS, [batch])]
+    assert [one.lat_deg for one in left if isinstance(one, Fix)] == [33.0]
+    assert dict(audience.withheld) == {"release-record": 1}

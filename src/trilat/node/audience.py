@@ -164,7 +164,7 @@ class AudiencePipeline:
         for made in measurements(batch, self._sensors[sensor_of(batch)]):
             yield from self._release(made, now_ns, PRIORITY_PLOT)
         rest = msgspec.structs.replace(batch, columns=batch.columns[~can_stand_alone(batch.columns)])
-        for record in reports_to_records(rest):
+        for record in reports_to_records(rest, checked=False):  # the release checks what it encoded
             yield from self._release(record, now_ns, PRIORITY_PLOT)
 
     def _release(self, record: Any, now_ns: int, priority: int = PRIORITY_TRACK, lane: Lane = "state") -> Iterable[Released]:

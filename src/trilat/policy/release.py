@@ -323,9 +323,8 @@ def release(
         return None
     seen = view(record.label, decision)
     ready = msgspec.structs.replace(_clean_pedigree(sanitise(shaped, decision.operations)), label=seen)
-    raw = codec.encode(ready)
     try:
-        inside = codec.decode(raw)
+        raw, inside = codec.encode_and_read(ready)
     except msgspec.MsgspecError as fault:
         raise PolicyError("release-record", f"{type(ready).__name__}: {fault}"[:300]) from fault
     if getattr(inside, "label", None) != seen or inside != ready:

@@ -76,6 +76,16 @@ def encode(record: Struct) -> bytes:
     return _encoder.encode(_plain.decode(_encoder.encode(record)))
 
 
+def encode_and_read(record: Struct) -> tuple[bytes, Record]:
+    """Return the canonical bytes of a record, and the record that whoever decodes them gets.
+
+    Raises msgspec.ValidationError when a value is out of range or the type is not known here.
+    """
+    raw = encode(record)
+    made: Record = _decoder.decode(raw)  # canonical they are, as made: only what they say is checked
+    return raw, made
+
+
 def is_canonical(raw: bytes) -> bool:
     """Tell whether bytes are canonical MessagePack: unique keys, shortest integers, 64-bit floats, nothing behind the end."""
     try:

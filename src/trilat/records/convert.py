@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from trilat.records.columns import (
     KIND_BEARING,
     KIND_FIX,
     KIND_RADAR,
+    REPORT_DTYPE,
     Reports,
     empty_reports,
 )
@@ -50,29 +50,46 @@ _FIX_INTS = ("mode_3a", "address", "mmsi")
 SIGMA_UNKNOWN_M = 1_000.0
 
 
-def to_records(batch: Reports) -> list[Plot | Fix]:
-    """Return a batch's reports as records, in the same order; values outside a record's ranges raise ValidationError."""
-    return [_record(row, batch) for row in batch.columns]
+_PLACE = {name: k for k, name in enumerate(REPORT_DTYPE.names or ())}
 
 
-def _record(row: Any, batch: Reports) -> Plot | Fix:
-    radar = int(row["kind"]) in (KIND_RADAR, KIND_BEARING)
-    floats, ints = (_PLOT_FLOATS, _PLOT_INTS) if radar else (_FIX_FLOATS, _FIX_INTS)
-    values: dict[str, Any] = {name: float(row[name]) for name in floats if not math.isnan(row[name])}
-    values |= {name: int(row[name]) for name in ints if row[name] >= 0}
-    callsign = bytes(row["callsign"]).decode("ascii", "replace").strip()
+def to_records(batch: Reports, *, checked: bool = True) -> list[Plot | Fix]:
+    """Return a batch's reports as records, in the same order.
+
+    checked: values outside a record's ranges raise msgspec.ValidationError. Without it whoever takes the records checks them.
+    """
+    made = [_record(row, batch) for row in batch.columns.tolist()]  # a row as plain values: a tenth of the time of its fields
+    if checked:
+        for one in made:
+            msgspec.convert(msgspec.to_builtins(one), type(one))
+    return made
+
+
+def _record(row: tuple[Any, ...], batch: Reports) -> Plot | Fix:
+    radar = row[_PLACE["kind"]] in (KIND_RADAR, KIND_BEARING)
+    floats, ints = (_PLOT_PLACES, _PLOT_INT_PLACES) if radar else (_FIX_PLACES, _FIX_INT_PLACES)
+    values: dict[str, Any] = {name: value for name, k in floats if (value := row[k]) == value}  # NaN is not itself
+    values |= {name: value for name, k in ints if (value := row[k]) >= 0}
+    callsign = row[_PLACE["callsign"]].decode("ascii", "replace").strip()
     if callsign:
         values["callsign"] = callsign
-    values |= {"t_ns": int(row["t_ns"]), "sensor": batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source}
-    values["simulated"] = bool(int(row["flags"]) & (FLAG_SIMULATED | FLAG_TEST))
+    values |= {"t_ns": row[_PLACE["t_ns"]], "sensor": batch.pedigree.sensors[0] if batch.pedigree.sensors else batch.source}
+    flags = row[_PLACE["flags"]]
+    values["simulated"] = bool(flags & (FLAG_SIMULATED | FLAG_TEST))
     if radar:
-        made: Plot | Fix = Plot(label=batch.label, pedigree=batch.pedigree, **values)
-    else:
-        values.setdefault("sigma_horizontal_m", SIGMA_UNKNOWN_M)
-        values["barometric"] = bool(int(row["flags"]) & FLAG_BAROMETRIC)
-        made = Fix(label=batch.label, pedigree=batch.pedigree, domain=DOMAINS[row["domain"]], **values)  # type: ignore[arg-type]
-    msgspec.convert(msgspec.to_builtins(made), type(made))
-    return made
+        return Plot(label=batch.label, pedigree=batch.pedigree, **values)
+    values.setdefault("sigma_horizontal_m", SIGMA_UNKNOWN_M)
+    values["barometric"] = bool(flags & FLAG_BAROMETRIC)
+    domain = DOMAINS[row[_PLACE["domain"]]]
+    return Fix(label=batch.label, pedigree=batch.pedigree, domain=domain, **values)  # type: ignore[arg-type]  # the literal's words
+
+
+def _places(names: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, _PLACE[name]) for name in names)
+
+
+_PLOT_PLACES, _FIX_PLACES = _places(_PLOT_FLOATS), _places(_FIX_FLOATS)
+_PLOT_INT_PLACES, _FIX_INT_PLACES = _places(_PLOT_INTS), _places(_FIX_INTS)
 
 
 def to_columns(records: Sequence[Plot | Fix]) -> Any:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from trilat.kernels import geodesy
-from trilat.records.columns import DOMAINS, STATUSES, TRACK_FLAG_ID_CONFLICT, TRACK_FLAG_INNOVATION, Tracks
+from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, TRACK_FLAG_ID_CONFLICT, TRACK_FLAG_INNOVATION, Tracks
 from trilat.records.label import Label
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -43,10 +43,8 @@ def to_records(
     velocity = np.clip(np.einsum("nij,nj->ni", basis, columns["velocity_m_s"]), -SPEED_LIMIT_M_S, SPEED_LIMIT_M_S)
     covariance = geodesy.rotate_covariance(columns["covariance"], basis)[:, _UPPER[0], _UPPER[1]]
     place[:, 2] = np.clip(place[:, 2], *ALT_RANGE_M)
-    return [
-        _record(tracks.stream, columns[k], place[k], velocity[k], covariance[k], sensors, label_of, nation)
-        for k in range(len(columns))
-    ]
+    plain = zip(columns[_PLAIN].tolist(), place.tolist(), velocity.tolist(), covariance.tolist(), strict=True)
+    return [_record(tracks.stream, *one, sensors, label_of, nation) for one in plain]
 
 
 def track_record(
@@ -57,37 +55,48 @@ def track_record(
     return next(iter(to_records(one, sensors, label_of, nation)), None)
 
 
+_PLAIN = [name for name in TRACK_DTYPE.names or () if not TRACK_DTYPE[name].shape]
+_PLACE = {name: k for k, name in enumerate(_PLAIN)}
+
+
 def _record(
-    stream: str, column: Any, place: Any, velocity: Any, covariance: Any, sensors: Sequence[Sensor], label_of: Any, nation: str
+    stream: str,
+    row: tuple[Any, ...],
+    place: list[float],
+    velocity: list[float],
+    covariance: list[float],
+    sensors: Sequence[Sensor],
+    label_of: Callable[[int], Label],
+    nation: str,
 ) -> Track:
-    """Return one track's record."""
-    bits = int(column["sensors"])
-    callsign = column["callsign"].decode("ascii", "replace").strip()
+    """Return one track's record; row holds what of its columns is one value each."""
+    bits, flags = row[_PLACE["sensors"]], row[_PLACE["flags"]]
+    callsign = row[_PLACE["callsign"]].decode("ascii", "replace").strip()
     return Track(
         stream=stream,
-        number=int(column["number"]),
-        t_ns=int(column["t_ns"]),
-        status=STATUSES[column["status"]],  # type: ignore[arg-type]  # the tuple holds the literal's words
+        number=row[_PLACE["number"]],
+        t_ns=row[_PLACE["t_ns"]],
+        status=STATUSES[row[_PLACE["status"]]],  # type: ignore[arg-type]  # the tuple holds the literal's words
         label=label_of(bits),
         pedigree=Pedigree(nation=nation, sensors=tuple(sorted(s.id for k, s in enumerate(sensors) if bits >> k & 1))),
-        domain=DOMAINS[column["domain"]],  # type: ignore[arg-type]  # same
-        lat_deg=float(place[0]),
-        lon_deg=float(place[1]),
-        alt_m=float(place[2]),
-        velocity_east_m_s=float(velocity[0]),
-        velocity_north_m_s=float(velocity[1]),
-        velocity_up_m_s=float(velocity[2]),
-        covariance=tuple(covariance.tolist()),
-        existence=min(max(float(column["existence"]), 0.0), 1.0),
-        updated_t_ns=int(column["updated_t_ns"]),
-        address=_known(column["address"]),
-        mmsi=_known(column["mmsi"]),
+        domain=DOMAINS[row[_PLACE["domain"]]],  # type: ignore[arg-type]  # same
+        lat_deg=place[0],
+        lon_deg=place[1],
+        alt_m=place[2],
+        velocity_east_m_s=velocity[0],
+        velocity_north_m_s=velocity[1],
+        velocity_up_m_s=velocity[2],
+        covariance=tuple(covariance),
+        existence=min(max(row[_PLACE["existence"]], 0.0), 1.0),
+        updated_t_ns=row[_PLACE["updated_t_ns"]],
+        address=_known(row[_PLACE["address"]]),
+        mmsi=_known(row[_PLACE["mmsi"]]),
         callsign=callsign or None,
-        mode_3a=_known(column["mode_3a"]),
-        flags=tuple(word for bit, word in FLAG_WORDS if int(column["flags"]) & bit),
+        mode_3a=_known(row[_PLACE["mode_3a"]]),
+        flags=tuple(word for bit, word in FLAG_WORDS if flags & bit),
     )
 
 
-def _known(value: Any) -> int | None:
+def _known(value: int) -> int | None:
     """Return an identity, or None where it is absent (-1)."""
-    return int(value) if value >= 0 else None
+    return value if value >= 0 else None
