@@ -287,6 +287,7 @@ class LiveNode:
             log.warning("not offered", code=error.code, detail=error.detail)
         self.outlets.take(out.released)
         self.people.take(now_ns, out.approvals, out.answers)
+        show.count(self.health, inputs, out)
         self._show(now_ns, out)
         if now_ns >= self._next_retain_ns:
             self._next_retain_ns = now_ns + RETAIN_NS
@@ -306,7 +307,6 @@ class LiveNode:
 
     def _show(self, now_ns: int, out: Output) -> None:
         due = now_ns >= self._next_status_ns
-        show.count(self.health, out)
         lights: dict[str, Any] = {}
         if due:
             show.sensors(self.health, self.pipeline)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from trilat.ledger import explained
 from trilat.node import setup
 from trilat.node.config import mode_of, sensors_of
 from trilat.node.health import Health
+from trilat.node.inputs import Input, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.picture.cop import Cop
@@ -277,16 +278,17 @@ def _put_verdict(health: Health, tracker: str, sensor: str, verdict: Verdict | N
         health.put("trilat_sensor_quarantined", float(verdict.state == "quarantined"), tracker, sensor)
 
 
-def count(health: Health, out: Output) -> None:
-    """Count what one step did."""
+def count(health: Health, inputs: Iterable[Input], out: Output) -> None:
+    """Count what went into one step and what it did."""
     for source, n in out.reports.items():
         health.add("trilat_reports_total", n, source)
     for one in out.refused:
         health.add("trilat_refused_total", one.count, one.source, one.reason)
     for released in out.released:
         health.add("trilat_released_total", 1, released.audience, released.lane)
-    for record in out.partners:
-        health.add("trilat_received_total", 1, record.origin, record.lane)
+    for given in inputs:
+        if isinstance(given, ReceivedInput):
+            health.add("trilat_received_total", 1, given.exporter, given.lane)
     tentative = int(np.sum(out.national.columns["status"] == TENTATIVE))
     health.put("trilat_tracks", len(out.national.columns) - tentative, "national")
     health.put("trilat_tracks", tentative, "tentative")
