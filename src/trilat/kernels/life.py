@@ -379,7 +379,7 @@ def _first_set(model, sensor, domain, point, assumed):  # type: ignore[no-untype
 @leaf
 def _empty_row(bank, i):  # type: ignore[no-untyped-def]
     """Clear the record of a row that is taken into use."""
-    bank[i].hits, bank[i].flags, bank[i].sensors, bank[i].group = 0, 0, 0, 0
+    bank[i].hits, bank[i].flags, bank[i].sensors, bank[i].group, bank[i].of = 0, 0, 0, 0, 0
     bank[i].flagged_ns[0], bank[i].flagged_ns[1] = 0, 0
     for c in range(5):
         bank[i].identity[c] = -1
