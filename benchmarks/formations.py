@@ -1,4 +1,4 @@
-"""Close formations: our soft association against our own engine with nearest neighbours only, and against Stone Soup's.
+"""Close formations: decisions put off, against our own engine with nearest neighbours only, and against Stone Soup's.
 
 `python benchmarks/formations.py` runs the 30 test seeds and prints the paired difference with its 95 % interval;
 `--development` the seeds the method was chosen on; `--seeds N` the first N; `--peer N` runs Stone Soup's JPDA by loopy belief
@@ -100,19 +100,21 @@ def main() -> None:
     given = parser.parse_args()
     seeds = list(DEVELOPMENT if given.development else TEST)[: 1 if given.tiny else given.seeds]
     scenes = [formations(seed) for seed in seeds]
-    names = ("gnn", "lbp", "jpda")
+    names = ("gnn", "lbp", "mht")
     methods = {name: [judge(a, run_scenario(a, "air", 1, association=name)[1]) for a in scenes] for name in names}
     show("nearest neighbours (ours)", methods["gnn"])
     show("belief propagation (ours)", methods["lbp"])
-    show("soft (ours)", methods["jpda"])
+    show("hypotheses (ours)", methods["mht"])
     for key in ("t_gospa_m", "swaps"):
-        print(f"  soft against nearest neighbours, {key}: {paired(*([r[key] for r in methods[m]] for m in ('jpda', 'gnn')))}")
+        print(
+            f"  hypotheses against nearest neighbours, {key}: {paired(*([r[key] for r in methods[m]] for m in ('mht', 'gnn')))}"
+        )
     if many := given.peer:
         theirs = [judge(a, peer(a)) for a in scenes[:many]]
         show(f"Stone Soup, {many} seeds", theirs)
-        show(f"soft (ours), {many} seeds", methods["jpda"][:many])
-        both = ([r["t_gospa_m"] for r in x] for x in (methods["jpda"][:many], theirs))
-        print(f"  soft against Stone Soup, T-GOSPA: {paired(*both)}")
+        show(f"hypotheses (ours), {many} seeds", methods["mht"][:many])
+        both = ([r["t_gospa_m"] for r in x] for x in (methods["mht"][:many], theirs))
+        print(f"  hypotheses against Stone Soup, T-GOSPA: {paired(*both)}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from trilat.kernels import bank as b
 from trilat.kernels import engine, geodesy, intake, jit, show
-from trilat.kernels.assign import choose
-from trilat.kernels.belief import DISTINCT_PLOTS_MAX, distinct, marginals
+from trilat.kernels.assign import NO_CHOICE, WIDTH, choose, events, marginals, show_first
 from trilat.kernels.frames import earth
 from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE
 from trilat.track.smooth import constant_velocity, smooth
@@ -296,42 +295,38 @@ def test_a_warm_cache_starts_quickly() -> None:
     assert said.splitlines() == ["['confirmed', 'deleted']"]
 
 
-def by_kind(start: Any, column: Any, cost: Any) -> Any:
-    """Marginals by enumeration where the likeliest event of each (rows detected, plots used) stands for all of that kind."""
-    rows = len(start) - 1
-    kinds: dict[Any, list[tuple[float, tuple[int, ...]]]] = {}
-    for picks in itertools.product(*[[-1, *range(start[r], start[r + 1])] for r in range(rows)]):
-        used = [int(column[e]) for e in picks if e >= 0]
-        if len(set(used)) == len(used):
-            kind = (tuple(e >= 0 for e in picks), tuple(sorted(used)))
-            kinds.setdefault(kind, []).append((sum(float(cost[e]) for e in picks if e >= 0), picks))
-    beta, total = np.zeros(len(column)), 0.0
-    for events in kinds.values():
-        weight = sum(np.exp(-price) for price, _ in events)
-        total += weight
-        for e in min(events)[1]:
-            if e >= 0:
-                beta[e] += weight
-    return beta / total
+def joint_events(at: Any, weight: Any, cost: Any, quiet: Any) -> list[tuple[float, int, tuple[int, ...]]]:
+    """Every joint event of every hypothesis by enumeration, best first: its price, its parent, the plot of each track."""
+    found = []
+    for p, leaves in enumerate(at):
+        choices = [[-1, *np.flatnonzero(cost[k] <= NO_CHOICE).tolist()] for k in leaves]
+        for pick in itertools.product(*choices):
+            used = [j for j in pick if j >= 0]
+            if len(set(used)) == len(used):
+                price = -weight[p] + sum((cost[k, j] if j >= 0 else 0.0) - quiet[k] for k, j in zip(leaves, pick, strict=True))
+                found.append((float(price), p, pick))
+    return sorted(found)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_marginals_without_permutations_equal_their_enumeration(seed: int) -> None:
-    """On small clusters they equal brute force, up to the joint events that are too unlikely to be looked at."""
+def test_the_likeliest_joint_events_equal_their_enumeration(seed: int) -> None:
+    """Of three hypotheses of four tracks the best events are found, in order, with their prices, and none that is likelier is left."""
     rng = np.random.default_rng(seed)
-    start, column = [0], []
-    for _ in range(4):
-        column += sorted(rng.choice(5, rng.integers(1, 5), replace=False).tolist())
-        start.append(len(column))
-    cost = rng.normal(-2.0, 2.0, len(column))
-    beta = np.full(len(column), np.nan)
-    assert distinct(np.arange(4), np.array(start), np.array(column), cost, beta)
-    assert np.abs(beta - by_kind(start, column, cost)).max() < 0.01, seed
+    at, weight = 2 * np.arange(4) + rng.integers(0, 2, (3, 4)), np.sort(rng.normal(0.0, 2.0, 3))[::-1].copy()
+    cost, quiet = rng.normal(-1.0, 4.0, (8, 4)), np.log(rng.uniform(0.05, 0.9, 8))
+    price, parent, pick = events(at, weight, cost, quiet, 4)
+    wanted = joint_events(at, weight, cost, quiet)[: b.HYPOTHESES]
+    wanted = [one for one in wanted if one[0] <= wanted[0][0] + WIDTH]
+    assert price == pytest.approx([one[0] for one in wanted], abs=1e-9)
+    assert [(int(p), tuple(x.tolist())) for p, x in zip(parent, pick, strict=True)] == [one[1:] for one in wanted]
 
 
-def test_a_cluster_too_large_for_enumeration_is_left_alone() -> None:
-    """More plots than the table's bits hold give False, and the marginals that were there stay."""
-    n = DISTINCT_PLOTS_MAX + 1
-    beta = np.full(2 * n, 0.25)
-    assert not distinct(np.arange(2), np.array([0, n, 2 * n]), np.tile(np.arange(n), 2), np.full(2 * n, -1.0), beta)
-    assert beta.tolist() == [0.25] * (2 * n)
+def test_what_was_shown_goes_on_being_shown_first() -> None:
+    """The likeliest event that goes on from the hypothesis shown is put first, the others keep their order."""
+    picked, price = np.array([[1], [0]]), np.array([1.0, 2.0, 3.0, 4.0])
+    parent, pick = np.array([0, 0, 1, 1]), np.arange(4)[:, None].copy()
+    first: Any = show_first.py_func  # type: ignore[attr-defined]  # compiled for other kernels alone
+    assert first(picked, price, parent, pick)
+    assert pick.ravel().tolist() == [2, 0, 1, 3]
+    assert price.tolist() == [3.0, 1.0, 2.0, 4.0]
+    assert not first(picked[:1], price, np.zeros(4, np.int64), pick)

@@ -15,7 +15,7 @@ COMPONENTS = 6  # most scalar measurements in one plot: three of position, three
 # Columns of Model.life and Model.options.
 L_CONFIRM, L_DROP, L_COAST, L_SURVIVE_S, L_COAST_MAX_S, L_TENTATIVE_MAX_S, L_HITS, L_CAP = 0, 1, 2, 3, 4, 5, 6, 7
 LIFE_COLUMNS = 8
-O_WHOLE_SCANS, O_JPDA, O_MOFN, O_DOMAINS = 0, 1, 2, 3
+O_WHOLE_SCANS, O_ASSOCIATION, O_MOFN, O_DOMAINS = 0, 1, 2, 3
 # Track states; 1.. follow records.columns.STATUSES plus one, 0 is a free row.
 FREE, TENTATIVE, CONFIRMED, COASTING = 0, 1, 2, 3
 # Identity columns.
@@ -74,10 +74,16 @@ ROW_DTYPE = np.dtype(
         ("mu", "f8", MODES),
         ("x", "f8", (MODES, STATES)),
         ("P", "f8", (MODES, PACKED)),
+        ("group", "i8"),  # of tracks whose plots are in doubt together, 0: none
+        ("held", "i8"),  # the hypotheses of its group that this leaf is of, as bits; bit 0 is the one shown
+        ("of", "i8"),  # an alternate's track: that row
         ("chance_ns", "i8", SENSORS),  # last time each sensor saw it or ought to have
     ]
 )
 SPARE_ROWS = 2  # rows at the end of every bank that are scratch memory, never tracks
+# Decisions put off (kernels/hypotheses.py): rows before the spare ones for leaves that are not shown, groups of tracks (0: none),
+# and hypotheses in a group.
+ALTERNATES, GROUPS, HYPOTHESES = 512, 32, 32
 
 # What a bank knows beside its rows: how many are in use, frames so far, what was shed, and when each sensor looked.
 HEAD_DTYPE = np.dtype(
@@ -86,6 +92,11 @@ HEAD_DTYPE = np.dtype(
         ("frames", "i8"),
         ("full", "i8"),  # plots that could not begin a track
         ("pairs", "i8"),  # gated pairs that found no room
+        ("first", "i8"),  # where the alternates begin
+        ("room", "i8"),  # for how many there is room
+        ("alternates", "i8"),  # how many there are
+        ("many", "i8", GROUPS),  # hypotheses of each group
+        ("weights", "f8", (GROUPS, HYPOTHESES)),  # their logs of probability
         ("looks_ns", "i8", (SENSORS, 2)),  # first and last frame of each sensor since it was last silent
         # Sums over every firm update, by sensor: plots, components, normalised squares, whitened innovations (first three).
         ("fit", "f8", (SENSORS, 6)),
@@ -155,9 +166,11 @@ def record(dtype: np.dtype[Any]) -> Any:
     return np.zeros(1, dtype)[0]
 
 
-def new_bank(tracks_max: int) -> Bank:
-    """Return an empty bank of `tracks_max` rows; all memory, about 2 kB a row, is allocated here."""
-    return Bank(record(HEAD_DTYPE), np.zeros(tracks_max + SPARE_ROWS, ROW_DTYPE))
+def new_bank(tracks_max: int, alternates: int = 0) -> Bank:
+    """Return an empty bank of `tracks_max` rows and some for alternates; all memory, about 2 kB a row, is allocated here."""
+    head = record(HEAD_DTYPE)
+    head["first"], head["room"] = tracks_max, alternates
+    return Bank(head, np.zeros(tracks_max + alternates + SPARE_ROWS, ROW_DTYPE))
 
 
 def box(one: Any) -> Any:
@@ -172,11 +185,13 @@ class Pool:
         self._free: list[Any] = []
 
     def take(self, source: Bank) -> Bank:
-        """Return a copy of the rows in use and the head: a snapshot."""
-        rows = int(source.head["rows"])
+        """Return a copy of the rows in use, the alternates after the tracks, and the head: a snapshot."""
+        tracks, used = in_use(source)
+        rows = len(used)
         k = next((k for k, memory in enumerate(self._free) if len(memory) >= rows), None)
         memory = self._free.pop(k) if k is not None else np.empty(_roomy(rows), ROW_DTYPE)
-        memory[:rows].view(np.uint8)[:] = source.rows[:rows].view(np.uint8)
+        memory[:tracks].view(np.uint8)[:] = source.rows[:tracks].view(np.uint8)
+        memory[tracks:rows].view(np.uint8)[:] = used[tracks:].view(np.uint8)
         head = record(HEAD_DTYPE)
         box(head)[:] = box(source.head)
         return Bank(head, memory[:rows])
@@ -201,10 +216,18 @@ def _roomy(rows: int) -> int:
     return 1 << max(rows - 1, 63).bit_length()
 
 
+def in_use(bank: Bank) -> tuple[int, Any]:
+    """Return how many rows tracks use, and what a snapshot holds: those rows, and the alternates after them."""
+    rows, first, alternates = (int(bank.head[name]) for name in ("rows", "first", "alternates"))
+    used = bank.rows[:rows]
+    return rows, np.concatenate([used, bank.rows[first : first + alternates]]) if alternates else used
+
+
 def restore_rows(target: Bank, snapshot: Bank) -> None:
     """Put a snapshot back: its rows, and every row above them free."""
-    rows = len(snapshot.rows)
+    rows, first, alternates = (int(snapshot.head[name]) for name in ("rows", "first", "alternates"))
     target.rows["status"][rows : max(int(target.head["rows"]), rows)] = FREE
-    target.rows[:rows].view(np.uint8)[:] = snapshot.rows.view(np.uint8)
+    target.rows[:rows].view(np.uint8)[:] = snapshot.rows[:rows].view(np.uint8)
+    target.rows[first : first + alternates].view(np.uint8)[:] = snapshot.rows[rows:].view(np.uint8)
     for name in HEAD_DTYPE.names or ():
         target.head[name] = snapshot.head[name]

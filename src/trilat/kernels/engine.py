@@ -6,20 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from trilat.kernels.assign import assign
+from trilat.kernels.assign import NO_CHOICE, assign
 from trilat.kernels.bank import (
     FREE,
-    I_DOMAIN,
     I_ID,
     I_KIND,
     I_T,
     ID_ADDRESS,
     ID_MMSI,
-    O_JPDA,
+    O_ASSOCIATION,
     box,
 )
 from trilat.kernels.gate import (
-    COST_KEPT,
     PD_UNEXPECTED,
     detection_probability,
     near_plots,
@@ -27,9 +25,10 @@ from trilat.kernels.gate import (
     sort_frame,
     worth,
 )
-from trilat.kernels.imm import absorb, linearise_row, predict
+from trilat.kernels.hypotheses import absorb_plot, weed
+from trilat.kernels.imm import linearise_row, predict
 from trilat.kernels.jit import entry, kernel, leaf
-from trilat.kernels.life import age, classify, detected, flag, initiate, learn, misses, same_claim, settle
+from trilat.kernels.life import flag, initiate, misses, same_claim, settle
 from trilat.kernels.soft import soften
 
 PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
@@ -52,12 +51,7 @@ def take(model, head, bank, sensor, s, z, plots, j, i, log_ratio, frame, work): 
 @leaf
 def _take(model, head, bank, s, plots, j, i, log_ratio, n, pd, frame, work):  # type: ignore[no-untyped-def]
     """Update row i, which stands at plot j's time, by the plot's n components in work."""
-    nis = absorb(model, bank, i, n, work)
-    _fit(head, s, work, nis)
-    age(model, bank, i, plots[j, I_T])
-    detected(model, bank, i, log_ratio, pd)
-    learn(bank, i, s, plots, j, nis, frame)
-    classify(model, bank, i, plots[j, I_DOMAIN])
+    _fit(head, s, work, absorb_plot(model, bank, s, plots, j, i, log_ratio, n, pd, frame, work))
 
 
 @leaf
@@ -110,6 +104,7 @@ def _frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-un
         _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start[: count + 1], column, cost, ratio, work)
     misses(model, head, bank, sensor, s, latest, frame)
     settle(model, head, bank, sensors, latest)
+    weed(head, bank)
     _births(model, head, bank, sensor, s, z, plots, taken, frame, work)
 
 
@@ -126,9 +121,14 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
     grid = (first, member, np.empty(n), np.empty(n), np.empty(n))
     sectors, middle_ns, slack_s = sort_frame(z, plots, grid, wide)
     many, lone, wanted = np.zeros(head.rows, np.int64), np.empty(head.rows, np.int64), np.zeros(n, np.int64)
+    more, seen = np.empty(n, np.int64), np.zeros(n, np.uint8)
     for i in range(head.rows):
         if bank[i].status != FREE:
             many[i] = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
+            if bank[i].group > 0:
+                many[i] = _near_alternates(
+                    head, bank, i, sensor, kind, grid, (sectors, middle_ns, slack_s), wide, at, hits, many[i], more, seen
+                )
             lone[i] = hits[0]
             for k in range(many[i]):
                 wanted[hits[k]] += 1
@@ -136,16 +136,20 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
     for i in range(head.rows):
         if many[i] == 0:
             continue
-        if many[i] == 1 and wanted[lone[i]] == 1:
+        if many[i] == 1 and wanted[lone[i]] == 1 and bank[i].group == 0:
             _alone(model, head, bank, sensor, s, z, plots, lone[i], i, taken, frame, work)
             continue
         near = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
+        if bank[i].group > 0:
+            near = _near_alternates(
+                head, bank, i, sensor, kind, grid, (sectors, middle_ns, slack_s), wide, at, hits, near, more, seen
+            )
         t_ns = plots[hits[0], I_T]
         predict(model, bank, i, t_ns, work)
         pd = detection_probability(model, bank, i, sensor, t_ns)
         for k in range(near):
             c, log_ratio, _ = worth(model, bank, i, sensor, z, plots, hits[k], pd, work)
-            if c > COST_KEPT:
+            if c > NO_CHOICE and bank[i].group == 0:  # what is none for the leaf shown may be one for an alternate
                 continue
             if edges == len(column):
                 head.pairs += 1
@@ -157,6 +161,24 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
             count += 1
             start[count] = edges
     return count
+
+
+@leaf
+def _near_alternates(head, bank, i, sensor, kind, grid, frame, wide, at, hits, near, more, seen):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+    """Add the plots near row i's alternates to its own in hits; returns how many. more, seen (n,): scratch, seen all zero."""
+    for k in range(near):
+        seen[hits[k]] = 1
+    for a in range(head.first, head.first + head.alternates):
+        if bank[a].of != i:
+            continue
+        for k in range(near_plots(bank, a, sensor, kind, grid, frame[0], frame[1], frame[2], wide, at, more)):
+            if not seen[more[k]]:
+                seen[more[k]] = 1
+                hits[near] = more[k]
+                near += 1
+    for k in range(near):
+        seen[hits[k]] = 0
+    return near
 
 
 @leaf
@@ -178,8 +200,8 @@ def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
     chosen, owner = np.empty(count, np.int64), np.empty(n, np.int64)
     assign(start, column, cost, n, chosen, owner)
     soft = np.zeros(count, np.uint8)
-    if model.options[O_JPDA] > 0:
-        soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft)
+    if model.options[O_ASSOCIATION] > 0:
+        soften(model, head, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft)
     for c in range(count):
         if chosen[c] >= 0 and not soft[c]:
             j = column[chosen[c]]
@@ -267,3 +289,4 @@ def look_empty(models, heads, bank, sensors, s, t_ns):  # type: ignore[no-untype
     head.frames += 1
     misses(model, head, bank, sensors[s], s, t_ns, head.frames)
     settle(model, head, bank, sensors, t_ns)
+    weed(head, bank)

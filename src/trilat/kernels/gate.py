@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trilat.kernels.assign import NO_CHOICE
 from trilat.kernels.bank import (
     I_DOMAIN,
     I_ID,
@@ -39,7 +40,6 @@ COARSE_SIGMAS = 4.8  # wider than the finest gate's root: the coarse window must
 PD_UNEXPECTED = 0.3  # what a sensor is granted where its configuration says that it sees nothing
 SECTORS_MAX, PLOTS_PER_SECTOR = 128, 8
 FEW = 16  # plots in a frame up to which all ranges are looked at before any angle is taken
-COST_KEPT = 6.0  # pairs this much worse than a miss are no choice at all
 
 
 @leaf
@@ -240,14 +240,14 @@ def near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, a
 
 @leaf
 def worth(model, bank, i, sensor, z, plots, j, pd, work):  # type: ignore[no-untyped-def]
-    """Weigh a pair; returns (cost, log of the likelihood ratio, components): COST_KEPT and more is no choice.
+    """Weigh a pair; returns (cost, log of the likelihood ratio, components): NO_CHOICE and more is no choice.
 
     The cost is minus the log odds of taking the plot against a miss, identity included. The plot's linearisation is in work.
     """
     kind = plots[j, I_KIND]
     d2, log, n = weigh(model, bank, i, sensor, z[j], kind, plots[j, I_T], work)
     if d2 > model.gate[n]:
-        return 2.0 * COST_KEPT, 0.0, n
+        return 2.0 * NO_CHOICE, 0.0, n
     pd = max(pd, PD_UNEXPECTED)
     false, new = clutter_density(sensor, z[j], kind)
     r = bank[i].existence

@@ -40,7 +40,6 @@ from trilat.kernels.bank import (
     SET_AIR,
     SET_MISSILE,
     SET_SEA,
-    SPARE_ROWS,
     STATES,
     TENTATIVE,
 )
@@ -99,7 +98,8 @@ def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untype
     head.looks_ns[s, 1] = max(head.looks_ns[s, 1], t_ns)
     whole = model.options[O_WHOLE_SCANS] == 1
     late_ns = np.int64(sensor[S_PERIOD] * 1e9 * LATE_LOOK)
-    for i in range(head.rows):
+    for k in range(head.rows + head.alternates):
+        i = k if k < head.rows else head.first + k - head.rows
         if bank[i].status == FREE or bank[i].last_frame == frame:
             continue
         last = max(bank[i].chance_ns[s], bank[i].born_ns, head.looks_ns[s, 0])
@@ -290,9 +290,9 @@ def _fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _free_row(bank, first):  # type: ignore[no-untyped-def]
-    """Return the lowest free row at or above `first`, or -1 when the bank is full."""
-    for i in range(first, len(bank) - SPARE_ROWS):
+def _free_row(bank, first, end):  # type: ignore[no-untyped-def]
+    """Return the lowest free row from `first` up to `end`, or -1 when the bank is full."""
+    for i in range(first, end):
         if bank[i].status == FREE:
             return i
     return -1
@@ -308,7 +308,7 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     assumed = place(model.earth, sensor, z[j], kind, work.point)
     if assumed < 0.0:
         return -1
-    i = _free_row(bank, first)
+    i = _free_row(bank, first, head.first)
     if i < 0:
         head.full += 1
         return -1
@@ -379,7 +379,7 @@ def _first_set(model, sensor, domain, point, assumed):  # type: ignore[no-untype
 @leaf
 def _empty_row(bank, i):  # type: ignore[no-untyped-def]
     """Clear the record of a row that is taken into use."""
-    bank[i].hits, bank[i].flags, bank[i].sensors = 0, 0, 0
+    bank[i].hits, bank[i].flags, bank[i].sensors, bank[i].group, bank[i].of = 0, 0, 0, 0, 0
     bank[i].flagged_ns[0], bank[i].flagged_ns[1] = 0, 0
     for c in range(5):
         bank[i].identity[c] = -1

@@ -1,12 +1,16 @@
-"""Soft updates, compiled: tracks whose plot is in doubt take each of their plots by its probability (joint PDA)."""
+"""What is in doubt, compiled: clusters of tracks that share plots and in which no choice is likely.
+
+Their decision is put off (kernels/hypotheses.py), or each track takes each of its plots by its probability (joint PDA).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import AT, I_DOMAIN, I_KIND, I_T, L_CAP, O_JPDA, PACKED, STATES, TENTATIVE
-from trilat.kernels.belief import DISTINCT_ROWS_MAX, clusters, distinct, marginals
+from trilat.kernels.assign import clusters, marginals
+from trilat.kernels.bank import AT, I_DOMAIN, I_KIND, I_T, L_CAP, O_ASSOCIATION, PACKED, STATES, TENTATIVE
 from trilat.kernels.gate import PD_UNEXPECTED, detection_probability
+from trilat.kernels.hypotheses import defer
 from trilat.kernels.imm import MODE_FLOOR, linearise_row, moments, predict, states_of
 from trilat.kernels.jit import kernel, leaf
 from trilat.kernels.life import age, classify, learn
@@ -14,26 +18,70 @@ from trilat.kernels.sweep import update_mode
 
 SURE = 0.95  # a cluster in which every track's likeliest choice is this likely is settled firmly
 SETTLED = 1e-5
-DISTINCT = 1  # value of the O_JPDA option that asks for marginals without permutations; 2 asks for belief propagation alone
+DEFERRED = 2  # value of the O_ASSOCIATION option that puts decisions off
 CLUSTER_MAX = 64  # tracks in a cluster beyond which the firm assignment stands (a crowd of new tracks, not a formation)
 
 
 @kernel
-def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
-    """Find ambiguous clusters and update their tracks softly; marks those rows in soft and adds plots' shares to taken."""
+def soften(model, head, bank, sensor, s, z, plots, rows, start, column, cost, n, frame, work, taken, soft):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+    """Find ambiguous clusters and put them off, or update their tracks softly; marks those rows in soft.
+
+    Adds to taken the probability that each plot is of one of them.
+    """
+    who, part, edge = _in_conflict(bank, rows, start, column, n)
+    count, edges = len(who), len(edge)
+    if count == 0:
+        return
+    weight, beta, plot = np.empty(edges), np.empty(edges), column[edge]
+    for e in range(edges):
+        weight[e] = np.exp(min(-cost[edge[e]], 200.0))
+    marginals(part, plot, weight, n, SETTLED, beta)
+    label, size, unsure = np.empty(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.uint8)
+    clusters(part, plot, n, label)
+    _join_groups(bank, rows, who, label)
+    for c in range(count):
+        size[label[c]] += 1
+        best, rest = 0.0, 1.0
+        for e in range(part[c], part[c + 1]):
+            rest -= beta[e]
+            best = max(best, beta[e])
+        if max(best, rest) < SURE or bank[rows[who[c]]].group > 0:
+            unsure[label[c]] = 1
+    for c in range(count):  # a lone track has no neighbour to be taken for: it is weighed softly unless it is of a group
+        if label[c] != c or not unsure[c] or model.options[O_ASSOCIATION] != DEFERRED:
+            continue
+        if size[c] > 1 or bank[rows[who[c]]].group > 0:
+            members = np.flatnonzero(label == c)
+            near = _plots_of(members, part, plot, n)
+            if defer(model, head, bank, sensor, s, z, plots, rows[who[members]], near, frame, work, taken):
+                unsure[c] = 0
+                for k in members:
+                    soft[who[k]] = 1
+    for c in range(count):
+        if unsure[label[c]] and size[label[c]] <= CLUSTER_MAX:
+            soft[who[c]] = 1
+            for e in range(part[c], part[c + 1]):
+                taken[plot[e]] += beta[e]
+            _take_softly(model, bank, sensor, s, z, plots, rows[who[c]], part[c], part[c + 1], plot, beta, frame, work)
+
+
+@kernel
+def _in_conflict(bank, rows, start, column, n):  # type: ignore[no-untyped-def]
+    """Return the rows to be weighed, and their pairs: where each one's begin, and which they are of all.
+
+    Most tracks have one plot that nobody else wants; what is not yet believed takes what is left, firmly.
+    """
     count = len(start) - 1
     shared = np.zeros(n, np.int64)
     for c in range(count):
         for e in range(start[c], start[c + 1]):
             shared[column[e]] += bank[rows[c]].status != TENTATIVE
-    label, size, unsure = np.empty(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.uint8)
-    # Only what is in conflict is weighed: most tracks have one plot that nobody else wants.
     part = np.zeros(count + 1, np.int64)
     who, edge = np.empty(count, np.int64), np.empty(start[count], np.int64)
     rows_in, edges_in = 0, 0
     for c in range(count):
-        lone = start[c + 1] - start[c] == 1 and shared[column[start[c]]] == 1
-        if lone or bank[rows[c]].status == TENTATIVE:  # what is not yet believed takes what is left, firmly
+        lone = start[c + 1] - start[c] == 1 and shared[column[start[c]]] == 1 and bank[rows[c]].group == 0
+        if lone or bank[rows[c]].status == TENTATIVE:
             continue
         for e in range(start[c], start[c + 1]):
             edge[edges_in] = e
@@ -41,35 +89,30 @@ def soften(model, bank, sensor, s, z, plots, rows, start, column, cost, n, frame
         who[rows_in] = c
         rows_in += 1
         part[rows_in] = edges_in
-    if rows_in == 0:
-        return
-    part, weight, beta = part[: rows_in + 1], np.empty(edges_in), np.empty(edges_in)
-    plot = column[edge[:edges_in]]
-    for e in range(edges_in):
-        weight[e] = np.exp(min(-cost[edge[e]], 200.0))
-    marginals(part, plot, weight, n, SETTLED, beta)
-    clusters(part, plot, n, label)
-    for c in range(rows_in):
-        size[label[c]] += 1
-        best, rest = 0.0, 1.0
+    return who[:rows_in], part[: rows_in + 1], edge[:edges_in]
+
+
+@leaf
+def _join_groups(bank, rows, who, label):  # type: ignore[no-untyped-def]
+    """Make one cluster of those whose tracks are of one group already."""
+    for a in range(len(who)):
+        for b in range(a):
+            g = bank[rows[who[a]]].group
+            if g > 0 and bank[rows[who[b]]].group == g and label[a] != label[b]:
+                low, high = min(label[a], label[b]), max(label[a], label[b])
+                for c in range(len(who)):
+                    if label[c] == high:
+                        label[c] = low
+
+
+@kernel
+def _plots_of(members, part, plot, n):  # type: ignore[no-untyped-def]
+    """Return the plots that any of the members could take, in order."""
+    seen = np.zeros(n, np.uint8)
+    for c in members:
         for e in range(part[c], part[c + 1]):
-            rest -= beta[e]
-            best = max(best, beta[e])
-        if max(best, rest) < SURE:
-            unsure[label[c]] = 1
-    if model.options[O_JPDA] == DISTINCT:
-        prices = np.empty(edges_in)
-        for e in range(edges_in):
-            prices[e] = cost[edge[e]]
-        for c in range(rows_in):
-            if label[c] == c and unsure[c] and 1 < size[c] <= DISTINCT_ROWS_MAX:
-                distinct(np.flatnonzero(label[:rows_in] == c), part, plot, prices, beta)
-    for c in range(rows_in):
-        if unsure[label[c]] and size[label[c]] <= CLUSTER_MAX:
-            soft[who[c]] = 1
-            for e in range(part[c], part[c + 1]):
-                taken[plot[e]] += beta[e]
-            _take_softly(model, bank, sensor, s, z, plots, rows[who[c]], part[c], part[c + 1], plot, beta, frame, work)
+            seen[plot[e]] = 1
+    return np.flatnonzero(seen)
 
 
 @leaf

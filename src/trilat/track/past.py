@@ -187,6 +187,6 @@ class Past:
         return self._k.Bank(head, np.frombuffer(packed[1], self._k.ROW_DTYPE).copy())
 
 
-def pack_bank(bank: Any) -> tuple[bytes, bytes]:
-    """Return the bytes of a bank's head and of its rows in use."""
-    return bank.head.tobytes(), bank.rows[: int(bank.head["rows"])].tobytes()
+def pack_bank(snapshot: Any) -> tuple[bytes, bytes]:
+    """Return the bytes of a snapshot's head and rows."""
+    return snapshot.head.tobytes(), snapshot.rows.tobytes()

@@ -87,14 +87,13 @@ SIGMA_DEFAULT_M = 30.0  # a self-reported position without accuracy
 class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one tracker works. Every bound has a name; what it sheds is counted in `Tracker.refused` or `Tracker.shed`.
 
-    domains: whose model sets may be used. association: "jpda" softens what is ambiguous, permutations left out (JPDA*), "lbp" all
-    of it by loopy belief propagation, "gnn" nothing. confirm:
-    "existence" (integrated probability) or "m-of-n" (hits alone, time alone). earth: the frame of positions. lag_s: how late
-    a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead of
-    now a report may be. snapshot_s: how far apart snapshots are, once something came late. frame_s: reports of one sensor this
-    close are assigned together. whole_scans: every frame of a radar
-    is a whole look, so that what it does not show was missed at once (benchmark files); otherwise misses are counted by the
-    sensor's period.
+    domains: whose model sets may be used. association: "mht" keeps several hypotheses where tracks of a cluster are in doubt,
+    "lbp" weighs their plots softly (joint probabilistic data association by loopy belief propagation), "gnn" takes the likeliest.
+    confirm: "existence" (integrated probability) or "m-of-n" (hits alone, time alone). earth: the frame of positions. lag_s:
+    how late a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead
+    of now a report may be. snapshot_s: how far apart snapshots are, once something came late. frame_s: reports of one sensor
+    this close are assigned together. whole_scans: every frame of a radar is a whole look, so that what it does not show was
+    missed at once (benchmark files); otherwise misses are counted by the sensor's period.
     """
 
     tracks_max: Annotated[int, Meta(ge=1, le=200_000)] = 8192
@@ -105,7 +104,7 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     snapshot_s: Annotated[float, Meta(gt=0.0, le=60.0)] = 2.0
     events_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     domains: tuple[Domain, ...] = ("air", "sea", "missile")
-    association: Literal["jpda", "lbp", "gnn"] = "jpda"
+    association: Literal["mht", "lbp", "gnn"] = "mht"
     confirm: Literal["existence", "m-of-n"] = "existence"
     earth: Literal["wgs84", "sphere", "flat"] = "wgs84"
     earth_centre_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -136,7 +135,7 @@ def build_model(settings: TrackerSettings) -> Any:
             share[k, m, : len(mode.share)] = mode.share
     options = np.zeros(8, np.int64)
     options[b.O_WHOLE_SCANS] = settings.whole_scans
-    options[b.O_JPDA] = ("gnn", "jpda", "lbp").index(settings.association)
+    options[b.O_ASSOCIATION] = ("gnn", "lbp", "mht").index(settings.association)
     options[b.O_MOFN] = settings.confirm == "m-of-n"
     options[b.O_DOMAINS] = sum(1 << SETS.index(name) for name in set(settings.domains))
     model = b.record(b.MODEL_DTYPE)

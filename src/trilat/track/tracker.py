@@ -21,7 +21,7 @@ from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
 from trilat.track.past import Past, pack_bank
 from trilat.track.settings import TrackerSettings, build_model
 
-CHECKPOINT_FORMAT = 4
+CHECKPOINT_FORMAT = 5
 STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to come back
 
 
@@ -46,7 +46,7 @@ class Tracker:
         self.settings, self.sensors, self.stream = settings, tuple(sensors), stream
         self._k, self._engine, self._view = bank, engine, show
         self._table = sensor_table(sensors, settings) if table is None else np.ascontiguousarray(table, np.float64)
-        self._bank = bank.new_bank(settings.tracks_max)
+        self._bank = bank.new_bank(settings.tracks_max, bank.ALTERNATES if settings.association == "mht" else 0)
         # The engine's records go over in arrays of one: see kernels/bank.py box.
         self._models, self._heads = bank.box(build_model(settings)), bank.box(self._bank.head)
         self._works = bank.box(bank.record(bank.WORK_DTYPE))
@@ -110,7 +110,7 @@ class Tracker:
         state = {
             "format": CHECKPOINT_FORMAT,
             "stream": self.stream,
-            "bank": pack_bank(self._bank),
+            "bank": pack_bank(self._k.Bank(self._bank.head, self._k.in_use(self._bank)[1])),
             "past": self._past.pack(),
             "newest_ns": self._newest_ns,
             "next_number": self._next_number,
