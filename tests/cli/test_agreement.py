@@ -48,6 +48,13 @@ def pins(keys: dict[str, str]) -> list[str]:
     return [part for nation in NATIONS for part in ("--pin", f"{nation}={keys[nation]}")]
 
 
+def test_every_sample_is_named() -> None:
+    """`trilat agreement new --help` names each sample that is shipped."""
+    told = " ".join(run("agreement", "new", "--help").output.split())
+    named = told.split("a sample: ")[1].split(")")[0].split(", ")
+    assert sorted(named) == sorted(path.stem for path in (ROOT / "src/trilat/policy/agreements").glob("*.toml"))
+
+
 def test_a_key_file_is_private(tmp_path: Path, keys: dict[str, str]) -> None:
     """A private policy key has the mode 0600 from the start and is never overwritten."""
     assert set(keys) == set(NATIONS)

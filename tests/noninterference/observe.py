@@ -64,6 +64,7 @@ class Run:
         self._flush = jpn.flush
         jpn.flush = self._watched  # type: ignore[method-assign]
         self._recorder = Recorder(jpn.station.store, journal.config)
+        self.ends: list[int] = []  # for each step that was taken, how much had been seen by its end
 
     def _watched(self, now_ns: int, *, force: bool = False) -> Outgoing:
         """End a step of JPN's exchange and keep everything of it that reaches KOR: answers, JPN's own pulls, wakes."""
@@ -79,26 +80,38 @@ class Run:
     def run(self) -> list[Seen]:
         """Step the node through its journal; return what its observers saw."""
         with pure_answers_kept():
-            return self._run()
-
-    def _run(self) -> list[Seen]:
-        jpn = self._net.exchanges["JPN"]
-        for k, (now_ns, inputs) in enumerate(self._journal.steps):
-            given = [*inputs, *(one for who in self._journal.people for one in who(k, self._pipeline))]
-            out = self._pipeline.step(now_ns, given)
-            self._recorder.append(now_ns, self._recorder.entry(given, out))
-            self.taken_in(out)
-            for one in out.released:
-                self.counts[one.audience] = self.counts.get(one.audience, 0) + 1
-            self._published(now_ns, out)
-            self._from_usa(now_ns, given)
-            jpn.offer(self._net.now_ns, [one for one in out.released if one.audience in ("KOR", "USA")])
-            probing.probe(self._net, k, len(self._journal.steps))
-            self._journal.ally(self._net, k, len(self._journal.steps))
-            self._net.run(self.ticks)
-        self.ending()
-        self._net.close()
+            for _ in range(self.steps):
+                self.step()
+            self.ending()
+        self.close()
         return self.seen
+
+    @property
+    def steps(self) -> int:
+        """How many steps the journal has."""
+        return len(self._journal.steps)
+
+    def step(self) -> None:
+        """Take the journal's next step."""
+        k, jpn = len(self.ends), self._net.exchanges["JPN"]
+        now_ns, inputs = self._journal.steps[k]
+        given = [*inputs, *(one for who in self._journal.people for one in who(k, self._pipeline))]
+        out = self._pipeline.step(now_ns, given)
+        self._recorder.append(now_ns, self._recorder.entry(given, out))
+        self.taken_in(out)
+        for one in out.released:
+            self.counts[one.audience] = self.counts.get(one.audience, 0) + 1
+        self._published(now_ns, out)
+        self._from_usa(now_ns, given)
+        jpn.offer(self._net.now_ns, [one for one in out.released if one.audience in ("KOR", "USA")])
+        probing.probe(self._net, k, self.steps)
+        self._journal.ally(self._net, k, self.steps)
+        self._net.run(self.ticks)
+        self.ends.append(len(self.seen))
+
+    def close(self) -> None:
+        """Close the nations' stores: no step after it."""
+        self._net.close()
 
     def _from_usa(self, now_ns: int, inputs: Sequence[Input]) -> None:
         """Send what USA says in this step over the exchange as well: JPN pulls it, and answers nothing of it to KOR."""
@@ -136,6 +149,25 @@ def difference(one: list[Seen], other: list[Seen]) -> str:
     if len(one) != len(other):
         return f"{len(one)} observations in one run, {len(other)} in the other"
     return ""
+
+
+def apart(one: Run, other: Run) -> str:
+    """Return what `difference` says of two runs, taken step by step and no further than to the first step that differs.
+
+    What tells them apart is not undone by what follows. one: it may have been compared with others before, and go on from there.
+    """
+    assert one.steps == other.steps
+    begun = 0
+    with pure_answers_kept():
+        for k in range(other.steps):
+            if k == len(one.ends):
+                one.step()
+            other.step()
+            if one.seen[begun : one.ends[k]] != other.seen[begun:]:
+                break
+            begun = one.ends[k]
+    other.close()
+    return difference(one.seen[: one.ends[k]], other.seen)
 
 
 def _hash(seen: Seen) -> str:

@@ -20,7 +20,7 @@ from trilat.warn.lifecycle import AudienceWarnings
 # Separate calls -----------------------------------------------------------------------------------------------------------
 
 
-@plant_of_launch()
+@plant_of_launch(first="separate_calls")
 def roster(patch: Patch) -> None:
     """A partner sees for whom else a record is."""
 
@@ -33,7 +33,7 @@ def roster(patch: Patch) -> None:
     patch.wrap(release_module, "view", around)
 
 
-@plant_of_launch(late=True)
+@plant_of_launch(late=True, first="separate_calls")
 def told_to_all_who_have_it(patch: Patch) -> None:
     """A warning that is issued to one partner comes up as issued for every partner that has it."""
 
@@ -53,7 +53,7 @@ def told_to_all_who_have_it(patch: Patch) -> None:
     patch.wrap(DeskStep, "_issue", around)
 
 
-@plant_of_launch(late=True)
+@plant_of_launch(late=True, first="ally_speaks")
 def who_acknowledged_what(patch: Patch) -> None:
     """An acknowledgement of one ally's warning is told to the other ally as well."""
 
@@ -67,7 +67,7 @@ def who_acknowledged_what(patch: Patch) -> None:
     patch.wrap(AudiencePipeline, "acknowledge", around)
 
 
-@plant_of_launch()
+@plant_of_launch(first="separate_calls")
 def an_oracle_for_ids(patch: Patch) -> None:
     """Who acknowledges a warning under an id that exists at home is answered; who guesses wrong is not."""
 
@@ -96,7 +96,7 @@ def an_oracle_for_ids(patch: Patch) -> None:
 # PUBLIC -------------------------------------------------------------------------------------------------------------------
 
 
-@plant_of_launch()
+@plant_of_launch(first="separate_calls")
 def public_id_of_the_nation(patch: Patch) -> None:
     """What the people are told bears the number of the warning at home."""
 

@@ -207,7 +207,7 @@ def waits_for_the_national_version(patch: Patch) -> None:
     patch.wrap(AudiencePipeline, "flash", around)
 
 
-@plant_of_launch()
+@plant_of_launch(first="separate_calls")
 def flights_counted_with_warnings_by_hand(patch: Patch) -> None:
     """A partner's ids go on from every warning that anybody of the nation raised by hand."""
     found = pipelines(patch)
@@ -238,7 +238,7 @@ def acknowledged_by_the_national_version(patch: Patch) -> None:
     patch.put(desk_module, "acknowledged", told)
 
 
-@plant_of_launch(late=True)
+@plant_of_launch(late=True, first="separate_calls")
 def acknowledgement_says_the_nations_version(patch: Patch) -> None:
     """An acknowledgement to a partner says which version the officer had before them."""
 
@@ -255,7 +255,7 @@ def acknowledgement_says_the_nations_version(patch: Patch) -> None:
     patch.wrap(desk_module, "acknowledged", around)
 
 
-@plant_of_launch(world=1, late=True)
+@plant_of_launch(world=1, late=True, first="beside")
 def leave_used_by_what_the_nation_knows(patch: Patch) -> None:
     """A standing leave issues to partners as soon as the nation is sure enough (as it once did)."""
 
@@ -275,7 +275,7 @@ def leave_used_by_what_the_nation_knows(patch: Patch) -> None:
     patch.put(prepare, "automatic_content", content)
 
 
-@plant_of_launch(late=True)
+@plant_of_launch(late=True, first="all_at_once")
 def areas_chosen_for_all(patch: Patch) -> None:
     """What is issued to a partner is cut to the areas that the national warning names."""
 

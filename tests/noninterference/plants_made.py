@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from planting import Patch, altered, as_of, every_track, pipelines, plant
+from planting import Patch, altered, as_of, every_track, pipelines, plant, plant_in
 
 from trilat.exchange import exporter as exporter_module
 from trilat.exchange.exchange import Exchange
@@ -79,7 +79,7 @@ def bias_of_a_hidden_sensor(patch: Patch) -> None:
     patch.wrap(AudiencePipeline, "step", around)
 
 
-@plant
+@plant_in("flood")
 def shared_shedding(patch: Patch) -> None:
     """When the node has too much to do, every audience loses reports."""
 
@@ -92,7 +92,7 @@ def shared_shedding(patch: Patch) -> None:
     patch.wrap(AudiencePipeline, "step", around)
 
 
-@plant
+@plant_in("garbage")
 def shared_quarantine(patch: Patch) -> None:
     """A hidden sensor that sends rubbish makes the node distrust the receiver beside it."""
 

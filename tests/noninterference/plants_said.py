@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from planting import Patch, altered, every_track, pipelines, plant, tracks_of
+from planting import Patch, altered, every_track, pipelines, plant, plant_in, tracks_of
 
 from trilat.exchange.epochs import Epochs
 from trilat.exchange.numbering import Numbering
@@ -21,7 +21,7 @@ from trilat.warn.lifecycle import AudienceWarnings
 # Ids and counters ---------------------------------------------------------------------------------------------------------
 
 
-@plant
+@plant_in("warnings")
 def warning_id(patch: Patch) -> None:
     """A warning goes out under its national id."""
 
@@ -56,7 +56,7 @@ def shared_warning_counter(patch: Patch) -> None:
     patch.wrap(Pipeline, "__init__", restart)
 
 
-@plant
+@plant_in("warnings")
 def gap_for_a_withheld_warning(patch: Patch) -> None:
     """A withheld warning uses up a number of the audience."""
 
@@ -202,7 +202,7 @@ def trouble_told(patch: Patch) -> None:
     patch.wrap(Pipeline, "step", around)
 
 
-@plant
+@plant_in("warnings")
 def warning_without_a_decision(patch: Patch) -> None:
     """Every warning goes to everybody whom it may interest."""
 
@@ -249,7 +249,7 @@ def warning_says_more(patch: Patch) -> None:
     patch.wrap(Pipeline, "step", around)
 
 
-@plant
+@plant_in("events_for_usa")
 def approved_tracks_counted_together(patch: Patch) -> None:
     """Tracks that people let go are numbered over all audiences."""
     found = pipelines(patch)
@@ -264,7 +264,7 @@ def approved_tracks_counted_together(patch: Patch) -> None:
     patch.wrap(AudiencePipeline, "declassify", around)
 
 
-@plant
+@plant_in("warnings")
 def duty_without_its_level(patch: Patch) -> None:
     """A standing duty to warn lets anything of its topic go, of whatever level."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import plants_ally  # noqa: F401 - importing them plants them into the tables
 import plants_calls  # noqa: F401
 import plants_desk  # noqa: F401
@@ -14,7 +16,7 @@ import pytest
 from ni_duty import DutyGround, DutyRun
 from ni_launch import END_S, LaunchGround
 from ni_world import Ground
-from observe import Run, difference
+from observe import Run, apart, difference
 from planting import DUTY_PLANTS, FIRST, LAUNCH_PLANTS, PLANTS, Patch, Plant
 
 PLANTS_MIN, LAUNCH_PLANTS_MIN, DUTY_PLANTS_MIN = 44, 34, 17
@@ -46,13 +48,13 @@ def pairs_until_found(
         patch = Patch()
         plant(patch)
         try:
-            expected = run(ground.base(seed)).run()
-            for name, journal in (
-                sorted(ground.variants(seed), key=lambda one: one[0] != first) if first else ground.variants(seed)
-            ):
-                pairs += 1
-                if difference(expected, run(journal).run()):
-                    return pairs, name
+            with closing(run(ground.base(seed))) as base:
+                for name, journal in (
+                    sorted(ground.variants(seed), key=lambda one: one[0] != first) if first else ground.variants(seed)
+                ):
+                    pairs += 1
+                    if apart(base, run(journal)):
+                        return pairs, name
         finally:
             patch.undo()
     return 0, ""
@@ -91,6 +93,23 @@ def test_leak_planted_into_the_duty_to_warn_is_found(
     record_property("pairs", pairs)
     print(f"{pairs:3d} pairs ({change}) with a duty to warn: {sentence}")  # noqa: T201 - as above
     assert pairs > 0, sentence
+
+
+def test_step_by_step_two_runs_differ_as_whole_ones_do(ground: Ground) -> None:
+    """Taken side by side a pair differs nowhere without a plant, and with one where the whole runs do."""
+    journals = ground.base(0), dict(ground.variants(0))["warnings"]
+    said = []
+    for plant in (lambda _: None, PLANTS["A warning goes out under its national id"]):
+        patch = Patch()
+        plant(patch)
+        try:
+            said.append(difference(*(Run(journal).run() for journal in journals)))
+            with closing(Run(journals[0])) as one:
+                assert said[-1] == apart(one, Run(journals[1]))
+                assert (len(one.ends) < one.steps) == bool(said[-1])
+        finally:
+            patch.undo()
+    assert [False, True] == [bool(one) for one in said]
 
 
 def test_there_are_enough_plants() -> None:

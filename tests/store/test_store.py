@@ -168,6 +168,25 @@ def test_batches_are_found_by_number(tmp_path: Path) -> None:
     store.close()
 
 
+def test_going_on_after_a_place_costs_the_same_however_much_stands_before_it(tmp_path: Path) -> None:
+    """To find the batch after a place the database does the same work at the beginning of a long stream and at its end."""
+    store, work = opened(tmp_path), []
+    for first in range(1, 250, 2):
+        store.outbox.put_batch(batch(first))
+        store.inbox.put_batch(batch(first))
+    connection = store.database._connection
+    assert isinstance(connection, sqlite3.Connection)
+    for side in (store.outbox, store.inbox):
+        for sequence in (2, 240):
+            done: list[None] = []
+            connection.set_progress_handler(lambda done=done: done.append(None), 1)
+            assert sequence + 1 == next(side.batches("KOR", "state", Cursor(1, sequence))).first
+            work.append(len(done))
+    connection.set_progress_handler(None, 0)
+    assert 1 == len(set(work)), work
+    store.close()
+
+
 def test_forgetting_spares_what_is_not_settled(tmp_path: Path) -> None:
     """Old batches go when they are receipted (outbox) or handed on (inbox); what is not stays, however old."""
     store = opened(tmp_path)

@@ -74,7 +74,7 @@ def key(nation: str, out: Path) -> None:
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Fill a place, such as JPN.policy-key=ed25519:...")
 @click.option("--out", type=FILE, required=True, help="The draft to write.")
 def new(template: Path, values: tuple[str, ...], out: Path) -> None:
-    """Fill a TEMPLATE (a file, or the name of a sample: usa-jpn, usa-kor, trilateral) into a draft that the parties can sign."""
+    """Fill a TEMPLATE (a file, or a sample: usa-jpn, usa-kor, warn-public, trilateral) into a draft that the parties can sign."""
     from trilat.policy import signing
     from trilat.policy.agreement import parse
 

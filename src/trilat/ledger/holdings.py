@@ -277,10 +277,10 @@ class Ledger:
     def _batches(self, stream: int, partner: str, lane: str, *, newest_first: bool = False) -> Iterator[SealedBatch]:
         beyond, order, epoch, first = ("<", "DESC", 2**63 - 1, 2**63 - 1) if newest_first else (">", "ASC", 0, 0)
         query = (
-            f"SELECT row, {BATCH_COLUMNS} FROM sent WHERE stream=? AND (epoch{beyond}? OR (epoch=? AND first{beyond}?)) "  # noqa: S608 - constants
+            f"SELECT row, {BATCH_COLUMNS} FROM sent WHERE stream=? AND (epoch, first){beyond}(?,?) "  # noqa: S608 - constants
             f"ORDER BY epoch {order}, first {order} LIMIT ?"
         )
-        while rows := self._database.rows(query, (stream, epoch, epoch, first, BATCH_ROWS)):
+        while rows := self._database.rows(query, (stream, epoch, first, BATCH_ROWS)):
             for row in rows:
                 yield row_batch(partner, lane, row)
             epoch, first = rows[-1][2], rows[-1][3]

@@ -251,9 +251,9 @@ class Audit:
 
     def _batches(self, table: str, stream: int, partner: str, lane: str) -> Iterator[SealedBatch]:
         columns = f"SELECT row, {BATCH_COLUMNS} FROM {table}"  # noqa: S608 - constants only
-        query = columns + " WHERE stream=? AND (epoch>? OR (epoch=? AND first>?)) ORDER BY epoch, first LIMIT ?"
+        query = columns + " WHERE stream=? AND (epoch, first)>(?,?) ORDER BY epoch, first LIMIT ?"
         epoch, first = 0, 0
-        while rows := self._database.rows(query, (stream, epoch, epoch, first, BATCH_ROWS)):
+        while rows := self._database.rows(query, (stream, epoch, first, BATCH_ROWS)):
             for row in rows:
                 yield row_batch(partner, lane, row)
             epoch, first = rows[-1][2], rows[-1][3]

@@ -9,13 +9,14 @@ from trilat.errors import StoreError
 from trilat.records.exchange import Begun, Cursor, Fork, InboxState, SealedBatch
 from trilat.store.outbox import FORKS_MAX
 from trilat.store.places import ALL, Places
-from trilat.store.rows import BATCH_COLUMNS, batch_row, row_batch
+from trilat.store.rows import AFTER, BATCH_COLUMNS, batch_row, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database
 
 _INSERT = f"INSERT INTO received ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
 _SELECT = f"SELECT row, {BATCH_COLUMNS} FROM received"  # noqa: S608 - constants only
+_AFTER = f"{_SELECT} {AFTER.format(table='received')} LIMIT 1"
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(InboxState)
 _fork = msgspec.msgpack.Decoder(Fork)
@@ -104,10 +105,7 @@ class Inbox:
         """Yield the held batches with a number after a place, in order of epoch and number."""
         stream, epoch, final = self._stream(exporter, lane), after.epoch, after.sequence
         while True:
-            row = self._database.row(
-                _SELECT + " WHERE stream=? AND (epoch>? OR (epoch=? AND first+count-1>?)) ORDER BY epoch, first LIMIT 1",
-                (stream, epoch, epoch, final),
-            )
+            row = self._database.row(_AFTER, (stream, epoch, final))
             if row is None:
                 return
             batch = row_batch(exporter, lane, row)

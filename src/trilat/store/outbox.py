@@ -10,7 +10,7 @@ from msgspec import structs
 from trilat.errors import StoreError
 from trilat.records.exchange import Begun, Cursor, Fork, OutboxState, Queued, SealedBatch
 from trilat.store.places import ALL, Places
-from trilat.store.rows import BATCH_COLUMNS, QUEUE_COLUMNS, batch_row, is_sound, queue_crc, row_batch
+from trilat.store.rows import AFTER, BATCH_COLUMNS, QUEUE_COLUMNS, batch_row, is_sound, queue_crc, row_batch
 
 if TYPE_CHECKING:
     from trilat.store.sqlite import Database
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FORKS_MAX = 64
 _INSERT_SENT = f"INSERT INTO sent ({BATCH_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
 _SELECT_SENT = f"SELECT row, {BATCH_COLUMNS} FROM sent"  # noqa: S608 - constants only
+_AFTER = f"{_SELECT_SENT} {AFTER.format(table='sent')} LIMIT 1"
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(OutboxState)
 _fork = msgspec.msgpack.Decoder(Fork)
@@ -290,10 +291,7 @@ class Outbox:
         """Yield the batches that hold a number after a place, in order of epoch and number."""
         stream, epoch, first = self._stream(audience, lane), after.epoch, after.sequence
         while True:
-            row = self._database.row(
-                _SELECT_SENT + " WHERE stream=? AND (epoch>? OR (epoch=? AND first+count-1>?)) ORDER BY epoch, first LIMIT 1",
-                (stream, epoch, epoch, first),
-            )
+            row = self._database.row(_AFTER, (stream, epoch, first))
             if row is None:
                 return
             batch = row_batch(audience, lane, row)

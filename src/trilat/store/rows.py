@@ -13,6 +13,12 @@ BATCH_COLUMNS = (
     "stream, epoch, first, count, t_ns, moved_from, prev_head, head, kind, key_id, signature, body, about, skip, payload"
 )
 CRC_MASK = (1 << 63) - 1
+# Which batches of a stream (?1) hold a number after a place (epoch ?2, number ?3): looked for from there on, not from the first.
+AFTER = (
+    "WHERE stream=?1 AND (epoch, first)>="
+    "(?2, coalesce((SELECT max(first) FROM {table} WHERE stream=?1 AND epoch=?2 AND first<=?3), 0))"
+    " AND (epoch>?2 OR first+count-1>?3) ORDER BY epoch, first"
+)
 QUEUE_COLUMNS = "priority, key, t_ns, expires_ns, record, about, crc, id"
 _encode = msgspec.msgpack.Encoder().encode
 _skip = msgspec.msgpack.Decoder(tuple[int, ...])
