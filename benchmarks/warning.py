@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/warning.py [--tiny] [PART ...]
 
-Parts: physics gravity ellipse areas flights class rockets, and those of benchmarks/warning_false.py: cue stages space traffic
+Parts: physics gravity ellipse areas flights class rockets, and those of benchmarks/warning_false.py: cue plume stages space
+traffic
 
 Times are CPU time of this process. Public flights: range and apogee as published (notes' table; `dprk-missiles-nagix`); vehicles
 and radars are generic. `gravity` wants heyoka (MPL-2.0), an oracle that the product does not use.
