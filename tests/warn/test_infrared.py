@@ -18,7 +18,7 @@ from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
 from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.flight import Machinery
-from trilat.warn.launch import LOST, Look, Looks, cue_of, moves
+from trilat.warn.launch import LOST, Look, Looks, Pauses, cue_of, moves
 
 NS = 1_000_000_000
 RADARS = tuple(sensor_of(site) for site in SITES)
@@ -138,28 +138,29 @@ def test_what_stands_does_not_move_and_a_launch_does() -> None:
 
 def missed(one: Looks, till_s: float, since_s: float = 1e9) -> list[Look]:
     """Return every look without a plume till a time, at arcs that are out since a time."""
-    since, none = np.array([round(since_s * NS)]), np.array([10**18])
-    found = []
-    while (look := one.missed(round(till_s * NS), since, none, 0.0)) is not None:
+    since = np.array([round(since_s * NS)])
+    found: list[Look] = []
+    while (look := one.missed(round(till_s * NS), since, 0.0, not found)) is not None:
         found.append(look)
     return found
 
 
 def looks(seen_s: list[float]) -> Looks:
     """Return an observer's looks that saw a plume at these times."""
-    one = Looks(STANDS, 1, 1)
+    one = Looks(STANDS, 1)
     for t_s in seen_s:
-        one.seen(round(t_s * NS), np.array([10**18]), np.array([10**18]))
+        one.seen(round(t_s * NS), np.array([10**18]))
         missed(one, t_s)
     return one
 
 
 def test_silence_says_no_more_than_that_an_observer_may_have_gone_blind() -> None:
-    """Each look without a plume says less than the one before; all together never more than LOST."""
+    """A first look without a plume may be in a pause; each after the second says less; all together never more than LOST."""
     found = missed(looks([0.0, 2.0, 4.0, 6.0]), 60.0, since_s=5.0)
     burning = [one.burning for one in found]
     assert [8.0, 10.0, 12.0] == [one.t_ns / NS for one in found[:3]]
-    assert burning[:5] == sorted(burning[:5])
+    assert burning[0] > burning[1]
+    assert burning[1:6] == sorted(burning[1:6])
     assert np.log(LOST) - 1e-9 < sum(burning) < np.log(LOST) + 0.1
     assert all(abs(float(one.arcs[0])) < 0.1 for one in found)  # what was out before is not seen, as was to be expected
 
@@ -173,14 +174,35 @@ def test_a_report_that_comes_late_takes_back_what_its_absence_said() -> None:
     """A look counted as one without a plume, whose report comes after all, weighs as if it had come in time."""
     none, in_time, late = np.array([10**18]), looks([0.0, 2.0, 4.0, 6.0]), looks([0.0, 2.0, 4.0, 6.0])
     said = sum(one.burning for one in missed(late, 9.0))
-    assert said < -2.0
-    said += late.seen(8 * NS, none, none).burning
-    assert abs(said - in_time.seen(8 * NS, none, none).burning) < 1e-9
+    assert said < -0.8
+    said += late.seen(8 * NS, none).burning
+    assert abs(said - in_time.seen(8 * NS, none).burning) < 1e-9
     assert [] == missed(late, 12.0)  # it knows now how late reports come
 
 
 def test_a_hot_body_is_believed_after_a_while() -> None:
     """What an observer goes on seeing of a body that is out says at most HOT in all."""
     one, since = looks([0.0, 2.0, 4.0]), np.array([5 * NS])
-    said = sum(float(one.seen(round(t_s * NS), since, since).arcs[0]) for t_s in (6.0, 8.0, 10.0, 12.0, 14.0))
+    said = sum(float(one.seen(round(t_s * NS), since).arcs[0]) for t_s in (6.0, 8.0, 10.0, 12.0, 14.0))
     assert np.log(0.05) - 0.6 < said < np.log(0.05) + 0.6
+
+
+def test_two_looks_in_one_pause_say_no_more_than_one() -> None:
+    """Of a next stage that may be lit in a quarter of the time yet, two looks at once say what one says; later ones say more."""
+    dark, lit_ns = (
+        [Look(round(t_s * NS), 0.0, np.zeros(1), 0.07, 1.0) for t_s in (1.875, 1.875, 4.0)],
+        np.array([round(1.25 * NS)]),
+    )
+    one = Pauses(1)
+    first, again, later = (float(one.weigh(look, lit_ns)[0]) for look in dark)
+    assert first == np.log(0.25 + 0.75 * 0.07)
+    assert first + again > np.log(0.25)
+    assert later < np.log(0.1)
+
+
+def test_a_next_stage_is_lit_for_good_when_its_time_is_over() -> None:
+    """However many looks miss it after that, nothing of "not lit yet" comes back."""
+    one, lit_ns = Pauses(1), np.array([round(1.25 * NS)])
+    said = [float(one.weigh(Look(round(t_s * NS), 0.0, np.zeros(1), 0.07, 1.0), lit_ns)[0]) for t_s in np.arange(0.1, 60.0, 0.77)]
+    assert np.isfinite(said).all()
+    assert np.allclose(said[10:], np.log(0.07))

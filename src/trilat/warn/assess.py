@@ -29,7 +29,7 @@ FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on
 REMEMBER_S, REMEMBER_MAX = 45.0, 50_000  # plots kept for launches not yet seen as such
 CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs faster, sustained (open records: about 250 m/s)
-FAST_M_S, FAST_HEIGHT_M = 1_000.0, 40_000.0
+FAST_M_S, FAST_HEIGHT_M = 1_000.0, 16_000.0  # nor does any fly so fast, higher than traffic flies
 SIGMAS = 2.5
 PLOTS_MIN = 4  # of its own, before a flight is spoken of
 ONE_SENSOR_S = 3.0  # another sensor that ought to have seen it for so long, and did not
@@ -80,6 +80,7 @@ class Candidate:
         self.launch: Launch | None = None
         self.first: tuple[Array, Array] | None = None
         self.launcher = 0.0
+        self.lost_m = 0.0  # of energy-equivalent range, to the air since burn-out
         self.speed_first_m_s, self.speed_first_sigma_m_s = 0.0, 0.0
         self.level_first = False  # first seen to fly level or nearly so, as what comes out of an orbit does
         self.unseen_s: dict[int, float] = {}

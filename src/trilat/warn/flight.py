@@ -22,7 +22,7 @@ from trilat.kernels import geodesy
 from trilat.records.columns import KIND_BEARING, KIND_MEASUREMENT, KIND_RADAR
 from trilat.records.sensor import Sensor
 from trilat.warn.classes import normal
-from trilat.warn.launch import BLIND, NEXT_PAUSE_S, Look, Looks
+from trilat.warn.launch import BLIND, NEXT_PAUSE_S, Look, Looks, Pauses
 
 Array = NDArray[np.float64]
 GATE = np.array([0.0, 15.0, 18.0, 20.5, 22.5, 24.5, 26.5])  # chi-square bounds that hold 99.99 %
@@ -201,8 +201,8 @@ class FlightFilter:
         self._forked_ns = t_ns - 10**9
         self._burns_count = 0
         self._fits: list[float] = []
-        self._looks: dict[int, Looks] = {}  # of each infrared observer that saw it
-        self._blind = BLIND  # how likely none of them would see it burn
+        self._looks, self._pauses = dict[int, Looks](), Pauses(NEXTS)  # of each infrared observer that saw it
+        self._blind, self._dark = BLIND, False  # how likely none of them would see it burn; whether one has missed it
         self.manoeuvring = False
         self.speed_m_s = 0.0  # at burn-out's call
 
@@ -241,9 +241,9 @@ class FlightFilter:
         push, sigma = self.push()
         self._pushes_log = log(max(normal((push - PUSH_LEAST_M_S2) / sigma), 1e-9))
         if m.sensors[plot.sensor].kind == "bearing":
-            looks = self._looks.setdefault(plot.sensor, Looks(m.sensors[plot.sensor], ARCS, NEXTS))
-            self._weigh(looks.seen(plot.t_ns, self._since_ns, self._lit_ns))
-            self._blind = BLIND
+            looks = self._looks.setdefault(plot.sensor, Looks(m.sensors[plot.sensor], ARCS))
+            self._weigh(looks.seen(plot.t_ns, self._since_ns))
+            self._blind, self._dark = BLIND, False
         self._light(plot.t_ns)
         self._fork(plot.t_ns)
         self._watch(plot.t_ns)
@@ -252,8 +252,9 @@ class FlightFilter:
     def look(self, now_ns: int) -> None:
         """Take in, once a step, at which looks infrared observers saw no plume: what burns is seen, what is out is not."""
         for looks in self._looks.values():
-            while (one := looks.missed(now_ns, self._since_ns, self._lit_ns, self._blind)) is not None:
+            while (one := looks.missed(now_ns, self._since_ns, self._blind, not self._dark)) is not None:
                 self._weigh(one)
+                self._dark = True
                 self._blind = min(1.0, self._blind / exp(one.burning))
                 if self.called_ns is None:
                     self._watch(max(one.t_ns, self.plots[-1].t_ns))
@@ -262,7 +263,7 @@ class FlightFilter:
         """Weigh every hypothesis by an infrared observer's look."""
         self._burn_log += look.burning
         self._arc_log += look.arcs
-        self._next_log += look.nexts
+        self._next_log += self._pauses.weigh(look, self._lit_ns)
 
     def _pass(self, t_ns: int, since_s: float) -> None:
         """Let time pass over the weights: what burns may end, what has ended may burn again."""
@@ -284,8 +285,7 @@ class FlightFilter:
             if self._speaks[k] > 0 and weight > max(self._top() - LOG_NEXT_GONE, self._next_log[j]):
                 m.light(self._first + k, self._next + j)
                 self._next_log[j], self._lit_ns[j] = weight, t_ns
-                for looks in self._looks.values():
-                    looks.light(j)
+                self._pauses.begin(j)
             self._arc_log[k] += log(1.0 - NEXT_SHARE)
             self._speaks[k] = -1
         for j in np.flatnonzero((self._next_log > never) & (self._lit_ns < t_ns - round(NEXT_KEPT_S * 1e9))).tolist():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,11 @@ ON_PATH_M, REACH_S, REACH_M_S2 = 20_000.0, 60.0, 50.0
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
 PAUSED, GLOWS, LOST, BLIND, HOT = 0.02, 0.02, 0.01, 0.01, 0.05
+MISS_FIRST = 0.4  # that a look sees no plume when none has missed it yet, at least: one look alone calls nothing
 LOOKS_MIN = 3  # seen so often before not being seen tells anything: the time between looks is known then
 LIKELY_LEAST = 1e-9
 NEXT_PAUSE_S = 1.25  # after a pause of about so long a next stage is lit
-LOOK_SLACK_S = 0.25  # a look may be so much later than those before it, and its report too
+LOOK_SLACK_S = 0.1  # a look may be so much later than those before it, and its report too
 NS = 1_000_000_000
 Times = NDArray[np.int64]
 
@@ -126,12 +127,40 @@ def _direction(basis: Array, azimuth_rad: float, elevation_rad: float) -> Array:
 
 
 class Look(NamedTuple):
-    """One look, with or without a plume: its log likelihood if the flight burnt then, for each arc, for each next stage."""
+    """One look, with or without a plume: its log likelihood if the flight burnt then, and for each arc.
+
+    lit, out: its likelihood if a next stage burnt then, and if it was not lit yet.
+    """
 
     t_ns: int
     burning: float
     arcs: Array
-    nexts: Array
+    lit: float
+    out: float
+
+
+class Pauses:
+    """Of each hypothesis of a next stage: how likely it is lit by now. Each stands for pauses of nought to twice NEXT_PAUSE_S.
+
+    When it is lit is one unknown for all looks: two in the same pause say no more than one.
+    """
+
+    def __init__(self, nexts: int) -> None:
+        self._out, self._lit, self._till = np.ones(nexts), np.zeros(nexts), np.zeros(nexts)
+
+    def begin(self, j: int) -> None:
+        """Begin anew with next stage j."""
+        self._out[j], self._lit[j], self._till[j] = 1.0, 0.0, 0.0
+
+    def weigh(self, look: Look, lit_ns: Times) -> Array:
+        """Return the log likelihood of a look for each next stage, lit at about its time."""
+        till = np.clip(0.5 + (look.t_ns - lit_ns) * 1e-9 / (2.0 * NEXT_PAUSE_S), self._till, 1.0)
+        share = np.where(till < 1.0, (till - self._till) / np.maximum(1.0 - self._till, 1e-9), 1.0)
+        moved = self._out * share  # all of it in the end: what rounding left over would grow look by look
+        out, lit = (self._out - moved) * look.out, (self._lit + moved) * look.lit
+        whole = out + lit
+        self._out, self._lit, self._till = out / whole, lit / whole, till
+        return np.asarray(np.log(whole))
 
 
 class Looks:
@@ -141,20 +170,18 @@ class Looks:
     that it, or every observer, has ceased to see: what is not seen weighs no more than LOST, or BLIND. One that sees a plume says
     that it burns, but for the chance that a body is hot enough to be seen without: what it sees weighs no more than HOT.
 
-    `arcs`, `nexts`: how many hypotheses there are of a burn-out, and of a next stage. Their times are given with each look.
+    `arcs`: how many hypotheses of a burn-out there are. Since when each is out is given with each look.
     """
 
-    def __init__(self, sensor: Sensor, arcs: int, nexts: int) -> None:
+    def __init__(self, sensor: Sensor, arcs: int) -> None:
         self._sensor = sensor
         self._miss = 1.0 - max(sensor.detection_probability, 0.01) * (1.0 - PAUSED)
         self._seen_ns: list[int] = []
         self._every_ns = round(sensor.period_s * NS)
-        self._missed = 0  # looks without a plume since the last with one
-        self._gone = 0.0  # the log likelihood of these, were it burning
+        self._gone: list[float] = []  # looks without a plume since the last with one: how likely each was, were it burning
         self._late_ns = 0  # how long a report takes at most
         self._fresh = False
-        self._lost = LOST  # how likely it does not see the plume any more, if there is one; and that of each next stage
-        self._lost_next = np.full(nexts, LOST)
+        self._lost = LOST  # how likely it does not see the plume any more, if there is one
         self._hot, self._out = (
             np.zeros(arcs),
             np.zeros(arcs),
@@ -164,39 +191,39 @@ class Looks:
         """Begin anew with arc k: nobody has looked at it."""
         self._hot[k], self._out[k] = 0.0, 0.0
 
-    def light(self, j: int) -> None:
-        """Begin anew with next stage j."""
-        self._lost_next[j] = LOST
-
     def relight(self, share: float) -> None:
         """Let a share of what burns be lit just now: nobody has looked for it."""
         self._lost += share * (LOST - self._lost)
 
-    def seen(self, t_ns: int, since_ns: Times, lit_ns: Times) -> Look:
-        """Return what a plume seen at a time says of what burns, of arcs out since a time, of next stages lit at a time."""
+    def seen(self, t_ns: int, since_ns: Times) -> Look:
+        """Return what a plume seen at a time says, to arcs that are out since times of their own."""
         # A report that is later than any before it may be of a look that was counted as one without a plume.
         looks = round((t_ns - self._seen_ns[-1]) / self._every_ns) if self._seen_ns else 1
-        likely = (1.0 - LOST) * (1.0 - self._miss) * self._miss ** min(self._missed, max(0, looks - 1))
-        burning, lit = log(max(likely, LIKELY_LEAST)) - self._gone, _lit(t_ns, lit_ns)
-        nexts = np.log(lit * (1.0 - self._lost_next) * (1.0 - self._miss) + (1.0 - lit) * (HOT + GLOWS))
+        sees = (1.0 - LOST) * (1.0 - self._miss)
+        likely = sees * float(np.prod(self._gone[: max(0, looks - 1)]))
+        burning = log(max(likely, LIKELY_LEAST)) - sum(log(one) for one in self._gone)
         self._seen_ns = sorted([*self._seen_ns, t_ns])
-        self._missed, self._gone, self._fresh, self._lost, self._lost_next[:] = 0, 0.0, True, LOST, LOST
-        return Look(t_ns, burning, self._of_arcs(t_ns, since_ns, burning, log(GLOWS)), nexts)
+        self._gone, self._fresh, self._lost = [], True, LOST
+        return Look(t_ns, burning, self._of_arcs(t_ns, since_ns, burning, log(GLOWS)), sees, HOT + GLOWS)
 
-    def missed(self, now_ns: int, since_ns: Times, lit_ns: Times, blind: float) -> Look | None:
-        """Return the next look that ended without a plume till now; `blind`: how likely no observer sees plumes any more."""
+    def missed(self, now_ns: int, since_ns: Times, blind: float, first: bool) -> Look | None:  # noqa: FBT001 - a fact
+        """Return the next look that ended without a plume till now.
+
+        blind: how likely no observer sees plumes any more. first: whether none has missed it yet.
+        """
         if self._fresh:
             self._late_ns, self._fresh = max(self._late_ns, now_ns - self._seen_ns[-1]), False
             if len(self._seen_ns) >= LOOKS_MIN:
                 self._every_ns = max(round(self._sensor.period_s * NS), round(median(np.diff(self._seen_ns).tolist())))
-        t_ns = self._seen_ns[-1] + (self._missed + 1) * self._every_ns
+        t_ns = self._seen_ns[-1] + (len(self._gone) + 1) * self._every_ns
         if len(self._seen_ns) < LOOKS_MIN or now_ns < t_ns + self._late_ns + round(LOOK_SLACK_S * NS):
             return None
-        lit, dark, darks = _lit(t_ns, lit_ns), self._dark(self._lost), self._dark(self._lost_next)
-        burning, nexts = log(blind + (1.0 - blind) * dark), np.log(1.0 - lit + lit * (BLIND + (1.0 - BLIND) * darks))
-        self._lost, self._lost_next = self._lost / dark, self._lost_next * (1.0 - lit) + lit * self._lost_next / darks
-        self._missed, self._gone = self._missed + 1, self._gone + burning
-        return Look(t_ns, burning, self._of_arcs(t_ns, since_ns, burning, log(1.0 - GLOWS)), nexts)
+        miss = max(self._miss, MISS_FIRST) if first else self._miss
+        dark = self._lost + (1.0 - self._lost) * miss
+        either, lit = blind + (1.0 - blind) * dark, BLIND + LOST + (1.0 - BLIND - LOST) * miss
+        self._lost /= dark
+        self._gone.append(either)
+        return Look(t_ns, log(either), self._of_arcs(t_ns, since_ns, log(either), log(1.0 - GLOWS)), lit, 1.0)
 
     def _of_arcs(self, t_ns: int, since_ns: Times, burning: float, dark: float) -> Array:
         """Return the log likelihood of a look for each arc: it burnt till its time and is out since, hot or not."""
@@ -206,15 +233,6 @@ class Looks:
         self._out += np.where(out, dark, 0.0)
         after = np.logaddexp(log(HOT) + self._hot, log(1.0 - HOT) + self._out)
         return np.where(out, after - before, burning)
-
-    def _dark(self, lost: Any) -> Any:
-        """Return how likely a look sees no plume that burns, where it sees none any more with so much probability."""
-        return lost + (1.0 - lost) * self._miss
-
-
-def _lit(t_ns: int, lit_ns: Times) -> Array:
-    """Return how likely next stages burn at a time: each stands for pauses of nought to twice its own."""
-    return np.clip(0.5 + (t_ns - lit_ns) * 1e-9 / (2.0 * NEXT_PAUSE_S), 0.0, 1.0)
 
 
 def passes(cue: Cue, place_m: Array, doubt_m: float = 0.0) -> bool:
