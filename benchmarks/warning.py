@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/warning.py [--tiny] [PART ...]
 
-Parts: physics gravity ellipse areas flights class rockets, and those of benchmarks/warning_false.py: cue stages space traffic
+Parts: physics gravity ellipse areas flights class rockets, and those of benchmarks/warning_false.py: cue plume stages space
+traffic
 
 Times are CPU time of this process. Public flights: range and apogee as published (notes' table; `dprk-missiles-nagix`); vehicles
 and radars are generic. `gravity` wants heyoka (MPL-2.0), an oracle that the product does not use.
@@ -22,6 +23,7 @@ import warning_false
 import warning_physics
 from trilat.errors import ExerciseError
 from trilat.flights.flight import Flight, Wanted, generic_flight
+from trilat.flights.history import ROUNDED
 from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, sensor_of
 from trilat.kernels import ballistic, geodesy
 from trilat.kernels.frames import earth
@@ -177,24 +179,29 @@ def rows() -> list[tuple[str, float, float, float]]:
     ]
 
 
-def judge(given: tuple[str, float, float, float], seed: int) -> tuple[bool, bool, bool, float, str]:
-    """Return for one public flight: class by range right, by energy right, loft named, Brier score, what was wrong."""
+def judge(given: tuple[str, float, float, float], seed: int) -> tuple[bool, bool, bool, float, str, bool]:
+    """Return for one public flight: class by range right, by energy right, loft named, Brier score, what was wrong.
+
+    Last: class by range right where a range within ROUNDED of a bound may be either, as `trilat exercise history` has it.
+    """
     name, range_km, apogee_km, bearing = given
     text = f"{name} {range_km:.0f}/{apogee_km:.0f}"
     try:
         flight = generic_flight(Wanted(39.2, 125.7, bearing, range_km * 1e3, apogee_km * 1e3))
     except ExerciseError:
-        return False, False, False, 1.0, f"{text}: no generic flight found"
+        return False, False, False, 1.0, f"{text}: no generic flight found", False
     told = assess(flight, min(flight.burnout_s + 61.0, flight.landing_s - 1.0), seed)
     truth = of_km(flight.range_m / 1e3), of_km(energy_range_m(flight.at(flight.burnout_s + 1.0)) / 1e3)
     if not told or not told[-1].classes:
-        return False, False, False, 1.0, f"{text}: nothing said"
+        return False, False, False, 1.0, f"{text}: nothing said", False
     last = told[-1]
     brier = sum((c.probability - (c.name == truth[1])) ** 2 for c in last.classes)
     found = last.classes_flown[0].name, last.classes[0].name
     steep = apogee_km > 0.6 * range_km
     wrong = "" if found == truth else f"{text}: {found} for {truth}"
-    return found[0] == truth[0], found[1] == truth[1], not steep or last.shape == "lofted", brier, wrong
+    either = {of_km(flight.range_m / 1e3 * (1.0 + share)) for share in (-ROUNDED, ROUNDED)}
+    named = not steep or last.shape == "lofted"
+    return found[0] == truth[0], found[1] == truth[1], named, brier, wrong, found[0] in either
 
 
 def klass(*, tiny: bool) -> None:
@@ -205,8 +212,9 @@ def klass(*, tiny: bool) -> None:
         if not judged:
             say(f"class: {label}: no recordings here")
             continue
-        by_range, by_energy, named, brier, wrong = zip(*judged, strict=True)
+        by_range, by_energy, named, brier, wrong, near = zip(*judged, strict=True)
         say(f"class: {label}: {len(judged)} rows; by range {sum(by_range)}, by energy {sum(by_energy)}, by loft {sum(named)}")
+        say(f"class: {label}: by range {sum(near)} where what lies within 1 % of a bound may be either class")
         say(f"class: {label}: Brier {np.mean(brier):.3f}")
         for line in filter(None, wrong):
             say(f"class:   {line}")

@@ -2,7 +2,8 @@
 
 `traffic`: a day of aircraft, vessels, false plots and fires that infrared takes for launches, before three nations' radars;
 `--tiny` ten minutes of it. `space`: satellites that pass, and one that comes down. `cue`: how soon a launch is detected with a
-launch flash and without, seen by a satellite that stands and one that moves. `stages`: pauses between stages.
+launch flash and without, seen by a satellite that stands and one that moves. `stages`: pauses between stages. `plume`: how soon
+burn-out is called where infrared sees the plume go out, and how often falsely, also where its reports end while it burns.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ COAST = Sensor(
 STANDING = Sensor(
     id="USA-IR", nation="USA", kind="bearing", label=EXERCISE, lat_deg=0.0, lon_deg=120.0, alt_m=35_786e3, period_s=5.0,
     range_max_m=5e7, alt_max_m=1e7, elevation_min_rad=-1.57, sigma_azimuth_rad=2e-5, sigma_elevation_rad=2e-5,
+    detection_probability=0.95,
 )  # fmt: skip
 MOVING = Sensor(
     id="USA-LEO", nation="USA", kind="bearing", label=EXERCISE, period_s=2.0, range_max_m=5e7, alt_max_m=1e7,
-    sigma_azimuth_rad=1e-4, sigma_elevation_rad=1e-4,
+    sigma_azimuth_rad=1e-4, sigma_elevation_rad=1e-4, detection_probability=0.95,
 )  # fmt: skip
 SENSORS = (*RADARS, *AIR, COAST, STANDING)
 DAY_S, TINY_S, BLOCK_S, STEP_S = 86_400.0, 600.0, 600.0, 2.0
@@ -330,4 +332,44 @@ def stages(*, tiny: bool) -> None:
     say(f"stages: {pauses} pauses of 0-2.5 s between stages: {false} of {calls} calls of burn-out false (1 %)")
 
 
-PARTS: dict[str, Callable[..., None]] = {"cue": cue, "stages": stages, "space": space, "traffic": traffic}
+def seen_burning(flight: Flight, satellites: tuple[Sensor, ...], seed: int, cease: float | None = None) -> list[Assessment]:
+    """Return what is said of a flight till 14 s after burn-out; infrared's reports end after a share of the burn, if given."""
+    sensors = (*RADARS, *satellites)
+    seen, rng = (
+        Observation(RADARS, flight.at, flight.burnout_s + 14.0, np.random.default_rng(seed)),
+        np.random.default_rng(seed + 7),
+    )
+    parts = [seen.columns]
+    for k, sensor in enumerate(satellites):
+        one = flashes(sensor, flight, rng, orbit if sensor is MOVING else None)
+        one["sensor"] = len(RADARS) + k
+        parts.append(one if cease is None else one[one["t_ns"] < EPOCH_NS + cease * flight.burnout_s * NS])
+    columns = np.concatenate(parts)
+    seen.columns, seen.sensors = columns[np.argsort(columns["t_ns"], kind="stable")], sensors
+    watch = Watch(sensors)
+    for now_ns, batches in seen.steps():
+        watch.step(now_ns, batches)
+    return watch.told
+
+
+def plume(*, tiny: bool) -> None:
+    """Burn-out called with infrared beside the radars: how soon, and how often falsely."""
+    count = 1 if tiny else 30
+    for label, reach_m, seed in (("200-1,000 km", (200e3, 1_000e3), 606), ("in stages, 1,800-5,000 km", (1_800e3, 5_000e3), 707)):
+        flown = list(drawn(np.random.default_rng(seed), count, reach_m))
+        for name, satellites, cease in (
+            ("radars alone", (), None), ("a satellite every 5 s", (STANDING,), None), ("one every 2 s", (MOVING,), None),
+            ("both", (STANDING, MOVING), None), ("both, silent from 0.75 of the burn on", (STANDING, MOVING), 0.75),
+        ):  # fmt: skip
+            late, false = list[float](), 0
+            for k, flight in enumerate(flown):
+                told = seen_burning(flight, satellites, 1_200 + k, cease)
+                calls = sorted({one.burnout_called_t_ns for one in told if one.burnout_called_t_ns})
+                after = [(one - EPOCH_NS) / 1e9 - flight.burnout_s for one in calls]
+                false += sum(1 for one in after if one < 0.0)
+                late += [one for one in after if one >= 0.0][:1]
+            median = f"{np.median(late):.1f} s (median), {max(late):.1f} s (max) after it" if late else "never"
+            say(f"plume: {count} flights of {label}, {name}: burn-out called {median} (5 s); {false} falsely (1 %)")
+
+
+PARTS: dict[str, Callable[..., None]] = {"cue": cue, "plume": plume, "stages": stages, "space": space, "traffic": traffic}

@@ -18,7 +18,9 @@ Array = NDArray[np.float64]
 MEAN_PUSH_M_S2 = 33.0  # mean gain of speed per second of burning
 PUSH_RATIO = 2.2  # last over first acceleration of a stage
 BURN_S = (25.0, 330.0)
-HASTES = (1.0, 2.0)  # low arcs need a quicker burn
+# How quickly it burns and over what share of the burn it turns over: low arcs need a quicker burn; what flies flat within the air
+# has turned over when much of the burn is still to come.
+CLIMBS, FLAT = ((1.0, 1.0), (2.0, 1.0)), ((2.0, 0.4),)
 STAGE_MAX_S = 110.0  # a longer burn is of more than one stage
 COEFFICIENTS_KG_M2 = (5_000.0, 20_000.0, 0.0)  # tried in turn: low, fast arcs need a slender body, or none at all (0)
 TURNS = 25
@@ -69,21 +71,22 @@ def _hermite(p0: Array, p1: Array, v0: Array, v1: Array, u: Array, h: float) -> 
 def generic_flight(wanted: Wanted, gap_s: float = 1.5, coefficient_kg_m2: float | None = None) -> Flight:
     """Return a flight whose range and apogee are those wanted, within FIT_M; ExerciseError when none is found."""
     tried = COEFFICIENTS_KG_M2 if coefficient_kg_m2 is None else (coefficient_kg_m2,)
-    for coefficient in tried:
-        for haste in HASTES:
-            found = _fit(wanted, gap_s, coefficient, haste)
-            if found is not None:
-                return found
+    for climbs in (CLIMBS, FLAT):
+        for coefficient in tried:
+            for haste, turn in climbs:
+                found = _fit(wanted, gap_s, coefficient, haste, turn)
+                if found is not None:
+                    return found
     raise ExerciseError("flight-unsolved", f"{wanted}.")
 
 
-def _fit(wanted: Wanted, gap_s: float, coefficient: float, haste: float) -> Flight | None:
+def _fit(wanted: Wanted, gap_s: float, coefficient: float, haste: float, turn: float) -> Flight | None:
     """Return the flight by Newton's method on speed gained and last angle; None when it does not settle."""
     x = _first_guess(wanted)
     burn_s = float(np.clip(x[0] / MEAN_PUSH_M_S2 / haste, *BURN_S))
     goal = np.array([wanted.range_m, wanted.apogee_m])
     for _ in range(TURNS):
-        flown = _fly(wanted, x, burn_s, gap_s, coefficient)
+        flown = _fly(wanted, x, (burn_s, gap_s, turn), coefficient)
         if flown is None:
             return None
         miss = np.array([flown.range_m, flown.apogee_m]) - goal
@@ -93,7 +96,7 @@ def _fit(wanted: Wanted, gap_s: float, coefficient: float, haste: float) -> Flig
         for k, step in enumerate((x[0] * 1e-3, 2e-3)):
             other = x.copy()
             other[k] += step
-            near = _fly(wanted, other, burn_s, gap_s, coefficient)
+            near = _fly(wanted, other, (burn_s, gap_s, turn), coefficient)
             if near is None:
                 return None
             slope[:, k] = (np.array([near.range_m, near.apogee_m]) - goal - miss) / step
@@ -126,20 +129,23 @@ def _stages(speed_m_s: float, burn_s: float, gap_s: float) -> Array:
     return np.array([(s, s + each, first, first * PUSH_RATIO) for s in starts])
 
 
-def _fly(wanted: Wanted, x: Array, burn_s: float, gap_s: float, coefficient: float) -> Flight | None:
-    """Return the flight of a speed gained and a last angle; None when it does not leave the ground or come back."""
+def _fly(wanted: Wanted, x: Array, burn: tuple[float, float, float], coefficient: float) -> Flight | None:
+    """Return the flight of a speed gained and a last angle; None when it does not leave the ground or come back.
+
+    burn: how long, the pauses between its stages (s), and the share of it over which it turns.
+    """
     from trilat.kernels import ballistic  # noqa: PLC0415 - numba loads here
     from trilat.kernels.frames import earth  # noqa: PLC0415 - same
 
     wgs84, per = earth("wgs84"), 1.0 / coefficient if coefficient > 0.0 else 0.0
-    stages = _stages(x[0], burn_s, gap_s)
+    stages = _stages(x[0], burn[0], burn[1])
     place = geodesy.geodetic_to_ecef(wanted.lat_deg, wanted.lon_deg, 1.0)
     basis, turn = geodesy.enu_basis(wanted.lat_deg, wanted.lon_deg), np.radians(wanted.bearing_deg)
     along = basis[0] * np.sin(turn) + basis[1] * np.cos(turn)
     end_s = float(stages[-1, ballistic.B_TO])
     steps = int(np.ceil(end_s / ballistic.STEP_S)) + 2
     path = np.empty((steps, 6))
-    ballistic.climb(wgs84, np.concatenate([place, np.zeros(3)]), stages, np.array([*along, x[1], end_s]), per, path)
+    ballistic.climb(wgs84, np.concatenate([place, np.zeros(3)]), stages, np.array([*along, x[1], end_s * burn[2]]), per, path)
     if geodesy.ecef_to_geodetic(path[:, :3])[1:, 2].min() < 0.5:
         return None
     out, free = np.empty(ballistic.RESULT_COLUMNS), np.empty((int(T_MAX_S / ballistic.STEP_S), 6))

@@ -104,13 +104,15 @@ class Observation:
 def flashes(
     sensor: Sensor, flight: Flight, rng: np.random.Generator, place_at: Callable[[Array], Array] | None = None
 ) -> NDArray[Any]:
-    """Return the lines of sight of an infrared observer to a vehicle while it burns above the clouds, as report columns.
+    """Return the lines of sight of an infrared observer to a vehicle while a stage burns above the clouds, as report columns.
 
     An observer that moves gives `place_at` (seconds -> places (n, 3) ECEF), and its reports are plots in Earth-fixed terms.
     """
     t_s = np.arange(rng.uniform(0.0, sensor.period_s), flight.burnout_s, sensor.period_s)
     there = flight.at(t_s)[:, :3]
     high = geodesy.ecef_to_geodetic(there)[:, 2] > CLOUDS_M
+    high &= [bool(((flight.stages[:, 0] <= t) & (t < flight.stages[:, 1])).any()) for t in t_s]
+    high &= rng.random(len(t_s)) < sensor.detection_probability
     t_s, there = t_s[high], there[high]
     t_ns, sigma = EPOCH_NS + np.round(t_s * NS).astype(np.int64), sensor.sigma_azimuth_rad
     if place_at is None:

@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-import numpy as np
 
 from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import columns_of_measurements
 from trilat.joint.core import PartnerReport, batch_of
 from trilat.policy.labels import join
 from trilat.records.assessment import Assessment
-from trilat.records.columns import Reports, Tracks
+from trilat.records.columns import Reports
 from trilat.records.label import Label
 from trilat.records.report import Measurement, Pedigree
 from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
 from trilat.warn.areas import Layer
-from trilat.warn.assess import CLIMB_M_S, Assessor, AssessorSettings
+from trilat.warn.assess import Assessor, AssessorSettings
 
 LOOK_HIGH = ("radar3d", "bearing")
 TRACKS_MAX = 2_000  # in the sight of the sensors that look high
@@ -134,10 +133,7 @@ class LaunchWatch:
             return []
         waiting, self._waiting = self._waiting, []
         tracks = self._tracker.step(now_ns, waiting)
-        # The assessor looks at every track it is given: what is too slow for a launch is left out at once.
-        fast = np.linalg.norm(tracks.columns["velocity_m_s"], axis=1) >= CLIMB_M_S
-        given: Tracks = msgspec.structs.replace(tracks, columns=tracks.columns[fast])
-        return [self._said(one) for one in self._assessor.step(now_ns, given, waiting)]
+        return [self._said(one) for one in self._assessor.step(now_ns, tracks, waiting)]
 
     def _said(self, one: Assessment) -> Assessment:
         """Put the true names and labels in the place of those of the table."""

@@ -5,10 +5,13 @@ Records of rules and of scratch come in arrays of one (kernels/bank.py box), whi
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from trilat.kernels.bank import AT, CONFIRMED
-from trilat.kernels.frames import vertical
+from trilat.kernels import bank as banks
+from trilat.kernels.bank import AT, BOOST, CONFIRMED, REENTRY
+from trilat.kernels.frames import earth, vertical
 from trilat.kernels.imm import LOG_TWO_PI, absorb, linearise_row, mixture, moments, predict, update, weigh
 from trilat.kernels.jit import entry, kernel
 from trilat.kernels.measure import place
@@ -17,6 +20,42 @@ from trilat.kernels.motion import LOG_COEFFICIENT
 FAR, LATE, OUTSIDE = -1.0, -2.0, -3.0  # why a plot was not taken
 LATE_S = 3.0
 NEVER = -1e300  # the log weight of an arc that is not followed
+
+
+def three() -> Any:
+    """Return a flight's model: set 0 falls, burns steadily, unsteadily; set 1 the free arc; set 2 the arc in the air."""
+    model = banks.record(banks.MODEL_DTYPE)
+    model["earth"] = earth("wgs84")
+    model["modes"] = (3, 1, 1)
+    model["kind"][0], model["kind"][1:, 0] = (REENTRY, BOOST, BOOST), REENTRY
+    model["noise"][0, 0, :3], model["noise"][0, 1, :2], model["noise"][0, 2, :2] = (0.02, 0.0, 1e-5), (6.0, 0.0), (400.0, 0.0)
+    model["noise"][2, 0, :3] = (0.3, 0.0, 1e-3)
+    model["stay_s"] = 60.0
+    model["stay_s"][0] = (300.0, 40.0, 4.0)
+    model["share"][0] = ((0.0, 0.0, 1.0), (0.5, 0.0, 0.5), (0.4, 0.6, 0.0))
+    model["start"][0], model["start"][1:, 0] = (0.3, 0.3, 0.4), 1.0
+    model["birth"] = (2_000.0, 40.0, 0.0, 0.5)
+    return model
+
+
+def burning(noise_m2_s5: float) -> Any:
+    """Return a model whose sets burn and nothing else, their thrust wandering by so much."""
+    model = three()
+    model["modes"][0], model["kind"][0, 0], model["start"][0, 0] = 1, BOOST, 1.0
+    model["noise"][0, 0] = (noise_m2_s5, 0.0, 0.0, 0.0)
+    model["kind"][1:, 0], model["noise"][1:, 0] = BOOST, model["noise"][0, 0]
+    return model
+
+
+def burning_pair(steady_m2_s5: float, unsteady_m2_s5: float, stay_s: float) -> Any:
+    """Return a model whose set 0 burns steadily, for so long, or unsteadily, and does nothing else."""
+    model = three()
+    model["modes"][0] = 2
+    model["kind"][0, :2] = BOOST
+    model["noise"][0, :2] = ((steady_m2_s5, 0.0, 0.0, 0.0), (unsteady_m2_s5, 0.0, 0.0, 0.0))
+    model["stay_s"][0, :2], model["start"][0, :2] = (stay_s, 4.0), (0.5, 0.5)
+    model["share"][0, :2, :2] = ((0.0, 1.0), (1.0, 0.0))
+    return model
 
 
 @entry
@@ -132,11 +171,9 @@ def follow(models, bank, first, score, nis, sensor, z, kind, t_ns, thin_m, works
 
 def warm() -> None:
     """Compile what the product calls."""
-    from trilat.kernels import bank as b  # noqa: PLC0415 - only here
-    from trilat.kernels.frames import earth  # noqa: PLC0415 - same
-
+    b = banks
     model, work, rows = b.record(b.MODEL_DTYPE), b.record(b.WORK_DTYPE), b.new_bank(1).rows
-    model["earth"], model["modes"], model["kind"], model["stay_s"] = earth("wgs84"), 1, b.REENTRY, 1.0
+    model["earth"], model["modes"], model["kind"], model["stay_s"] = earth("wgs84"), 1, REENTRY, 1.0
     rows["x"][:, :, 0], rows["P"][:], rows["mu"][:] = 6_500_000.0, 1.0, 1.0
     models, works, sensor, z = b.box(model), b.box(work), np.ones(b.SENSOR_COLUMNS), np.ones(b.PLOT_COLUMNS)
     settle_row(models, rows, 0)

@@ -23,13 +23,13 @@ from trilat.warn.areas import Layer
 from trilat.warn.classes import speed_of
 from trilat.warn.conclude import Conclusion, conclude
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot
-from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, goes_on, launch_of, launch_told, passes, smooth
+from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, goes_on, launch_of, launch_told, moves, passes, smooth
 
 FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on
 REMEMBER_S, REMEMBER_MAX = 45.0, 50_000  # plots kept for launches not yet seen as such
 CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs faster, sustained (open records: about 250 m/s)
-FAST_M_S, FAST_HEIGHT_M = 1_000.0, 40_000.0
+FAST_M_S, FAST_HEIGHT_M = 1_000.0, 16_000.0  # nor does any fly so fast, higher than traffic flies
 SIGMAS = 2.5
 PLOTS_MIN = 4  # of its own, before a flight is spoken of
 ONE_SENSOR_S = 3.0  # another sensor that ought to have seen it for so long, and did not
@@ -49,6 +49,9 @@ CUE_S = 180.0  # so long after a launch flash the flight may come into radars' s
 EARLY_S = 100.0
 PLOTS_CUED = 2  # enough where a launch flash was seen
 CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
+# So many sights of it within so short a time before, the last just now, say as plots do where it came from, at any such speed.
+SIGHTS_MIN, SIGHTS_S, SIGHTS_NEW_S = 2, 20.0, 6.0
+SIGHTS_M, SIGHTS_M_S = 10_000.0, 1_000.0
 NS = 1_000_000_000
 
 
@@ -77,6 +80,7 @@ class Candidate:
         self.launch: Launch | None = None
         self.first: tuple[Array, Array] | None = None
         self.launcher = 0.0
+        self.lost_m = 0.0  # of energy-equivalent range, to the air since burn-out
         self.speed_first_m_s, self.speed_first_sigma_m_s = 0.0, 0.0
         self.level_first = False  # first seen to fly level or nearly so, as what comes out of an orbit does
         self.unseen_s: dict[int, float] = {}
@@ -122,7 +126,9 @@ class Assessor:
         plots = sorted((p for batch in batches for p in self._machinery.plots(batch.columns)), key=lambda p: (p.t_ns, p.sensor))
         for plot in plots:
             self._give(plot)
-        for row in tracks.columns[self._fast(tracks.columns)]:
+        for flight in self._flights.values():
+            flight.filter.look(now_ns)
+        for row in tracks.columns[self._fast(now_ns, tracks.columns)]:
             self._look(now_ns, row)
         out = [one for flight in list(self._flights.values()) if (one := self._tell(now_ns, flight)) is not None]
         for number in self._doubles(now_ns):
@@ -146,14 +152,18 @@ class Assessor:
         while self._recent and plot.t_ns - self._recent[0].t_ns > REMEMBER_S * NS:
             self._recent.popleft()
 
-    def _fast(self, columns: Any) -> NDArray[np.bool_]:
-        """Tell of every track whether it is worth a look: seen by a radar, and faster than traffic."""
+    def _fast(self, now_ns: int, columns: Any) -> NDArray[np.bool_]:
+        """Tell of every track whether it is worth a look: seen by a radar, and faster than traffic or where a flash just was."""
         speed2 = np.einsum("ka,ka->k", columns["velocity_m_s"], columns["velocity_m_s"])
-        return np.asarray((columns["sensors"] & np.uint64(self._radar_bits) != 0) & (speed2 > CLIMB_M_S**2))
+        worth = speed2 > CLIMB_M_S**2
+        for cue in (one for one in self._cues if now_ns - one.t_ns < SIGHTS_NEW_S * NS):
+            way = columns["position_m"] - cue.from_m
+            worth |= np.linalg.norm(way - (way @ cue.along)[:, None] * cue.along, axis=1) < SIGHTS_M
+        return np.asarray((columns["sensors"] & np.uint64(self._radar_bits) != 0) & worth)
 
     def _look(self, now_ns: int, row: Any) -> None:
         """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
-        if not launch_like(row) and not (self._cues and climbs(row) and self._flashed(row)):
+        if not launch_like(row) and not (self._cues and climbs(row) and self._flashed(row)) and not self._risen(row):
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():
@@ -170,6 +180,28 @@ class Assessor:
             self.shed += 1
             return
         self._begin(slot, int(row["t_ns"]), row)
+
+    def _risen(self, row: Any) -> bool:
+        """Tell whether infrared saw a track rise to where it is: sights that move and plots are of one body, and it climbs.
+
+        Renews the track's state by them: of the track nothing but its place is taken.
+        """
+        m, spare, since_ns = self._machinery, ROWS * FLIGHTS_MAX, int(row["t_ns"]) - round(SIGHTS_S * NS)
+        sights = [one for one in self._cues if one.t_ns > since_ns and passes(one, row["position_m"])]
+        if len(sights) < SIGHTS_MIN or not moves(sights, row["position_m"]):
+            return False
+        plots = sorted([*(one.plot for one in sights), *(p for p in self._recent if p.t_ns > since_ns)], key=lambda p: p.t_ns)
+        covariance = np.diag([SIGHTS_M**2] * 3 + [SIGHTS_M_S**2] * 3)
+        m.begin(spare, m.back, 0, plots[0].t_ns, np.concatenate([row["position_m"], np.zeros(3)]), covariance)
+        taken = [p for p in plots if m.feed(spare, m.back, p) >= 0.0]
+        mine = {id(p) for p in taken}
+        seen = sum(id(one.plot) in mine for one in sights)
+        if seen < len(sights) or len(taken) - seen < PLOTS_CUED:
+            return False
+        mean, covariance = m.state(spare, 0)
+        row["t_ns"], row["covariance"] = m.rows[spare]["t_ns"], covariance
+        row["position_m"], row["velocity_m_s"] = mean[:3], mean[3:]
+        return climbs(row, CLIMB_HEIGHT_M, CLIMB_M_S)
 
     def _flashed(self, row: Any) -> bool:
         """Tell whether a launch flash was seen where a track comes from."""
@@ -342,15 +374,15 @@ def launch_like(row: Any) -> bool:
     return (climb > CLIMB_M_S and high > CLIMB_HEIGHT_M) or (fast > FAST_M_S and high > FAST_HEIGHT_M)
 
 
-def climbs(row: Any) -> bool:
-    """Tell whether a track may be a launch's that has been seen a few times: above traffic or faster, and not sinking."""
+def climbs(row: Any, height_m: float = CUED_HEIGHT_M, speed_m_s: float = CUED_SPEED_M_S) -> bool:
+    """Tell whether a track may be a launch's that has been seen a few times: above a height or faster, and not sinking."""
     p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
     lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
     up = geodesy.enu_basis(lat, lon)[2]
     climb = float(up @ v) - 0.5 * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
     high = height - float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
     fast = float(np.linalg.norm(v)) - float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
-    return climb > 0.0 and (high > CUED_HEIGHT_M or fast > CUED_SPEED_M_S)
+    return climb > 0.0 and (high > height_m or fast > speed_m_s)
 
 
 def in_sight(sensor: Sensor, place_m: Array) -> bool:

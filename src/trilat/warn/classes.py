@@ -90,11 +90,15 @@ def spread_of(state: FlightState, values: list[float], middle: float) -> Spread:
     return Spread(middle, sqrt(variance))
 
 
-def shape_of(state: FlightState, landing: Landing | None, launch_m: Array | None = None) -> Shape:
-    """Return the arc of a state: its apogee (also when passed), its range from launch (or where the arc left the ground)."""
+def shape_of(state: FlightState, landing: Landing | None, launch_m: Array | None = None, lost_m: float = 0.0) -> Shape:
+    """Return the arc of a state: its apogee (also when passed), its range from launch (or where the arc left the ground).
+
+    lost_m: the energy-equivalent range that the air took since burn-out; what drag was is known no better than its coefficient.
+    """
     states = list(sigma_states(state._replace(log_sigma=0.0))[0])
     energy = spread_of(state, [energy_range_m(one) for one in states], energy_range_m(state.mean))
-    energy = Spread(energy.mean, sqrt(energy.sigma**2 + (RANGE_SIGMA_SHARE * energy.mean) ** 2))
+    unsure = sqrt((RANGE_SIGMA_SHARE * energy.mean) ** 2 + (state.log_sigma * lost_m) ** 2)
+    energy = Spread(energy.mean + lost_m, sqrt(energy.sigma**2 + unsure**2))
     perigee = spread_of(state, [perigee_m(one) for one in states], perigee_m(state.mean))
     perigee = Spread(perigee.mean, max(perigee.sigma, PERIGEE_SIGMA_MIN_M))
     back = arc_back(state)

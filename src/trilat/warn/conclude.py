@@ -24,7 +24,7 @@ from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer, touched
 from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, normal, shape_of, speed_of
 from trilat.warn.flight import Array
-from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_range_m, predict
+from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_lost_m, energy_range_m, predict
 from trilat.warn.state import FlightState, StateError, check
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ AGAIN_MOST = 0.5
 # seen on public webcasts some follow the spent stage.
 NEXT_STAGE_S, SPENT_SHARE = 10.0, 0.2
 REENTRY_HEIGHT_M = 100_000.0
+LOSS_S = 90.0  # after burn-out, till which what the air has taken is followed back: later its errors would grow with re-entry
 FAN_DEG = 25.0
 GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
 PATH_POINTS_MAX = 240
@@ -106,7 +107,7 @@ def conclude(frame: Conclusion, flight: Candidate, now_ns: int, alone: bool) -> 
         shape=None if shape is None or burns else shape.shape,
         apogee_m=None if shape is None or burns else _bounded(shape.apogee_m),
         range_m=None if shape is None or burns else shape.range_m,
-        energy_range_m=energy_range_m(mean),
+        energy_range_m=energy_range_m(mean) if shape is None else shape.energy_range_m.mean,
         launch=_launch(flight),
         landing=None if spoken is None else _landing(spoken, t_ns, reliable=not one.manoeuvring and lost is None),
         fan=_fan(mean, lat, lon, east, north) if burns else None,
@@ -128,7 +129,11 @@ def _arc(
         return None, None
     landing = predict(state, 0.0 if burns else T_MAX_S)
     start = None if flight.launch is None else flight.launch.place_m
-    return landing, shape_of(state, landing, start)
+    if burns or flight.filter.burnout_ns is None:
+        flight.lost_m = 0.0
+    elif 0.0 < (since_s := (flight.filter.t_ns - flight.filter.burnout_ns) / NS) < LOSS_S:
+        flight.lost_m = energy_lost_m(state, since_s)
+    return landing, shape_of(state, landing, start, flight.lost_m)
 
 
 def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bool) -> Odds:

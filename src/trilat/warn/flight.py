@@ -5,13 +5,14 @@ burn-out without any. So each flight that may be a launch has filters of its own
 an interacting three ("falls freely", "burns steadily", "burns unsteadily") that gates; two that only burn; and free arcs forked
 off these every fraction of a second, each the hypothesis that it burnt out just then. What the plots since say of each is its
 weight: the moment of burn-out, whether it has come, and the arc since are all read off the weights (one change, its time
-unknown: Willsky and Jones, IEEE Transactions on Automatic Control 21, 1976, in its Bayesian form). All run on the tracker's
-compiled kernels (kernels/imm.py, motion.py, measure.py, arc.py).
+unknown: Willsky and Jones, IEEE Transactions on Automatic Control 21, 1976, in its Bayesian form). An infrared observer's looks
+weigh them too, also those at which it saw no plume. All run on the tracker's compiled kernels (kernels/imm.py, motion.py,
+measure.py, arc.py).
 """
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import exp, log, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from trilat.kernels import geodesy
 from trilat.records.columns import KIND_BEARING, KIND_MEASUREMENT, KIND_RADAR
 from trilat.records.sensor import Sensor
 from trilat.warn.classes import normal
+from trilat.warn.launch import BLIND, NEXT_PAUSE_S, Look, Looks, Pauses
 
 Array = NDArray[np.float64]
 GATE = np.array([0.0, 15.0, 18.0, 20.5, 22.5, 24.5, 26.5])  # chi-square bounds that hold 99.99 %
@@ -46,7 +48,7 @@ AGAIN_M2_S5, AGAIN_STAY_S = 6.0, 40.0  # the same two, once burn-out is called: 
 SIGMA_FIXED_M = 1_000.0  # of a plot in Earth-fixed terms that does not say
 # That what ended was a stage and the next was lit: with this probability, after a pause of about so long; each such hypothesis
 # stands for so many arcs. Of its push along the velocity and across no more is known than of any stage.
-NEXT_SHARE, NEXT_PAUSE_S, NEXT_EVERY = 0.4, 1.25, 3
+NEXT_SHARE, NEXT_EVERY = 0.4, 3
 NEXT_PUSH_M_S2, NEXT_SIGMA_M_S2, NEXT_SIDE_M_S2, NEXT_M2_S5 = 30.0, 15.0, 3.0, 3.0
 NEXTS, NEXT_KEPT_S, LOG_NEXT_GONE = 8, 20.0, 16.0  # at most; kept so long; forgotten when this much less likely than the best
 LOW3, LOW6 = np.tril_indices(3), np.tril_indices(6)
@@ -72,11 +74,10 @@ class Machinery:
         self.b, self.arc, self.sensors = bank, arc, sensors
         self.rows = bank.new_bank(ROWS * flights_max).rows
         self.works = bank.box(bank.record(bank.WORK_DTYPE))
-        self.model, self.burns, self.again = _model(bank), _model(bank), _model(bank)
-        self.back, self.even = _backwards(bank, PUSH_NOISE_M2_S5), _backwards(bank, EVEN_M2_S5)
-        self.next = _backwards(bank, NEXT_M2_S5)
-        _burn_only(bank, self.burns, STEADY_M2_S5, STEADY_STAY_S)
-        _burn_only(bank, self.again, AGAIN_M2_S5, AGAIN_STAY_S)
+        self.model = arc.three()
+        self.back, self.even, self.next = (arc.burning(noise) for noise in (PUSH_NOISE_M2_S5, EVEN_M2_S5, NEXT_M2_S5))
+        self.burns = arc.burning_pair(STEADY_M2_S5, UNSTEADY_M2_S5, STEADY_STAY_S)
+        self.again = arc.burning_pair(AGAIN_M2_S5, UNSTEADY_M2_S5, AGAIN_STAY_S)
         names = ("range_m", "azimuth_rad", "elevation_rad", "height_m", "doppler_m_s")
         self._sigmas = np.array([[getattr(s, f"sigma_{name}") for name in names] for s in sensors]).reshape(-1, len(names))
         self.table = np.zeros((max(len(sensors), 1), bank.SENSOR_COLUMNS))
@@ -176,42 +177,6 @@ class Machinery:
         return row["x"][m, :6].copy(), row["P"][m][self.b.AT[:6, :6]]
 
 
-def _model(bank: Any) -> Any:
-    """Return the kernels' model: set 0 falls, burns steadily, unsteadily; set 1 the free arc; set 2 the arc in the air."""
-    from trilat.kernels.frames import earth  # noqa: PLC0415 - numba loads here
-
-    model = bank.record(bank.MODEL_DTYPE)
-    model["earth"] = earth("wgs84")
-    model["modes"] = (3, 1, 1)
-    model["kind"][0], model["kind"][1:, 0] = (bank.REENTRY, bank.BOOST, bank.BOOST), bank.REENTRY
-    model["noise"][0, 0, :3], model["noise"][0, 1, :2], model["noise"][0, 2, :2] = (0.02, 0.0, 1e-5), (6.0, 0.0), (400.0, 0.0)
-    model["noise"][2, 0, :3] = (0.3, 0.0, 1e-3)
-    model["stay_s"] = 60.0
-    model["stay_s"][0] = (300.0, 40.0, 4.0)
-    model["share"][0] = ((0.0, 0.0, 1.0), (0.5, 0.0, 0.5), (0.4, 0.6, 0.0))
-    model["start"][0], model["start"][1:, 0] = (0.3, 0.3, 0.4), 1.0
-    model["birth"] = (2_000.0, 40.0, 0.0, 0.5)
-    return model
-
-
-def _backwards(bank: Any, noise_m2_s5: float) -> Any:
-    """Return a model whose sets burn and nothing else, their thrust wandering by so much."""
-    model = _model(bank)
-    model["modes"][0], model["kind"][0, 0], model["start"][0, 0] = 1, bank.BOOST, 1.0
-    model["noise"][0, 0] = (noise_m2_s5, 0.0, 0.0, 0.0)
-    model["kind"][1:, 0], model["noise"][1:, 0] = bank.BOOST, model["noise"][0, 0]
-    return model
-
-
-def _burn_only(bank: Any, model: Any, steady_m2_s5: float, stay_s: float) -> None:
-    """Make set 0 of a model burn steadily or unsteadily, and nothing else."""
-    model["modes"][0] = 2
-    model["kind"][0, :2] = bank.BOOST
-    model["noise"][0, :2] = ((steady_m2_s5, 0.0, 0.0, 0.0), (UNSTEADY_M2_S5, 0.0, 0.0, 0.0))
-    model["stay_s"][0, :2], model["start"][0, :2] = (stay_s, 4.0), (0.5, 0.5)
-    model["share"][0, :2, :2] = ((0.0, 1.0), (1.0, 0.0))
-
-
 class FlightFilter:
     """The filters of one flight, in ROWS rows of the machinery's bank."""
 
@@ -236,6 +201,8 @@ class FlightFilter:
         self._forked_ns = t_ns - 10**9
         self._burns_count = 0
         self._fits: list[float] = []
+        self._looks, self._pauses = dict[int, Looks](), Pauses(NEXTS)  # of each infrared observer that saw it
+        self._blind, self._dark = BLIND, False  # how likely none of them would see it burn; whether one has missed it
         self.manoeuvring = False
         self.speed_m_s = 0.0  # at burn-out's call
 
@@ -273,10 +240,30 @@ class FlightFilter:
         m.arc.follow(m.b.box(m.next), m.rows, self._next, self._next_log, self._next_nis, *args, THIN_AIR_M, m.works)
         push, sigma = self.push()
         self._pushes_log = log(max(normal((push - PUSH_LEAST_M_S2) / sigma), 1e-9))
+        if m.sensors[plot.sensor].kind == "bearing":
+            looks = self._looks.setdefault(plot.sensor, Looks(m.sensors[plot.sensor], ARCS))
+            self._weigh(looks.seen(plot.t_ns, self._since_ns))
+            self._blind, self._dark = BLIND, False
         self._light(plot.t_ns)
         self._fork(plot.t_ns)
         self._watch(plot.t_ns)
         return True
+
+    def look(self, now_ns: int) -> None:
+        """Take in, once a step, at which looks infrared observers saw no plume: what burns is seen, what is out is not."""
+        for looks in self._looks.values():
+            while (one := looks.missed(now_ns, self._since_ns, self._blind, not self._dark)) is not None:
+                self._weigh(one)
+                self._dark = True
+                self._blind = min(1.0, self._blind / exp(one.burning))
+                if self.called_ns is None:
+                    self._watch(max(one.t_ns, self.plots[-1].t_ns))
+
+    def _weigh(self, look: Look) -> None:
+        """Weigh every hypothesis by an infrared observer's look."""
+        self._burn_log += look.burning
+        self._arc_log += look.arcs
+        self._next_log += self._pauses.weigh(look, self._lit_ns)
 
     def _pass(self, t_ns: int, since_s: float) -> None:
         """Let time pass over the weights: what burns may end, what has ended may burn again."""
@@ -284,6 +271,10 @@ class FlightFilter:
         rate = np.where(age_s < PAUSE_S, 1.0 / RELIT_S, 1.0 / RELIT_LATE_S)
         again = np.logaddexp.reduce(self._arc_log + np.log(np.maximum(rate * since_s, 1e-300)))
         self._burn_log = float(np.logaddexp(self._burn_log - since_s / BURN_S, again))
+        lit = exp(min(again - self._burn_log, 0.0))  # the share of what burns that was lit just now: nobody has looked for it
+        self._blind += lit * (BLIND - self._blind)
+        for looks in self._looks.values():
+            looks.relight(lit)
 
     def _light(self, t_ns: int) -> None:
         """Ask of each arc, once, whether a stage's end was its burn-out; let a next stage lit long ago be what burns."""
@@ -294,6 +285,7 @@ class FlightFilter:
             if self._speaks[k] > 0 and weight > max(self._top() - LOG_NEXT_GONE, self._next_log[j]):
                 m.light(self._first + k, self._next + j)
                 self._next_log[j], self._lit_ns[j] = weight, t_ns
+                self._pauses.begin(j)
             self._arc_log[k] += log(1.0 - NEXT_SHARE)
             self._speaks[k] = -1
         for j in np.flatnonzero((self._next_log > never) & (self._lit_ns < t_ns - round(NEXT_KEPT_S * 1e9))).tolist():
@@ -321,6 +313,8 @@ class FlightFilter:
         m.arc.fork(m.b.box(m.burns), m.rows, self._burn, self._first + k, min(since_s, 1.0), PRIOR_WIDER, m.works)
         self._arc_log[k], self._since_ns[k], self._forked_ns = weight, t_ns, t_ns
         self._forks += 1
+        for looks in self._looks.values():
+            looks.fork(k)
         self._speaks[k] = 0 if self._forks % NEXT_EVERY else NEXT_EVERY
 
     def _watch(self, t_ns: int) -> None:
@@ -359,6 +353,8 @@ class FlightFilter:
         m.begin(self._first, m.model, 1, int(m.rows[self._three]["t_ns"]), mean, covariance * ANEW_WIDER**2)
         self._arc_log[:], self._next_log[:], self._speaks[:] = m.arc.NEVER, m.arc.NEVER, -1
         self._arc_log[0], self._since_ns[0], self._burn_log = 0.0, since_ns, np.log(FORK_LEAST)
+        for looks in self._looks.values():
+            looks.fork(0)
 
     def goes_on(self, burnout_ns: int, called_ns: int) -> None:
         """Take over from an earlier run that it burnt out, and when."""

@@ -231,6 +231,16 @@ def energy_range_m(mean: Array) -> float:
     return 2.0 * asin(q / (2.0 - q)) * ground
 
 
+def energy_lost_m(state: FlightState, seconds: float) -> float:
+    """Return how much energy-equivalent range m the air took from a free flight in the last so many seconds."""
+    from trilat.kernels import ballistic as b  # noqa: PLC0415 - numba loads here
+
+    per = 1.0 / state.coefficient_kg_m2 if state.coefficient_kg_m2 > 0.0 else 0.0
+    before = np.empty((1, 6))
+    b.move_many(_earth(), state.mean[None, :], np.full(1, per), -seconds, TOLERANCE_SPREAD_M, before)
+    return max(0.0, energy_range_m(before[0]) - energy_range_m(state.mean)) if np.isfinite(before).all() else 0.0
+
+
 def perigee_m(mean: Array) -> float:
     """Return the height m above the mean sphere of the osculating ellipse's lowest point; below zero for what comes down."""
     x, y, z, v, w, u = mean.tolist()

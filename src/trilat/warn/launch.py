@@ -1,21 +1,29 @@
 """Where and when a flight was launched: launch flashes, and first plots smoothed backwards to the climb from rest before them.
 
+What infrared observers see of a flight, and when they see it no more, tells of its burning too (`Looks`).
+
 A vehicle that rises with a steady net acceleration from rest is at height h with climb w after 2h/w seconds; the way over the
 ground meanwhile, while it turns over, is about a third of what the ground speed then would make. Both are stated with spread.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from math import log
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
 from trilat.records.assessment import Assessment, LaunchEstimate
 from trilat.records.columns import KIND_BEARING
 from trilat.records.sensor import Sensor
-from trilat.warn.flight import Array, Machinery, Plot
-from trilat.warn.landing import GroundEllipse, ellipses
+from trilat.warn.landing import Array, GroundEllipse, ellipses
+
+if TYPE_CHECKING:
+    from trilat.warn.flight import Machinery, Plot
 
 SMOOTH_S = 25.0  # so long after the first plot the backward filter begins
 TIME_SHARE = 0.18  # one sigma of the time since launch, of itself: the net acceleration is not steady
@@ -23,10 +31,20 @@ WAY_SHARE = 0.33
 WAY_SPREAD = 0.15  # one sigma of the share
 CLIMB_MIN_M_S = 50.0
 CUE_M = 30_000.0  # a line of sight that passes a place so near, beside its own accuracy, speaks of what is there
+MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
 # After a restart: how far from a path that was told, beside both doubts, a track may be and still be that flight; and for how
 # long, and with what acceleration, one of which no path was told is sought within its reach.
 ON_PATH_M, REACH_S, REACH_M_S2 = 20_000.0, 60.0, 50.0
+# Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
+# that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
+PAUSED, GLOWS, LOST, BLIND, HOT = 0.02, 0.02, 0.01, 0.01, 0.05
+MISS_FIRST = 0.4  # that a look sees no plume when none has missed it yet, at least: one look alone calls nothing
+LOOKS_MIN = 3  # seen so often before not being seen tells anything: the time between looks is known then
+LIKELY_LEAST = 1e-9
+NEXT_PAUSE_S = 1.25  # after a pause of about so long a next stage is lit
+LOOK_SLACK_S = 0.1  # a look may be so much later than those before it, and its report too
 NS = 1_000_000_000
+Times = NDArray[np.int64]
 
 
 class Launch(NamedTuple):
@@ -76,7 +94,7 @@ def launch_of(first_ns: int, mean: Array, covariance: Array) -> Launch | None:
 class Cue(NamedTuple):
     """An infrared line of sight: when, a point of it (ECEF), its direction, and one sigma across it, in angle and in metres.
 
-    `sensor` is the observer's where only the azimuth is known (`along` is then of no use).
+    `sensor` is the observer's where only the azimuth is known (`along` is then of no use). `plot`: as it came.
     """
 
     t_ns: int
@@ -84,6 +102,7 @@ class Cue(NamedTuple):
     along: Array
     sigma_rad: float
     sigma_m: float
+    plot: Plot
     sensor: Sensor | None = None
 
 
@@ -95,16 +114,125 @@ def cue_of(sensor: Sensor, plot: Plot) -> Cue:
         flat = bool(np.isnan(z[2]))
         along = _direction(geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg), float(z[1]), 0.0 if flat else float(z[2]))
         wide = float(z[6]) if flat else float(np.hypot(z[6], z[7]))
-        return Cue(plot.t_ns, place, along, wide, 0.0, sensor if flat else None)
+        return Cue(plot.t_ns, place, along, wide, 0.0, plot, sensor if flat else None)
     lat, lon = np.degrees(z[3:5]).tolist()
     along = _direction(geodesy.enu_basis(lat, lon), float(z[9]), float(z[10]))
-    return Cue(plot.t_ns, z[:3].copy(), along, 0.0, float(max(z[6], z[8])))
+    return Cue(plot.t_ns, z[:3].copy(), along, 0.0, float(max(z[6], z[8])), plot)
 
 
 def _direction(basis: Array, azimuth_rad: float, elevation_rad: float) -> Array:
     """Return the direction (ECEF) of an azimuth and an elevation in local axes."""
     flat = np.cos(elevation_rad)
     return np.asarray(basis.T @ [flat * np.sin(azimuth_rad), flat * np.cos(azimuth_rad), np.sin(elevation_rad)])
+
+
+class Look(NamedTuple):
+    """One look, with or without a plume: its log likelihood if the flight burnt then, and for each arc.
+
+    lit, out: its likelihood if a next stage burnt then, and if it was not lit yet.
+    """
+
+    t_ns: int
+    burning: float
+    arcs: Array
+    lit: float
+    out: float
+
+
+class Pauses:
+    """Of each hypothesis of a next stage: how likely it is lit by now. Each stands for pauses of nought to twice NEXT_PAUSE_S.
+
+    When it is lit is one unknown for all looks: two in the same pause say no more than one.
+    """
+
+    def __init__(self, nexts: int) -> None:
+        self._out, self._lit, self._till = np.ones(nexts), np.zeros(nexts), np.zeros(nexts)
+
+    def begin(self, j: int) -> None:
+        """Begin anew with next stage j."""
+        self._out[j], self._lit[j], self._till[j] = 1.0, 0.0, 0.0
+
+    def weigh(self, look: Look, lit_ns: Times) -> Array:
+        """Return the log likelihood of a look for each next stage, lit at about its time."""
+        till = np.clip(0.5 + (look.t_ns - lit_ns) * 1e-9 / (2.0 * NEXT_PAUSE_S), self._till, 1.0)
+        share = np.where(till < 1.0, (till - self._till) / np.maximum(1.0 - self._till, 1e-9), 1.0)
+        moved = self._out * share  # all of it in the end: what rounding left over would grow look by look
+        out, lit = (self._out - moved) * look.out, (self._lit + moved) * look.lit
+        whole = out + lit
+        self._out, self._lit, self._till = out / whole, lit / whole, till
+        return np.asarray(np.log(whole))
+
+
+class Looks:
+    """One infrared observer's looks at one flight, and what seeing a plume, or none, says of its burning.
+
+    An observer that sees no more of a plume says that it is out, but for the chance that it missed it, that stages paused, or
+    that it, or every observer, has ceased to see: what is not seen weighs no more than LOST, or BLIND. One that sees a plume says
+    that it burns, but for the chance that a body is hot enough to be seen without: what it sees weighs no more than HOT.
+
+    `arcs`: how many hypotheses of a burn-out there are. Since when each is out is given with each look.
+    """
+
+    def __init__(self, sensor: Sensor, arcs: int) -> None:
+        self._sensor = sensor
+        self._miss = 1.0 - max(sensor.detection_probability, 0.01) * (1.0 - PAUSED)
+        self._seen_ns: list[int] = []
+        self._every_ns = round(sensor.period_s * NS)
+        self._gone: list[float] = []  # looks without a plume since the last with one: how likely each was, were it burning
+        self._late_ns = 0  # how long a report takes at most
+        self._fresh = False
+        self._lost = LOST  # how likely it does not see the plume any more, if there is one
+        self._hot, self._out = (
+            np.zeros(arcs),
+            np.zeros(arcs),
+        )  # log likelihoods of an arc's looks, were it seen when out; were it not
+
+    def fork(self, k: int) -> None:
+        """Begin anew with arc k: nobody has looked at it."""
+        self._hot[k], self._out[k] = 0.0, 0.0
+
+    def relight(self, share: float) -> None:
+        """Let a share of what burns be lit just now: nobody has looked for it."""
+        self._lost += share * (LOST - self._lost)
+
+    def seen(self, t_ns: int, since_ns: Times) -> Look:
+        """Return what a plume seen at a time says, to arcs that are out since times of their own."""
+        # A report that is later than any before it may be of a look that was counted as one without a plume.
+        looks = round((t_ns - self._seen_ns[-1]) / self._every_ns) if self._seen_ns else 1
+        sees = (1.0 - LOST) * (1.0 - self._miss)
+        likely = sees * float(np.prod(self._gone[: max(0, looks - 1)]))
+        burning = log(max(likely, LIKELY_LEAST)) - sum(log(one) for one in self._gone)
+        self._seen_ns = sorted([*self._seen_ns, t_ns])
+        self._gone, self._fresh, self._lost = [], True, LOST
+        return Look(t_ns, burning, self._of_arcs(t_ns, since_ns, burning, log(GLOWS)), sees, HOT + GLOWS)
+
+    def missed(self, now_ns: int, since_ns: Times, blind: float, first: bool) -> Look | None:  # noqa: FBT001 - a fact
+        """Return the next look that ended without a plume till now.
+
+        blind: how likely no observer sees plumes any more. first: whether none has missed it yet.
+        """
+        if self._fresh:
+            self._late_ns, self._fresh = max(self._late_ns, now_ns - self._seen_ns[-1]), False
+            if len(self._seen_ns) >= LOOKS_MIN:
+                self._every_ns = max(round(self._sensor.period_s * NS), round(median(np.diff(self._seen_ns).tolist())))
+        t_ns = self._seen_ns[-1] + (len(self._gone) + 1) * self._every_ns
+        if len(self._seen_ns) < LOOKS_MIN or now_ns < t_ns + self._late_ns + round(LOOK_SLACK_S * NS):
+            return None
+        miss = max(self._miss, MISS_FIRST) if first else self._miss
+        dark = self._lost + (1.0 - self._lost) * miss
+        either, lit = blind + (1.0 - blind) * dark, BLIND + LOST + (1.0 - BLIND - LOST) * miss
+        self._lost /= dark
+        self._gone.append(either)
+        return Look(t_ns, log(either), self._of_arcs(t_ns, since_ns, log(either), log(1.0 - GLOWS)), lit, 1.0)
+
+    def _of_arcs(self, t_ns: int, since_ns: Times, burning: float, dark: float) -> Array:
+        """Return the log likelihood of a look for each arc: it burnt till its time and is out since, hot or not."""
+        out = since_ns < t_ns
+        before = np.logaddexp(log(HOT) + self._hot, log(1.0 - HOT) + self._out)
+        self._hot += np.where(out, burning, 0.0)
+        self._out += np.where(out, dark, 0.0)
+        after = np.logaddexp(log(HOT) + self._hot, log(1.0 - HOT) + self._out)
+        return np.where(out, after - before, burning)
 
 
 def passes(cue: Cue, place_m: Array, doubt_m: float = 0.0) -> bool:
@@ -122,6 +250,19 @@ def passes(cue: Cue, place_m: Array, doubt_m: float = 0.0) -> bool:
     if cue.sigma_rad > 0.0 and ahead < 0.0:
         return False
     return across < CUE_M + doubt_m + 3.0 * (cue.sigma_m + cue.sigma_rad * abs(ahead))
+
+
+def moves(cues: Sequence[Cue], place_m: Array) -> bool:
+    """Tell whether what an observer's lines of sight to a place show moved from the first to the last: no fire does."""
+    last = cues[-1]
+    first = next(one for one in cues if one.plot.sensor == last.plot.sensor)
+    if first.sensor is not None or last.sensor is not None:
+        return False
+    seen_m = last.from_m + ((place_m - last.from_m) @ last.along) * last.along
+    way = seen_m - first.from_m
+    apart = float(np.linalg.norm(way - (way @ first.along) * first.along))
+    wide = [one.sigma_m + one.sigma_rad * float(np.linalg.norm(place_m - one.from_m)) for one in (first, last)]
+    return apart > MOVES_SIGMAS * float(np.hypot(wide[0], wide[1]))
 
 
 def launch_told(told: LaunchEstimate) -> Launch:

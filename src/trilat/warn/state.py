@@ -101,7 +101,7 @@ def check(
     if not np.isfinite(mean).all():
         raise StateError("state-not-finite", f"Mean {mean.tolist()}.")
     radius_m, speed_m_s = float(np.linalg.norm(mean[:3])), float(np.linalg.norm(mean[3:]))
-    height_m = float(geodesy.ecef_to_geodetic(mean[:3])[2]) if radius_m > 1.0 else -radius_m
+    height_m = float(geodesy.ecef_to_geodetic(mean[:3])[2]) if radius_m > 1.0 else -geodesy.WGS84_A_M
     if radius_m < 6.2e6 or height_m < min(SURFACE_BELOW_M, ground_m):
         raise StateError("state-inside-earth", f"It is {height_m:,.0f} m above the ellipsoid.")
     inertial = mean[3:] + np.cross([0.0, 0.0, 7.292115e-5], mean[:3])

@@ -3,7 +3,7 @@
 import { PathLayer, PolygonLayer, TextLayer } from "@deck.gl/layers";
 import type { Layer } from "@deck.gl/core";
 import type { Fan, Warning } from "../protocol";
-import { along, ellipse } from "./geo";
+import { along, ellipse, unrolled } from "./geo";
 import { WARNING } from "./palette";
 
 // What is less likely than this is named in the strip and not lit.
@@ -73,7 +73,7 @@ interface Way {
 function ways(warning: Warning): Way[] {
   const path = warning.flight?.path ?? [];
   const over = !warning.open || ["landed", "passed", "track-lost"].includes(warning.state);
-  return over || path.length < 2 ? [] : [{ path }];
+  return over || path.length < 2 ? [] : [{ path: unrolled(path) }];
 }
 
 /** Layers of every open warning's flight; no filter of the page reaches them. */

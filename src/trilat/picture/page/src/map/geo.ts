@@ -24,7 +24,19 @@ export function ellipse(lon: number, lat: number, majorM: number, minorM: number
   return ring;
 }
 
-/** West, south, east, north of everything that a warning says of a flight: launch, way, landing ellipse or fan; null without one. */
+/** The same places, each longitude within half a turn of the one before: what crosses 180 degrees goes on beyond it. */
+export function unrolled(places: [number, number][]): [number, number][] {
+  let before = places[0]?.[0] ?? 0;
+  return places.map(([lon, lat]) => {
+    before = lon + 360 * Math.round((before - lon) / 360);
+    return [before, lat];
+  });
+}
+
+/**
+ * West, south, east, north of everything that a warning says of a flight: launch, way, landing ellipse or fan; null without one.
+ * East is beyond 180 where the date line lies between.
+ */
 export function boxOf({ flight }: Warning): [number, number, number, number] | null {
   if (!flight) return null;
   const { landing, fan, launch } = flight;
@@ -34,7 +46,8 @@ export function boxOf({ flight }: Warning): [number, number, number, number] | n
     for (const bearing of [fan.bearing_from_deg, fan.bearing_to_deg]) places.push(along(fan.lon_deg, fan.lat_deg, bearing, fan.range_to_m));
   }
   if (!places.length) return null;
-  const [lons, lats] = [places.map((one) => one[0]), places.map((one) => one[1])];
+  const whole = unrolled(places);
+  const [lons, lats] = [whole.map((one) => one[0]), whole.map((one) => one[1])];
   return [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
 }
 
