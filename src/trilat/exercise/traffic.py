@@ -17,6 +17,8 @@ STEP_M = 400.0
 # How wide a corner is rounded: an airliner turns within some kilometres, a ship within some hundred metres.
 CORNER_M = {"air": 30_000.0, "sea": 2_400.0}
 LATERAL_M = {"air": 6_000.0, "sea": 1_800.0}
+# Nobody keeps farther from a corridor's middle than this part of its tightest bend: speed there changes by as much.
+BEND_SHARE = 0.25
 _DIFFERENCE_S = 0.5
 # Each passage along a corridor is another aircraft or ship; identities repeat after this many.
 PASSAGES = 64
@@ -46,7 +48,8 @@ class Traffic:
 
     def __init__(self, scenario: Scenario) -> None:
         rng = np.random.default_rng(scenario.seed)
-        self._line = _Line([_path(corridor) for corridor in scenario.corridor])
+        paths = [_path(corridor) for corridor in scenario.corridor]
+        self._line = _Line(paths)
         counts = np.array([corridor.count for corridor in scenario.corridor], np.int64)  # there may be none
         total = int(counts.sum())
         self._path_of = np.repeat(np.arange(len(counts)), counts)
@@ -58,7 +61,8 @@ class Traffic:
         self._alt_m[self.sea] = 0.0
         self.silent = np.repeat(np.array([c.silent for c in scenario.corridor], bool), counts)
         spread_m = np.where(self.sea, LATERAL_M["sea"], LATERAL_M["air"])
-        self._offset_m = rng.uniform(-1.0, 1.0, total) * spread_m
+        widest_m = np.repeat(BEND_SHARE * np.array([_tightest_m(one) for one in paths]), counts)
+        self._offset_m = rng.uniform(-1.0, 1.0, total) * np.minimum(spread_m, widest_m)
         # Evenly spread with some chance, so that a page is neither empty nor bunched at the start.
         within = np.concatenate([np.arange(n) / n for n in counts]) if total else np.zeros(0)
         self._phase = within + rng.uniform(-0.2, 0.2, total) / np.repeat(counts, counts)
@@ -128,6 +132,12 @@ def _path(corridor: Corridor) -> _Path:
     heading = np.gradient(smooth, axis=0)
     left = np.cross(smooth / np.linalg.norm(smooth, axis=1, keepdims=True), heading)
     return _Path(along_m, smooth, left / np.linalg.norm(left, axis=1, keepdims=True))
+
+
+def _tightest_m(path: _Path) -> float:
+    """Return the radius of a path's tightest bend."""
+    turned = np.linalg.norm(np.diff(path.left, axis=0), axis=1) / np.diff(path.along_m)
+    return 1.0 / max(float(turned.max(initial=0.0)), 1e-9)
 
 
 def _leg(start: Array, end: Array) -> Array:
