@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from fuse_world import START_NS, World
 
+from trilat.fuse import combine, correlate
 from trilat.fuse.combine import Combined, Combiner, CombinerSettings, PartnerItem
 from trilat.records.report import Pedigree
 
@@ -67,6 +70,31 @@ def test_order_and_repetition_change_nothing(seed: int) -> None:
     moved += [(step + int(g.integers(0, 11)), [item]) for step, items in sends for item in items if g.random() < 0.2]
     again = run(world, in_order(moved), 36)[-1]
     assert same(reference, again), seed
+
+
+def test_what_is_seconds_late_is_decided_again_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many steps bring items three seconds late, past epochs are decided again once a second; the picture is the same."""
+    decided: list[int] = []
+
+    def counting(before: Any, t_ns: int, *rest: Any) -> Any:
+        decided.append(t_ns)
+        return correlate.correlate(before, t_ns, *rest)
+
+    monkeypatch.setattr(combine, "correlate", counting)
+    world, pictures, counts = World(20, 3), [], []
+    for late_s in (0.0, 3.0):
+        combiner = Combiner("JPN", ("KOR", "USA"))
+        decided.clear()
+        for k in range(100):
+            items = world.items("KOR", k / 10 - late_s, sequence=k) if k / 10 >= late_s else []
+            combined = combiner.step(START_NS + k * 10**8, world.tracks("JPN", k / 10), items)
+        counts.append(len(decided))
+        rest = [one for k in range(int(100 - late_s * 10), 100) for one in world.items("KOR", k / 10, sequence=k)]
+        combined = combiner.step(START_NS + 10**10, world.tracks("JPN", 10.0), rest)
+        pictures.append((combined.members, combined.tracks.columns.tobytes()))
+    assert pictures[0] == pictures[1]
+    in_time, late = counts
+    assert late <= 4 * in_time + 10  # every step again would be thirty times
 
 
 def test_a_late_joiner_equals_the_others() -> None:

@@ -11,9 +11,12 @@ import numpy as np
 from trilat.fuse.correlate import ITEM_DTYPE, Correlated, Group
 from trilat.records.label import Label
 
-FORMAT = 1
+FORMAT = 2
 # What a combiner knows, by the names of its fields; all else follows from it.
-FIELDS = ("slots", "free", "latest", "base", "buckets", "known", "done", "own_stream_name", "own", "own_ns", "labels", "shown")
+FIELDS = (
+    *("slots", "free", "latest", "base", "buckets", "known", "done", "late"),
+    *("own_stream_name", "own", "own_ns", "labels", "shown"),
+)
 _CORRELATED = (("pairs", np.int64), ("cost", np.float64), ("close", np.bool_), ("joined", np.bool_))
 
 

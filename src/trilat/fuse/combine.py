@@ -27,10 +27,11 @@ from trilat.fuse.correlate import (
     describe,
     keep_newest,
     lay_out,
+    newest,
     nothing,
     rows_of,
 )
-from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, Tracks, empty_tracks, joined
+from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, Tracks, as_bytes, empty_tracks, joined, picked
 from trilat.records.label import Label
 from trilat.records.track import Track
 
@@ -40,6 +41,7 @@ _DELETED = STATUSES.index("deleted")
 # longer counts. A ship at anchor speaks every three minutes (ITU-R M.1371-5).
 NOISE_M2_S3 = np.array([10.0, 10.0, 0.02, 300.0, 0.1])
 DROP_S = np.array([30.0, 30.0, 400.0, 15.0, 900.0])
+_TRACK_FIRST = np.dtype({"names": ["track"], "formats": [f"V{TRACK_DTYPE.itemsize}"], "itemsize": ITEM_DTYPE.itemsize})
 _FALLING = np.array([False, False, False, True, True])
 
 
@@ -107,6 +109,7 @@ class Combiner:
         self._current: dict[int, Any] = {}
         self._known: dict[int, Correlated] = {}
         self._done: int | None = None
+        self._late: int | None = None  # the first epoch that late items changed and that is still to be decided again
         self._own_stream_name = ""
         self._own: Any = np.zeros(0, ITEM_DTYPE)
         self._own_ns: dict[int, int] = {}
@@ -116,8 +119,7 @@ class Combiner:
         self._slots_of: tuple[tuple[Group, ...], Any] = ((), np.zeros(0, np.int64))
         self._layout: Layout | None = None
         self._told: tuple[Any, tuple[Any, tuple[tuple[Label | int, ...], ...]]] | None = None
-        every = self.settings.rule == "ci"
-        self._intersected = frozenset(self.nation_names if every else self.settings.strangers)
+        self._intersected = frozenset(self.nation_names if self.settings.rule == "ci" else self.settings.strangers)
 
     def step(self, now_ns: int, national: Tracks, partners: Sequence[PartnerItem] = ()) -> Combined:
         """Take the national tracks at now_ns and what partners sent since the last step; return the combined picture.
@@ -125,8 +127,7 @@ class Combiner:
         Call it at every step with the same tracker's tracks, with or without new items. An item that was taken before, or is
         older than what came after it, changes nothing.
         """
-        before = self._own
-        self._own = self._own_rows(national)
+        before, self._own = self._own, self._own_rows(national)
         dirty = self._take(now_ns, partners)
         last = now_ns // self._epoch_ns
         # With nothing known before, or too long ago, begin at the oldest epoch whose items could still be here.
@@ -136,7 +137,10 @@ class Combiner:
             rows = self._own if current else before
             self._own_ns[epoch] = int(rows["t_ns"][0]) if len(rows) else -1
             self._put(epoch, rows)
-        self._run(max(first if dirty is None else min(first, dirty), last - self._lag), last)
+        self._late = min((e for e in (self._late, dirty) if e is not None), default=None)
+        if first <= last or self._late == last:  # what is older waits for the next epoch: where much is late, it is decided once
+            self._run(max(first if self._late is None else min(first, self._late), last - self._lag), last)
+            self._late = None
         self._forget(now_ns, last)
         return self._show(now_ns)
 
@@ -157,17 +161,16 @@ class Combiner:
     def _own_rows(self, national: Tracks) -> Any:
         """Return the confirmed and coasting national tracks as items."""
         columns = national.columns
-        shown = columns[(columns["status"] > 0) & (columns["status"] < _DELETED)]
+        shown = picked(columns, (columns["status"] > 0) & (columns["status"] < _DELETED))
         rows = np.zeros(len(shown), ITEM_DTYPE)
-        for name in TRACK_DTYPE.names or ():
-            rows[name] = shown[name]
+        rows.view(_TRACK_FIRST)["track"] = as_bytes(shown)
         rows["label"] = -1
         if np.array_equal(shown["number"], self._own["number"]) and self._own_stream_name == national.stream:
             rows["slot"] = self._own["slot"]
             return rows
         self._own_stream_name = national.stream
         rows["slot"] = [self._slot((self.nation, national.stream, number)) for number in shown["number"].tolist()]
-        return rows[rows["slot"] >= 0]
+        return picked(rows, rows["slot"] >= 0)
 
     def _take(self, now_ns: int, partners: Sequence[PartnerItem]) -> int | None:
         """Put partners' items into their epochs; return the first epoch that changed, or None."""
@@ -188,10 +191,10 @@ class Combiner:
         for k, item in enumerate(usable):
             rows["slot"][k] = -1 if bad[k] else self._slot((item.nation, item.record.stream, item.record.number))
         self.refused.update({"covariance-invalid": int(bad.sum()), "tracks-full": int((rows["slot"][~bad] < 0).sum())})
-        rows = rows[rows["slot"] >= 0]
+        rows = picked(rows, rows["slot"] >= 0)
         keep_newest(self._latest, rows)
         epochs = -(-rows["t_ns"] // self._epoch_ns)  # an item counts from the first epoch at or after its time
-        changed = [epoch for epoch in np.unique(epochs).tolist() if self._put(epoch, rows[epochs == epoch])]
+        changed = [epoch for epoch in np.unique(epochs).tolist() if self._put(epoch, picked(rows, epochs == epoch))]
         return min(changed, default=None)
 
     def _refusal(self, item: PartnerItem, now_ns: int, ahead_ns: int) -> str:
@@ -236,10 +239,7 @@ class Combiner:
         if self._done is not None and epoch <= self._done - self._lag:
             return keep_newest(self._base, rows)
         held = self._buckets.get(epoch)
-        both = rows if held is None else joined([held, rows])
-        both = both[np.lexsort((both["sequence"], both["epoch"], both["t_ns"], both["slot"]))]
-        last = np.r_[both["slot"][1:] != both["slot"][:-1], True]
-        both = both[last]
+        both = newest(rows if held is None else joined([held, rows]))
         if held is not None and len(held) == len(both) and held.tobytes() == both.tobytes():
             return False
         self._buckets[epoch] = both
@@ -272,13 +272,13 @@ class Combiner:
         t_ns = epoch * self._epoch_ns
         found = self._at(epoch)
         keys, slots, stream = self._ordered()
-        rows = found[slots]
+        rows = picked(found, slots)
         own = stream == self._own_stream
         fresh = (t_ns - rows["t_ns"]) <= DROP_S[rows["domain"]] * 1e9
         here = np.where(own, rows["t_ns"] == self._own_ns.get(epoch, -1), fresh & (rows["status"] != _DELETED))
         here &= rows["t_ns"] > 0
         chosen = np.flatnonzero(here)
-        rows = rows[chosen]
+        rows = picked(rows, chosen)
         self._move(rows, t_ns)
         known = before or nothing(self.settings.correlation)
         return correlate(known, t_ns, rows, [keys[k] for k in chosen.tolist()], stream[chosen], self.settings.correlation)
@@ -374,7 +374,7 @@ class Combiner:
         if self._slots_of[0] is not groups:
             self._slots_of = (groups, np.array([slot for group in groups for slot in group.members], np.int64))
         slots = self._slots_of[1]
-        rows = self._latest[slots]
+        rows = picked(self._latest, slots)
         own_now = np.zeros(len(self._latest), bool)
         own_now[self._own["slot"]] = True
         fresh = (now_ns - rows["t_ns"]) * 1e-9 <= DROP_S[rows["domain"]]
@@ -384,7 +384,7 @@ class Combiner:
             names = dict(zip(known.tolist(), keys, strict=True))
             members = [names[slot] for slot in slots[live].tolist()]
             self._layout = lay_out(groups, live, members, self.nation_names, self._intersected)
-        return rows[live] if not live.all() else rows, self._layout
+        return picked(rows, live) if not live.all() else rows, self._layout
 
     def _evidence(self, rows: Any, layout: Layout) -> tuple[Any, tuple[tuple[Label | int, ...], ...]]:
         """Return an index per row into the sets of what its label is joined of, and those sets."""

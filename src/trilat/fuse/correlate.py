@@ -19,7 +19,15 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from trilat.records.columns import DOMAINS, STATUSES, TRACK_DTYPE, TRACK_FLAG_ID_CONFLICT, TRACK_FLAG_INNOVATION
+from trilat.records.columns import (
+    DOMAINS,
+    STATUSES,
+    TRACK_DTYPE,
+    TRACK_FLAG_ID_CONFLICT,
+    TRACK_FLAG_INNOVATION,
+    as_bytes,
+    picked,
+)
 from trilat.records.track import Track
 
 Ints = NDArray[np.int64]
@@ -131,15 +139,18 @@ def _pairs(before: Correlated, row_of: Ints, mean: Any, covariance: Any, stream:
 
 def _evidence(rows: Any, pairs: Ints) -> NDArray[np.float64]:
     """Return what the claimed identities and the domains of each pair say, on the scale of a squared distance."""
-    a, b = rows[pairs[:, 0]], rows[pairs[:, 1]]
+    a, b = pairs[:, 0], pairs[:, 1]
     total = np.zeros(len(pairs))
-    believed = ((a["flags"] | b["flags"]) & TRACK_FLAG_ID_CONFLICT) == 0
+    flags = rows["flags"]
+    believed = ((flags[a] | flags[b]) & TRACK_FLAG_ID_CONFLICT) == 0
     for name, (agrees, differs) in EVIDENCE.items():
+        claimed = rows[name]
         absent: Any = b"" if name == "callsign" else -1
-        known = believed & (a[name] != absent) & (b[name] != absent)
-        total += np.where(known, np.where(a[name] == b[name], agrees, differs), 0.0)
+        there = claimed != absent
+        known = believed & there[a] & there[b]
+        total += np.where(known, np.where(claimed[a] == claimed[b], agrees, differs), 0.0)
     total = np.clip(total, -12.0, 17.0)
-    domain_a, domain_b = a["domain"], b["domain"]
+    domain_a, domain_b = rows["domain"][a], rows["domain"][b]
     other = (domain_a != domain_b) & (domain_a > 0) & (domain_b > 0)
     sea = (domain_a == _SEA) | (domain_b == _SEA)
     return total + np.where(other, np.where(sea, SEA_PENALTY, DOMAIN_PENALTY), 0.0)
@@ -270,15 +281,26 @@ def keep_newest(table: Any, rows: Any) -> bool:
     if not len(rows):
         return False
     if len(rows) > 1:
-        rows = rows[np.lexsort((rows["sequence"], rows["epoch"], rows["t_ns"], rows["slot"]))]
-        rows = rows[np.r_[rows["slot"][1:] != rows["slot"][:-1], True]]
-    held = table[rows["slot"]]
-    newer = rows["t_ns"] > held["t_ns"]
-    tie = rows["t_ns"] == held["t_ns"]
-    newer |= tie & (rows["epoch"] > held["epoch"])
-    newer |= tie & (rows["epoch"] == held["epoch"]) & (rows["sequence"] > held["sequence"])
-    table[rows["slot"][newer]] = rows[newer]
+        rows = newest(rows)
+    slot, t_ns, epoch = rows["slot"], rows["t_ns"], rows["epoch"]
+    held_ns, held_epoch = table["t_ns"][slot], table["epoch"][slot]
+    newer = t_ns > held_ns
+    tie = t_ns == held_ns
+    if tie.any():
+        newer |= tie & (epoch > held_epoch)
+        newer |= tie & (epoch == held_epoch) & (rows["sequence"] > table["sequence"][slot])
+    as_bytes(table)[slot[newer]] = as_bytes(rows)[newer]
     return bool(newer.any())
+
+
+def newest(rows: Any) -> Any:
+    """Return the newest item (time, epoch, sequence) of each slot, in the slots' order."""
+    slot = rows["slot"]
+    if (slot[1:] > slot[:-1]).all():  # one of each, in order: what a tracker shows
+        return rows
+    order = np.lexsort((rows["sequence"], rows["epoch"], rows["t_ns"], slot))
+    slot = slot[order]
+    return picked(rows, order[np.r_[slot[1:] != slot[:-1], True]])
 
 
 class Layout(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from trilat.fuse.tracklet import MODEL_OF_DOMAIN, TrackletMaker, plots_of_tracks
 from trilat.joint.watch import SensorWatch
 from trilat.policy.labels import join
-from trilat.records.columns import DOMAINS, STATUSES, Reports, Tracks
+from trilat.records.columns import DOMAINS, STATUSES, Reports, Tracks, empty_tracks, picked
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track, Tracklet
@@ -69,6 +69,7 @@ class TierTracker:
         self.label_of = label_joiner(self.sensors)
         self.waiting: list[Reports] = []
         self._sent: dict[int, Track] = {}
+        self._last: Any = empty_tracks(0)  # what was shown at the last step, by number
         self._maker = TrackletMaker(nation, stream) if tier == "tracklet" else None
 
     def step(self, now_ns: int) -> Sequence[Track | Tracklet]:
@@ -100,20 +101,24 @@ class TierTracker:
 
     def _tracks(self, now_ns: int, tracks: Tracks) -> list[Track]:
         """Return every shown track that was updated since it was last offered, and the last word on those that ended."""
-        columns = tracks.columns
-        shown = columns[_IS_SHOWN[columns["status"]]]
-        numbers, updated, status = (shown[name].tolist() for name in ("number", "updated_t_ns", "status"))
-        due = [
-            (held := self._sent.get(number)) is None or held.updated_t_ns != t_ns or held.status != STATUSES[word]
-            for number, t_ns, word in zip(numbers, updated, status, strict=True)
-        ]
-        fresh = msgspec.structs.replace(tracks, columns=shown[np.array(due, bool)])
+        shown = picked(tracks.columns, _IS_SHOWN[tracks.columns["status"]])
+        fresh = msgspec.structs.replace(tracks, columns=picked(shown, self._is_new(shown)))
         out = to_records(fresh, self.sensors, self.label_of, self.nation, SHOWN)
         self._sent.update((track.number, track) for track in out)
-        alive = set(numbers)
-        for number in sorted(set(self._sent) - alive):
-            out.append(msgspec.structs.replace(self._sent.pop(number), t_ns=now_ns, status="deleted"))
+        if len(self._sent) > len(shown):
+            for number in sorted(set(self._sent) - set(shown["number"].tolist())):
+                out.append(msgspec.structs.replace(self._sent.pop(number), t_ns=now_ns, status="deleted"))
+        self._last = shown
         return out
+
+    def _is_new(self, shown: Any) -> Any:
+        """Return for each shown track whether it is another than when it was last offered (by its last report and status)."""
+        last = self._last
+        at = np.minimum(np.searchsorted(last["number"], shown["number"]), len(last) - 1)
+        if not len(last):
+            return np.ones(len(shown), bool)
+        same = [last[name][at] == shown[name] for name in ("number", "updated_t_ns", "status")]
+        return ~np.logical_and.reduce(same)
 
 
 def _looks(columns: Any, sensor: Sensor) -> list[Any]:

@@ -128,6 +128,22 @@ def empty_reports(n: int) -> np.ndarray[Any, Any]:
     return np.repeat(_EMPTY_REPORT, n)
 
 
+def picked(rows: np.ndarray[Any, Any], index: Any) -> np.ndarray[Any, Any]:
+    """Return chosen rows of a structured array as a new one. index: numbers, or whether for each.
+
+    As bytes: numpy takes structured rows field by field, eight times as slowly.
+    """
+    chosen: np.ndarray[Any, Any] = as_bytes(rows)[index].view(rows.dtype)
+    return chosen
+
+
+def as_bytes(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return a view of a structured array whose rows are copied whole."""
+    if not rows.flags.c_contiguous:
+        rows = np.ascontiguousarray(rows)
+    return rows.view(np.dtype(("V", rows.dtype.itemsize)))
+
+
 def joined(parts: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """Return the rows of several arrays of one structured type as one array, a new one where there are several.
 
