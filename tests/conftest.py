@@ -22,7 +22,7 @@ TESTS = Path(__file__).parent
 sys.path[:0] = [str(folder) for folder in sorted(TESTS.iterdir()) if folder.is_dir() and not folder.name.startswith((".", "_"))]
 
 # Real recordings lie beside the repository, not in it; each folder there has a PROVENANCE.md.
-DATA = Path(os.environ.get("TRILAT_DATA", TESTS.parents[1] / "shared" / "data"))
+DATA = Path(os.environ.get("TEST_DATA", TESTS.parents[1] / "shared" / "data"))
 
 # What each folder may take of `make test` on two cores. Printed at the end with what it took; a folder that takes more than its
 # seconds makes the run red, so that the whole stays within minutes. Generous: a slower machine must not fail.
@@ -55,7 +55,7 @@ FOLDER_SECONDS_MAX = {
 }
 FOLDER_SECONDS_MAX_DEFAULT = 90
 # Slow machines stretch every bound by this factor.
-STRETCH = float(os.environ.get("TRILAT_TEST_STRETCH", "1"))
+STRETCH = float(os.environ.get("TEST_STRETCH", "1"))
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (
@@ -204,7 +204,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def recordings() -> Path:
     """Give the folder of real recordings; the test is skipped where there is none."""
     if not DATA.is_dir():
-        pytest.skip("no recordings: put them beside the repository, or name their folder in TRILAT_DATA")
+        pytest.skip("no recordings: put them beside the repository, or name their folder in TEST_DATA")
     return DATA
 
 

@@ -32,6 +32,7 @@ nodes: Any = importlib.import_module("launch_nodes")
 Pages: Any = importlib.import_module("launch_pages").Pages
 
 SIZE, SCALE = (1180, 880), 0.42
+FROM_S = 74.0  # of the world: a little before the launch is detected
 EVERY_S, SLOWER_S = 2.0, 8.0  # of the world; after the all clear is only waited for, pictures are farther apart
 FRAME_MS, LAST_MS = 220, 3_000
 TRAFFIC = 0.35  # of the scenario's: enough to look like a watch
@@ -47,6 +48,8 @@ def main() -> None:
     asked.add_argument("--stills", type=Path, help="Keep every picture in this folder, too.")
     asked.add_argument("--until", type=float, default=460.0, help="Where the film ends at the latest, in seconds of the world.")
     args = asked.parse_args()
+    if args.until <= FROM_S:
+        asked.error(f"--until {args.until:g}: the film begins at {FROM_S:g} s of the world; name a later end.")
     with tempfile.TemporaryDirectory() as home:
         frames = asyncio.run(_film(Path(home), args.until))
     if args.stills is not None:
@@ -78,7 +81,7 @@ async def _film(home: Path, until_s: float) -> list[Image.Image]:
         program = next((found for name in NAMES if (found := shutil.which(name))), None)
         browser = await playwright.chromium.launch(executable_path=program, headless=True, args=list(FLAGS))
         stack.push_async_callback(browser.close)
-        pages.to(74.0)
+        pages.to(FROM_S)
         shown = [await _open(browser, addresses[name]) for name in ("ann", "kim", "lee")]
         over, located = False, set[str]()
         while pages.three.second < until_s and not over:

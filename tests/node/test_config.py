@@ -112,6 +112,17 @@ def test_environment_overrides_settings(tmp_path: Path) -> None:
     assert "colour" in str(refused(tmp_path, MINIMAL, {"TRILAT_COLOUR": "blue"}))
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TRILAT_COLOUR", "blue"), ("TRILAT_PAGE__PORT", "-3"), ("TRILAT_PAGE__SIZE", "9"), ("TRILAT_PAINT__COLOUR", "1")],
+)
+def test_a_wrong_variable_is_named_not_the_file(tmp_path: Path, variable: str, value: str) -> None:
+    """What a variable of the environment set wrongly is said of that variable, not of a line of the file that never held it."""
+    said = str(refused(tmp_path, MINIMAL, {variable: value}))
+    assert f"environment's {variable}:" in said
+    assert "node.toml" not in said
+
+
 def test_names_stand_once_and_partners_are_others(tmp_path: Path) -> None:
     """A sensor named twice and a partner of the own nation are refused."""
     twice = MINIMAL + '\n[[sensor]]\nid = "JPN/ridge"\nkind = "radar2d"\n'

@@ -42,13 +42,16 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConf
         data = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("config-syntax", f"{file}: {error}.") from error
-    _override(data, environ or {})
+    set_by = _override(data, environ or {})
     if "mode" not in data:
         raise ConfigError("mode-missing", f"{file}.")
     try:
         config = msgspec.convert(data, NodeConfig)
     except msgspec.ValidationError as error:
-        raise ConfigError("config-value", f"{file}:{_line(text, str(error))}: {error}.") from error
+        names, index = _path(str(error))
+        variable = set_by.get(tuple(names))
+        where = f"{file}:{_find(text.splitlines(), names, index)}" if variable is None else f"the environment's {variable}"
+        raise ConfigError("config-value", f"{where}: {error}.") from error
     _cross_check(config, file, text)
     return _absolute(config, file.resolve().parent)
 
@@ -88,18 +91,23 @@ def _sensor(config: NodeConfig, settings: SensorSettings) -> Sensor:
     )
 
 
-def _override(data: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Lay TRILAT_SECTION__KEY=value over the file's data."""
+def _override(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Lay TRILAT_SECTION__KEY=value over the file's data; return which variable set what."""
+    set_by: dict[tuple[str, ...], str] = {}
     for key in sorted(environ):
         if not key.startswith(_PREFIX) or key in _NOT_SETTINGS:
             continue
         *sections, name = key[len(_PREFIX) :].lower().split("__")
         target = data
-        for section in sections:
+        for at, section in enumerate(sections):
+            if section not in target:
+                set_by[(*sections[: at + 1],)] = key
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise ConfigError("config-value", f"{key}: {section!r} is no section that a variable can reach.")
         target[name] = _toml_value(environ[key])
+        set_by[(*sections, name)] = key
+    return set_by
 
 
 def _toml_value(text: str) -> Any:
@@ -109,16 +117,15 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def _line(text: str, message: str) -> int:
-    """Return the line (from 1) that a msgspec message with its `$.path` speaks of; 1 when it cannot be told."""
+def _path(message: str) -> tuple[list[str], int]:
+    """Return the names that a msgspec message with its `$.path` speaks of, outermost first, and the index in the list."""
     path = re.search(r"at `\$\.?([^`]*)`", message)
     parts = re.findall(r"[A-Za-z_][\w-]*|\[\d+\]", path.group(1)) if path else []
     named = re.search(r"unknown field `([^`]*)`", message)
     if named:
         parts.append(named.group(1))
-    names = [p for p in parts if not p.startswith("[")]
     indexes = [int(p[1:-1]) for p in parts if p.startswith("[")]
-    return _find(text.splitlines(), names, indexes[0] if indexes else 0)
+    return [p for p in parts if not p.startswith("[")], indexes[0] if indexes else 0
 
 
 def _find(lines: list[str], names: list[str], index: int) -> int:
