@@ -21,7 +21,7 @@ from trilat.records.exchange import LinkState
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 
 SEEDS = 2  # worlds in CI, twelve changes each; people issue to KOR, and in every other world a standing leave does
-SEEDS_SOAK = 90  # in a third of them people issue before the burn-out is called: those are compared, and do not count
+SEEDS_SOAK = 90  # in some of them people issue before the burn-out is called, or an act comes to nothing: those do not count
 TELLING = ("unseen", "another", "both", "separate_calls")
 
 
@@ -62,7 +62,6 @@ def check(ground: LaunchGround, seed: int) -> int:
     base = Told(ground.base(seed))
     expected, pairs = base.run(), 0
     lacks = lacking(base)
-    print(f"seed {seed} lacks {lacks}")  # noqa: T201 - shown when the test fails
     for pairs, (name, journal) in enumerate(ground.variants(seed), 1):  # noqa: B007 - counted
         other = Told(journal)
         assert "" == difference(expected, other.run()), f"seed {seed}, change {name}"
@@ -72,8 +71,9 @@ def check(ground: LaunchGround, seed: int) -> int:
             assert base.flights("USA") != other.flights("USA"), name
         if name == "both":
             assert {"JPN-L1", "JPN-L2"} == {one.id for one in other.national if one.kind == "launch"}
-        if name == "desk-and-ally" and not lacks:
-            holds_what_people_and_the_ally_did(other)
+        if name == "desk-and-ally":
+            lacks += undone(other)
+    print(f"seed {seed} lacks {lacks}")  # noqa: T201 - shown when the test fails
     return 0 if lacks else pairs
 
 
@@ -93,23 +93,27 @@ def lacking(base: Told) -> list[str]:
     return [what for what, told in holds.items() if not told]
 
 
-def holds_what_people_and_the_ally_did(other: Told) -> None:
-    """Check that the hidden acts came about: a no, a yes to another content, a lapse, a widening, both ways back; a recall; a new epoch."""
+def undone(other: Told) -> list[str]:
+    """Return which hidden acts did not come about: a no, a yes to another content, a lapse, a widening, both ways back; a recall; a new epoch."""
     said = "\n".join(other.log)
-    for words in (
+    words = (
         "hod declined",
         "waited too long",
         "JPN-L2 touches areas beyond",
         "hod reinstated JPN-L2",
         "rel recalled 1",
         "USA recalled",
-    ):
-        assert words in said
-    states = [one.state for one in other.flights("USA")]
-    assert {"issued", "updated", "stood-down"} <= set(states)
-    assert any(one.rejected for one in other.links if one.partner == "USA")
-    # One for the cursor that never was, one because another of its lanes saw the same.
-    assert {3} == {one.cursor.epoch for one in other.links if (one.partner, one.lane, one.direction) == ("USA", "flash", "out")}
+    )
+    states = {one.state for one in other.flights("USA")}
+    usa = [one for one in other.links if one.partner == "USA"]
+    # Its epoch is 3: one for the cursor that never was, one because another of its lanes saw the same.
+    epochs = {one.cursor.epoch for one in usa if (one.lane, one.direction) == ("flash", "out")}
+    return [
+        *(one for one in words if one not in said),
+        *sorted({"issued", "updated", "stood-down"} - states),
+        *(["a refused cursor"] if not any(one.rejected for one in usa) else []),
+        *(["a new epoch"] if epochs != {3} else []),
+    ]
 
 
 @pytest.mark.timeout(900)
