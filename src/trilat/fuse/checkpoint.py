@@ -14,7 +14,7 @@ from trilat.records.label import Label
 FORMAT = 2
 # What a combiner knows, by the names of its fields; all else follows from it.
 FIELDS = (
-    *("slots", "free", "latest", "base", "buckets", "known", "done", "late"),
+    *("slots", "free", "latest", "base", "buckets", "known", "done", "decided", "late"),
     *("own_stream_name", "own", "own_ns", "labels", "shown"),
 )
 _CORRELATED = (("pairs", np.int64), ("cost", np.float64), ("close", np.bool_), ("joined", np.bool_))

@@ -57,15 +57,15 @@ class PartnerItem(NamedTuple):
 class CombinerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How tracks of several nations become one picture.
 
-    strangers: nations whose tracks may hold anything, ours too: always covariance intersection. rule: for the others, "inverse"
-    covariance intersection or "ci". epoch_s: how often correlation is decided. lag_s: how late an item may be and still count
-    as if it had come in time. future_s: how far ahead of now an item may be. tracks_max: tracks of all nations kept; the newest
-    tracks are refused beyond it.
+    strangers: nations whose tracks may hold anything, ours too: always covariance intersection; rule: of the others. epoch_s: how
+    often correlation is decided; settle_s: how long after, when what partners say of it is there. lag_s: how late an item may be
+    and still count as in time; future_s: how far ahead of now. tracks_max: of all nations; the newest are refused beyond it.
     """
 
     rule: Literal["inverse", "ci"] = "inverse"
     strangers: tuple[str, ...] = ()
     epoch_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
+    settle_s: Annotated[float, Meta(ge=0.0, le=2.0)] = 0.25
     lag_s: Annotated[float, Meta(ge=5.0, le=600.0)] = 30.0
     future_s: Annotated[float, Meta(ge=0.0, le=60.0)] = 2.0
     tracks_max: Annotated[int, Meta(ge=1, le=1_000_000)] = SLOTS_MAX_DEFAULT
@@ -98,7 +98,7 @@ class Combiner:
         self.nation_names = tuple(sorted({nation, *partners}))
         self.refused: Counter[str] = Counter()
         self._fusion, self._earth = fusion, frames.earth("wgs84")
-        self._epoch_ns = round(self.settings.epoch_s * 1e9)
+        self._epoch_ns, self._settle_ns = round(self.settings.epoch_s * 1e9), round(self.settings.settle_s * 1e9)
         self._lag = max(round(self.settings.lag_s / self.settings.epoch_s), 1)
         self._slots: dict[Key, int] = {}
         self._free: list[int] = []
@@ -109,7 +109,8 @@ class Combiner:
         self._current: dict[int, Any] = {}
         self._known: dict[int, Correlated] = {}
         self._done: int | None = None
-        self._late: int | None = None  # the first epoch that late items changed and that is still to be decided again
+        self._decided: int | None = None
+        self._late: int | None = None  # the first decided epoch that items changed since
         self._own_stream_name = ""
         self._own: Any = np.zeros(0, ITEM_DTYPE)
         self._own_ns: dict[int, int] = {}
@@ -137,9 +138,12 @@ class Combiner:
             rows = self._own if current else before
             self._own_ns[epoch] = int(rows["t_ns"][0]) if len(rows) else -1
             self._put(epoch, rows)
-        self._late = min((e for e in (self._late, dirty) if e is not None), default=None)
-        if first <= last or self._late == last:  # what is older waits for the next epoch: where much is late, it is decided once
-            self._run(max(first if self._late is None else min(first, self._late), last - self._lag), last)
+        self._done = last
+        again = first if self._decided is None else self._decided + 1
+        settled = last if self._decided is None else (now_ns - self._settle_ns) // self._epoch_ns
+        self._late = min(e for e in (self._late, dirty, again) if e is not None)
+        if settled >= again:  # once an epoch, and with it again what late items changed
+            self._run(max(self._late, last - self._lag), settled)
             self._late = None
         self._forget(now_ns, last)
         return self._show(now_ns)
@@ -155,8 +159,6 @@ class Combiner:
         self._label_index = {label: k for k, label in enumerate(self._labels)}
         self._slots_of, self._current, self._order = ((), np.zeros(0, np.int64)), {}, None
         self._layout = self._told = None
-
-    # Items --------------------------------------------------------------------------------------------------------------
 
     def _own_rows(self, national: Tracks) -> Any:
         """Return the confirmed and coasting national tracks as items."""
@@ -245,15 +247,13 @@ class Combiner:
         self._buckets[epoch] = both
         return True
 
-    # Epochs -------------------------------------------------------------------------------------------------------------
-
     def _run(self, first: int, last: int) -> None:
         """Decide the epochs from first to last."""
         for epoch in [e for e in self._current if e >= first]:
             del self._current[epoch]
         for epoch in range(first, last + 1):
             self._known[epoch] = self._decide(epoch, self._known.get(epoch - 1))
-        self._done = last
+        self._decided = last
 
     def _at(self, epoch: int) -> Any:
         """Return the items that stand at an epoch, one per slot."""
@@ -370,7 +370,7 @@ class Combiner:
 
     def _members(self, now_ns: int) -> tuple[Any, Layout]:
         """Return the live members of all groups, group by group, and how they lie."""
-        groups = self._known[self._done].groups if self._done is not None else ()
+        groups = self._known[self._decided].groups if self._decided is not None else ()
         if self._slots_of[0] is not groups:
             self._slots_of = (groups, np.array([slot for group in groups for slot in group.members], np.int64))
         slots = self._slots_of[1]
