@@ -61,8 +61,8 @@ async def test_kernels_are_compiled_before_the_nodes_only_where_none_are(tmp_pat
 
 
 async def test_headless_demo_shows_every_nation_on_every_page_and_says_so_in_one_line(tmp_path: Path) -> None:
-    """`trilat demo --seconds 25 --headless` exits 0; its last line is the summary; nothing that it started runs on."""
-    process = await demo(tmp_path / "demo", "--seconds", "25")
+    """`trilat demo --seconds 15 --headless` exits 0; its last line is the summary; nothing that it started runs on."""
+    process = await demo(tmp_path / "demo", "--seconds", "15")
     said, wrong = await asyncio.wait_for(process.communicate(), ENDS_S_MAX)
 
     last = said.decode().splitlines()[-1]
