@@ -19,11 +19,12 @@ from trilat.joint.core import batch_of
 from trilat.joint.launches import LaunchWatch
 from trilat.joint.tier import TierName, TierTracker, stream_name
 from trilat.joint.watch import turn_of
-from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
+from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue, Held, MinuteHold
 from trilat.outward.doors import Doors, Opened
 from trilat.policy.audience import AudiencePolicy
+from trilat.policy.coarsen import TIME_STEP_NS
 from trilat.policy.labels import make
-from trilat.policy.release import delay_ns
+from trilat.policy.release import delay_ns, leaves_as_area
 from trilat.policy.rules import Decision
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
@@ -126,6 +127,7 @@ class AudiencePipeline:
         self.assessed: list[Assessment] = []  # what the last step made of launches
         self.withheld: Counter[str] = Counter()
         self.delayed = DelayQueue()
+        self.coarse = MinuteHold(TIME_STEP_NS)
         self.doors = Doors(policy)
         self._warnings = AudienceWarnings(self.nation, policy.recipient)
 
@@ -142,9 +144,12 @@ class AudiencePipeline:
         # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
         if self._state_tick.passed(now_ns):
             waited = self.delayed.due(self._tick_at(now_ns))
-            released.extend(one for held in waited for one in self._release(held.record, now_ns, held.priority, held.lane))
+            released.extend(one for held in waited for one in self._offer(held, now_ns))
             offered = [record for tier in self.tiers for record in tier.step(now_ns)]
-            released.extend(one for record in offered for one in self._release(record, now_ns))
+            tracked = [Held(now_ns, 0, record, "state", PRIORITY_TRACK) for record in offered]
+            released.extend(one for held in tracked for one in self._offer(held, now_ns))
+            due = self.coarse.due(self._tick_at(now_ns))
+            released.extend(one for held in due for one in self._release(held.record, now_ns, held.priority, held.lane))
             self.assessed = self.launches.step(now_ns)
         return released
 
@@ -166,6 +171,13 @@ class AudiencePipeline:
         rest = msgspec.structs.replace(batch, columns=batch.columns[~can_stand_alone(batch.columns)])
         for record in reports_to_records(rest, checked=False):  # the release checks what it encoded
             yield from self._release(record, now_ns, PRIORITY_PLOT)
+
+    def _offer(self, held: Held, now_ns: int) -> Iterable[Released]:
+        """Yield a record as it leaves; a track that leaves as an area waits for the minute, so that its hour tells nothing."""
+        if leaves_as_area(held.record, self.policy.record_decision(held.record, now_ns)):
+            self.coarse.put(held.record, held.lane, held.priority)
+            return
+        yield from self._release(held.record, now_ns, held.priority, held.lane)
 
     def _release(self, record: Any, now_ns: int, priority: int = PRIORITY_TRACK, lane: Lane = "state") -> Iterable[Released]:
         """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other."""

@@ -66,7 +66,7 @@ class StepSettings(_Settings, frozen=True, kw_only=True):
     """The step loop: how often it runs and how much may wait for it."""
 
     tick_ms: Milliseconds = 100  # how often the loop steps and takes in what the feeds brought
-    queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # inputs that may wait for a step; more are dropped and counted
+    queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # of one feed, waiting for a step; more is dropped and counted
     tracks_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # tracks a tracker may hold
     state_tick_ms: Milliseconds = 100  # how often tracks leave for a partner; a whole number of the loop's steps
 

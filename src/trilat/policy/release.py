@@ -211,16 +211,20 @@ _DOES: dict[tuple[type[Struct], str, str], Callable[[Any, float], Any]] = {
 }
 
 
-def to_area(track: Track, cell_m: float, coarsener: Coarsener) -> Area | None:
-    """Return the coarse form of an audience tracker's track: a place, a radius, a whole minute; None for a deleted one."""
+def to_area(track: Track, cell_m: float, coarsener: Coarsener, now_ns: int) -> Area | None:
+    """Return the coarse form of an audience tracker's track: a place, a radius, a whole minute; None for a deleted one.
+
+    The minute is the one that ends next after the track's time, or, where that is still to come, the one that ended last.
+    """
     if track.status == "deleted":
         coarsener.forget(track.stream, track.number)
         return None
     place = coarsener.place(track.stream, track.number, track.t_ns, track.lat_deg, track.lon_deg, cell_m)
+    ends_ns = -(-track.t_ns // TIME_STEP_NS) * TIME_STEP_NS
     return Area(
         stream=track.stream,
         number=track.number,
-        t_ns=track.t_ns // TIME_STEP_NS * TIME_STEP_NS,
+        t_ns=ends_ns if ends_ns <= now_ns else track.t_ns // TIME_STEP_NS * TIME_STEP_NS,
         label=track.label,
         pedigree=msgspec.structs.replace(track.pedigree, sensors=()),
         domain=track.domain,
@@ -230,13 +234,23 @@ def to_area(track: Track, cell_m: float, coarsener: Coarsener) -> Area | None:
     )
 
 
-def _shaped(record: Any, decision: Decision, coarsener: Coarsener | None) -> Any:
+def _cell_m(decision: Decision) -> float:
+    """Return the side of the cell that a decision coarsens positions to; 0 where it does not."""
+    return max((one.amount for one in decision.operations if one.operation == "coarsen"), default=0.0)
+
+
+def leaves_as_area(record: Any, decision: Decision) -> bool:
+    """Tell whether a record is a track that this decision lets go as an area only."""
+    return isinstance(record, Track) and decision.permit and (decision.tier == "area" or _cell_m(decision) > 0.0)
+
+
+def _shaped(record: Any, decision: Decision, coarsener: Coarsener | None, now_ns: int) -> Any:
     """Return the record in a form that the tier and the coarsening of positions allow; None when nothing is to leave."""
-    cell_m = max((one.amount for one in decision.operations if one.operation == "coarsen"), default=0.0)
-    if isinstance(record, Track) and (cell_m or decision.tier == "area"):
+    cell_m = _cell_m(decision)
+    if leaves_as_area(record, decision):
         if coarsener is None:
             raise PolicyError("release-tier", "A track goes out as an area only, and there is no secret to coarsen it with.")
-        return to_area(record, cell_m or CELL_DEFAULT_M, coarsener)
+        return to_area(record, cell_m or CELL_DEFAULT_M, coarsener, now_ns)
     if isinstance(record, Warning) and record.flight is not None and (cell_m or decision.tier == "area"):
         # Areas and times are what a warning says; exact places of launch and landing are positions of a track.
         flight = msgspec.structs.replace(record.flight, launch=None, landing=None, fan=None, path=())
@@ -318,7 +332,7 @@ def release(
     _refuse(record, lane, decision, recipient, now_ns)
     if now_ns - record.t_ns < delay_ns(decision):
         return None
-    shaped = _shaped(record, decision, coarsener)
+    shaped = _shaped(record, decision, coarsener, now_ns)
     if shaped is None:
         return None
     seen = view(record.label, decision)
