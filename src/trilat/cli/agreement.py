@@ -213,15 +213,14 @@ def _in_words(agreement: Agreement) -> list[str]:
 @click.option(
     "--with", "files", type=EXISTING, multiple=True, help="The agreements to judge by; the configured ones when left out."
 )
+@click.option("--suspend", "stopped", multiple=True, metavar="ID", help="Suppose that this agreement is suspended, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every number.")
-def impact(config: Path, files: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click's
+def impact(config: Path, files: tuple[Path, ...], stopped: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's
     """List what was released and would not be released today, so that it can be recalled. Exit 1 when there is any.
 
     Decides every record in every outbox of the node's store anew; the node may be running. New agreements must be signed
-    by all parties, as for a node.
+    by all parties, as for a node. With --suspend it says what stopping an agreement means for what left already.
     """
-    import os
-
     import msgspec
 
     from trilat.ledger import redecide
@@ -232,7 +231,9 @@ def impact(config: Path, files: tuple[Path, ...], as_json: bool) -> None:  # noq
     from trilat.store.sqlite import open_reader
 
     settings = node_config.load(config, os.environ)
-    held = load([read_document(path) for path in files], settings.policy_keys) if files else setup.read_agreements(settings)
+    settings = msgspec.structs.replace(settings, suspended=(*settings.suspended, *stopped))
+    documents = [read_document(path) for path in files]
+    held = load(documents, settings.policy_keys, None, settings.suspended) if files else setup.read_agreements(settings)
     database = open_reader(Path(settings.directory) / "store")
     try:
         found = redecide.redecide(

@@ -143,7 +143,8 @@ class NodeConfig(_Settings, frozen=True, kw_only=True):
     directory: Path  # where the store lives
     keys: Path  # the key directory that `trilat keys` made
     policy: Name = "TRILAT"  # the security policy its labels are of
-    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties (signatures beside it in FILE.sig)
+    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties (in FILE.sig.json, for FILE.toml)
+    suspended: tuple[Name, ...] = ()  # ids of agreements that this nation has stopped: all that they govern is withheld
     policy_keys: dict[Trigraph, str] = {}  # each party's public policy key ("ed25519:..."), pinned
     partner: tuple[PartnerSettings, ...] = ()  # the partners
     sensor: tuple[SensorSettings, ...] = ()  # the nation's sensors
