@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from trilat.policy.audience import AudiencePolicy
     from trilat.records.label import Label
 
 EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True)
@@ -20,8 +21,8 @@ def command() -> None:
     """Explain what may be released to whom, and why."""
 
 
-def _label_and_sensors(raw: bytes) -> tuple[Label, tuple[str, ...]]:
-    """Return the label and the sensors of a record in MessagePack or JSON, or of a label alone in JSON."""
+def _label_and_record(raw: bytes) -> tuple[Label, Any]:
+    """Return the label of a record in MessagePack or JSON and the record, or a label alone in JSON and None."""
     import msgspec
 
     from trilat.errors import PolicyError
@@ -34,12 +35,25 @@ def _label_and_sensors(raw: bytes) -> tuple[Label, tuple[str, ...]]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         if b'"type"' in raw or raw.lstrip()[:1] != b"{":
             raise PolicyError("label-unreadable", f"The record: {fault}"[:300]) from fault
-        return from_json(raw), ()
+        return from_json(raw), None
     label = getattr(record, "label", None)
     if label is None:
         raise PolicyError("label-unreadable", f"A {type(record).__name__} carries no label.")
-    pedigree = getattr(record, "pedigree", None)
-    return label, () if pedigree is None else pedigree.sensors
+    return label, record
+
+
+def _form_words(policy: AudiencePolicy, record: Any, now_ns: int) -> str:
+    """Say in which form a permitted record would leave, or what keeps this form of it from leaving."""
+    from trilat.errors import PolicyError
+    from trilat.policy.release import FLASH, leaves_as_area
+
+    if leaves_as_area(record, policy.record_decision(record, now_ns)):
+        return "It would leave as trilat.area/1, when the minute ends."
+    try:
+        made = policy.release(record, "flash" if isinstance(record, FLASH) else "state", now_ns)
+    except PolicyError as fault:
+        return f"It does not leave all the same: {fault.name}. {fault.detail}"
+    return "It does not leave now: it is delayed, or was deleted." if made is None else f"It would leave as {made.record_type}."
 
 
 @command.command()
@@ -56,11 +70,14 @@ def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> No
     from trilat.policy.decide import step_words, verdict_words
 
     raw = sys.stdin.buffer.read() if str(record) == "-" else record.read_bytes()
-    label, sensors = _label_and_sensors(raw)
+    label, made = _label_and_record(raw)
+    pedigree, at = getattr(made, "pedigree", None), now_ns() if at_ns is None else at_ns
     settings = node_config.load(config, os.environ)
     policy = setup.policy_of(settings, setup.read_agreements(settings), recipient)
-    path = policy.explain(label, now_ns() if at_ns is None else at_ns, sensors)
+    path = policy.explain(label, at, () if pedigree is None else pedigree.sensors)
     click.echo(in_words(label))
     for step in path.steps:
         click.echo(step_words(step))
     click.echo(verdict_words(path.decision))
+    if made is not None and path.decision.permit:
+        click.echo(_form_words(policy, made, at))

@@ -38,8 +38,7 @@ from trilat.node.settings import NodeConfig
 from trilat.picture.acts import OfficerAct
 from trilat.picture.inputs import CopInput
 from trilat.picture.web import Hub, WebSettings, make_app, serving
-from trilat.policy.audience import DecisionLog
-from trilat.policy.routes import routes_of
+from trilat.policy.audience import DecisionLog, routes_of
 from trilat.records.track import Area
 from trilat.transport.nats import NatsTransport
 from trilat.transport.server import NatsServer

@@ -26,9 +26,8 @@ from trilat.node.sources import sources_of
 from trilat.outward import events
 from trilat.policy import agreement
 from trilat.policy.agreement import Agreements, Document, Seen
-from trilat.policy.audience import AudiencePolicy, DecisionLog
+from trilat.policy.audience import AudiencePolicy, DecisionLog, hubs_to, routes_of
 from trilat.policy.cedar import CedarJudge
-from trilat.policy.routes import hubs_to, routes_of
 from trilat.policy.signing import sign_declassification
 from trilat.store import wal
 from trilat.store.sqlite import Store, StoreSettings, open_store
