@@ -20,6 +20,8 @@ from trilat.node.record import by_people
 from trilat.node.settings import NodeConfig
 from trilat.picture.acts import Act, Approve, OfficerAct, ProposeRelease, RaiseWarning
 from trilat.policy.agreement import Agreements
+from trilat.policy.audience import Alarm, DecisionLog
+from trilat.policy.rules import Decision
 from trilat.records.approval import Approved, Proposal, Session
 
 S = 10**9
@@ -126,7 +128,7 @@ def test_what_was_approved_is_not_acted_upon_when_one_was_dismissed_since(config
 
     desk.book.set_disabled(worlds.T0_NS, "release-b", disabled=False, emergency="a test")
     again = people_of(config, desk.book)
-    again.restored(worlds.T0_NS, desk.pipeline.approvals, frozenset(), Agreements())
+    again.restored(worlds.T0_NS, desk.pipeline.approvals, frozenset(), Agreements(), DecisionLog())
     again.tick(worlds.T0_NS + 10 * S, desk.pipeline.approvals, Health(), sound=True)
     assert [] == again.events
 
@@ -153,7 +155,24 @@ def test_contradictions_of_agreements_are_said_on_the_page(config: NodeConfig, d
     held = worlds.setup.read_agreements(config)
     first = msgspec.structs.replace(held.agreements[0], yields_to=())
     other = msgspec.structs.replace(first, id="another", purposes=("exercise",))
-    desk.people.restored(worlds.T0_NS, desk.pipeline.approvals, frozenset(), Agreements(agreements=(other, first)))
+    desk.people.restored(worlds.T0_NS, desk.pipeline.approvals, frozenset(), Agreements(agreements=(other, first)), DecisionLog())
     told = [one.text for one in desk.people.notices() if one.text.startswith("agreements differ: ")]
     assert told
     assert "only what both allow holds" in told[0]
+
+
+def test_a_disagreement_of_the_judges_is_an_alarm(desk: Desk) -> None:
+    """Records on which the two judges disagreed are said in the watch log and put into the log, each once, of very many the last."""
+    decision = Decision(permit=True, audience="KOR", reason="permitted", rule="trilateral/1")
+    noted: list[bytes] = []
+    desk.people._journal = lambda _, data: noted.append(data)
+    desk.people.restored(worlds.T0_NS, desk.pipeline.approvals, frozenset(), Agreements(), log := DecisionLog())
+    told = []
+    for n in (0, 2, 0, 20):
+        for _ in range(n):
+            log.alarm(Alarm(t_ns=worlds.T0_NS, audience="KOR", label_hash=b"", first=decision, second=False))
+        desk.tick(1)
+        told.append([one.text for one in desk.people.notices() if one.severity == "alarm"])
+    said = "judges disagree on a record for KOR: rules permit (trilateral/1), Cedar withhold; it is withheld"
+    assert [[], [said] * 2, [], [f"{said} (of 20)"] * 5] == told
+    assert 7 == sum(b"judges disagree" in one for one in noted)

@@ -81,3 +81,43 @@ def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> No
     click.echo(verdict_words(path.decision))
     if made is not None and path.decision.permit:
         click.echo(_form_words(policy, made, at))
+
+
+@command.command()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--user", required=True, help="The account of an officer or auditor. Its password is asked for, or read from stdin."
+)
+@click.option("--to", "recipient", default="", help="Of one audience; of all when left out.")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to print one by one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def decisions(config: Path, user: str, recipient: str, last: int, *, as_json: bool) -> None:
+    """Print the decisions of the running node of CONFIG since its start: the last one by one, all of them counted by rule.
+
+    Ends with 1 when the two judges of the policy disagreed on a record, which was withheld.
+    """
+    import msgspec
+
+    from trilat.cli.recall import at_node, password_of
+
+    told = at_node(config, user, password_of(), f"/api/release/decisions?last={last}" + (f"&to={recipient}" if recipient else ""))
+    for line in [msgspec.json.encode(told).decode()] if as_json else decided_lines(told):
+        click.echo(line)
+    if told["disagreements"]:
+        click.echo(f"The two judges disagreed on {told['disagreements']} records; they were withheld.", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def decided_lines(told: dict[str, Any]) -> list[str]:
+    """Return the node's answer for people: the last decisions, newest first, and how often each rule decided."""
+    from datetime import UTC, datetime
+
+    said = []
+    for one in told["last"]:
+        when = datetime.fromtimestamp(one["t_ms"] / 1000, UTC).strftime("%H:%M:%S")
+        done = f"as {one['tier']}" if one["permit"] else f"withheld: {one['reason']}"
+        said.append(f"{when}  {one['audience']:<6} {done}, by {one['rule']}  label {one['label_sha256'][:12]}")
+    for one in told["totals"]:
+        verdict = "permit" if one["permit"] else "withhold"
+        said.append(f"{one['decisions']:>9}  {one['audience']:<6} {verdict:<8} {one['rule']}  ({one['reason']})")
+    return said

@@ -118,7 +118,7 @@ class LiveNode:
         await self._start_feeds(stack)
         await self._start_page(stack)
         self.people.key = self.identity.ring.current
-        self.people.restored(now_ns, self.pipeline.approvals, self.pipeline.events_taken(), self.agreements)
+        self.people.restored(now_ns, self.pipeline.approvals, self.pipeline.events_taken(), self.agreements, self.decisions)
         self.people.events += changes
         self.outlets.post = self.drive.post
         self.outlets.start(stack, self.pipeline.restored_public)
