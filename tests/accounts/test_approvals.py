@@ -55,6 +55,7 @@ def test_two_different_people_decide_and_it_comes_out_once() -> None:
         (session("a1"), "approval-own"),
         (session("a1", session="s-other", station="st-other"), "approval-own"),
         (session("b1", person="person  A1"), "approval-same-person"),
+        (session("b1", person="\uff30erson\u00a0A1"), "approval-same-person"),
         (session("b1", session="s-a1"), "approval-same-session"),
         (session("b1", station="st-a1"), "approval-same-station"),
         (session("kim", person="Somebody"), "approval-subject"),
@@ -71,6 +72,24 @@ def test_who_is_no_second_person(second: Session, reason: str) -> None:
     assert isinstance(told, Refused)
     assert told.reason == reason
     assert [waiting.missing for waiting in at.pending()] == [1]
+
+
+def test_what_somebody_wanted_who_may_no_longer_is_void() -> None:
+    """A proposal whose proposer was dismissed ends, and no second yes makes it count; of others only that person's yes goes."""
+    at = desk()
+    mine, other = proposed(at), proposed(at, session("b1"))
+    nodes = at.propose(T0, None, "account-roles", CONTENT)
+    assert isinstance(nodes, Proposal)
+    assert isinstance(at.approve(T0, session("a1"), nodes.id, nodes.content_sha256), Approval)
+
+    assert [mine.id, nodes.id] == [one.id for one in at.lapse(T0 + NS, "a1")]
+    assert at.approve(T0 + NS, session("b1"), mine.id, mine.content_sha256) == Refused("proposal-settled", "void")
+    assert [(other.id, 1, 0), (nodes.id, 2, 0)] == [(one.proposal.id, one.missing, len(one.approvals)) for one in at.pending()]
+    assert isinstance(at.approve(T0 + NS, session("b1"), nodes.id, nodes.content_sha256), Approval)
+    assert isinstance(at.approve(T0 + NS, session("c1"), nodes.id, nodes.content_sha256), Approved)
+    version = at.version
+    assert () == at.lapse(T0 + NS, "a1")
+    assert version == at.version
 
 
 def test_an_approval_of_one_version_is_none_of_another() -> None:

@@ -179,3 +179,35 @@ def test_good_passwords_are_taken(password: str) -> None:
     assert hasher.holds(passwords.normal(password), kept)
     assert not hasher.holds(password + " ", kept)
     assert not hasher.holds(password, None)
+
+
+def test_the_book_says_who_may_still_decide(tmp_path: Path) -> None:
+    """An officer whose role was taken, whose account is disabled, gone, or another person's by now, decides no longer."""
+    who = Session(user="second", person="Second Person", station="st", session="s", roles=("release-officer",))
+    release = frozenset({"release-officer"})
+    with book(tmp_path) as held:
+        two_officers(held)
+        assert held.holds(who, release)
+        assert not held.holds(who, frozenset({"watch-officer"}))
+        assert not held.holds(msgspec.structs.replace(who, person="Somebody"), release)
+        assert not held.holds(msgspec.structs.replace(who, user="nobody"), release)
+        held.set_roles(T0, "second", ("auditor",))
+        assert not held.holds(who, release)
+        held.set_roles(T0, "second", ("release-officer",), emergency="a test")
+        held.set_disabled(T0, "second", disabled=True)
+        assert not held.holds(who, release)
+
+
+def test_what_was_dropped_stays_dropped(tmp_path: Path) -> None:
+    """What is not to be acted upon is remembered and said as an alarm, once; an account is not changed by it later."""
+    with book(tmp_path) as held:
+        two_officers(held)
+        held.add(T0, "kim", "Kim", KEPT, ("auditor",))
+        wanted = approved("kim", "Kim", 1)
+        assert not held.done(wanted.proposal.id)
+        held.drop(T0, wanted.proposal.id, "P is not acted upon")
+    with book(tmp_path) as held:
+        assert held.done(wanted.proposal.id)
+        assert "" == held.apply(T0, wanted)
+        assert ("auditor",) == held.account("kim").roles  # type: ignore[union-attr]
+        assert [("alarm", "P is not acted upon")] == [(one.severity, one.text) for one in held.changes()][-1:]

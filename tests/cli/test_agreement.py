@@ -6,10 +6,31 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from policy_records import track
 
 from trilat.cli import main
 from trilat.policy.labels import make, to_json
-from trilat.records.label import Mode
+from trilat.records import codec
+from trilat.records.label import FieldOperation, Label, Mode
+from trilat.records.report import Pedigree, Plot
+
+
+def dropping(label: Label) -> Label:
+    return msgspec.structs.replace(label, operations=(FieldOperation(field="velocity", operation="drop"),))
+
+
+def coarse(label: Label) -> Label:
+    return msgspec.structs.replace(label, operations=(FieldOperation(field="position", operation="coarsen", amount=20_000.0),))
+
+
+def late(label: Label) -> Label:
+    return msgspec.structs.replace(label, operations=(FieldOperation(field="record", operation="delay", amount=60.0),))
+
+
+def plot(label: Label) -> Plot:
+    """Return a plot of a sensor that no agreement speaks of."""
+    return Plot(t_ns=track().t_ns, sensor="JPN/x", label=label, pedigree=Pedigree(nation="JPN", sensors=("JPN/x",)), range_m=1e4)
+
 
 ROOT = Path(__file__).parents[2]
 NATIONS = ("JPN", "USA")
@@ -98,6 +119,11 @@ def test_diff_and_explain_say_what_changed(tmp_path: Path, draft: Path) -> None:
     assert told.exit_code == 1
     assert told.output == "- party[JPN].ceiling = 3\n+ party[JPN].ceiling = 2\n1 terms differ.\n"
     said = run("agreement", "explain", draft).output
+    assert "  Readers of JPN belong to watch-floor, missile-defence.\n" in said
+    more = '[[equivalence]]\npolicy = "JPN-P"\nlevel = 1\npolicy_here = "TRILAT"\nlevel_here = 2\n'
+    other.write_text(text + more)
+    words = run("agreement", "explain", other).output
+    assert "  Level 1 of JPN-P is protected like TRILAT-2 of TRILAT.\n" in words
     assert "USA to JPN: air, sea" in said
     assert "up to TRILAT-3; as track, fixes as plot, radar3d as plot; directly; inflate covariance 1.2." in said
 
@@ -124,5 +150,18 @@ def test_release_explain_prints_the_path(tmp_path: Path, keys: dict[str, str], d
     path.write_bytes(to_json(msgspec.structs.replace(label, level=4)))
     told = run("release", "explain", path, "--to", "USA", *at)
     assert told.output.endswith("WITHHELD from USA: level-above-ceiling, by rule usa-jpn/1/ceiling.\n")
+    # With a record, and not a label alone, it is said in which form that record would leave, or why this form does not.
+    made = track(label=label)
+    for record, said in (
+        (made, "It would leave as trilat.track/1.\n"),
+        (msgspec.structs.replace(made, status="deleted"), "It would leave as trilat.track/1.\n"),
+        (plot(label), "It does not leave all the same: release-tier. Plot at tier track.\n"),
+        (track(label=dropping(label)), "It does not leave all the same: release-operation. drop of velocity on Track.\n"),
+        (track(label=coarse(label)), "It would leave as trilat.area/1, when the minute ends.\n"),
+        (track(label=late(label)), "It does not leave now: it is delayed, or was deleted.\n"),
+    ):
+        path.write_bytes(codec.encode(record))
+        told = run("release", "explain", path, "--to", "USA", "--config", config, "--at-ns", made.t_ns)
+        assert told.output.endswith(said), told.output
     path.write_bytes(b"\x00\x01")
     assert "TRI-0302" in run("release", "explain", path, "--to", "USA", *at).output

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import node_worlds as worlds
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +16,10 @@ from trilat import errors
 from trilat.cli import checks, main
 from trilat.cli.checks import Finding
 from trilat.identity import keyfiles
+from trilat.node import setup
 from trilat.node.clock import now_ns
+from trilat.node.config import load
+from trilat.policy.agreement import Agreement, Agreements, Validity
 
 CONFIG = """
 nation = "JPN"
@@ -117,6 +122,47 @@ def test_every_fault_has_a_code_and_a_remedy() -> None:
     names = [entry["name"] for code, entry in errors.codes().items() if code.startswith("TRI-080")]
     made = [checks.fault(name, "warn", "x.") for name in names]
     assert [(errors.code_of(name), True) for name in names] == [(finding.code, bool(finding.remedy)) for finding in made]
+
+
+def test_agreements_are_read_as_a_node_would(tmp_path: Path) -> None:
+    """A sound agreement is well, a suspended one is said to be, one that has ended or contradicts is warned of, a forged one is bad."""
+    configs = {nation: load(one.config) for nation, one in worlds.prepare(tmp_path, now=True).items()}
+    config = configs["JPN"]
+    sound = list(checks.agreements(config))
+    assert ["ok"] * len(config.agreements) == [one.state for one in sound]
+    stopped = list(checks.agreements(msgspec.structs.replace(config, suspended=("trilateral",))))
+    assert ["trilateral/1: suspended, all that it governs is withheld"] == [
+        one.says for one in stopped if "suspended" in one.says
+    ]
+    assert ["none: nothing leaves this node"] == [
+        one.says for one in checks.agreements(msgspec.structs.replace(config, agreements=()))
+    ]
+
+    signed = Path(config.agreements[0])
+    signed.write_bytes(signed.read_bytes() + b"# more")
+    (bad,) = checks.agreements(config)
+    assert ("bad", "TRI-0810", True) == (bad.state, bad.code, "TRI-0314" in bad.says)
+
+
+def test_agreements_out_of_their_dates_or_at_odds_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agreement that has ended, or has yet to begin, and two that differ are each a warning with the facts."""
+    config = load(worlds.prepare(tmp_path, now=True)["JPN"].config)
+    first = setup.read_agreements(config).agreements[0]
+
+    def of_years(name: str, begins: int, ends: int) -> Agreement:
+        years = Validity(not_before=datetime(begins, 1, 1, tzinfo=UTC), expires=datetime(ends, 1, 1, tzinfo=UTC))
+        return msgspec.structs.replace(first, id=name, validity=years, yields_to=())
+
+    held = Agreements(agreements=(of_years("past", 2020, 2021), of_years("future", 2090, 2091)))
+    monkeypatch.setattr(setup, "read_agreements", lambda _: held)
+    said = [(one.state, one.says.partition("another. ")[2]) for one in checks.agreements(config)]
+    assert [
+        ("warn", "past/1 ended at 2021-01-01T00:00:00+00:00."),
+        ("warn", "future/1 begins at 2090-01-01T00:00:00+00:00."),
+    ] == said
+    other = msgspec.structs.replace(of_years("other", 2020, 2099), purposes=("exercise",))
+    held = Agreements(agreements=(of_years("one", 2020, 2099), other))
+    assert any(one.state == "warn" and "different purposes" in one.says for one in checks.agreements(config))
 
 
 def test_people_read_marks_and_remedies(tmp_path: Path) -> None:

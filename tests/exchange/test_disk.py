@@ -9,6 +9,7 @@ from exchange_pair import Joined, tracks
 from exchange_records import SECOND, released, warning_of
 from failing_disk import RESERVE_BYTES, Disk, troubled_pair
 
+from trilat.exchange import keeping
 from trilat.store.sqlite import RESERVE_NAME
 
 
@@ -69,6 +70,29 @@ def test_nothing_leaves_that_is_not_on_disk(troubled: tuple[Joined, Disk], code:
     assert ("ok", None) == (jpn.health, jpn.trouble)
     recovered = list(jpn.station.store.journal.read(kinds=frozenset({"recovered"})))
     assert 1 == len(recovered)
+
+
+def test_what_waits_for_a_broken_disk_is_bounded_by_audience(
+    troubled: tuple[Joined, Disk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing can be written, warnings for one audience beyond its bound are shed and counted, and cost another none."""
+    monkeypatch.setattr(keeping, "UNSAVED_MAX", 3)
+    pair, disk = troubled
+    jpn = pair.exchanges["JPN"]
+    disk.fails = sqlite3.SQLITE_IOERR
+    warn(pair, "w1")
+    pair.run(4)
+    assert "down" == jpn.health
+    monkeypatch.setattr(jpn, "check", lambda _: None)  # a third nation, of which this pair has no exchange
+    jpn.offer(pair.now_ns, [released(warning_of(f"u{n}"), "USA", "flash") for n in range(5)])
+    warn(pair, "w2")
+
+    assert ["KOR", "USA", "USA", "USA", "KOR"] == [item.audience for item in jpn._unsaved]
+    assert 2 == jpn.unsaved_shed
+    jpn._unsaved = [item for item in jpn._unsaved if item.audience == "KOR"]
+    disk.fails = None
+    pair.run(100)
+    assert ["w1", "w2"] == [item.record.id for item in pair.received["KOR"]]
 
 
 def test_an_importer_receipts_nothing_that_it_could_not_keep(troubled: tuple[Joined, Disk]) -> None:

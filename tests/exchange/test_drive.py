@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from exchange_records import EXERCISE, T0_NS, released, ring_of, track_of, warning_of
 
@@ -133,6 +134,19 @@ async def test_wrong_offers_are_errors_at_once(hub: tuple[LoopbackHub, Node, Nod
     _, jpn, _ = hub
     with pytest.raises(ExchangeError):
         jpn.drive.offer([released(track_of(1), "PRK", "state")])
+
+
+async def test_a_wrong_offer_keeps_no_other_record_from_leaving(hub: tuple[LoopbackHub, Node, Node]) -> None:
+    """A record that is too large, or for nobody, is refused by name; what was offered with it to others leaves as it would."""
+    _, jpn, kor = hub
+    good = [released(warning_of(name), "KOR", "flash") for name in ("w1", "w2")]
+    large = msgspec.structs.replace(released(track_of(1), "KOR", "state"), record=bytes(5 << 20))
+    with pytest.raises(ExchangeError) as refused:
+        jpn.drive.offer([good[0], large, released(track_of(1), "PRK", "state"), good[1]])
+    await until(lambda: len(kor.received) == 2)
+
+    assert "record-size" == refused.value.name
+    assert ["w1", "w2"] == [item.record.id for item in kor.received]
 
 
 async def test_a_stop_in_the_middle_loses_nothing(tmp_path: Path) -> None:

@@ -148,6 +148,38 @@ async def test_bytes_in_the_queue_are_bounded(feeds: FeedSockets, monkeypatch: p
     assert feeds.states["a"].dropped == 2
 
 
+async def test_what_one_source_floods_costs_no_other_a_byte(feeds: FeedSockets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source whose bytes fill all its room, and more than a step takes in, moves nothing of what a step gets of another."""
+    monkeypatch.setattr(feed_sockets, "QUEUE_BYTES_MAX", 100)
+    for name in ("hidden", "open"):
+        await feeds.open(name, "udp://127.0.0.1:0", "asterix")
+
+    def steps(flood: int) -> list[list[bytes]]:
+        taken = []
+        for k in range(3):
+            for _ in range(flood):
+                feeds.put("hidden", bytes(30))
+            feeds.put("open", b"a%d" % k)
+            feeds.put("open", bytes(60))
+            taken.append([one.data for one in feeds.take(2) if one.source == "open"])
+        return taken
+
+    assert steps(0) == steps(7) == [[b"a%d" % k, bytes(60)] for k in range(3)]
+    assert 0 == feeds.states["open"].dropped
+    assert feeds.states["hidden"].dropped > 0
+
+
+async def test_what_waits_is_given_in_the_order_in_which_it_came(feeds: FeedSockets) -> None:
+    """Of several sources, each no more than asked for at once, in the order of their coming."""
+    for name in ("a", "b"):
+        await feeds.open(name, "udp://127.0.0.1:0", "asterix")
+    for name, data in (("b", b"1"), ("a", b"2"), ("b", b"3"), ("a", b"4"), ("b", b"5")):
+        feeds.put(name, data)
+
+    assert [b"1", b"2", b"3", b"4"] == [one.data for one in feeds.take(2)]
+    assert [b"5"] == [one.data for one in await feeds.receive()]
+
+
 async def test_a_listener_has_one_connection_at_a_time(feeds: FeedSockets, clock: Clock) -> None:
     """A second sender is turned away and counted, until the first ends or has been silent for long."""
     port = await feeds.open("beast-1", "tcp-listen://127.0.0.1:0", "beast")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from click.testing import CliRunner
 from explained_node import Held
@@ -17,8 +18,9 @@ from trilat.cli import release
 from trilat.issuing.books import NATIONAL
 from trilat.ledger import explained
 from trilat.marking.display import in_words
-from trilat.node import setup
+from trilat.node import setup, show
 from trilat.node.config import sensors_of
+from trilat.node.health import Health
 from trilat.node.inputs import ActInput, AssessedInput
 from trilat.picture.acts import OfficerAct, RaiseWarning
 from trilat.policy.decide import step_words
@@ -60,7 +62,11 @@ def printed(held: Held, track_id: int, audience: str, tmp_path: Path) -> list[st
     given = ["explain", str(path), "--to", audience, "--config", str(held.prepared.config), "--at-ns", str(held.cop.now_ns)]
     done = CliRunner().invoke(release.command, given, catch_exceptions=False)
     assert done.exit_code == 0
-    return done.output.splitlines()
+    told = done.output.splitlines()
+    # The command has the record itself, and says at the end in which form that would leave; the page asks about a track.
+    form = told.pop() if told[-1].startswith("It ") else ""
+    assert bool(form) == told[-1].startswith("PERMITTED")
+    return told
 
 
 def lines(told: dict[str, Any]) -> list[str]:
@@ -238,3 +244,43 @@ async def test_terms_are_the_agreements_own(held: Held) -> None:
         assert [flow.to for flow in mine] == [flow["to"] for flow in one["flows"]]
         assert list(agreement.duty_to_warn.topics if agreement.duty_to_warn else ()) == one["duty"]
     assert {True} == {one["in_force"] for one in told["agreements"]}
+
+
+async def test_decisions_are_shown_with_their_rules(held: Held) -> None:
+    """The last decisions come newest first, with rule and reason, and all of them are counted; of one audience or of all."""
+    log = held.explainer.log
+    [every, kor, nobody] = await held.asked("auditor", "decisions?last=7", "decisions?to=KOR&last=5000", "decisions?to=XXX")
+    told = every.json()
+    assert [one.decision.rule for one in log.last(7)] == [one["rule"] for one in told["last"]]
+    assert [one.decision.label_hash.hex() for one in log.last(7)] == [one["label_sha256"] for one in told["last"]]
+    assert sum(log.totals().values()) == sum(one["decisions"] for one in told["totals"]) > 100
+    assert {"KOR"} == {one["audience"] for one in (*kor.json()["last"], *kor.json()["totals"])}
+    assert {True, False} == {one["permit"] for one in kor.json()["totals"]}
+    assert (0, []) == (told["disagreements"], told["disagreed"])
+    assert (404, "recipient-unknown") == (nobody.status_code, nobody.json()["reason"])
+    for role, status in ((None, 401), ("engineer", 403)):
+        [answer] = await held.asked(role, "decisions")
+        assert status == answer.status_code
+
+
+async def test_a_disagreement_of_the_judges_is_shown(tmp_path: Path) -> None:
+    """Where the second judge says otherwise, what both said stands in the answer and in the counters, and the record stayed."""
+    held = Held(tmp_path, seconds=0.2)
+    policy = held.pipeline.audiences["KOR"].policy
+    sensor = next(one for one in sensors_of(held.config) if policy.sensor_decision(one, held.cop.now_ns).permit)
+
+    class Contrary:
+        def permits(self, *_: object) -> bool:
+            return False
+
+    policy._judge = Contrary()
+    label_of = msgspec.structs.replace(sensor.label, level=0)
+    made = policy.batch_decision(label_of, held.cop.now_ns, (sensor.id,))
+    assert (False, "judges-disagree") == (made.permit, made.reason)
+    [answer] = await held.asked("release-officer", "decisions?to=KOR")
+    [one] = answer.json()["disagreed"]
+    assert (1, "KOR", True, False) == (answer.json()["disagreements"], one["audience"], one["rules"], one["second_judge"])
+    health = Health()
+    assert 1 == show.counters(held.pipeline, health)["judges disagree"]
+    assert {(): 1.0} == health.values["trilat_judges_disagree_total"]
+    assert health.values["trilat_decisions_total"]["KOR", "withhold"] > 0

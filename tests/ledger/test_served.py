@@ -74,6 +74,9 @@ async def test_nobody_else_may_ask(tmp_path: Path, question: str, role: str | No
     [
         "held",
         "held?by=",
+        "held?by=kor",
+        "held?by=KOR'%20OR%20'1'='1",
+        "released?to=%20KOR",
         "holders",
         "released?since=-1",
         "released?since=1e9",
@@ -90,10 +93,10 @@ async def test_a_question_without_sense_is_refused_by_name(tmp_path: Path, quest
 
 @pytest.mark.usefixtures("pair")
 async def test_answers_are_bounded_and_nothing_can_be_changed(tmp_path: Path) -> None:
-    """Never more rows than asked for, the rest is said to exist; SQL in a name finds nothing; other methods are refused."""
+    """Never more rows than asked for, the rest is said to exist; SQL in a subject finds nothing; other methods are refused."""
     few = (await asked(tmp_path, "held?by=KOR&limit=5", "auditor")).json()
     assert (len(few["rows"]), few["more"]) == (5, True)
-    assert rows(await asked(tmp_path, "held?by=KOR'%20OR%20'1'='1", "auditor")) == []
+    assert rows(await asked(tmp_path, "holders?subject=JPN-W1'%20OR%20'1'='1", "auditor")) == []
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert (await asked(tmp_path, "held?by=KOR", "auditor", method)).status_code == 405
 

@@ -169,6 +169,22 @@ def test_hostile_document_is_refused_by_name(name: str) -> None:
     assert refused.value.name in {"label-unreadable", "label-not-canonical", "marking-unknown"}
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("padded reader", "rel_to ' KOR' is padded"),
+        ("lower-case reader", "is not in upper case"),
+        ("Unicode twin", "is a Unicode twin of 'KOR'"),
+        ("reader as a character reference twin", "GREEK CAPITAL LETTER OMICRON"),
+    ],
+)
+def test_a_mistyped_reader_is_told_how(name: str, says: str) -> None:
+    """What is wrong with a name in a document is said, not which pattern it breaks."""
+    with pytest.raises(PolicyError) as refused:
+        label_xml.from_xml(HOSTILE[name])
+    assert ("label-not-canonical", True) == (refused.value.name, says in refused.value.detail)
+
+
 def test_every_cut_and_every_flipped_byte_is_refused_or_reads_as_what_it_says() -> None:
     """No damaged document raises anything undocumented; one that still reads differs from the original or is equal to it in words."""
     rng = random.Random(5)

@@ -144,6 +144,11 @@ def agreement_forged(home: Home) -> None:
     path.write_bytes(path.read_bytes() + b"\n# one more line\n")
 
 
+def agreement_unknown_suspended(home: Home) -> None:
+    path = home.prepared.config
+    path.write_text('suspended = ["trilatral"]\n' + path.read_text())
+
+
 CASES: tuple[tuple[Callable[[Home], None], str], ...] = (
     (page_port_in_use, "port-in-use"),
     (exchange_port_in_use, "server-start"),
@@ -164,6 +169,7 @@ CASES: tuple[tuple[Callable[[Home], None], str], ...] = (
     (agreement_unsigned, "agreement-unsigned"),
     (agreement_half_signed, "agreement-half-signed"),
     (agreement_forged, "agreement-forged"),
+    (agreement_unknown_suspended, "suspended-unknown"),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import node_worlds as worlds
 import pytest
@@ -10,8 +12,10 @@ from trilat.identity.sign import SigningKey
 from trilat.node.inputs import ActInput, EventInput, Input, decode, encode
 from trilat.node.people import signed
 from trilat.node.pipeline import Output
+from trilat.node.record import Recorder
 from trilat.node.settings import NodeConfig
 from trilat.outward import events
+from trilat.outward.events import Before
 from trilat.picture.acts import Act, Approve, OfficerAct, Propose, ProposeRelease, RaiseWarning, RetractWarning
 from trilat.policy.agreement import Agreements, Seen
 from trilat.records import codec
@@ -20,6 +24,7 @@ from trilat.records.declassification import Declassification
 from trilat.records.label import Mode
 from trilat.records.track import Area
 from trilat.records.warning import Retraction, Warning
+from trilat.store.sqlite import open_store
 
 S = 10**9
 KEY = SigningKey("JPN", "exercise", b"\x07" * 32)
@@ -232,10 +237,10 @@ def test_a_restart_knows_what_was_taken_and_what_stands(config: NodeConfig) -> N
 def test_a_change_of_agreements_is_an_event_with_the_number_to_recall(config: NodeConfig) -> None:
     """A newer version is told per audience with what it would recall; the same version, and a first start, tell nothing."""
     agreements: Agreements = worlds.setup.read_agreements(config)
-    older = {name: Seen(one.version, one.sha256) for name, one in agreements.seen.items()} | {"trilateral": Seen(0, "x")}
+    older = Before({name: Seen(one.version, one.sha256) for name, one in agreements.seen.items()} | {"trilateral": Seen(0, "x")})
     recalls = {"KOR": (40, 3)}
-    assert list(events.changed({}, agreements, "JPN", worlds.MODE, worlds.T0_NS, recalls)) == []
-    assert list(events.changed(agreements.seen, agreements, "JPN", worlds.MODE, worlds.T0_NS, recalls)) == []
+    assert list(events.changed(Before({}), agreements, "JPN", worlds.MODE, worlds.T0_NS, recalls)) == []
+    assert list(events.changed(Before(agreements.seen), agreements, "JPN", worlds.MODE, worlds.T0_NS, recalls)) == []
     told = list(events.changed(older, agreements, "JPN", worlds.MODE, worlds.T0_NS, recalls))
     assert [one.event.audience for one in told] == ["KOR", "USA"]
     node = Node(config)
@@ -243,3 +248,45 @@ def test_a_change_of_agreements_is_an_event_with_the_number_to_recall(config: No
     assert "trilateral/1 after 0: of 40 records released to KOR, 3 would have to be recalled" in texts(out)
     assert left(out) == []
     assert isinstance(told[0].event, Declassification)
+
+
+def test_a_suspension_and_its_end_are_events_with_the_number_to_recall(config: NodeConfig) -> None:
+    """An agreement that is stopped is told per audience with what that would recall, and when it goes on, as often as it happens."""
+    agreements: Agreements = worlds.setup.read_agreements(config)
+    stopped = msgspec.structs.replace(agreements, suspended=frozenset({"trilateral"}))
+    node, recalls = Node(config), {"KOR": (40, 40)}
+    told = []
+    for was, now in ((agreements, stopped), (stopped, stopped), (stopped, agreements), (agreements, stopped)):
+        node.now_ns += 2 * 10**9
+        before = Before(agreements.seen, was.suspended)
+        made = list(events.changed(before, now, "JPN", worlds.MODE, node.now_ns, recalls))
+        out = node.step(*(signed(one, KEY) for one in made))
+        assert left(out) == []
+        told.append([text for text in texts(out).splitlines() if "KOR" in text])
+    suspended = "trilateral/1 suspended: of 40 records released to KOR, 40 would have to be recalled"
+    resumed = suspended.replace("suspended", "resumed")
+    assert [len(one) for one in told] == [1, 0, 1, 1]
+    assert [suspended in told[0][0], resumed in told[2][0], suspended in told[3][0]] == [True] * 3
+
+
+def test_the_log_knows_what_the_last_run_had_stopped_and_where_agreements_differ(
+    config: NodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several runs the highest versions of all and the suspensions of the last are read; a contradiction is an entry."""
+    store = open_store(tmp_path / "store", "JPN", worlds.MODE)
+    agreements: Agreements = worlds.setup.read_agreements(config)
+    assert Before({}) == Recorder(store, config).agreements_before()
+    for suspended in (("usa-jpn",), ("trilateral",)):
+        Recorder(store, msgspec.structs.replace(config, suspended=suspended)).begin(worlds.T0_NS, agreements)
+    assert Before(agreements.seen, frozenset({"trilateral"})) == Recorder(store, config).agreements_before()
+
+    first = agreements.agreements[0]
+    other = msgspec.structs.replace(first, id="another", purposes=("exercise",), yields_to=())
+    both = msgspec.structs.replace(agreements, agreements=(other, msgspec.structs.replace(first, yields_to=())))
+    monkeypatch.setattr(worlds.setup, "read_agreements", lambda *_: both)
+    assert both == Recorder(store, config).read_agreements(worlds.T0_NS, {})
+    store.commit()
+    said = [msgspec.msgpack.decode(one.data)["says"] for one in store.journal.read(kinds=frozenset({"contradiction"}))]
+    store.close()
+    assert said
+    assert "different purposes; only what both allow holds" in said[0]

@@ -17,7 +17,7 @@ from trilat.ledger.holdings import Ledger
 from trilat.node import setup
 from trilat.node.inputs import Input, ReceivedInput
 from trilat.node.settings import NodeConfig
-from trilat.policy.routes import routes_of
+from trilat.policy.audience import routes_of
 from trilat.records.track import Track
 from trilat.store.sqlite import open_reader
 from trilat.transport.messages import ExchangeSettings

@@ -174,6 +174,21 @@ async def test_a_recall_needs_the_release_officers_role_and_password(trio: Trio)
         assert (told.exit_code, code in told.output) == (1, True), told.output
 
 
+async def test_decisions_are_printed_with_their_rules(trio: Trio) -> None:
+    """`trilat release decisions` prints the running node's last decisions and how often each rule decided, to who may see them."""
+    jpn = trio.nodes["JPN"].process.prepared
+    asked = ("release", "decisions", jpn.config, "--user")
+    release, director = (jpn.login(role) for role in ("release-officer", "exercise-director"))
+    told = await cli(*asked, release.user, "--last", "3", "--to", "KOR", typed=release.password)
+    assert told.exit_code == 0, told.output
+    one_by_one, counted = told.output.splitlines()[:3], told.output.splitlines()[3:]
+    assert all(" KOR " in line for line in (*one_by_one, *counted)), told.output
+    assert any(" permit " in line and "trilateral/1" in line for line in counted), told.output
+    assert any(" withhold " in line and "rel-to" in line for line in counted), told.output
+    refused = await cli(*asked, director.user, typed=director.password)
+    assert (1, True) == (refused.exit_code, "TRI-1014" in refused.output), refused.output
+
+
 def store_of(node: live.Running) -> Path:
     return Path(node.config.directory) / "store"
 

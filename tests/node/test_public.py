@@ -41,7 +41,7 @@ def opened(config: NodeConfig, sensor: str) -> NodeConfig:
 def test_public_gets_coarse_areas_of_the_one_open_sensor(tmp_path_factory) -> None:  # noqa: ANN001
     """PUBLIC gets areas from its own tracker; what other sensors say, shout or leave unsaid moves none of its bytes."""
     config = opened(worlds.config_of(worlds.prepare(tmp_path_factory.mktemp("nodes"))["JPN"]), "JPN/adsb")
-    steps, rng = worlds.inputs_of("JPN", 7.0), random.Random(5)
+    steps, rng = worlds.inputs_of("JPN", 21.0), random.Random(5)
     mine = worlds.provision.feed_of("JPN/adsb")
 
     def with_others(change: str) -> list[tuple[int, list[Input]]]:

@@ -31,7 +31,7 @@ OWN_NATION = {
     "trilat.node.live": "the loop round the step; its logs stay at home",
     "trilat.node.process": "signals and the interpreter's settings",
     "trilat.node.clock": "gives the time to the step; the two runs have one clock",
-    "trilat.feeds.sockets": "reads, and answers no sender",
+    "trilat.feeds.sockets": "reads, and answers no sender; room and turn are each source's own (tests/feeds/test_sockets.py)",
     "trilat.identity.keyfiles": "own keys; what partners are given of them is made before a node runs",
     "trilat.identity.keystore": "the same",
     "trilat.transport.natsconf": "writes the server's accounts: of partners and keys, of no record",

@@ -124,13 +124,14 @@ def test_a_track_is_called_by_the_best_name_there_is() -> None:
 
 
 def test_areas_are_shown_as_circles_without_motion() -> None:
-    """A record of the area tier has its radius as sigma, the area flag and no speed."""
+    """A record of the area tier has its radius as sigma, the area flag and no speed; said once a minute, it stays for two."""
     area = Area(
         stream="a",
         number=1,
         t_ns=START_NS,
         label=feeder.label("USA"),
         pedigree=Pedigree(nation="USA"),
+        domain="missile",
         lat_deg=33.0,
         lon_deg=130.0,
         radius_m=25_000.0,
@@ -140,6 +141,11 @@ def test_areas_are_shown_as_circles_without_motion() -> None:
     row = shown(cop)[0]
     assert (int(row["sigma_m"]), int(row["flags"]), int(row["speed"])) == (25_000, frames.FLAG_AREA, frames.UNKNOWN_U2)
     assert cop.details("watch", int(row["id"]))["ellipse"]["major_m"] == 25_000.0
+    counts = []
+    for seconds in (149, 151):
+        cop.step(START_NS + seconds * NS, CopInput())
+        counts.append(len(shown(cop)))
+    assert counts == [1, 0]
 
 
 def test_combined_tracks_name_all_their_nations() -> None:

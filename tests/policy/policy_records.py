@@ -5,11 +5,13 @@ from policy_cases import DAY_NS, EXERCISE, NOW_NS
 
 from trilat.policy.labels import digest, make
 from trilat.policy.rules import Decision
+from trilat.records.assessment import Ellipse, Fan, LandingEstimate, LaunchEstimate, PathPoint
 from trilat.records.label import FieldOperation, Label
-from trilat.records.report import Fix, Pedigree, Plot
+from trilat.records.report import Fix, Measurement, Pedigree, Plot
 from trilat.records.track import Area, Track, Tracklet
-from trilat.records.warning import Acknowledgement, Recall, Retraction, Warning, WarningArea
+from trilat.records.warning import Acknowledgement, FlightFacts, Recall, Retraction, Warning, WarningArea, Words
 
+NS = 10**9
 SECRET = b"\x05" * 32
 PEDIGREE = Pedigree(nation="JPN", sensors=("JPN-R1",), feed="canary-feed", original_t_ns=5)
 LABEL = make(
@@ -49,6 +51,49 @@ def track(label: Label = LABEL, **change: object) -> Track:
     return Track(**{**values, **change})
 
 
+def flight() -> FlightFacts:
+    """Return what a warning says of a flight, with everything in it."""
+    ellipse = Ellipse(semi_major_m=9_000.0, semi_minor_m=3_000.0, bearing_deg=70.0)
+    return FlightFacts(
+        name="MRBM",
+        probability=0.9,
+        shape="lofted",
+        launch=LaunchEstimate(lat_deg=40.0, lon_deg=129.0, t_ns=NOW_NS - 60 * NS, sigma_s=2.0, ellipse95=ellipse),
+        landing=LandingEstimate(
+            lat_deg=38.0,
+            lon_deg=134.0,
+            t_ns=NOW_NS + 300 * NS,
+            t_from_ns=NOW_NS + 290 * NS,
+            t_to_ns=NOW_NS + 320 * NS,
+            ellipse50=ellipse,
+            ellipse95=ellipse,
+        ),
+        fan=Fan(lat_deg=40.0, lon_deg=129.0, bearing_from_deg=80.0, bearing_to_deg=100.0, range_from_m=1e5, range_to_m=9e5),
+        path=tuple(PathPoint(t_ns=NOW_NS + k * NS, lat_deg=40.0, lon_deg=129.0 + k, alt_m=1_234.5 * k) for k in range(3)),
+    )
+
+
+def warning(label: Label = LABEL, **change: object) -> Warning:
+    """Return a warning of a flight, with every optional field set."""
+    values: dict[str, object] = {
+        "id": "W1",
+        "version": 1,
+        "state": "issued",
+        "t_ns": NOW_NS,
+        "label": label,
+        "pedigree": PEDIGREE,
+        "kind": "missile",
+        "headline": "CANARY1 flies",
+        "text": "CANARY1",
+        "areas": (WarningArea(name="CANARY1 bay", lat_deg=1.0, lon_deg=2.0, radius_m=5.0),),
+        "expires_ns": NOW_NS + DAY_NS,
+        "raised_by": "officer",
+        "flight": flight(),
+        "words": (Words(language="en", headline="CANARY1", text="CANARY1", line="CANARY1"),),
+    }
+    return Warning(**{**values, **change})
+
+
 def records(label: Label) -> list[msgspec.Struct]:
     """One of each form that is released, with every optional field set."""
     origin, sigma = (0.0, 0.0, 0.0), 5.0
@@ -59,10 +104,11 @@ def records(label: Label) -> list[msgspec.Struct]:
         track(label),
         Tracklet(stream="S", number=1, sequence=1, t_from_ns=0, t_ns=NOW_NS, label=label, pedigree=PEDIGREE, model="cv", origin_ecef_m=origin, information_state=(1.0,) * 6, information=(2.0,) * 21, plots=3, mmsi=5, **identity),
         Area(stream="S", number=1, t_ns=NOW_NS, label=label, pedigree=PEDIGREE, lat_deg=1.0, lon_deg=2.0, radius_m=30_000.0),
-        Warning(id="W1", version=1, state="issued", t_ns=NOW_NS, label=label, pedigree=PEDIGREE, kind="missile", headline="h", text="CANARY1", areas=(WarningArea(name="a", lat_deg=1.0, lon_deg=2.0, radius_m=5.0),), expires_ns=NOW_NS + DAY_NS, raised_by="officer"),
+        warning(label),
         Acknowledgement(warning_originator="KOR", warning_id="W1", warning_version=1, kind="seen", nation="JPN", station="s", by="officer", t_ns=NOW_NS, label=label),
         Retraction(warning_id="W1", warning_version=1, reason="threat-over", text="CANARY1", by="officer", t_ns=NOW_NS, label=label),
-        Recall(lane="state", epoch=1, sequences=(1,), reason="r", by="officer", t_ns=NOW_NS, label=label),
+        Recall(lane="state", epoch=1, sequences=(1,), reason="CANARY1", by="officer", t_ns=NOW_NS, label=label),
+        Measurement(t_ns=NOW_NS, sensor="JPN-R1", label=label, pedigree=PEDIGREE, lat_deg=1.0, lon_deg=2.0, alt_m=3.0, axis_azimuth_rad=1.0, axis_elevation_rad=0.2, sigma_along_m=5.0, sigma_across_m=50.0, sigma_up_m=40.0, mode_3a=1, sensor_track=4, **identity),
     ]  # fmt: skip
 
 

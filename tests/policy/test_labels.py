@@ -229,6 +229,24 @@ def test_unreadable_labels_are_refused(raw: bytes) -> None:
     assert refusal.value.name == "label-unreadable"
 
 
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (" KOR", "rel_to ' KOR' is padded"),
+        ("kor", "rel_to 'kor' is not in upper case"),
+        ("\uff2bOR", "is a Unicode twin of 'KOR'"),
+        ("K\u0415R", "is malformed: it holds '\u0415' (CYRILLIC CAPITAL LETTER IE)"),
+        ("KORR", "is malformed"),
+    ],
+)
+def test_a_mistyped_reader_is_told_how(said: str, says: str) -> None:
+    """In JSON, too, a padded, lower-case or twin trigraph is refused with what is wrong with it, not with a pattern."""
+    with pytest.raises(PolicyError) as refusal:
+        from_json(to_json(make(**BASE)).replace(b'"KOR"', f'"{said}"'.encode()))
+    assert refusal.value.name == "label-not-canonical"
+    assert says in refusal.value.detail
+
+
 def test_marking_in_words() -> None:
     """The portion mark, the banner and the sentence say level, readers and caveats with fictional level names."""
     label = make(**BASE, caveats=("no-onward-release",), communities=("watch-floor",), expires_ns=NOW_NS)

@@ -6,15 +6,17 @@ import random
 import msgspec
 import pytest
 from policy_cases import EXERCISE, NOW_NS
-from policy_records import LABEL, SECRET, lane_of, operation, permit, records, track
+from policy_records import LABEL, SECRET, flight, lane_of, operation, permit, records, track, warning
 
 from trilat.errors import PolicyError
 from trilat.marking.canonical import OPERATIONS, fault_of
 from trilat.policy.coarsen import Coarsener
 from trilat.policy.labels import digest, make
-from trilat.policy.release import DROPS, HOLDS, release, sanitise, view
+from trilat.policy.release import release, view
+from trilat.policy.sanitise import DROPS, HOLDS, sanitise
 from trilat.records import codec
-from trilat.records.report import Fix, Plot
+from trilat.records.assessment import Ellipse
+from trilat.records.report import Fix, Measurement, Plot
 from trilat.records.sensor import Sensor
 from trilat.records.track import Area, Track, Tracklet
 from trilat.records.warning import Receipt
@@ -32,7 +34,7 @@ def test_the_view_tells_nothing_of_others() -> None:
     assert fault_of(view(LABEL, permit())) == ""
 
 
-@pytest.mark.parametrize("i", range(9))
+@pytest.mark.parametrize("i", range(10))
 def test_every_form_goes_out_as_it_was_decided(i: int) -> None:
     """Each form is encoded canonically, decodes to itself with the audience's view inside, and keeps no feed name."""
     record = records(LABEL)[i]
@@ -66,7 +68,34 @@ def test_every_operation_is_done_or_stops_the_release() -> None:
                 assert out != record
                 if kind == "drop" and field in DROPS:
                     assert all(getattr(out, name, None) in (None, "", ()) for name in DROPS[field])
-    assert (done, stopped) == (36, 12)
+    assert (done, stopped) == (49, 15)
+
+
+def test_operations_reach_the_flight_in_a_warning() -> None:
+    """Heights and speeds that are taken away are in no way of a flight; its ellipses widen as a track's covariance does."""
+    whole = flight()
+    for one in (operation("altitude", "drop"), operation("velocity", "drop"), operation("velocity", "round", 50.0)):
+        out = sanitise(warning(), [one])
+        assert ((), None, whole.landing) == (out.flight.path, out.flight.shape, out.flight.landing)
+    rounded = sanitise(warning(), [operation("altitude", "round", 1_000.0)]).flight
+    assert [0.0, 1_000.0, 2_000.0] == [one.alt_m for one in rounded.path]
+
+    wider = sanitise(warning(), [operation("covariance", "inflate", 2.0)]).flight
+    assert (18_000.0, 6_000.0, 70.0, 4.0) == (*_axes(wider.launch.ellipse95), wider.launch.sigma_s)
+    for ellipse in (wider.landing.ellipse50, wider.landing.ellipse95):
+        assert (18_000.0, 6_000.0, 70.0) == _axes(ellipse)
+    assert (whole.landing.t_ns - 20 * 10**9, whole.landing.t_ns + 40 * 10**9) == (wider.landing.t_from_ns, wider.landing.t_to_ns)
+    circle = sanitise(warning(), [operation("covariance", "round", 5_000.0)]).flight
+    assert {(10_000.0, 10_000.0, 0.0)} == {
+        _axes(one) for one in (circle.launch.ellipse95, circle.landing.ellipse50, circle.landing.ellipse95)
+    }
+    plain = warning(flight=None)
+    for field, kind, amount in (("altitude", "drop", 0.0), ("altitude", "round", 9.0), ("covariance", "inflate", 2.0)):
+        assert plain == sanitise(plain, [operation(field, kind, amount)])
+
+
+def _axes(ellipse: Ellipse) -> tuple[float, float, float]:
+    return ellipse.semi_major_m, ellipse.semi_minor_m, ellipse.bearing_deg
 
 
 def test_dropped_identity_is_not_in_the_bytes() -> None:
@@ -108,7 +137,8 @@ def test_a_rounded_covariance_is_round_and_nowhere_smaller() -> None:
 
 def test_tiers_bound_the_form() -> None:
     """A form finer than the tier never leaves; a coarser one may."""
-    refused = {"plot": set(), "tracklet": {Plot, Fix}, "track": {Plot, Fix, Tracklet}, "area": {Plot, Fix, Tracklet}}
+    plots = {Plot, Fix, Measurement}
+    refused = {"plot": set(), "tracklet": plots, "track": {*plots, Tracklet}, "area": {*plots, Tracklet}}
     for tier, forms in refused.items():
         for record in records(LABEL):
             decision = permit(tier=tier)

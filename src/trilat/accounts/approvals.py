@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from trilat.accounts.kept import same_person
 from trilat.accounts.roles import OFFICERS
 from trilat.records.approval import AccountRoles, Approval, Approved, Proposal, Role, Session
 from trilat.records.label import Mode
@@ -61,7 +62,7 @@ class Pending(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """How a proposal ended: approved, declined or expired; `by` is who had the last word."""
+    """How a proposal ended: approved, declined, expired or void (`lapse`); `by` is who had the last word."""
 
     proposal: Proposal
     outcome: str
@@ -217,6 +218,23 @@ class ApprovalDesk:
             reason=reason[:200],
         )
 
+    def lapse(self, now_ns: int, user: str) -> tuple[Proposal, ...]:
+        """Let go of what waits and somebody proposed who may no longer, and of that person's yeses; return what it touched."""
+        self.step(now_ns)
+        touched: list[Proposal] = []
+        for one in list(self._pending.values()):
+            left = tuple(given for given in one.approvals if given.by.user != user)
+            if one.proposal.by is not None and one.proposal.by.user == user:
+                self._settle(one.proposal, "void", now_ns, user, None)
+            elif left != one.approvals:
+                missing = one.missing + len(one.approvals) - len(left)
+                self._pending[one.proposal.id] = Pending(one.proposal, left, missing)
+                self.version += 1
+            else:
+                continue
+            touched.append(one.proposal)
+        return tuple(touched)
+
     def _find(self, now_ns: int, proposal_id: str, content_sha256: bytes) -> Pending | Refused:
         self.step(now_ns)
         found = self._pending.get(proposal_id)
@@ -245,7 +263,7 @@ def _of_kind(row: ProposalKind, content: object) -> Any:
 
 
 def _person(session: Session) -> str:
-    return " ".join(session.person.casefold().split())
+    return same_person(session.person)
 
 
 def _same(first: Session, second: Session, own: str) -> str:
@@ -262,5 +280,5 @@ def _same(first: Session, second: Session, own: str) -> str:
 def _is_about(session: Session, row: ProposalKind, content: str) -> bool:
     told = msgspec.json.decode(content)
     person = told.get("person", "")
-    mine = " ".join(str(person).casefold().split()) == _person(session)
+    mine = same_person(str(person)) == _person(session)
     return told.get(row.about) == session.user or bool(person and mine)

@@ -16,11 +16,11 @@ from typing import Any, Self
 
 import msgspec
 
-from trilat.accounts.kept import Account, Change, Opened, account_of, in_order, public_id
+from trilat.accounts.kept import Account, Change, Opened, account_of, in_order, public_id, same_person
 from trilat.accounts.kept import told as words
 from trilat.accounts.roles import OFFICERS
 from trilat.errors import AccountError, sentence
-from trilat.records.approval import AccountRoles, Approved, Roles, UserName
+from trilat.records.approval import AccountRoles, Approved, Role, Roles, Session, UserName
 from trilat.records.fields import ShortText
 from trilat.records.label import Mode
 
@@ -142,7 +142,12 @@ class Book:
     def two_officers_left(self) -> bool:
         """Tell whether two different people hold an officer's role now."""
         officers = [one for one in self.accounts() if not one.disabled and not OFFICERS.isdisjoint(one.roles)]
-        return len({" ".join(one.person.casefold().split()) for one in officers}) >= PERSONS
+        return len({same_person(one.person) for one in officers}) >= PERSONS
+
+    def holds(self, session: Session, roles: frozenset[Role]) -> bool:
+        """Tell whether the account behind a session, ended or not, is still that person's and holds one of these roles."""
+        held = self.account(session.user)
+        return held is not None and not held.disabled and held.person == session.person and not roles.isdisjoint(held.roles)
 
     def add(
         self, now_ns: int, user: str, person: str, kept: str, roles: Roles, *, temporary: bool = False, emergency: str = ""
@@ -244,6 +249,16 @@ class Book:
             self._db.execute("INSERT INTO applied VALUES (?,?,?)", (proposal.id, now_ns, outcome))
             self._note(now_ns, outcome, "")
         return outcome
+
+    def drop(self, now_ns: int, proposal: str, why: str) -> None:
+        """Remember that what was approved is not to be acted upon, now or after a restart."""
+        with self._writing():
+            self._db.execute("INSERT OR IGNORE INTO applied VALUES (?,?,?)", (proposal, now_ns, why))
+            self._note(now_ns, why, "", alarm=True)
+
+    def done(self, proposal: str) -> bool:
+        """Tell whether what was approved was done here already, or dropped."""
+        return bool(self._rows("SELECT 1 FROM applied WHERE proposal=?", proposal))
 
     def _known(self, user: str) -> Account:
         held = self.account(user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -46,6 +47,11 @@ class Change(NamedTuple):
     t_ns: int
     severity: str
     text: str
+
+
+def same_person(name: str) -> str:
+    """Return a person's name as it is compared: twins in Unicode (NFKC), case and spaces make no second person."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def secret_hash(secret: bytes) -> bytes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +181,16 @@ def explain(file: Path) -> None:
     """Say in words what an agreement lets go from whom to whom, and on which terms."""
     from trilat.policy.agreement import parse
 
-    click.echo("\n".join(_in_words(parse(file.name, file.read_bytes()))))
+    for line in _in_words(parse(file.name, file.read_bytes())):
+        click.echo(_to_width(line))
+
+
+def _to_width(line: str) -> str:
+    """Return a line broken between words where a person reads it on a terminal, as it is where a program does."""
+    if not sys.stdout.isatty():
+        return line
+    deeper = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.fill(line, shutil.get_terminal_size().columns, subsequent_indent=deeper, break_on_hyphens=False)
 
 
 def _in_words(agreement: Agreement) -> list[str]:
@@ -196,6 +208,11 @@ def _in_words(agreement: Agreement) -> list[str]:
         told += "".join(f"; {one.operation} {one.field} {one.amount:g}" for one in strictest_of(flow))
         said.append(f"  {told}.")
     said += [f"  Caveats that may travel: {', '.join(agreement.caveats) or 'none'}."]
+    said += [f"  Readers of {one.nation} belong to {', '.join(one.communities)}." for one in agreement.party if one.communities]
+    said += [
+        f"  Level {one.level} of {one.policy} is protected like {level_name(one.level_here)} of {one.policy_here}."
+        for one in agreement.equivalence
+    ]
     said += [
         f"  {one.source} consents that {one.recipient} has what others make of its data on {', '.join(one.topics)}."
         for one in agreement.consent
@@ -213,15 +230,14 @@ def _in_words(agreement: Agreement) -> list[str]:
 @click.option(
     "--with", "files", type=EXISTING, multiple=True, help="The agreements to judge by; the configured ones when left out."
 )
+@click.option("--suspend", "stopped", multiple=True, metavar="ID", help="Suppose that this agreement is suspended, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every number.")
-def impact(config: Path, files: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click's
+def impact(config: Path, files: tuple[Path, ...], stopped: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's
     """List what was released and would not be released today, so that it can be recalled. Exit 1 when there is any.
 
     Decides every record in every outbox of the node's store anew; the node may be running. New agreements must be signed
-    by all parties, as for a node.
+    by all parties, as for a node. With --suspend it says what stopping an agreement means for what left already.
     """
-    import os
-
     import msgspec
 
     from trilat.ledger import redecide
@@ -232,7 +248,9 @@ def impact(config: Path, files: tuple[Path, ...], as_json: bool) -> None:  # noq
     from trilat.store.sqlite import open_reader
 
     settings = node_config.load(config, os.environ)
-    held = load([read_document(path) for path in files], settings.policy_keys) if files else setup.read_agreements(settings)
+    settings = msgspec.structs.replace(settings, suspended=(*settings.suspended, *stopped))
+    documents = [read_document(path) for path in files]
+    held = load(documents, settings.policy_keys, None, settings.suspended) if files else setup.read_agreements(settings)
     database = open_reader(Path(settings.directory) / "store")
     try:
         found = redecide.redecide(

@@ -71,6 +71,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
     yield from ports(config)
     if config is not None:
         yield from keys(config)
+        yield from agreements(config)
     yield clock()
     yield disk(Path(config.directory) if config is not None else Path.cwd())
     yield server(config.exchange.nats_server_path if config is not None else None)
@@ -154,6 +155,33 @@ def keys(config: NodeConfig) -> Iterator[Finding]:
             yield fault("doctor-keys", "warn", f"partner {partner.nation} is revoked: only a new invite of theirs undoes it.")
         else:
             yield ok("keys", f"partner {partner.nation}: pinned")
+
+
+def agreements(config: NodeConfig) -> Iterator[Finding]:
+    """Read the agreements as the node would, without its log: signatures, dates, whether they contradict one another."""
+    from trilat.node.clock import now_ns
+    from trilat.node.setup import read_agreements
+    from trilat.policy.agreement import contradictions
+
+    try:
+        held = read_agreements(config)
+    except (errors.PolicyError, errors.ConfigError) as error:
+        yield fault("doctor-agreements", "bad", f"{error.code} {error.detail}")
+        return
+    if not held.agreements:
+        yield ok("agreements", "none: nothing leaves this node")
+    for one in held.agreements:
+        until, begins = one.validity.expires.isoformat(), one.validity.not_before.isoformat()
+        if now_ns() >= one.expires_ns:
+            yield fault("doctor-agreements", "warn", f"{one.name} ended at {until}.")
+        elif now_ns() < one.not_before_ns:
+            yield fault("doctor-agreements", "warn", f"{one.name} begins at {begins}.")
+        elif one.id in held.suspended:
+            yield ok("agreements", f"{one.name}: suspended, all that it governs is withheld")
+        else:
+            yield ok("agreements", f"{one.name}: signed by all parties, until {until}")
+    for said in contradictions(held):
+        yield fault("doctor-agreements", "warn", f"{said}.")
 
 
 def clock() -> Finding:

@@ -48,6 +48,20 @@ class Time(click.ParamType[int]):
         return (since.days * 86_400 + since.seconds) * NS + since.microseconds * 1_000
 
 
+class Audience(click.ParamType[str]):
+    """A nation's three letters, or PUBLIC: of a mistyped one it is not said that it holds nothing."""
+
+    name = "AUDIENCE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it stands."""
+        from trilat.marking.canonical import is_audience
+
+        if not is_audience(str(value)):
+            self.fail(f"{value!r} is no audience: three upper-case letters, or PUBLIC", param, ctx)
+        return str(value)
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 AT = click.option("--at", "at_ns", type=Time(), help="As things stood then; now when left out.")
 
@@ -84,7 +98,7 @@ def _print(found: Iterable[Holding], as_json: bool) -> int:  # noqa: FBT001 - cl
 
 @command.command()
 @click.argument("directory", type=STORE)
-@click.option("--by", "audience", required=True, help="The audience: a nation's three letters, or PUBLIC.")
+@click.option("--by", "audience", type=Audience(), required=True, help="The audience: a nation's three letters, or PUBLIC.")
 @AT
 @JSON
 def held(directory: Path, audience: str, at_ns: int | None, as_json: bool) -> None:  # noqa: FBT001 - click's
@@ -120,7 +134,7 @@ def holders(directory: Path, subject: str, at_ns: int | None, as_json: bool) -> 
 @click.argument("directory", type=STORE)
 @click.option("--since", "since_ns", type=Time(), default=0, help="From when, included.")
 @click.option("--until", "until_ns", type=Time(), help="Until when, excluded; now when left out.")
-@click.option("--to", "audience", help="One audience; all when left out.")
+@click.option("--to", "audience", type=Audience(), help="One audience; all when left out.")
 @JSON
 def released(directory: Path, since_ns: int, until_ns: int | None, audience: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Print how much was released in a time, by audience, type and rule."""

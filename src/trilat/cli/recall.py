@@ -30,7 +30,7 @@ def command(config: Path, partner: str, lane: str, numbers: str, reason: str, us
     """
     import msgspec
 
-    told = ask(config, user, _password(), {"partner": partner, "lane": lane, "numbers": numbers, "reason": reason})
+    told = ask(config, user, password_of(), {"partner": partner, "lane": lane, "numbers": numbers, "reason": reason})
     if as_json:
         click.echo(msgspec.json.encode(told))
         return
@@ -55,16 +55,22 @@ def lines(told: dict[str, Any]) -> list[str]:
     return out
 
 
-def _password() -> str:
+def password_of() -> str:
+    """Return the password that is typed, or the first line of standard input."""
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")
 
 
 def ask(config: Path, user: str, password: str, asked: dict[str, str]) -> dict[str, Any]:
-    """Log in at the running node of a configuration, recall, log out; return its answer.
+    """Recall at the running node of a configuration; return its answer. Raises as `at_node`."""
+    return at_node(config, user, password, "/api/recall", asked)
 
-    Raises ConfigError (node-silent), AccountError for what the door refuses, PolicyError for what the recall is refused for.
+
+def at_node(config: Path, user: str, password: str, path: str, asked: dict[str, str] | None = None) -> dict[str, Any]:
+    """Log in at the running node of a configuration, post what is asked (or get, where nothing is), log out; return its answer.
+
+    Raises ConfigError (node-silent), AccountError for what the door refuses, PolicyError for what a recall is refused for.
     """
     import http.client
 
@@ -78,7 +84,7 @@ def ask(config: Path, user: str, password: str, asked: dict[str, str]) -> dict[s
         cookies = _post(connection, "/login", headers, {"user": user, "password": password})[1]
         inside = {**headers, "cookie": "; ".join(cookies)}
         try:
-            told: dict[str, Any] = _post(connection, "/api/recall", inside, asked)[0]
+            told: dict[str, Any] = _post(connection, path, inside, asked)[0]
         finally:
             _post(connection, "/logout", inside, {})
     except (OSError, http.client.HTTPException) as error:
@@ -88,11 +94,12 @@ def ask(config: Path, user: str, password: str, asked: dict[str, str]) -> dict[s
     return told
 
 
-def _post(connection: Any, path: str, headers: dict[str, str], told: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Post JSON; return the answer and the cookies that came with it; raises what the node refuses under its own name."""
+def _post(connection: Any, path: str, headers: dict[str, str], told: dict[str, str] | None) -> tuple[dict[str, Any], list[str]]:
+    """Post JSON, or get; return the answer and the cookies that came with it; raises what the node refuses under its own name."""
     import msgspec
 
-    connection.request("POST", path, msgspec.json.encode(told), headers)
+    body = None if told is None else msgspec.json.encode(told)
+    connection.request("GET" if body is None else "POST", path, body, headers)
     answer = connection.getresponse()
     raw = answer.read(BYTES_MAX)
     cookies = [line.partition(";")[0] for line in answer.headers.get_all("set-cookie", ())]

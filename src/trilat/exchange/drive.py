@@ -138,9 +138,24 @@ class Drive:
     # --- inputs, from the event loop ----------------------------------------------------------------------------------
 
     def offer(self, released: Sequence[Released]) -> None:
-        """Offer what policy released. Raises ExchangeError at once for what may not be offered; the rest is asynchronous."""
+        """Offer what policy released; asynchronous. Raises ExchangeError for what may not be offered, after all else was taken.
+
+        What is wrong with one partner's record must not keep another partner from its own.
+        """
+        fault: ExchangeError | None = None
+        sound: list[Released] = []
         for item in released:
-            self._exchange.check(item)
+            try:
+                self._exchange.check(item)
+            except ExchangeError as error:
+                fault = fault or error
+            else:
+                sound.append(item)
+        self._offer(sound)
+        if fault is not None:
+            raise fault
+
+    def _offer(self, released: Sequence[Released]) -> None:
         for flash in (True, False):
             items = [item for item in released if (item.lane == "flash") == flash]
             for at in range(0, len(items), self._group_records_max):

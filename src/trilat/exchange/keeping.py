@@ -1,5 +1,6 @@
 """What the exchange keeps in order: its books, its store and its bounds; and what it does while the disk fails. Sans-IO."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -25,7 +26,7 @@ from trilat.transport.messages import LANES, Checkpoint, ExchangeSettings
 MS = 1_000_000
 # Records per round of expiring or shedding, so that a step stays short.
 SWEEP_ROWS = 2_000
-# Flash that could not be written is kept in memory up to this many records.
+# Flash that could not be written is kept in memory up to this many records of each audience.
 UNSAVED_MAX = 10_000
 # Entries of the log that are removed for each batch of a stream.
 LOG_PER_STREAM = 10
@@ -345,10 +346,13 @@ class Keeping:
         self._load()
 
     def _keep_unsaved(self, released: Sequence[Released], *, bulk: bool = False) -> None:
-        flash = [item for item in released if bulk or item.lane == "flash"]
-        room = max(UNSAVED_MAX - len(self._unsaved), 0)
-        self._unsaved += flash[:room]
-        self.unsaved_shed += len(released) - len(flash[:room])
+        held = Counter(item.audience for item in self._unsaved)
+        for item in released:
+            if (bulk or item.lane == "flash") and held[item.audience] < UNSAVED_MAX:
+                held[item.audience] += 1
+                self._unsaved.append(item)
+            else:
+                self.unsaved_shed += 1
 
     def _save(self, now_ns: int) -> None:
         unsaved, self._unsaved = self._unsaved, []

@@ -1,7 +1,8 @@
 """Feeds' sockets and files: UDP, TCP either way, and files that grow. The only file of this stage that does I/O.
 
-One bounded queue stands between them and the step loop: what does not fit is dropped and counted by source, and nothing here
-ever makes the loop wait. The clock is passed in. Nothing listens beyond loopback unless leave is given.
+A bounded queue of each source stands between it and the step loop: what does not fit is dropped and counted by source, nothing
+here ever makes the loop wait, and however much one source says, no other loses anything or waits longer by it. The clock is
+passed in. Nothing listens beyond loopback unless leave is given.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import contextlib
 import ipaddress
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -23,7 +25,7 @@ from trilat.feeds.source import Refusals, whole_lines
 from trilat.records.report import Refused
 
 CHUNK_BYTES_MAX = 65_536
-QUEUE_BYTES_MAX = 64 * 1024 * 1024
+QUEUE_BYTES_MAX = 64 * 1024 * 1024  # of one source
 BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 30.0
 CONNECT_S_MAX = 10.0
@@ -98,9 +100,10 @@ class FeedSockets:
         self._now_ns = now_ns
         self._random = random
         self._queue_max = queue_max
-        self._queue: deque[Received] = deque()
-        self._queued: dict[str, int] = {}
-        self._queued_bytes = 0
+        # By source, each with its place among all that came: what one audience may have must not move with what another may not.
+        self._queues: dict[str, deque[tuple[int, Received]]] = {}
+        self._queued_bytes: dict[str, int] = {}
+        self._came = 0
         self._ready = asyncio.Event()
         self._refusals: dict[str, Refusals] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,13 +129,23 @@ class FeedSockets:
         return 0
 
     def take(self, chunks_max: int = 10_000, until_ns: int | None = None) -> list[Received]:
-        """Return what waits (and came in by until_ns, where that is given), in the order it came, without waiting."""
-        taken: list[Received] = []
-        while self._queue and len(taken) < chunks_max and (until_ns is None or self._queue[0].received_t_ns <= until_ns):
-            taken.append(self._pop())
-        if not self._queue:
+        """Return what waits (and came in by until_ns, where that is given), in the order it came, without waiting.
+
+        chunks_max: of each source.
+        """
+        taken = [one for name in self._queues for one in self._taken(name, chunks_max, until_ns)]
+        if not any(self._queues.values()):
             self._ready.clear()
-        return taken
+        return [received for _, received in sorted(taken, key=itemgetter(0))]
+
+    def _taken(self, name: str, chunks_max: int, until_ns: int | None) -> Iterator[tuple[int, Received]]:
+        """Take out what waits of one source."""
+        queue = self._queues[name]
+        for _ in range(min(chunks_max, len(queue))):
+            if until_ns is not None and queue[0][1].received_t_ns > until_ns:
+                return
+            self._queued_bytes[name] -= len(queue[0][1].data)
+            yield queue.popleft()
 
     async def receive(self, chunks_max: int = 10_000) -> list[Received]:
         """Wait until something came, then as `take`."""
@@ -156,24 +169,19 @@ class FeedSockets:
             state.connected = False
 
     def put(self, name: str, data: bytes) -> None:
-        """Queue bytes of a source as received now; drop and count them when the source or the queue is full."""
+        """Queue bytes of a source as received now; drop and count them when its queue is full."""
         state = self.states[name]
         state.chunks, state.bytes, state.last_t_ns = state.chunks + 1, state.bytes + len(data), self._now_ns()
-        full = self._queued.get(name, 0) >= self._queue_max or self._queued_bytes + len(data) > QUEUE_BYTES_MAX
-        if full or len(data) > CHUNK_BYTES_MAX:
+        queue = self._queues.setdefault(name, deque())
+        bytes_waiting = self._queued_bytes.get(name, 0) + len(data)
+        if len(queue) >= self._queue_max or bytes_waiting > QUEUE_BYTES_MAX or len(data) > CHUNK_BYTES_MAX:
             state.dropped += 1
             self._refusals[name].add("queue-full", length=len(data))
             return
-        self._queue.append(Received(name, state.last_t_ns, data))
-        self._queued[name] = self._queued.get(name, 0) + 1
-        self._queued_bytes += len(data)
+        self._came += 1
+        queue.append((self._came, Received(name, state.last_t_ns, data)))
+        self._queued_bytes[name] = bytes_waiting
         self._ready.set()
-
-    def _pop(self) -> Received:
-        received = self._queue.popleft()
-        self._queued[received.source] -= 1
-        self._queued_bytes -= len(received.data)
-        return received
 
     def turned_away(self, name: str) -> None:
         """Count a connection that was refused."""
@@ -269,7 +277,7 @@ class FeedSockets:
             if data:
                 place += len(data)
                 self.put(name, data)
-            if len(data) < CHUNK_BYTES_MAX or self._queued.get(name, 0) >= self._queue_max // 2:
+            if len(data) < CHUNK_BYTES_MAX or len(self._queues.get(name, ())) >= self._queue_max // 2:
                 await asyncio.sleep(FOLLOW_S)
 
 

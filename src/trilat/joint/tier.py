@@ -80,6 +80,10 @@ class TierTracker:
         self.watch.learn(now_ns, tracks, self.tracker.fit())
         return self._tracks(now_ns, tracks) if self._maker is None else self._tracklets(self._maker, tracks, usable)
 
+    def ended(self, now_ns: int) -> list[Track]:
+        """Return the last word on every track that was offered: this tracker ends."""
+        return [msgspec.structs.replace(self._sent[number], t_ns=now_ns, status="deleted") for number in sorted(self._sent)]
+
     def _tracklets(self, maker: TrackletMaker, tracks: Tracks, batches: Sequence[Reports]) -> list[Tracklet]:
         """Return the tracklets of the plots that belong to confirmed tracks; each plot is in one of them, once."""
         row_of = {int(number): k for k, number in enumerate(tracks.columns["number"].tolist())}

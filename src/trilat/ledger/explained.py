@@ -19,7 +19,7 @@ from trilat.ledger.served import json_of, refused
 from trilat.marking.canonical import is_audience
 from trilat.marking.display import in_words
 from trilat.policy.agreement import Agreement, Agreements
-from trilat.policy.audience import AudiencePolicy
+from trilat.policy.audience import AudiencePolicy, DecisionLog, Kept
 from trilat.policy.decide import verdict_words
 from trilat.records.approval import Role, Session
 from trilat.records.declassification import Declassification
@@ -34,6 +34,7 @@ PER_MINUTE_MAX = 120
 USERS_MAX = 1_000
 MINUTE_NS = 60 * 1_000_000_000
 ID_MAX = 2**32 - 1
+DECISIONS_MAX = 10_000
 NAME_MAX = 64  # of a warning
 
 Answer = Mapping[str, Any]
@@ -90,6 +91,28 @@ class Explainer(NamedTuple):
     edition: Callable[[str, str, str], Edition | None]
     event: Callable[[str, str | int], Declassification | None]
     now_ns: Callable[[], int]
+    log: DecisionLog
+
+    def decided(self, audience: str, last: int) -> Answer:
+        """Return the last decisions one by one, newest first, and how often each rule decided since the start.
+
+        audience: of which; of all when empty. Where the two judges disagreed, what each said: the record was withheld.
+        """
+        if audience:
+            self._known(audience)
+        kept = [one for one in self.log.last(DECISIONS_MAX) if not audience or one.decision.audience == audience][:last]
+        totals = [(one, n) for one, n in self.log.totals().items() if not audience or one.audience == audience]
+        alarms = [one for one in self.log.alarms if not audience or one.audience == audience][-last:]
+        return {
+            "last": [_decided(one) for one in kept],
+            "totals": [{**one._asdict(), "decisions": n} for one, n in totals],
+            "disagreements": self.log.alarms_total,
+            "disagreed": [
+                {"t_ms": one.t_ns // 1_000_000, "audience": one.audience, "rule": one.first.rule, "rules": one.first.permit}
+                | {"second_judge": one.second, "label_sha256": one.label_hash.hex()}
+                for one in reversed(alarms)
+            ],
+        }
 
     def why(self, view: str, track_id: int, audience: str) -> Answer:
         """Return every rule on the way of one track to one audience, the verdict, and the same question for each of its sensors.
@@ -184,6 +207,12 @@ class Explainer(NamedTuple):
         }
 
 
+def _decided(one: Kept) -> Answer:
+    told = {name: getattr(one.decision, name) for name in ("audience", "permit", "reason", "rule", "agreements")}
+    tier = one.decision.tier if one.decision.permit else ""
+    return {"t_ms": one.t_ns // 1_000_000, **told, "tier": tier, "label_sha256": one.decision.label_hash.hex()}
+
+
 def _event(event: Declassification | None) -> Answer | None:
     """Return what an officer is told of a signed event: which one, of what kind, by whom, for why, until when."""
     if event is None:
@@ -202,6 +231,7 @@ def explainer(
     edition: Callable[[str, str, str], Edition | None],
     event: Callable[[str, str | int], Declassification | None],
     now_ns: Callable[[], int],
+    log: DecisionLog,
 ) -> Explainer:
     """Return an explainer whose policies are made when they are first asked for, and kept."""
     made: dict[str, AudiencePolicy] = {}
@@ -212,7 +242,7 @@ def explainer(
         return made[audience]
 
     by_id = {one.id: one for one in sensors}
-    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, edition, event, now_ns)
+    return Explainer(nation, agreements, tuple(audiences), by_id, kept, subject, edition, event, now_ns, log)
 
 
 def routes(
@@ -220,7 +250,7 @@ def routes(
     may: Callable[[Iterable[Role], str], bool],
     explainer_of: Callable[[], Explainer | None],
 ) -> Sequence[BaseRoute]:
-    """Return `/api/release/explain?track=ID&to=KOR` (or `warning=ID`) and `/api/release/terms`, behind `see-release`."""
+    """Return `/api/release/explain?track=ID&to=KOR` (or `warning=ID`), `/terms` and `/decisions?to=KOR`, behind `see-release`."""
     pace = Pace()
 
     def answering(question: Callable[[Explainer, Session, Mapping[str, str]], Answer]) -> Callable[[Request], Any]:
@@ -250,7 +280,10 @@ def routes(
             return asked.why_warning(session.view, _name(query["warning"]), query.get("to", ""))
         return asked.why(session.view, _id(query.get("track", "")), query.get("to", ""))
 
-    found = {"explain": why, "terms": lambda asked, *_: asked.terms()}
+    def decided(asked: Explainer, _: Session, query: Mapping[str, str]) -> Answer:
+        return asked.decided(query.get("to", ""), min(_id(query.get("last", "100")), DECISIONS_MAX))
+
+    found = {"explain": why, "terms": lambda asked, *_: asked.terms(), "decisions": decided}
     return [Route(f"/api/release/{name}", answering(question), methods=["GET"]) for name, question in found.items()]
 
 

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from trilat.errors import TrilatError, code_of, sentence
 from trilat.ledger.holdings import Ledger
+from trilat.marking.canonical import is_audience
 from trilat.records.approval import Role, Session
 from trilat.store.sqlite import open_reader
 
@@ -76,9 +77,20 @@ def _named(asked: Mapping[str, str], name: str) -> str:
     return text
 
 
+def _audience(asked: Mapping[str, str], name: str) -> str | None:
+    """Return an audience's name, None where none is asked for: of a mistyped one it is not said that it holds nothing."""
+    text = asked.get(name)
+    if text is not None and not is_audience(text):
+        raise _Bad(f"{name} is no audience: three upper-case letters, or PUBLIC")
+    return text
+
+
 def held(ledger: Ledger, asked: Mapping[str, str]) -> Answer:
     """Answer `by` (an audience) and `at` (as things stood then): what it holds of ours, each record once, newest first."""
-    return _rows(ledger.newest(_named(asked, "by"), _time(asked, "at", None)), asked)
+    by = _audience(asked, "by")
+    if by is None:
+        raise _Bad("by is missing")
+    return _rows(ledger.newest(by, _time(asked, "at", None)), asked)
 
 
 def holders(ledger: Ledger, asked: Mapping[str, str]) -> Answer:
@@ -89,7 +101,7 @@ def holders(ledger: Ledger, asked: Mapping[str, str]) -> Answer:
 def released(ledger: Ledger, asked: Mapping[str, str]) -> Answer:
     """Answer `since`, `until` and `to`: how much was released, by audience, type and rule."""
     since, until = _time(asked, "since", 0), _time(asked, "until", None)
-    return _rows(ledger.released(since or 0, until, asked.get("to")), asked)
+    return _rows(ledger.released(since or 0, until, _audience(asked, "to")), asked)
 
 
 QUESTIONS: Mapping[str, Question] = {"held": held, "holders": holders, "released": released}

@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -72,7 +72,33 @@ def _fault_of_text(what: str, value: Any, pattern: re.Pattern[str]) -> str:
         return f"{shown} is a Unicode twin of {unicodedata.normalize('NFKC', value).strip()!r}"
     if pattern.match(value.strip().upper()):
         return f"{shown} is not in upper case"
-    return f"{shown} is malformed"
+    foreign = [f": it holds {c!r} ({unicodedata.name(c, 'no name')})" for c in value if c.isalpha() and not c.isascii()]
+    return f"{shown} is malformed{''.join(foreign[:1])}"
+
+
+_PATTERNS = {
+    "policy": _NAME,
+    "originator": _NATION,
+    "rel_to": _AUDIENCE,
+    "sources": _NATION,
+    "communities": _NAME,
+    "topics": _NAME,
+    "caveats": _NAME,
+    "purposes": _NAME,
+}
+
+
+def mistyped(said: Mapping[str, object]) -> str:
+    """Return why a name in a label's parts, not yet read as a label, is none; "" when all are names, or no text at all.
+
+    So that who mistyped one is told how, and not which pattern it breaks.
+    """
+    for what, pattern in _PATTERNS.items():
+        held = said.get(what, ())
+        for value in held if isinstance(held, list | tuple) else (held,):
+            if isinstance(value, str) and (fault := _fault_of_text(what, value, pattern)):
+                return fault
+    return ""
 
 
 def _fault_of_list(what: str, values: Any, pattern: re.Pattern[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from trilat.errors import PolicyError
-from trilat.marking.canonical import check
+from trilat.marking.canonical import check, mistyped
 from trilat.marking.catalogue import Catalogue, shipped
 from trilat.marking.xml4774 import NATION, Category, Confidentiality, TagKind, parse, write
 from trilat.records.label import Consent, FieldOperation, Label, Mode
@@ -104,6 +104,8 @@ def _label(policy: str, level: int, originator: str, parts: dict[str, tuple[str,
     readers = parts.get("rel_to", ())
     if readers[:1] != (originator,):
         raise _refuse("Releasable To does not begin with the originator")
+    if slip := mistyped({**parts, "originator": originator}):
+        raise PolicyError("label-not-canonical", slip)
     mode = _one(parts, "mode")
     if mode is None:
         raise _refuse("it names no mode")

@@ -7,7 +7,7 @@ a restart makes it again from the journal (`Pipeline.approvals.settled`), so who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -69,6 +69,18 @@ def take(desk: ApprovalDesk, now_ns: int, session: Session, act: DeskAct) -> Don
         note = f"{session.user}'s {name_of(act)} was refused: {made.reason}"[:200]
         return Done(made.reason, notes=(("alarm", note),) if made.reason.startswith("approval-") else ())
     return Done("", (made,), (("caution", _said(session, made)),))
+
+
+def lapse(desk: ApprovalDesk, now_ns: int, user: str) -> tuple[tuple[str, str], ...]:
+    """Make void what somebody wanted who may no longer decide; return the lines for the watch log."""
+    gone = desk.lapse(now_ns, user)
+    return tuple(("alarm", f"{user} may no longer decide: {user}'s part in {one.id} ({one.kind}) is void"[:200]) for one in gone)
+
+
+def deciders(proposal: Proposal, given: Iterable[Approval]) -> list[tuple[Session, frozenset[Role]]]:
+    """Return who stands behind a proposal, each with the roles one of which that takes."""
+    row = KINDS[proposal.kind]
+    return [*([(proposal.by, row.propose)] if proposal.by else []), *((one.by, row.approve) for one in given)]
 
 
 class Taken(NamedTuple):

@@ -19,12 +19,14 @@ from trilat.joint.core import batch_of
 from trilat.joint.launches import LaunchWatch
 from trilat.joint.tier import TierName, TierTracker, stream_name
 from trilat.joint.watch import turn_of
-from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue
+from trilat.marking.canonical import Tier
+from trilat.outward.delayed import FLASH_PRIORITY, DelayQueue, Held, MinuteHold
 from trilat.outward.doors import Doors, Opened
 from trilat.policy.audience import AudiencePolicy
+from trilat.policy.coarsen import TIME_STEP_NS
 from trilat.policy.labels import make
-from trilat.policy.release import delay_ns
-from trilat.policy.rules import Decision
+from trilat.policy.release import delay_ns, leaves_as_area
+from trilat.policy.rules import TIME_MAX_NS, Decision
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
 from trilat.records.convert import to_records as reports_to_records
@@ -110,30 +112,55 @@ class AudiencePipeline:
         self._tick_ns = state_tick_ns
         self._state_tick = Tick(state_tick_ns)
         self._clock = ReplayClock(policy.mode)
-        decisions = [(sensor, policy.sensor_decision(sensor, now_ns)) for sensor in sensors]
-        permitted = [(sensor, decision.tier) for sensor, decision in decisions if decision.permit]
-        self._tier = {sensor.id: tier for sensor, tier in permitted}
-        self._sensors = {sensor.id: sensor for sensor, _ in permitted}
-        self.tiers = tuple(
-            TierTracker(self.nation, name, held, settings, now_ns, turn_of(policy.recipient))
-            for name in TIERS_TRACKED
-            if (held := [sensor for sensor, tier in permitted if tier == name])
-        )
-        # Launches are looked for in all that the audience gets no coarser than tracks, at any tier: one flight, one warning.
-        watched = [sensor for sensor, tier in permitted if tier != "area"] if not policy.public else []
-        stream = stream_name(self.nation, f"launches-{policy.recipient}", now_ns)
-        self.launches = LaunchWatch(self.nation, stream, watched, layer, settings)
+        self._all, self._settings, self._layer = tuple(sensors), settings, layer
+        self._tier: dict[str, Tier] = {}
+        self.tiers: tuple[TierTracker, ...] = ()
+        self._watched: list[str] | None = None
+        self._arrange(now_ns)
         self.assessed: list[Assessment] = []  # what the last step made of launches
         self.withheld: Counter[str] = Counter()
         self.delayed = DelayQueue()
+        self.coarse = MinuteHold(TIME_STEP_NS)
         self.doors = Doors(policy)
         self._warnings = AudienceWarnings(self.nation, policy.recipient)
 
+    def _arrange(self, now_ns: int) -> list[Track]:
+        """Make trackers of what the audience may have now; return the last word on the tracks of those that end.
+
+        Decided anew when a date of an agreement or label is crossed. What withheld sensors' dates are changes nothing: a tracker
+        whose sensors stay goes on.
+        """
+        decisions = [(sensor, self.policy.sensor_decision(sensor, now_ns)) for sensor in self._all]
+        self._until_ns = min((decision.expires_ns for _, decision in decisions), default=TIME_MAX_NS)
+        permitted = [(sensor, decision.tier) for sensor, decision in decisions if decision.permit]
+        self._tier = {sensor.id: tier for sensor, tier in permitted}
+        self._sensors = {sensor.id: sensor for sensor, _ in permitted}
+        before = {(one.tier, one.sensors): one for one in self.tiers}
+        turn_ns = turn_of(self.policy.recipient)
+        self.tiers = tuple(
+            before.pop((name, held))
+            if (name, held) in before
+            else TierTracker(self.nation, name, held, self._settings, now_ns, turn_ns)
+            for name in TIERS_TRACKED
+            if (held := tuple(sensor for sensor, tier in permitted if tier == name))
+        )
+        # Launches are looked for in all that the audience gets no coarser than tracks, at any tier: one flight, one warning.
+        watched = [sensor for sensor, tier in permitted if tier != "area"] if not self.policy.public else []
+        if [one.id for one in watched] != self._watched:
+            self._watched = [one.id for one in watched]
+            stream = stream_name(self.nation, f"launches-{self.policy.recipient}", now_ns)
+            self.launches = LaunchWatch(self.nation, stream, watched, self._layer, self._settings)
+        return [track for tier in before.values() for track in tier.ended(now_ns)]
+
     def step(self, now_ns: int, batches: Sequence[Reports]) -> list[Released]:
         """Take every batch of the node, look only at the permitted ones, and return what leaves now."""
+        # On a tick, not in a step between that somebody else's doing brings about.
+        tick_ns = self._tick_at(now_ns)
+        ended = self._arrange(tick_ns) if tick_ns >= self._until_ns else []
         mine = [batch for batch in batches if self._may_have(batch, now_ns)]
         now_ns = self._clock.at(now_ns, mine)
-        released = [one for batch in mine if self._tier[sensor_of(batch)] == "plot" for one in self._plots(now_ns, batch)]
+        released = [one for track in ended for one in self._release(track, now_ns)]
+        released += [one for batch in mine if self._tier[sensor_of(batch)] == "plot" for one in self._plots(now_ns, batch)]
         for tier in self.tiers:
             held = [(batch, tier.index.get(sensor_of(batch))) for batch in mine]
             tier.waiting += [batch_of(batch, index) for batch, index in held if index is not None]
@@ -142,9 +169,12 @@ class AudiencePipeline:
         # Tracks leave on this tick alone, and how reports were batched changes none: between ticks there is nothing to do.
         if self._state_tick.passed(now_ns):
             waited = self.delayed.due(self._tick_at(now_ns))
-            released.extend(one for held in waited for one in self._release(held.record, now_ns, held.priority, held.lane))
+            released.extend(one for held in waited for one in self._offer(held, now_ns))
             offered = [record for tier in self.tiers for record in tier.step(now_ns)]
-            released.extend(one for record in offered for one in self._release(record, now_ns))
+            tracked = [Held(now_ns, 0, record, "state", PRIORITY_TRACK) for record in offered]
+            released.extend(one for held in tracked for one in self._offer(held, now_ns))
+            due = self.coarse.due(self._tick_at(now_ns))
+            released.extend(one for held in due for one in self._release(held.record, now_ns, held.priority, held.lane))
             self.assessed = self.launches.step(now_ns)
         return released
 
@@ -166,6 +196,13 @@ class AudiencePipeline:
         rest = msgspec.structs.replace(batch, columns=batch.columns[~can_stand_alone(batch.columns)])
         for record in reports_to_records(rest, checked=False):  # the release checks what it encoded
             yield from self._release(record, now_ns, PRIORITY_PLOT)
+
+    def _offer(self, held: Held, now_ns: int) -> Iterable[Released]:
+        """Yield a record as it leaves; a track that leaves as an area waits for the minute, so that its hour tells nothing."""
+        if leaves_as_area(held.record, self.policy.record_decision(held.record, now_ns)):
+            self.coarse.put(held.record, held.lane, held.priority)
+            return
+        yield from self._release(held.record, now_ns, held.priority, held.lane)
 
     def _release(self, record: Any, now_ns: int, priority: int = PRIORITY_TRACK, lane: Lane = "state") -> Iterable[Released]:
         """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other."""

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from trilat.exchange.importer import Received
 from trilat.feeds import sockets
 from trilat.picture.acts import OfficerAct
-from trilat.records.approval import Session
+from trilat.records.approval import Session, UserName
 from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
 from trilat.records.fields import Count, Lane, Name, ShortText, TimeNs, Trigraph
@@ -71,7 +71,13 @@ class RecallInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="reca
     reason: ShortText
 
 
-Input = FeedInput | ReceivedInput | ActInput | AssessedInput | EventInput | RecallInput
+class LapseInput(Struct, frozen=True, kw_only=True, tag_field="type", tag="lapse"):
+    """An account may no longer decide (its role was taken away, or it was disabled): what it wanted and still waits is void."""
+
+    user: UserName
+
+
+Input = FeedInput | ReceivedInput | ActInput | AssessedInput | EventInput | RecallInput | LapseInput
 
 
 def received_input(one: Received) -> ReceivedInput:

@@ -38,8 +38,7 @@ from trilat.node.settings import NodeConfig
 from trilat.picture.acts import OfficerAct
 from trilat.picture.inputs import CopInput
 from trilat.picture.web import Hub, WebSettings, make_app, serving
-from trilat.policy.audience import DecisionLog
-from trilat.policy.routes import routes_of
+from trilat.policy.audience import DecisionLog, routes_of
 from trilat.records.track import Area
 from trilat.transport.nats import NatsTransport
 from trilat.transport.server import NatsServer
@@ -100,14 +99,14 @@ class LiveNode:
         self.store = setup.open_node_store(config, now_ns)
         stack.callback(self.store.close)
         self.recorder = Recorder(self.store, config)
-        seen = self.recorder.agreements_seen()
-        self.agreements = self.recorder.read_agreements(now_ns, seen)
+        before = self.recorder.agreements_before()
+        self.agreements = self.recorder.read_agreements(now_ns, before.seen)
         self.decisions = DecisionLog()
         secret = setup.coarsening_secret(self.identity.ring, now_ns)
         policies = setup.policies(config, self.agreements, secret, self.decisions)
         self.pipeline = Pipeline(setup.pipeline_settings(config), policies, now_ns)
         self.pipeline.trust(setup.event_keys(self.identity.ring))
-        changes = setup.change_events(config, self.store, self.identity.ring, self.agreements, seen, now_ns)
+        changes = setup.change_events(config, self.store, self.identity.ring, self.agreements, before, now_ns)
         self.recorder.begin(now_ns, self.agreements)
         self.cop = show.make_cop(config, self.pipeline, now_ns)
         areas = setup.areas_layer(config.warning.areas)
@@ -119,7 +118,7 @@ class LiveNode:
         await self._start_feeds(stack)
         await self._start_page(stack)
         self.people.key = self.identity.ring.current
-        self.people.restored(now_ns, self.pipeline.approvals, self.pipeline.events_taken())
+        self.people.restored(now_ns, self.pipeline.approvals, self.pipeline.events_taken(), self.agreements, self.decisions)
         self.people.events += changes
         self.outlets.post = self.drive.post
         self.outlets.start(stack, self.pipeline.restored_public)

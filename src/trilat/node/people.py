@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from trilat.accounts.approvals import ApprovalDesk
 from trilat.accounts.book import FILE_NAME, Book
@@ -19,24 +20,28 @@ from trilat.ledger.recalls import Place
 from trilat.node import approvals, clock, show
 from trilat.node.config import mode_of
 from trilat.node.health import Health
-from trilat.node.inputs import EventInput, RecallInput
+from trilat.node.inputs import EventInput, LapseInput, RecallInput
 from trilat.node.settings import NodeConfig
 from trilat.outward.events import DECLASSIFY, LIFE_SAFETY, Wanted, wanted
 from trilat.picture.board import mode_words
 from trilat.picture.guard import Gate
 from trilat.picture.inputs import ActAnswer, Notice
 from trilat.picture.web import Hub
+from trilat.policy.agreement import Agreements, contradictions
+from trilat.policy.audience import DecisionLog
 from trilat.policy.signing import sign_declassification
-from trilat.records.approval import Approved, Session
+from trilat.records.approval import Approved, Role, Session
 
 MINUTE_NS = 60 * 1_000_000_000
 # What was approved is acted upon when the step that decided it has had time to reach the disk.
 SETTLE_NS = 1_000_000_000
 NOTICES_MAX = 100
+ALARMS_SAID_MAX = 5  # of those that came at once
+log = structlog.get_logger()
 
 
 class AccountNote(msgspec.Struct, frozen=True, kw_only=True):
-    """What the node's log holds of accounts and logins: an entry of kind "account"."""
+    """What the node's log holds of accounts, logins and alarms of the policy: an entry of kind "account"."""
 
     severity: str
     text: str
@@ -69,8 +74,10 @@ class People:
         self._notices: list[Notice] = []
         self._due: list[_Due] = []
         self._shown = -1
-        # Events that were signed, and recalls, that wait for the node's next step; `key` gives the key to sign with.
-        self.events: list[EventInput | RecallInput] = []
+        self._decisions: DecisionLog | None = None
+        self._alarms_told = 0
+        # What waits for the node's next step: signed events, recalls, lapses; `key` gives the key to sign with.
+        self.events: list[EventInput | RecallInput | LapseInput] = []
         self.key: Callable[[int], SigningKey] | None = None
         self._nation, self._mode = config.nation, mode_of(config)
         self.hub: Hub | None = None
@@ -97,11 +104,19 @@ class People:
             self._asked = show.explainer_of(self._config, self.hub.cop, clock.now_ns)
         return self._asked
 
-    def restored(self, now_ns: int, desk: ApprovalDesk, taken: frozenset[str]) -> None:
+    def restored(
+        self, now_ns: int, desk: ApprovalDesk, taken: frozenset[str], agreements: Agreements, decisions: DecisionLog
+    ) -> None:
         """Take over what was approved before a restart and may not have been acted upon; the book knows what was.
 
         taken: ids of the events that the audiences' pipelines took; what is too old by now is left out by them, aloud.
+        agreements: where they contradict each other is said, in the node's own output and in the watch log of every page.
+        decisions: where two judges disagree is said there, too.
         """
+        self._decisions = decisions
+        for said in contradictions(agreements):
+            log.warning("agreements contradict each other; the stricter term holds", says=said)
+            self._notices.append(Notice(t_ns=now_ns, severity="caution", text=f"agreements differ: {said}"[:200]))
         undone = [one for key, one in desk.settled.items() if key not in taken]
         self.take(now_ns, [one.approved for one in undone if one.approved is not None])
 
@@ -124,21 +139,47 @@ class People:
             for one in due:
                 self._act_on(now_ns, one.approved)
         changes = self._book.changes()
+        if changes:
+            waiting = [part for one in desk.pending() for part in approvals.deciders(one.proposal, one.approvals)]
+            self.events += [LapseInput(user=user) for user in self._gone(waiting)]
         for change in changes:
             self._note(change.t_ns, change.severity, change.text)
         if changes:
             self._book.told(changes[-1].n)
+        self._tell_alarms(now_ns)
         for outcome, count in self.door.counts.items():
             health.put("trilat_logins_total", count, outcome)
         health.put("trilat_proposals_pending", len(desk.pending()))
 
     def _act_on(self, now_ns: int, approved: Approved) -> None:
         """Change an account, or sign the event that two people want: it goes into the node's next step, as any input."""
-        asked = wanted(approved, self._nation, self._mode)
-        if asked is None:
+        asked, made = wanted(approved, self._nation, self._mode), approved.proposal
+        if self._book.done(made.id):
+            return
+        if gone := self._gone(approvals.deciders(made, approved.approvals)):
+            self._book.drop(now_ns, made.id, f"{made.id} ({made.kind}) is not acted upon: {', '.join(gone)} may no longer decide")
+        elif asked is None:
             self._book.apply(now_ns, approved)
         elif self.key is not None:
             self.events.append(signed(asked, self.key(now_ns)))
+
+    def _gone(self, deciders: Iterable[tuple[Session, frozenset[Role]]]) -> list[str]:
+        """Return those of whom the book says that they may no longer decide."""
+        return sorted({session.user for session, roles in deciders if not self._book.holds(session, roles)})
+
+    def _tell_alarms(self, now_ns: int) -> None:
+        """Raise an alarm for every record on which the two judges of the policy disagreed; of very many the last."""
+        new = 0 if self._decisions is None else self._decisions.alarms_total - self._alarms_told
+        if self._decisions is None or not new:
+            return
+        self._alarms_told += new
+        for one in list(self._decisions.alarms)[-min(new, ALARMS_SAID_MAX) :]:
+            rules, cedar = ("permit" if said else "withhold" for said in (one.first.permit, one.second))
+            text = (
+                f"judges disagree on a record for {one.audience}: rules {rules} ({one.first.rule}), Cedar {cedar}; it is withheld"
+            )
+            log.error("judges disagree", audience=one.audience, rules=rules, rule=one.first.rule, cedar=cedar)
+            self._note(now_ns, "alarm", text if new <= ALARMS_SAID_MAX else f"{text} (of {new})")
 
     def show(self, desk: ApprovalDesk) -> None:
         """Show the pages what waits for a second person, when it has changed."""

@@ -26,7 +26,7 @@ from trilat.joint.watch import SensorWatch, turn_of
 from trilat.node import approvals
 from trilat.node.audience import AudiencePipeline, ReplayClock, sensor_of
 from trilat.node.combined import CombinedPicture
-from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, RecallInput, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, EventInput, FeedInput, Input, LapseInput, RecallInput, ReceivedInput
 from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.agreement import Agreements
@@ -211,6 +211,8 @@ class Pipeline:
         for one in inputs:
             if isinstance(one, ActInput):
                 desk.act(one.act)
+            elif isinstance(one, LapseInput):
+                desk.event((), "", approvals.lapse(self.approvals, now_ns, one.user))
             elif isinstance(one, EventInput):
                 done = approvals.take_event(self.audiences.get(one.event.audience), now_ns, one)
                 desk.event(done.released, done.fault, done.notes)

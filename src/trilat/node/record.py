@@ -10,17 +10,20 @@ import msgspec
 from trilat.errors import PolicyError
 from trilat.exchange.exchange import Exchange
 from trilat.node import setup
-from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, RecallInput, ReceivedInput
+from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, LapseInput, RecallInput, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
+from trilat.outward.events import Before
 from trilat.picture.inputs import WarningRecord
-from trilat.policy.agreement import Agreements, Seen
+from trilat.policy.agreement import Agreements, Seen, contradictions
 from trilat.store.journal import Journal
 from trilat.store.sqlite import Store
 
 STEP, START = "step", "start"
 # Why a start ended: agreements that do not hold.
 REFUSED = "refused"
+# Two agreements govern one flow on different terms.
+CONTRADICTION = "contradiction"
 # A step into which people or partners' flash went: what a restart reads to know the warnings again.
 PEOPLE = "step-people"
 # The last step stands among this many last entries of the log: the exchange's own notes lie between.
@@ -72,15 +75,28 @@ class Recorder:
                     seen[name] = Seen(version, sha256)
         return seen
 
+    def agreements_before(self) -> Before:
+        """Return the highest version of each agreement that any run of this store had, and which the last had stopped."""
+        suspended: frozenset[str] = frozenset()
+        for entry in self._journal.read(kinds=frozenset({START})):
+            suspended = frozenset(msgspec.msgpack.decode(entry.data)["config"].get("suspended", ()))
+        return Before(self.agreements_seen(), suspended)
+
     def read_agreements(self, now_ns: int, seen: Mapping[str, Seen]) -> Agreements:
-        """Return the verified agreements; what is refused of them is in the log, too, before it is raised (PolicyError)."""
+        """Return the verified agreements; what is refused of them is in the log, too, before it is raised (PolicyError).
+
+        So is where they contradict each other: the stricter term holds, and is not to be a surprise.
+        """
         try:
-            return setup.read_agreements(self._config, seen)
+            held = setup.read_agreements(self._config, seen)
         except PolicyError as error:
             facts = {"what": "agreements", "reason": error.name, "detail": error.detail[:200]}
             self._store.note(REFUSED, self._config.nation, now_ns, msgspec.msgpack.encode(facts))
             self._store.commit()
             raise
+        for said in contradictions(held):
+            self._store.note(CONTRADICTION, self._config.nation, now_ns, msgspec.msgpack.encode({"says": said[:500]}))
+        return held
 
     def entry(self, inputs: Sequence[Input], out: Output) -> tuple[str, bytes]:
         """Return the kind and the bytes of one step's entry."""
@@ -127,8 +143,8 @@ def _without_received(entry: tuple[str, bytes]) -> tuple[str, bytes]:
 
 
 def by_people(one: Input) -> bool:
-    """Tell whether an input is an officer's act, recall or event, a partner's flash record, or an assessment that was taken."""
-    return isinstance(one, ActInput | AssessedInput | EventInput | RecallInput) or (
+    """Tell whether an input is of people: an act, recall, event or lapse, a partner's flash, or an assessment that was taken."""
+    return isinstance(one, ActInput | AssessedInput | EventInput | RecallInput | LapseInput) or (
         isinstance(one, ReceivedInput) and one.lane == "flash"
     )
 

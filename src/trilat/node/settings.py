@@ -66,7 +66,7 @@ class StepSettings(_Settings, frozen=True, kw_only=True):
     """The step loop: how often it runs and how much may wait for it."""
 
     tick_ms: Milliseconds = 100  # how often the loop steps and takes in what the feeds brought
-    queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # inputs that may wait for a step; more are dropped and counted
+    queue_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # of one feed, waiting for a step; more is dropped and counted
     tracks_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 20_000  # tracks a tracker may hold
     state_tick_ms: Milliseconds = 100  # how often tracks leave for a partner; a whole number of the loop's steps
 
@@ -143,7 +143,8 @@ class NodeConfig(_Settings, frozen=True, kw_only=True):
     directory: Path  # where the store lives
     keys: Path  # the key directory that `trilat keys` made
     policy: Name = "TRILAT"  # the security policy its labels are of
-    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties (signatures beside it in FILE.sig)
+    agreements: tuple[Path, ...] = ()  # agreement files, each signed by its parties (in FILE.sig.json, for FILE.toml)
+    suspended: tuple[Name, ...] = ()  # ids of agreements that this nation has stopped: all that they govern is withheld
     policy_keys: dict[Trigraph, str] = {}  # each party's public policy key ("ed25519:..."), pinned
     partner: tuple[PartnerSettings, ...] = ()  # the partners
     sensor: tuple[SensorSettings, ...] = ()  # the nation's sensors

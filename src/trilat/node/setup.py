@@ -26,9 +26,8 @@ from trilat.node.sources import sources_of
 from trilat.outward import events
 from trilat.policy import agreement
 from trilat.policy.agreement import Agreements, Document, Seen
-from trilat.policy.audience import AudiencePolicy, DecisionLog
+from trilat.policy.audience import AudiencePolicy, DecisionLog, hubs_to, routes_of
 from trilat.policy.cedar import CedarJudge
-from trilat.policy.routes import hubs_to, routes_of
 from trilat.policy.signing import sign_declassification
 from trilat.store import wal
 from trilat.store.sqlite import Store, StoreSettings, open_store
@@ -94,7 +93,7 @@ def read_agreements(config: NodeConfig, seen: Mapping[str, Seen] | None = None) 
         if path.exists() and not signatures.exists():
             raise PolicyError("agreement-unsigned", f"{path.name}: there is no {signatures}.")
         documents.append(Document(path.name, _read(path), _read(signatures)))
-    return agreement.load(documents, config.policy_keys, seen)
+    return agreement.load(documents, config.policy_keys, seen, config.suspended)
 
 
 def _read(path: Path) -> bytes:
@@ -185,9 +184,9 @@ def event_keys(ring: KeyRing) -> dict[str, bytes]:
 
 
 def change_events(
-    config: NodeConfig, store: Store, ring: KeyRing, agreements: Agreements, before: Mapping[str, Seen], now_ns: int
+    config: NodeConfig, store: Store, ring: KeyRing, agreements: Agreements, before: events.Before, now_ns: int
 ) -> list[EventInput]:
-    """Return a signed event for each audience of each agreement that changed since this store's last run.
+    """Return a signed event for each audience of each agreement that changed, or was stopped, since this store's last run.
 
     Everything that was sent is decided anew under the agreements of today; each event says how much would have to be recalled.
     """

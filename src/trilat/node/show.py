@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from trilat.picture.inputs import (
     Place,
 )
 from trilat.policy.agreement import Agreements
-from trilat.policy.audience import AudiencePolicy
+from trilat.policy.audience import AudiencePolicy, DecisionLog
 from trilat.records.columns import STATUSES, Tracks
 from trilat.records.declassification import Declassification
 from trilat.records.label import Label
@@ -101,8 +102,13 @@ def explainer_of(config: NodeConfig, cop: NodeCop, now_ns: Callable[[], int]) ->
     def policy(audience: str) -> AudiencePolicy:
         return setup.policy_of(config, agreements, audience)
 
-    subject, edition, event = cop.released_of, cop.edition_of, cop.event_of
-    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, subject, edition, event, now_ns)
+    asked, log = (cop.released_of, cop.edition_of, cop.event_of), decisions_of(cop.pipeline)
+    return explained.explainer(config.nation, agreements, audiences, sensors_of(config), policy, *asked, now_ns, log)
+
+
+def decisions_of(pipeline: Pipeline) -> DecisionLog:
+    """Return the log of all decisions of a node: its audiences share it, and none reads it."""
+    return next((one.policy.log for one in pipeline.audiences.values()), DecisionLog())
 
 
 def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> NodeCop:
@@ -253,7 +259,13 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
     told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
-    return told
+    decided, log = Counter[tuple[str, str]](), decisions_of(pipeline)
+    for total, n in log.totals().items():
+        decided[total.audience, "permit" if total.permit else "withhold"] += n
+    for (audience_name, verdict), n in decided.items():
+        health.put("trilat_decisions_total", n, audience_name, verdict)
+    health.put("trilat_judges_disagree_total", log.alarms_total)
+    return told | ({"judges disagree": log.alarms_total} if log.alarms_total else {})
 
 
 def sensors(health: Health, pipeline: Pipeline) -> None:

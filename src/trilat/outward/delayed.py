@@ -1,4 +1,4 @@
-"""What an agreement lets an audience have only later: held here, for that audience alone, and offered again when due. Pure."""
+"""What leaves only later: what an agreement delays, and coarse areas, which leave on the minute. For one audience alone. Pure."""
 
 from __future__ import annotations
 
@@ -21,6 +21,38 @@ class Held(NamedTuple):
     record: Any
     lane: Lane
     priority: int
+
+
+class MinuteHold:
+    """One audience's tracks that leave as areas: the newest state of each waits for the whole minute.
+
+    A coarse place that left when its track was updated would tell by its hour what its content hides: a radar that turns sees a
+    target when it looks there, so the hour is a bearing; a cell is crossed when the next one comes.
+    """
+
+    def __init__(self, step_ns: int, held_max: int = HELD_MAX) -> None:
+        self.held_max = held_max
+        self.shed = 0
+        self._step_ns = step_ns
+        self._minute: int | None = None
+        self._newest: dict[tuple[str, int], Held] = {}
+
+    def put(self, track: Track, lane: Lane, priority: int) -> None:
+        """Hold a track's newest state."""
+        key = (track.stream, track.number)
+        if key not in self._newest and len(self._newest) >= self.held_max:
+            self.shed += 1
+            return
+        self._newest[key] = Held(0, 0, track, lane, priority)
+
+    def due(self, now_ns: int) -> list[Held]:
+        """Take out all that waits when a minute has ended since the last call that gave any, by stream and number."""
+        minute = now_ns // self._step_ns
+        if self._minute is not None and minute <= self._minute:
+            return []
+        self._minute = minute
+        newest, self._newest = self._newest, {}
+        return [newest[key] for key in sorted(newest)]
 
 
 class DelayQueue:

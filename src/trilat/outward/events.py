@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.marking.canonical import Tier
-from trilat.policy.agreement import Agreements, Seen
+from trilat.policy.agreement import Agreement, Agreements, Seen
 from trilat.policy.audience import content_hash
 from trilat.records import codec
 from trilat.records.approval import Approved
@@ -101,23 +101,40 @@ def wanted(approved: Approved, nation: str, mode: Mode) -> Wanted | None:
     return Wanted(event, codec.encode(one.record))
 
 
+class Before(NamedTuple):
+    """What an earlier run of this store had: the highest version of each agreement, and which were suspended."""
+
+    seen: Mapping[str, Seen]
+    suspended: frozenset[str] = frozenset()
+
+
+def _change(before: Before, now: Agreements, agreement: Agreement, now_ns: int) -> tuple[str, str]:
+    """Return what became of an agreement, as a part of an id and in words; empty when nothing did."""
+    was, stopped = before.seen.get(agreement.id), agreement.id in now.suspended
+    if stopped != (agreement.id in before.suspended):
+        # It may be stopped and go on any number of times, so the time is in the id.
+        word = "suspended" if stopped else "resumed"
+        return f"{agreement.version}-{word}-{now_ns // 1_000_000_000}", f"{agreement.name} {word}"
+    if was is not None and was.version == agreement.version:
+        return "", ""
+    return str(agreement.version), f"{agreement.name} after {'none' if was is None else was.version}"
+
+
 def changed(
-    before: Mapping[str, Seen], now: Agreements, nation: str, mode: Mode, now_ns: int, recalls: Mapping[str, tuple[int, int]]
+    before: Before, now: Agreements, nation: str, mode: Mode, now_ns: int, recalls: Mapping[str, tuple[int, int]]
 ) -> Iterable[Wanted]:
-    """Yield an event for each audience of each agreement that is new or newer than the highest version seen before.
+    """Yield an event for each audience of each agreement that is new, newer than the highest seen before, stopped, or goes on.
 
     recalls: audience -> (records released so far, those of them that would not be released today). None at a first start.
     """
-    for agreement in now.agreements if before else ():
-        was = before.get(agreement.id)
-        if was is not None and was.version == agreement.version:
-            continue
-        for audience in sorted({flow.to for flow in agreement.flow if flow.origin == nation}):
+    for agreement in now.agreements if before.seen else ():
+        what, words = _change(before, now, agreement, now_ns)
+        for audience in sorted({flow.to for flow in agreement.flow if flow.origin == nation}) if what else ():
             records, gone = recalls.get(audience, (0, 0))
-            told = f"{agreement.name} after {'none' if was is None else was.version}: of {records} records released to {audience}"
+            told = f"{words}: of {records} records released to {audience}"
             yield Wanted(
                 Declassification(
-                    id=f"A-{agreement.id}-{agreement.version}-{audience}",
+                    id=f"A-{agreement.id}-{what}-{audience}"[:64],
                     nation=nation,
                     kind="agreement-change",
                     audience=audience,

@@ -30,6 +30,8 @@ EMERGENCY_CODES = (0o7500, 0o7600, 0o7700)
 
 PENDING, UNKNOWN, NEUTRAL = (AFFILIATIONS.index(word) for word in ("pending", "unknown", "neutral"))
 OWN, PARTNER, COMBINED = range(3)
+# A coarse area is said once a minute: it is not too old before two are missed.
+AREA_DROP_NS = 150_000 * NS_PER_MS
 
 
 def fill_kinematics(records: Array, velocity_enu_m_s: Array, horizontal: Array) -> None:
@@ -160,7 +162,7 @@ class PartnerLayer:
 
     def expire(self, now_ns: int, drop_ns_of: Callable[[str], int]) -> None:
         """Take off what was last updated longer ago than its domain allows: a stale claim is no picture."""
-        old = [n for n, (r, _) in self.latest.items() if now_ns - _updated_ns(r) > drop_ns_of(r.domain)]
+        old = [n for n, (r, _) in self.latest.items() if now_ns - _updated_ns(r) > max(drop_ns_of(r.domain), _least_ns(r))]
         for number in old:
             self._drop(number)
 
@@ -207,6 +209,11 @@ def _fill_track(row: Array, record: Track) -> None:
 
 def _updated_ns(record: Track | Area) -> int:
     return record.updated_t_ns if isinstance(record, Track) else record.t_ns
+
+
+def _least_ns(record: Track | Area) -> int:
+    """Return how old a record may be whatever its domain allows."""
+    return AREA_DROP_NS if isinstance(record, Area) else 0
 
 
 def levels_of(sensor_sets: Array, level_of: Callable[[int], int]) -> Array:

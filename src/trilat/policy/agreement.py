@@ -324,7 +324,8 @@ def load(
     Raises:
         PolicyError: as `verify`; agreement-duplicate (one id twice); agreement-older (a version below the highest seen);
             agreement-forked (the same version with other content); agreement-missing (one seen before is not there: an
-            agreement ends by its date, by a newer version or by suspending it, never by losing the file).
+            agreement ends by its date, by a newer version or by suspending it, never by losing the file); suspended-unknown
+            (an id that no agreement has: what was to be stopped would go on).
     """
     known = dict(seen or {})
     found: dict[str, Agreement] = {}
@@ -344,8 +345,11 @@ def load(
             raise PolicyError("agreement-value", f"More than {agreements_max} agreements.")
     if missing := sorted(set(known) - set(found)):
         raise PolicyError("agreement-missing", f"{', '.join(missing)}.")
+    stopped = frozenset(suspended)
+    if unknown := sorted(stopped - set(found)):
+        raise PolicyError("suspended-unknown", f"{', '.join(unknown)}; there are {', '.join(sorted(found)) or 'none'}.")
     ordered = tuple(found[key] for key in sorted(found))
-    return Agreements(agreements=ordered, seen=known, suspended=frozenset(suspended))
+    return Agreements(agreements=ordered, seen=known, suspended=stopped)
 
 
 def contradictions(agreements: Agreements) -> list[str]:

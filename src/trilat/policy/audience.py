@@ -17,6 +17,7 @@ from trilat.policy.labels import digest
 from trilat.policy.release import delay_ns, release
 from trilat.policy.rules import Context, Decision, Explanation, SensorClass
 from trilat.records import codec
+from trilat.records.carried import Route
 from trilat.records.declassification import Declassification
 from trilat.records.fields import Audience, TimeNs
 from trilat.records.label import Label, Mode
@@ -245,3 +246,38 @@ class AudiencePolicy:
 def content_hash(record: Any) -> bytes:
     """Return the hash that approvers of one record approve: SHA-256 of its canonical bytes, as the nation holds it."""
     return hashlib.sha256(b"trilat.content/1\x00" + codec.encode(record)).digest()
+
+
+# Hubs: which letters one may give on, and through which this nation can send. Read from the agreements, by nobody else.
+
+
+def routes_of(agreements: Agreements, mode: Mode) -> tuple[Route, ...]:
+    """Return every route that the agreements have for a mode, sorted; a suspended agreement has none."""
+    found = {
+        Route(
+            origin=flow.origin,
+            to=flow.to,
+            via=flow.via,
+            agreement=agreement.name,
+            not_before_ns=agreement.not_before_ns,
+            expires_ns=agreement.expires_ns,
+        )
+        for agreement in agreements.agreements
+        if mode.kind in agreement.modes and agreement.id not in agreements.suspended
+        for flow in agreement.flow
+        if flow.via is not None
+    }
+    return tuple(sorted(found))
+
+
+def hubs_to(routes: Iterable[Route], nation: str, recipient: str, partners: Iterable[str]) -> tuple[str, ...]:
+    """Return the hubs through which a nation can send letters to a recipient: named by an agreement, and partners both.
+
+    The recipient must be a partner, too: its pinned key seals what the hub can not open.
+    """
+    known = frozenset(partners)
+    return tuple(
+        sorted(
+            {one.via for one in routes if (one.origin, one.to) == (nation, recipient) and known.issuperset({one.via, recipient})}
+        )
+    )

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from trilat.errors import PolicyError
-from trilat.marking.canonical import PURPOSE_NONE, check, strictest
+from trilat.marking.canonical import PURPOSE_NONE, check, mistyped, strictest
 from trilat.records import codec
 from trilat.records.fields import Name
 from trilat.records.label import Consent, FieldOperation, Label, Mode
@@ -225,6 +225,8 @@ def from_json(raw: bytes) -> Label:
     try:
         found = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_doubles)
         _refuse_unknown(found)
+        if fault := mistyped(found):
+            raise PolicyError("label-not-canonical", fault)
         label = msgspec.convert(found, Label, strict=True)
     except (ValueError, RecursionError, msgspec.MsgspecError) as fault:
         raise PolicyError("label-unreadable", str(fault)[:200]) from fault

@@ -4,9 +4,7 @@ The audience gets its own view of the label: whom else the record went to, who e
 field are not in it, so that a "separate call" with one partner does not even exist for another.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,8 +15,9 @@ from trilat.marking.canonical import TIERS, check
 from trilat.policy.coarsen import CELL_DEFAULT_M, TIME_STEP_NS, Coarsener
 from trilat.policy.labels import digest
 from trilat.policy.rules import Decision
+from trilat.policy.sanitise import HOLDS, sanitise
 from trilat.records import codec
-from trilat.records.label import FieldOperation, Label
+from trilat.records.label import Label
 from trilat.records.released import Lane, Released
 from trilat.records.report import Fix, Measurement, Plot
 from trilat.records.track import Area, Track, Tracklet
@@ -27,74 +26,6 @@ from trilat.records.warning import Acknowledgement, Recall, Retraction, Warning
 # The finest tier at which a form may leave; what people say to one another has none.
 FINEST: dict[type[Struct], int] = {Plot: 0, Fix: 0, Measurement: 0, Tracklet: 1, Track: 2, Area: 3}
 FLASH: tuple[type[Struct], ...] = (Warning, Acknowledgement, Retraction, Recall)
-# What each form holds of the fields that operations speak of. A field that is held and can not be operated on as asked
-# stops the release; one that is not held needs nothing. A warning's areas are what it says, not a target's position.
-HOLDS: dict[type[Struct], frozenset[str]] = {
-    Plot: frozenset({"position", "altitude", "velocity", "identity", "address", "callsign", "mode_3a", "doppler", "sensors"}),
-    Fix: frozenset({"position", "altitude", "velocity", "identity", "address", "mmsi", "callsign", "mode_3a", "sensors"}),
-    Measurement: frozenset({"position", "altitude", "covariance", "identity", "address", "callsign", "mode_3a", "sensors"}),
-    Track: frozenset(
-        {
-            "position",
-            "altitude",
-            "velocity",
-            "covariance",
-            "identity",
-            "address",
-            "mmsi",
-            "callsign",
-            "mode_3a",
-            "sensors",
-            "flags",
-        }
-    ),
-    Tracklet: frozenset({"position", "altitude", "velocity", "covariance", "identity", "address", "mmsi", "callsign", "sensors"}),
-    Area: frozenset({"position", "sensors"}),
-    Warning: frozenset({"text", "sensors"}),
-    Acknowledgement: frozenset(),
-    Retraction: frozenset({"text"}),
-    Recall: frozenset(),
-}
-_IDENTITY = ("address", "mmsi", "callsign", "mode_3a", "sensor_track")
-# What a drop takes away, where the form declares it optional. Elevation goes with altitude, because range and elevation give it.
-DROPS: dict[str, tuple[str, ...]] = {
-    "identity": _IDENTITY,
-    "address": ("address",),
-    "mmsi": ("mmsi",),
-    "callsign": ("callsign",),
-    "mode_3a": ("mode_3a",),
-    "doppler": ("doppler_m_s", "sigma_doppler_m_s"),
-    "flags": ("flags",),
-    "text": ("text", "words"),
-    "altitude": (
-        "alt_m",
-        "height_m",
-        "elevation_rad",
-        "sigma_vertical_m",
-        "sigma_height_m",
-        "sigma_elevation_rad",
-        "vertical_rate_m_s",
-    ),
-    "velocity": (
-        "speed_m_s",
-        "course_rad",
-        "vertical_rate_m_s",
-        "sigma_speed_m_s",
-        "doppler_m_s",
-        "sigma_doppler_m_s",
-    ),
-}
-_DROPPABLE_OF: dict[type[Struct], frozenset[str]] = {
-    Plot: frozenset(DROPS) - {"flags", "text"},
-    Fix: frozenset(DROPS) - {"flags", "text"},
-    Measurement: frozenset({"identity", "address", "callsign", "mode_3a"}),
-    Track: frozenset({"identity", "address", "mmsi", "callsign", "mode_3a", "flags"}),
-    Tracklet: frozenset({"identity", "address", "mmsi", "callsign"}),
-    Warning: frozenset({"text"}),
-    Retraction: frozenset({"text"}),
-}
-# Places of the diagonal in the 21 of an upper triangle, row by row: e, n, u, then the three velocities.
-_DIAGONAL = (0, 6, 11, 15, 18, 20)
 
 
 def view(label: Label, decision: Decision) -> Label:
@@ -111,116 +42,20 @@ def _view(label: Label, audience: str, purposes: tuple[str, ...]) -> Label:
     return check(msgspec.structs.replace(label, rel_to=(audience,), purposes=purposes, consents=(), operations=()))
 
 
-def _drop(record: Any, field: str) -> Any:
-    held = {name: default for name, default in _defaults(record.__class__).items() if name in DROPS[field]}
-    return msgspec.structs.replace(record, **held)
+def to_area(track: Track, cell_m: float, coarsener: Coarsener, now_ns: int) -> Area | None:
+    """Return the coarse form of an audience tracker's track: a place, a radius, a whole minute; None for a deleted one.
 
-
-def _dropping(field: str) -> Callable[[Any, float], Any]:
-    return lambda record, _: _drop(record, field)
-
-
-@cache
-def _defaults(form: Any) -> dict[str, Any]:
-    return {one.name: one.default for one in msgspec.structs.fields(form) if not one.required}
-
-
-def _drop_sensors(record: Any) -> Any:
-    return msgspec.structs.replace(record, pedigree=msgspec.structs.replace(record.pedigree, sensors=()))
-
-
-def _with_variance(covariance: Sequence[float], added: dict[int, float]) -> tuple[float, ...]:
-    wider = list(covariance)
-    for axis, variance in added.items():
-        wider[_DIAGONAL[axis]] += variance
-    return tuple(wider)
-
-
-def _round_altitude(record: Any, step_m: float) -> Any:
-    if record.alt_m is None:
-        return record
-    rounded = msgspec.structs.replace(record, alt_m=_to_step(record.alt_m, step_m))
-    if isinstance(record, Track):  # rounding is doubt: the variance of a uniform error over one step
-        return msgspec.structs.replace(rounded, covariance=_with_variance(record.covariance, {2: step_m**2 / 12.0}))
-    sigma_m = math.hypot(record.sigma_vertical_m or 0.0, step_m / math.sqrt(12.0))
-    return msgspec.structs.replace(rounded, sigma_vertical_m=sigma_m)
-
-
-def _round_velocity(record: Track, step_m_s: float) -> Track:
-    variance = step_m_s**2 / 12.0
-    return msgspec.structs.replace(
-        record,
-        velocity_east_m_s=_to_step(record.velocity_east_m_s, step_m_s),
-        velocity_north_m_s=_to_step(record.velocity_north_m_s, step_m_s),
-        velocity_up_m_s=_to_step(record.velocity_up_m_s, step_m_s),
-        covariance=_with_variance(record.covariance, {3: variance, 4: variance, 5: variance}),
-    )
-
-
-def _to_step(value: float, step: float) -> float:
-    return round(value / step) * step
-
-
-def _round_covariance(record: Track, step_m: float) -> Track:
-    """Replace a covariance, whose ellipse points at the sensor, by a round one that is nowhere smaller.
-
-    P is below twice the block diagonal of its position and velocity blocks, and each block below its trace times I.
+    The minute is the one that ends next after the track's time, or, where that is still to come, the one that ended last.
     """
-    diagonal = [record.covariance[i] for i in _DIAGONAL]
-    sigma_m = math.ceil(math.sqrt(2.0 * sum(diagonal[:3])) / step_m) * step_m
-    sigma_m_s = 2.0 ** math.ceil(math.log2(math.sqrt(2.0 * sum(diagonal[3:])) or 1.0))
-    covariance = [0.0] * 21
-    for axis, place in enumerate(_DIAGONAL):
-        covariance[place] = (sigma_m if axis < 3 else sigma_m_s) ** 2
-    return msgspec.structs.replace(record, covariance=tuple(covariance))
-
-
-def _ball(record: Any, _: float) -> Any:
-    """An ellipsoid's axes point at the radar, and two of them at its very place; a ball as wide as the widest tells neither."""
-    widest = max(record.sigma_along_m, record.sigma_across_m, record.sigma_up_m)
-    changed = {"sigma_along_m": widest, "sigma_across_m": widest, "sigma_up_m": widest}
-    return msgspec.structs.replace(record, axis_azimuth_rad=0.0, axis_elevation_rad=0.0, **changed)
-
-
-def _inflate(record: Any, factor: float) -> Any:
-    if isinstance(record, Measurement):
-        names = ("sigma_along_m", "sigma_across_m", "sigma_up_m")
-        return msgspec.structs.replace(record, **{name: getattr(record, name) * factor for name in names})
-    if isinstance(record, Tracklet):  # information is the inverse of covariance
-        less = 1.0 / factor**2
-        return msgspec.structs.replace(
-            record,
-            information=tuple(value * less for value in record.information),
-            information_state=tuple(value * less for value in record.information_state),
-        )
-    return msgspec.structs.replace(record, covariance=tuple(value * factor**2 for value in record.covariance))
-
-
-# (form, field, operation) -> what does it; position is coarsened by `to_area`, the record's delay by `release` itself.
-_DOES: dict[tuple[type[Struct], str, str], Callable[[Any, float], Any]] = {
-    (Fix, "altitude", "round"): _round_altitude,
-    (Track, "altitude", "round"): _round_altitude,
-    (Track, "velocity", "round"): _round_velocity,
-    (Track, "covariance", "round"): _round_covariance,
-    (Track, "covariance", "inflate"): _inflate,
-    (Tracklet, "covariance", "inflate"): _inflate,
-    (Measurement, "covariance", "inflate"): _inflate,
-    (Measurement, "covariance", "round"): _ball,
-    **{(form, field, "drop"): _dropping(field) for form, fields in _DROPPABLE_OF.items() for field in fields},
-    **{(form, "sensors", "drop"): (lambda record, _: _drop_sensors(record)) for form in (Track, Tracklet, Area, Warning)},
-}
-
-
-def to_area(track: Track, cell_m: float, coarsener: Coarsener) -> Area | None:
-    """Return the coarse form of an audience tracker's track: a place, a radius, a whole minute; None for a deleted one."""
     if track.status == "deleted":
         coarsener.forget(track.stream, track.number)
         return None
     place = coarsener.place(track.stream, track.number, track.t_ns, track.lat_deg, track.lon_deg, cell_m)
+    ends_ns = -(-track.t_ns // TIME_STEP_NS) * TIME_STEP_NS
     return Area(
         stream=track.stream,
         number=track.number,
-        t_ns=track.t_ns // TIME_STEP_NS * TIME_STEP_NS,
+        t_ns=ends_ns if ends_ns <= now_ns else track.t_ns // TIME_STEP_NS * TIME_STEP_NS,
         label=track.label,
         pedigree=msgspec.structs.replace(track.pedigree, sensors=()),
         domain=track.domain,
@@ -230,13 +65,23 @@ def to_area(track: Track, cell_m: float, coarsener: Coarsener) -> Area | None:
     )
 
 
-def _shaped(record: Any, decision: Decision, coarsener: Coarsener | None) -> Any:
+def _cell_m(decision: Decision) -> float:
+    """Return the side of the cell that a decision coarsens positions to; 0 where it does not."""
+    return max((one.amount for one in decision.operations if one.operation == "coarsen"), default=0.0)
+
+
+def leaves_as_area(record: Any, decision: Decision) -> bool:
+    """Tell whether a record is a track that this decision lets go as an area only."""
+    return isinstance(record, Track) and decision.permit and (decision.tier == "area" or _cell_m(decision) > 0.0)
+
+
+def _shaped(record: Any, decision: Decision, coarsener: Coarsener | None, now_ns: int) -> Any:
     """Return the record in a form that the tier and the coarsening of positions allow; None when nothing is to leave."""
-    cell_m = max((one.amount for one in decision.operations if one.operation == "coarsen"), default=0.0)
-    if isinstance(record, Track) and (cell_m or decision.tier == "area"):
+    cell_m = _cell_m(decision)
+    if leaves_as_area(record, decision):
         if coarsener is None:
             raise PolicyError("release-tier", "A track goes out as an area only, and there is no secret to coarsen it with.")
-        return to_area(record, cell_m or CELL_DEFAULT_M, coarsener)
+        return to_area(record, cell_m or CELL_DEFAULT_M, coarsener, now_ns)
     if isinstance(record, Warning) and record.flight is not None and (cell_m or decision.tier == "area"):
         # Areas and times are what a warning says; exact places of launch and landing are positions of a track.
         flight = msgspec.structs.replace(record.flight, launch=None, landing=None, fan=None, path=())
@@ -245,19 +90,6 @@ def _shaped(record: Any, decision: Decision, coarsener: Coarsener | None) -> Any
         raise PolicyError("release-tier", f"{type(record).__name__} at tier {decision.tier}.")
     if cell_m and "position" in HOLDS[type(record)] and not (isinstance(record, Area) and record.radius_m >= cell_m):
         raise PolicyError("release-operation", f"coarsen of position on {type(record).__name__}.")
-    return record
-
-
-def sanitise(record: Any, operations: Sequence[FieldOperation]) -> Any:
-    """Return the record with the operations done that speak of a field it holds; raises PolicyError (release-operation)."""
-    form = type(record)
-    for one in operations:
-        if one.operation in {"coarsen", "delay"} or one.field not in HOLDS[form]:
-            continue
-        does = _DOES.get((form, one.field, one.operation))
-        if does is None:
-            raise PolicyError("release-operation", f"{one.operation} of {one.field} on {form.__name__}.")
-        record = does(record, one.amount)
     return record
 
 
@@ -318,7 +150,7 @@ def release(
     _refuse(record, lane, decision, recipient, now_ns)
     if now_ns - record.t_ns < delay_ns(decision):
         return None
-    shaped = _shaped(record, decision, coarsener)
+    shaped = _shaped(record, decision, coarsener, now_ns)
     if shaped is None:
         return None
     seen = view(record.label, decision)
