@@ -243,10 +243,12 @@ def near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, a
         return 0
     low, many, count = 0, 1, 0
     if sectors > 1:
-        low = int(np.floor((at[2] - at[3]) / TWO_PI * sectors))
-        many = min(int(np.floor((at[2] + at[3]) / TWO_PI * sectors)) - low + 1, sectors)
+        scale = sectors / TWO_PI
+        low = int(np.floor((at[2] - at[3]) * scale))
+        many = min(int(np.floor((at[2] + at[3]) * scale)) - low + 1, sectors)
+        low %= sectors
     for s in range(low, low + many):
-        b = s % sectors
+        b = s if s < sectors else s - sectors
         k = _lower(key, at[0], first[b], first[b + 1])
         while k < first[b + 1] and key[k] <= at[1]:
             if _near(u[k], v[k], kind, at):
