@@ -1,4 +1,4 @@
-"""Seeded scenarios for the tracking benchmarks: missiles over a sphere or WGS-84, and aircraft in close formation.
+"""Seeded scenarios for the tracking benchmarks: missiles over a sphere or WGS-84, aircraft apart and in close formation.
 
 Every scenario is a mapping of arrays, one Cartesian frame, SI units: sensor_pos (S, 3), sensor_sigma (S, 3: elevation, azimuth
 rad, range m), sensor_period, sensor_pd, sensor_clutter (S,); scan_t, scan_sensor (K,), scan_start (K + 1,); det (M, 3:
@@ -339,6 +339,55 @@ def _radar_scene(rng: Any, path: Any, velocity: Any, leaders: Any, scan_t: Any) 
     }
 
 
+# Aircraft apart: radars as (place m, sigmas of elevation and azimuth in degrees and of range in m, period s, phase s).
+AIR_RADARS = (
+    ((0.0, 0.0, 100.0), (0.15, 0.10, 60.0), 4.0, 0.0),
+    ((-90e3, -80e3, 300.0), (0.15, 0.12, 75.0), 5.0, 0.7),
+    ((100e3, -60e3, 50.0), (0.10, 0.08, 50.0), 10.0, 1.9),
+)
+AIR_S, AIR_HALF_M, AIR_PD, AIR_CLUTTER = 120.0, 150e3, 0.9, 50.0
+
+
+def aircraft(seed: int, count: int) -> Arrays:
+    """Return aircraft over 300 x 300 km before three radars: a third turn once, a fifth come late, a tenth leave early."""
+    rng = np.random.default_rng([seed, 3])
+    looks = sorted((t, k) for k, (_, _, period, phase) in enumerate(AIR_RADARS) for t in np.arange(phase, AIR_S, period))
+    scan_t, sensor = np.array([t for t, _ in looks]), np.array([k for _, k in looks])
+    start = np.column_stack([rng.uniform(-AIR_HALF_M, AIR_HALF_M, (count, 2)), rng.uniform(3e3, 12e3, count)])
+    heading, speed, climb = rng.uniform(-np.pi, np.pi, count), rng.uniform(150.0, 300.0, count), rng.normal(0.0, 4.0, count)
+    rate = np.radians(rng.uniform(1.0, 3.0, count)) * rng.choice([-1.0, 1.0], count) * (rng.random(count) < 1 / 3)
+    begin, lasts = rng.uniform(20.0, 90.0, count), rng.uniform(10.0, 30.0, count)
+    born = np.where(rng.random(count) < 0.2, rng.uniform(5.0, 60.0, count), -1.0)
+    ends = np.where(rng.random(count) < 0.1, rng.uniform(70.0, AIR_S, count), np.inf)
+    t = np.arange(0.0, AIR_S + STEP_S, STEP_S)
+    course = heading[:, None] + rate[:, None] * np.clip(t - begin[:, None], 0.0, lasts[:, None])
+    velocity = np.stack([speed[:, None] * np.cos(course), speed[:, None] * np.sin(course), climb[:, None] + 0.0 * course], axis=2)
+    between = 0.5 * (velocity[:, 1:] + velocity[:, :-1]) * STEP_S
+    path = start[:, None] + np.concatenate([np.zeros((count, 1, 3)), np.cumsum(between, axis=1)], axis=1)
+    at = np.round(scan_t / STEP_S).astype(int)
+    path, velocity = path[:, at], velocity[:, at]
+    alive = (scan_t >= born[:, None]) & (scan_t < ends[:, None])
+    plots, owner, sites = [], [], np.array([place for place, *_ in AIR_RADARS])
+    sigma = np.array([(np.radians(e), np.radians(a), r) for _, (e, a, r), *_ in AIR_RADARS])
+    for k, s in enumerate(sensor):
+        who = np.flatnonzero(alive[:, k] & (rng.random(count) < AIR_PD))
+        false = rng.uniform((-AIR_HALF_M, -AIR_HALF_M, 500.0), (AIR_HALF_M, AIR_HALF_M, 14e3), (rng.poisson(AIR_CLUTTER), 3))
+        true = _polar(sites[s], path[who, k]) + rng.normal(size=(len(who), 3)) * sigma[s]
+        plots.append(np.concatenate([true, _polar(sites[s], false)]))
+        owner.append(np.concatenate([who, np.full(len(false), -1)]))
+    return {
+        "sensor_pos": sites,
+        "sensor_sigma": sigma,
+        "sensor_period": np.array([period for *_, period, _ in AIR_RADARS]),
+        "sensor_pd": np.full(3, AIR_PD),
+        "sensor_clutter": np.full(3, AIR_CLUTTER),
+        **_stack(scan_t, sensor, plots, owner),
+        "truth_pos": path,
+        "truth_vel": velocity,
+        "truth_alive": alive,
+    }
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Writes scenarios; the other benchmarks make their own in memory.")
     parser.add_argument("folder", type=Path, help="where to write them to")
@@ -347,3 +396,5 @@ if __name__ == "__main__":
     for kind in ("sphere", "wgs84"):
         np.savez_compressed(folder / f"missiles10-{kind}.npz", **missiles([101], 10, kind)[0])
     np.savez_compressed(folder / "formations.npz", **formations(101))
+    for count in (200, 1_000):
+        np.savez_compressed(folder / f"aircraft{count}.npz", **aircraft(101, count))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trilat.kernels import bank as b
-from trilat.kernels import engine, geodesy, intake, jit, show
+from trilat.kernels import engine, gate, geodesy, intake, jit, show
 from trilat.kernels.assign import NO_CHOICE, WIDTH, choose, events, marginals, show_first
 from trilat.kernels.frames import earth
 from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE
@@ -330,3 +330,13 @@ def test_what_was_shown_goes_on_being_shown_first() -> None:
     assert pick.ravel().tolist() == [2, 0, 1, 3]
     assert price.tolist() == [3.0, 1.0, 2.0, 4.0]
     assert not first(picked[:1], price, np.zeros(4, np.int64), pick)
+
+
+def test_the_gates_own_bearing_is_as_good_as_it_says() -> None:
+    """The quick arctangent differs from the true one by no more than the bound that the gate's windows allow for it."""
+    quick, error = gate._bearing.py_func, 0.0
+    for true in np.linspace(-np.pi, np.pi, 20_001):
+        off = quick(3.0 * np.sin(true), 3.0 * np.cos(true)) - true
+        error = max(error, abs(off - 2.0 * np.pi * np.round(off / (2.0 * np.pi))))
+    assert 1e-6 < error <= gate.BEARING_ERROR_RAD
+    assert quick(0.0, 0.0) == 0.0

@@ -71,8 +71,10 @@ def load_scenario(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = dict(file)
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ExerciseError("scenario-arrays", f"{path}: not a file of numpy arrays (.npz): {error}") from error
+    except ValueError as error:  # numpy takes what it cannot read for pickled objects, and tells how to load them unsafely
+        raise ExerciseError("scenario-arrays", f"{path}: not a file of plain numpy arrays (.npz)") from error
     fault = fault_of(arrays)
     if fault:
         raise ExerciseError("scenario-arrays", f"{path}: {fault}")

@@ -186,12 +186,12 @@ class Pool:
 
     def take(self, source: Bank) -> Bank:
         """Return a copy of the rows in use, the alternates after the tracks, and the head: a snapshot."""
-        tracks, used = in_use(source)
-        rows = len(used)
+        tracks, first, alternates = (int(source.head[name]) for name in ("rows", "first", "alternates"))
+        rows = tracks + alternates
         k = next((k for k, memory in enumerate(self._free) if len(memory) >= rows), None)
         memory = self._free.pop(k) if k is not None else np.empty(_roomy(rows), ROW_DTYPE)
         memory[:tracks].view(np.uint8)[:] = source.rows[:tracks].view(np.uint8)
-        memory[tracks:rows].view(np.uint8)[:] = used[tracks:].view(np.uint8)
+        memory[tracks:rows].view(np.uint8)[:] = source.rows[first : first + alternates].view(np.uint8)
         head = record(HEAD_DTYPE)
         box(head)[:] = box(source.head)
         return Bank(head, memory[:rows])

@@ -121,13 +121,13 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
     grid = (first, member, np.empty(n), np.empty(n), np.empty(n))
     sectors, middle_ns, slack_s = sort_frame(z, plots, grid, wide)
     many, lone, wanted = np.zeros(head.rows, np.int64), np.empty(head.rows, np.int64), np.zeros(n, np.int64)
-    more, seen = np.empty(n, np.int64), np.zeros(n, np.uint8)
+    more, seen, others = np.empty(n, np.int64), np.zeros(n, np.uint8), _alternates_of(head, bank)
     for i in range(head.rows):
         if bank[i].status != FREE:
             many[i] = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
             if bank[i].group > 0:
                 many[i] = _near_alternates(
-                    head, bank, i, sensor, kind, grid, (sectors, middle_ns, slack_s), wide, at, hits, many[i], more, seen
+                    others, bank, i, sensor, kind, grid, (sectors, middle_ns, slack_s), wide, at, hits, many[i], more, seen
                 )
             lone[i] = hits[0]
             for k in range(many[i]):
@@ -142,7 +142,7 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
         near = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
         if bank[i].group > 0:
             near = _near_alternates(
-                head, bank, i, sensor, kind, grid, (sectors, middle_ns, slack_s), wide, at, hits, near, more, seen
+                others, bank, i, sensor, kind, grid, (sectors, middle_ns, slack_s), wide, at, hits, near, more, seen
             )
         t_ns = plots[hits[0], I_T]
         predict(model, bank, i, t_ns, work)
@@ -163,19 +163,34 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
     return count
 
 
+@kernel
+def _alternates_of(head, bank):  # type: ignore[no-untyped-def]
+    """Return each row's first alternate, each alternate's next of the same row (0: none), and the place of the first of all.
+
+    Alternates stand two thousand bytes apart: one pass over them, not one for every row that may have some.
+    """
+    count = head.alternates
+    first, following = np.zeros(head.rows if count > 0 else 0, np.int64), np.zeros(count, np.int64)
+    for a in range(count - 1, -1, -1):
+        i = bank[head.first + a].of
+        following[a], first[i] = first[i], head.first + a
+    return first, following, head.first
+
+
 @leaf
-def _near_alternates(head, bank, i, sensor, kind, grid, frame, wide, at, hits, near, more, seen):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+def _near_alternates(others, bank, i, sensor, kind, grid, frame, wide, at, hits, near, more, seen):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
     """Add the plots near row i's alternates to its own in hits; returns how many. more, seen (n,): scratch, seen all zero."""
+    first, following, begin = others
     for k in range(near):
         seen[hits[k]] = 1
-    for a in range(head.first, head.first + head.alternates):
-        if bank[a].of != i:
-            continue
+    a = first[i] if len(following) > 0 else 0
+    while a > 0:
         for k in range(near_plots(bank, a, sensor, kind, grid, frame[0], frame[1], frame[2], wide, at, more)):
             if not seen[more[k]]:
                 seen[more[k]] = 1
                 hits[near] = more[k]
                 near += 1
+        a = following[a - begin]
     for k in range(near):
         seen[hits[k]] = 0
     return near

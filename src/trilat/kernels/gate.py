@@ -39,6 +39,7 @@ from trilat.kernels.measure import KIND_BEARING, KIND_FIX, TWO_PI, clutter_densi
 COARSE_SIGMAS = 4.8  # wider than the finest gate's root: the coarse window must never be the one that cuts
 PD_UNEXPECTED = 0.3  # what a sensor is granted where its configuration says that it sees nothing
 SECTORS_MAX, PLOTS_PER_SECTOR = 128, 8
+BEARING_ERROR_RAD = 1.2e-5
 FEW = 16  # plots in a frame up to which all ranges are looked at before any angle is taken
 
 
@@ -180,12 +181,29 @@ def _angles(sensor, dx, dy, dz, r, sd, slip, reach, wide, at):  # type: ignore[n
     u = sensor[9] * dx + sensor[10] * dy + sensor[11] * dz
     h = max(np.sqrt(e * e + n * n), 1.0)
     r = max(r, 1.0)
-    at[2] = np.arctan2(e, n)
-    at[3] = COARSE_SIGMAS * np.sqrt((sd / h) ** 2 + wide[1] * wide[1]) + slip / h
+    at[2] = _bearing(e, n)
+    at[3] = COARSE_SIGMAS * np.sqrt((sd / h) ** 2 + wide[1] * wide[1]) + slip / h + BEARING_ERROR_RAD
     if at[3] > 1.0 or h < reach:
         at[3] = 10.0  # close by, azimuth says nothing
-    at[4] = np.arctan2(u, h)
-    at[5] = COARSE_SIGMAS * np.sqrt((sd / r) ** 2 + wide[2] * wide[2]) + slip / r
+    at[4] = _bearing(u, h)
+    at[5] = COARSE_SIGMAS * np.sqrt((sd / r) ** 2 + wide[2] * wide[2]) + slip / r + BEARING_ERROR_RAD
+
+
+@leaf
+def _bearing(y, x):  # type: ignore[no-untyped-def]
+    """Return the angle of (x, y) to BEARING_ERROR_RAD, several times as quickly as arctan2: a window need know no more.
+
+    The polynomial is that of Abramowitz and Stegun, Handbook of Mathematical Functions, 4.4.47.
+    """
+    long, short = max(abs(x), abs(y)), min(abs(x), abs(y))
+    a = short / long if long > 0.0 else 0.0
+    s = a * a
+    a *= 0.9998660 + s * (-0.3302995 + s * (0.1801410 + s * (-0.0851330 + s * 0.0208351)))
+    if abs(y) > abs(x):
+        a = 0.5 * np.pi - a
+    if x < 0.0:
+        a = np.pi - a
+    return -a if y < 0.0 else a
 
 
 @leaf
@@ -225,10 +243,12 @@ def near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, a
         return 0
     low, many, count = 0, 1, 0
     if sectors > 1:
-        low = int(np.floor((at[2] - at[3]) / TWO_PI * sectors))
-        many = min(int(np.floor((at[2] + at[3]) / TWO_PI * sectors)) - low + 1, sectors)
+        scale = sectors / TWO_PI
+        low = int(np.floor((at[2] - at[3]) * scale))
+        many = min(int(np.floor((at[2] + at[3]) * scale)) - low + 1, sectors)
+        low %= sectors
     for s in range(low, low + many):
-        b = s % sectors
+        b = s if s < sectors else s - sectors
         k = _lower(key, at[0], first[b], first[b + 1])
         while k < first[b + 1] and key[k] <= at[1]:
             if _near(u[k], v[k], kind, at):

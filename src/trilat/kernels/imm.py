@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trilat.kernels.bank import AT, BOOST, COAST, REENTRY, TURN
+from trilat.kernels.bank import AT, BOOST, COAST, REENTRY, STATES, TURN
 from trilat.kernels.frames import air_density, vertical
 from trilat.kernels.jit import leaf
 from trilat.kernels.measure import linearise
@@ -216,6 +216,41 @@ def _drag(model, bank, i):  # type: ignore[no-untyped-def]
     _, _, _, height = vertical(model.earth, bank[i].mean[0], bank[i].mean[1], bank[i].mean[2])
     v2 = bank[i].mean[3] ** 2 + bank[i].mean[4] ** 2 + bank[i].mean[5] ** 2
     return 0.5 * air_density(height) * v2 / 1_000.0
+
+
+@leaf
+def change_set(model, bank, i, target):  # type: ignore[no-untyped-def]
+    """Give row i another model set: every new mode starts from the mixture's likeliest mode."""
+    old = bank[i].model_set
+    best = 0
+    for m in range(model.modes[old]):
+        if bank[i].mu[m] > bank[i].mu[best]:
+            best = m
+    for a in range(6):
+        bank[i].x[0, a] = bank[i].x[best, a]
+    for a in range(21):
+        bank[i].P[0, a] = bank[i].P[best, a]
+    bank[i].model_set = target
+    fill_modes(model, bank, i, target)
+    moments(model, bank, i)
+
+
+@leaf
+def fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
+    """Start every mode of row i from mode 0's position and velocity and its own extra states' prior."""
+    for m in range(model.modes[k]):
+        kind = model.kind[k, m]
+        bank[i].mu[m] = model.start[k, m]
+        mean0, var0 = 0.0, 0.0
+        if states_of(kind) > 6:
+            mean0, var0 = extra_prior(kind, model.birth[k])
+        for a in range(STATES):
+            bank[i].x[m, a] = bank[i].x[0, a] if a < 6 else mean0
+            for b in range(a + 1):
+                if a < 6:
+                    bank[i].P[m, AT[a, b]] = bank[i].P[0, AT[a, b]]
+                else:
+                    bank[i].P[m, AT[a, b]] = var0 if a == b else 0.0
 
 
 @leaf

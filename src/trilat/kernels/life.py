@@ -45,7 +45,7 @@ from trilat.kernels.bank import (
 )
 from trilat.kernels.frames import vertical
 from trilat.kernels.gate import detection_probability
-from trilat.kernels.imm import extra_prior, linearise_row, moments, states_of
+from trilat.kernels.imm import change_set, fill_modes, linearise_row, moments
 from trilat.kernels.jit import leaf
 from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
 from trilat.kernels.sweep import update_mode
@@ -126,7 +126,7 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
         if bank[i].status == TENTATIVE:
             if bank[i].hits >= rule[L_HITS] and (mofn or r >= rule[L_CONFIRM]):
                 bank[i].status = CONFIRMED
-            elif unseen_s > rule[L_TENTATIVE_MAX_S] or (r < rule[L_DROP] and not mofn and bank[i].hits > 1):
+            elif unseen_s > rule[L_TENTATIVE_MAX_S] or (r < rule[L_DROP] and not mofn and _hopeless(bank[i], sensors, rule)):
                 bank[i].status = FREE
         elif unseen_s > rule[L_COAST_MAX_S] or (r < rule[L_DROP] and not mofn) or _elsewhere(head, bank, sensors, i, unseen_s):
             bank[i].status = FREE
@@ -140,6 +140,23 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
         if bank[i].status != FREE:
             top = i + 1
     head.rows = top
+
+
+@leaf
+def _hopeless(row, sensors, rule):  # type: ignore[no-untyped-def]
+    """Tell whether a tentative row that is hardly believed may go: at once after its second plot, else when looked for in vain.
+
+    A lone plot begins with little belief, so it is given the looks of the others, and at least one of its own sensor: most are
+    false, and each would be weighed against everything near it for as long as it stood.
+    """
+    if row.hits > 1:
+        return True
+    if row.existence > rule[L_DROP] ** 2:
+        return False
+    for s in range(len(sensors)):
+        if (row.sensors >> s) & 1:
+            return sensors[s, S_LOOKS] >= 1.0 and row.chance_ns[s] > row.updated_ns
+    return False
 
 
 @leaf
@@ -244,7 +261,7 @@ def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
     for target, d in ((SET_AIR, 1), (SET_SEA, 2), (SET_MISSILE, 3)):
         p = bank[i].domain[d] + (bank[i].domain[4] if target == SET_MISSILE else 0.0)
         if target != now and allowed & (1 << target) and p > 0.95:
-            _change_set(model, bank, i, target)
+            change_set(model, bank, i, target)
             return
 
 
@@ -252,41 +269,6 @@ def classify(model, bank, i, domain):  # type: ignore[no-untyped-def]
 def _below(value, limit, width):  # type: ignore[no-untyped-def]
     """Return a soft step: near 1 below the limit, near 0 above it."""
     return 1.0 / (1.0 + np.exp(min(max((value - limit) / width, -40.0), 40.0)))
-
-
-@leaf
-def _change_set(model, bank, i, target):  # type: ignore[no-untyped-def]
-    """Give row i another model set: every new mode starts from the mixture's likeliest mode."""
-    old = bank[i].model_set
-    best = 0
-    for m in range(model.modes[old]):
-        if bank[i].mu[m] > bank[i].mu[best]:
-            best = m
-    for a in range(6):
-        bank[i].x[0, a] = bank[i].x[best, a]
-    for a in range(21):
-        bank[i].P[0, a] = bank[i].P[best, a]
-    bank[i].model_set = target
-    _fill_modes(model, bank, i, target)
-    moments(model, bank, i)
-
-
-@leaf
-def _fill_modes(model, bank, i, k):  # type: ignore[no-untyped-def]
-    """Start every mode of row i from mode 0's position and velocity and its own extra states' prior."""
-    for m in range(model.modes[k]):
-        kind = model.kind[k, m]
-        bank[i].mu[m] = model.start[k, m]
-        mean0, var0 = 0.0, 0.0
-        if states_of(kind) > 6:
-            mean0, var0 = extra_prior(kind, model.birth[k])
-        for a in range(STATES):
-            bank[i].x[m, a] = bank[i].x[0, a] if a < 6 else mean0
-            for b in range(a + 1):
-                if a < 6:
-                    bank[i].P[m, AT[a, b]] = bank[i].P[0, AT[a, b]]
-                else:
-                    bank[i].P[m, AT[a, b]] = var0 if a == b else 0.0
 
 
 @leaf
@@ -328,7 +310,7 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
         _squeeze_height(model, bank, i, assumed)
     n = linearise_row(model.earth, bank, i, sensor, z[j], kind, 0.0, work)
     update_mode(bank, i, 0, 6, n, work)
-    _fill_modes(model, bank, i, k)
+    fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
     bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
     bank[i].key = plots[j, I_KEY]

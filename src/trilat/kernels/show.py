@@ -95,12 +95,13 @@ def _live(model, bank, i, t_ns):  # type: ignore[no-untyped-def]
 
 
 @entry
-def number(models, heads, bank, t_ns, next_number, held, held_count, now, row, fresh, gone):  # type: ignore[no-untyped-def]
-    """Give every live track its number; returns (live tracks, next number, newly confirmed, numbers gone).
+def number(models, heads, bank, t_ns, next_number, held, held_count, now, row, before, fresh, gone, lost):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - arrays by name
+    """Give every live track its number; returns (live tracks, next number, newly confirmed, gone, and gone after confirmation).
 
     held (HELD_ROW): what was shown last, by row as far as nothing was run again; `now` takes the same of this time. row: live
-    rows in order of their numbers. fresh: places in `row` of tracks confirmed for the first time; gone: the places in held of
-    numbers that are no more. A new number is given in order of birth, then of the lasting name.
+    rows in order of their numbers; its first `before` places are those shown last. fresh: places in `row` of tracks confirmed
+    for the first time. gone: the numbers that are no more; lost: those of them that had been confirmed. A new number is given
+    in order of birth, then of the lasting name.
     """
     model, head = models[0], heads[0]
     rows, n, news = head.rows, 0, 0
@@ -130,10 +131,9 @@ def number(models, heads, bank, t_ns, next_number, held, held_count, now, row, f
         else:
             now[i].number, now[i].sure = held[at].number, held[at].sure
             held[at].alive = 1
-        row[n] = i
         n += 1
     next_number = _name_new(bank, born[:news], now, next_number)
-    _by_number(now, row, n)
+    _in_order(held, held_count, now, rows, row, before, born[:news], n)
     confirmed = 0
     for k in range(n):
         i = row[k]
@@ -141,42 +141,64 @@ def number(models, heads, bank, t_ns, next_number, held, held_count, now, row, f
             now[i].sure = 1
             fresh[confirmed] = k
             confirmed += 1
-    lost = 0
+    ended, sure = 0, 0
     for k in range(held_count):
         if held[k].key != NOBODY and held[k].alive == 0:
-            gone[lost] = k
-            lost += 1
-    return n, next_number, confirmed, lost
+            gone[ended] = held[k].number
+            ended += 1
+            if held[k].sure > 0:
+                lost[sure] = held[k].number
+                sure += 1
+    return n, next_number, confirmed, ended, sure
 
 
 @kernel
 def _name_new(bank, rows, now, next_number):  # type: ignore[no-untyped-def]
-    """Number new tracks in order of birth, then of their lasting names; returns the next number."""
+    """Number new tracks in order of birth, then of their lasting names, and put rows in that order; returns the next number."""
     n = len(rows)
-    values, order, spare = np.empty(n, np.int64), np.arange(n), np.empty(n, np.int64)
+    values, order, spare, before = np.empty(n, np.int64), np.arange(n), np.empty(n, np.int64), np.empty(n, np.int64)
     for k in range(n):
-        values[k] = bank[rows[k]].key
+        values[k], before[k] = bank[rows[k]].key, rows[k]
     sort_places(values, order, spare)
     for k in range(n):
         values[k] = bank[rows[k]].born_ns
     sort_places(values, order, spare)
     for k in range(n):
-        now[rows[order[k]]].number = next_number + k
+        rows[k] = before[order[k]]
+        now[rows[k]].number = next_number + k
     return next_number + n
 
 
 @kernel
-def _by_number(now, row, n):  # type: ignore[no-untyped-def]
-    """Sort the first n rows by their numbers."""
-    values, before, ready = np.empty(n, np.int64), np.empty(n, np.int64), True
+def _in_order(held, held_count, now, rows, row, before, born, n):  # type: ignore[no-untyped-def]
+    """Write the n live rows into row in order of their numbers.
+
+    Mostly these are those shown last, without the ended, and then the new ones; where rows have moved since, or a lost number
+    was given back, they are sorted.
+    """
+    kept = 0
+    for k in range(before):
+        i = row[k]
+        if i < rows and now[i].key != NOBODY and i < held_count and held[i].key == now[i].key:
+            row[kept] = i
+            kept += 1
+    if kept == n - len(born):
+        row[kept:n] = born
+    else:
+        kept = 0
+        for i in range(rows):
+            if now[i].key != NOBODY:
+                row[kept] = i
+                kept += 1
+    values, given, ready = np.empty(n, np.int64), np.empty(n, np.int64), True
     for k in range(n):
-        values[k], before[k] = now[row[k]].number, row[k]
+        values[k], given[k] = now[row[k]].number, row[k]
         ready = ready and (k == 0 or values[k - 1] < values[k])
     if not ready:
         order = np.arange(n)
         sort_places(values, order, np.empty(n, np.int64))
         for k in range(n):
-            row[k] = before[order[k]]
+            row[k] = given[order[k]]
 
 
 @leaf

@@ -32,8 +32,8 @@ def warm_tracks() -> None:
         reports[name] = 1.0
     _warm_intake(intake, intake.views(reports))
     engine.look_empty(models, heads, rows, _sensors(bank), 0, 1)
-    held, row = np.zeros((2, 4), show.HELD_ROW), np.zeros((3, 4), np.int64)
-    n = show.number(models, heads, rows, 1, 1, held[0], 0, held[1], row[0], row[1], row[2])[0]
+    held, row = np.zeros((2, 4), show.HELD_ROW), np.zeros((4, 4), np.int64)
+    n = show.number(models, heads, rows, 1, 1, held[0], 0, held[1], row[0], 0, row[1], row[2], row[3])[0]
     shown = np.zeros(n, show.TRACK_ROW)
     show.show(models, rows, 1, row[0, :n], held[1], shown, row[1, :n], works)
     show.merged_into(shown, shown, row[1, :n])

@@ -41,7 +41,7 @@ class Frame(NamedTuple):
     one report of one identity: a feed of self-reports may tell of a target more than once a slot.
     """
 
-    reports: Any  # kernels.intake.Views
+    reports: NDArray[Any]  # REPORT_DTYPE; their views are made anew where more come into the frame, which is seldom
     z: NDArray[np.float64]
     plots: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -94,6 +94,7 @@ HIGH = np.array([_LIMITS.get(name, (-np.inf, np.inf))[1] for name in REPORT_FLOA
 
 FLOORS = np.array([SIGMA_FLOOR_M, SIGMA_FLOOR_RAD, SIGMA_FLOOR_RAD, SIGMA_FLOOR_M, SIGMA_FLOOR_M_S])
 WIDE = np.array([1.0, 1.0, SELF_REPORT_INFLATION, TRACK_INFLATION, 1.0, 1.0])  # by kind
+_NONE: Counter[str] = Counter()  # nothing was refused: made once, for making one takes as long as sifting a small batch
 REASONS = ("sensor-unknown", "time-future", "report-late", "not-finite", "sigma-not-positive", "out-of-range")
 
 
@@ -140,7 +141,7 @@ class Intake:
         given = (self._sensors, oldest_ns, newest_ns, LOW, HIGH, keep, counts)
         kept, newest = self._k.sift(reports.columns, reports.values, *given)
         if kept == len(columns):
-            return reports, int(newest), Counter()
+            return reports, int(newest), _NONE
         refused = Counter({reason: int(n) for reason, n in zip(REASONS, counts, strict=True) if n})
         return reports.pick(keep[:kept]), int(newest), refused
 
@@ -161,7 +162,7 @@ class Intake:
         starts, sigmas = np.empty(n + 1, np.int64), self._sigmas[reports.columns[0]["sensor"]]
         given = (reports.columns, reports.values, reports.words, reports.raw, sigmas, FLOORS, WIDE)
         parts = self._k.plots_of(*given, known, z, plots, starts)
-        return Frame(reports, z, plots, starts[: parts + 1])
+        return Frame(reports.columns, z, plots, starts[: parts + 1])
 
     def key(self, reports: Any) -> FrameKey:
         """Return the key of the frame that the first of these reports is in."""
@@ -175,8 +176,8 @@ class Intake:
         hashes = frame.plots[:, self._b.I_ID + self._b.ID_CALLSIGN]
         if not len(hashes) or hashes.max() < 0:
             return {}
-        columns = frame.reports.columns
-        return dict(zip(self._k.callsigns(frame.reports.raw).tolist(), columns["callsign"].tolist(), strict=True))
+        raw = frame.reports.view(np.uint8).reshape(len(frame.reports), frame.reports.itemsize)
+        return dict(zip(self._k.callsigns(raw).tolist(), frame.reports["callsign"].tolist(), strict=True))
 
 
 def _slot_ns(sensor: Sensor, settings: TrackerSettings) -> int:

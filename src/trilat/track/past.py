@@ -57,7 +57,7 @@ class Past:
         if kept is None:
             insort(self.keys, key)
         else:
-            held = kept.reports.columns
+            held = kept.reports
             part, _ = self._intake.frames(self._intake.views(joined([held, part.columns])))
             if len(part.columns) == len(held):
                 return False
@@ -152,7 +152,7 @@ class Past:
 
     def memory_bytes(self) -> int:
         """Return what frames and snapshots hold in arrays, spare memory included."""
-        frames = sum(sum(one.nbytes for one in (*f.reports[:2], f.z, f.plots)) for f in self.frames.values())
+        frames = sum(sum(one.nbytes for one in (f.reports, f.z, f.plots)) for f in self.frames.values())
         taken = [bank for _, bank in self.snapshots] + ([self._open[1]] if self._open is not None else [])
         held = sum(int((b.rows if b.rows.base is None else b.rows.base).nbytes) for b in taken)
         return int(frames + self._pool.memory_bytes() + held)
@@ -162,7 +162,7 @@ class Past:
         return {
             "snapshots": [(key, pack_bank(bank)) for key, bank in self.snapshots],
             "open": (self._open[0], pack_bank(self._open[1])) if self._open is not None else None,
-            "frames": [(key, self.frames[key].reports.columns.tobytes()) for key in self.keys],
+            "frames": [(key, self.frames[key].reports.tobytes()) for key in self.keys],
             "done": self.done,
             "late_ns": self._late_ns,
             "callsigns": sorted(self.texts.items()),
