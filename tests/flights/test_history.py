@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from trilat.cli.exercise import command
-from trilat.flights.history import tell
+from trilat.cli.exercise import command, lines
+from trilat.flights.flight import Wanted, generic_flight
+from trilat.flights.history import of_flight, tell
 from trilat.flights.public import PublicFlight, public_flights
 
 STATED = tuple(one for one in public_flights() if one.source == "statements")
@@ -86,3 +87,15 @@ def test_an_unknown_date_is_refused() -> None:
     done = CliRunner().invoke(command, ["history", "--date", "2001-01-01"])
     assert 2 == done.exit_code
     assert "--all --list" in done.output
+
+
+def test_a_burn_out_that_was_taken_back_is_told() -> None:
+    """Of a flight whose stages pause for ten seconds it is told, in the order of time, that a call was taken back."""
+    flight = generic_flight(Wanted(39.2, 125.7, 80.0, 2_500e3, 800e3), gap_s=10.0)
+    told = of_flight(flight, None, 3)
+    assert told.taken_back_s is not None
+    assert told.burnout_called_s is not None
+    assert flight.stages[1, 0] < told.taken_back_s < flight.burnout_s < told.burnout_called_s
+    shown = lines(told, STATED[0])
+    back = next(k for k, line in enumerate(shown) if "it burns again" in line)
+    assert "burn-out called" in shown[back + 1]

@@ -38,3 +38,18 @@ def test_an_unreadable_lesson_is_refused() -> None:
     with pytest.raises(ExerciseError) as caught:
         decode_lesson(LESSONS[0].read_bytes().replace(b"update_gap_s_max", b"update_gap_max"))
     assert "scenario-unreadable" == caught.value.name
+
+
+def test_of_several_files_the_one_that_cannot_be_played_is_named(tmp_path: Path) -> None:
+    """What is misspelt, and in which file, stands in the message; the same of a flight that no vehicle flies."""
+    text = LESSONS[0].read_text("utf-8")
+    for fault, given in (
+        ("update_gap_max", ("update_gap_s_max", "update_gap_max")),
+        ("15000000", ("range_km = 500", "range_km = 15000")),
+    ):
+        file = tmp_path / f"{fault}.toml"
+        file.write_text(text.replace(*given), "utf-8")
+        done = CliRunner().invoke(command, ["lesson", str(file)])
+        assert (1, True) == (done.exit_code, isinstance(done.exception, ExerciseError))
+        assert str(file) in str(done.exception)
+        assert fault in str(done.exception)

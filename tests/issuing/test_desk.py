@@ -199,6 +199,21 @@ def test_the_public_is_not_told_every_second_of_what_only_becomes_more_exact() -
     assert 1 <= few <= 3, [one.reason for one in node.public]
 
 
+def test_that_it_burns_again_and_that_it_does_no_more_is_told_to_everyone_at_once() -> None:
+    """A burn-out taken back seconds after an update, and called anew: nobody waits for either, and the areas stand meanwhile."""
+    node = issued("KOR", "PUBLIC")
+    node.at(60, ("national", assessment(60)), theirs(60))
+    node.at(65, ("national", assessment(65, "detected")), theirs(65, state="detected"))
+    for version in (node.public[-1], last(node, "KOR")):
+        assert (version.state, version.reason) == ("updated", "burns-again")
+        assert version.touched
+        assert "burns again" in version.text
+    node.at(69, ("national", assessment(69)), theirs(69))
+    for version in (node.public[-1], last(node, "KOR")):
+        assert (version.state, version.reason) == ("updated", "assessed")
+        assert "burns again" not in version.text
+
+
 def test_each_version_is_labelled_as_what_it_rests_on_now() -> None:
     """A warning that began on one sensor of level 1 and goes on with one of level 2 is of level 2 from then on, for KOR as well."""
     node = Node()

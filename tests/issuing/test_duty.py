@@ -157,6 +157,24 @@ def test_every_end_is_told_once_and_needs_no_event() -> None:
     }
 
 
+def test_what_burns_again_is_no_all_clear() -> None:
+    """A burn-out taken back ends nothing: what was told stands till it is known better, then it is told; a dropped one ends it."""
+    node = node_with_duty()
+    node.at(53, *flight(53, MINE))
+    node.at(60)
+    node.at(65, *flight(65, state="detected"))
+    node.at(70)
+    node.at(80)
+    assert len(told(node)) == 1
+    later = msgspec.structs.replace(MINE, t_from_ns=MINE.t_from_ns + 300 * NS, t_to_ns=MINE.t_to_ns + 300 * NS)
+    node.at(84, *flight(84, later))
+    node.at(90)
+    assert [(one.version, one.state) for one in told(node)] == [(1, "assessed"), (2, "assessed")]  # type: ignore[union-attr]
+    node.at(95, *flight(95, state="dropped", phase="boost"))
+    node.at(100)
+    assert (told(node)[-1].state, len(told(node))) == ("stood-down", 3)  # type: ignore[union-attr]
+
+
 def test_what_was_reinstated_is_told_anew() -> None:
     """A second officer puts the warning back: KOR is told again, under a new id."""
     node = node_with_duty()

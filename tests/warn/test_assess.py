@@ -88,6 +88,23 @@ def test_burn_out_is_called_once_and_after_it_happened() -> None:
     assert abs((last - EPOCH_NS) / 1e9 - flight().burnout_s) < 2.0
 
 
+def test_a_burn_out_that_was_a_long_pause_is_taken_back() -> None:
+    """A stage lit ten seconds after the last one went out: the ellipse and its areas go, the fan is back, and it is said why."""
+    one = generic_flight(Wanted(39.2, 125.7, 80.0, 2_500e3, 800e3), gap_s=10.0)
+    out_s, lit_s = float(one.stages[0, 1]), float(one.stages[1, 0])
+    told = run(Observation(SENSORS, one.at, lit_s + 15.0, np.random.default_rng(3)).steps())
+    called = [a for a in told if a.burnout_called_t_ns is not None]
+    assert called
+    assert all(a.landing is not None and a.areas and a.fan is None for a in called)
+    assert out_s < (called[0].t_ns - EPOCH_NS) / 1e9 < lit_s + 3.0
+    last = told[-1]
+    assert last.t_ns > called[-1].t_ns
+    assert ("detected", "boost", None, ()) == (last.state, last.phase, last.landing, last.areas)
+    assert last.fan is not None
+    assert "burnt-again" in last.reasons
+    assert "burnt-again" not in called[0].reasons
+
+
 def test_a_launch_flash_makes_detection_sooner() -> None:
     """With the flash seen by a satellite, standing or moving, a launch is detected within 3 s of its first plot, and says why."""
     stands = Sensor(

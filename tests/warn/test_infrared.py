@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from trilat.flights.flight import Flight, Wanted, generic_flight
@@ -17,8 +18,8 @@ from trilat.records.columns import KIND_BEARING, empty_reports
 from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
 from trilat.warn.assess import Assessor, AssessorSettings
-from trilat.warn.flight import Machinery
-from trilat.warn.launch import LOST, Look, Looks, Pauses, cue_of, moves
+from trilat.warn.flight import FlightFilter, Machinery
+from trilat.warn.launch import BLIND, HOT, LOOKS_MIN, LOST, Look, Looks, Pauses, cue_of, moves
 
 NS = 1_000_000_000
 RADARS = tuple(sensor_of(site) for site in SITES)
@@ -136,6 +137,24 @@ def test_what_stands_does_not_move_and_a_launch_does() -> None:
     assert moved(plume[:6])
 
 
+def test_a_next_stage_must_push() -> None:
+    """Of a next stage it is asked, as of the first, that it pushes: one that hardly does is no rival of a free fall."""
+    machinery = Machinery(RADARS, 1)
+    climb = np.concatenate(
+        [geodesy.geodetic_to_ecef(38.0, 129.0, 60e3), geodesy.enu_basis(38.0, 129.0).T @ [1_500.0, 0.0, 900.0]]
+    )
+    machinery.begin(0, machinery.model, 1, EPOCH_NS, climb, np.diag([1e4] * 3 + [1e2] * 3))
+    machinery.light(0, 1)
+    machinery.light(0, 2)
+    assert machinery.pushes_log(1)[:2] == pytest.approx(0.0, abs=1e-3)  # just lit, nothing is known yet
+    row, along = machinery.rows[2], climb[3:] / np.linalg.norm(climb[3:])
+    row["x"][0, 6:9], row["P"][0] = 2.0 * along, row["P"][0] / 25.0
+    just_lit, hardly = machinery.pushes_log(1)[:2].tolist()
+    assert hardly < just_lit - 3.0
+    row["x"][0, 6:9] = 20.0 * along
+    assert 0.0 < machinery.pushes_log(1)[1] < 0.1
+
+
 def missed(one: Looks, till_s: float, since_s: float = 1e9) -> list[Look]:
     """Return every look without a plume till a time, at arcs that are out since a time."""
     since = np.array([round(since_s * NS)])
@@ -165,6 +184,29 @@ def test_silence_says_no_more_than_that_an_observer_may_have_gone_blind() -> Non
     assert all(abs(float(one.arcs[0])) < 0.1 for one in found)  # what was out before is not seen, as was to be expected
 
 
+def test_many_observers_that_see_nothing_say_no_more_than_one_cloud() -> None:
+    """Three observers silent for a minute in the middle of a burn weigh BLIND in all: one line may be cut, one cloud be over all."""
+    one, sensors = flight(), (*RADARS, *(replace(STANDS, id=f"IR{k}") for k in range(3)))
+    seen = Observation(RADARS, one.at, 95.0, np.random.default_rng(9))
+    parts = [seen.columns]
+    for k in range(3):
+        sights = flashes(STANDS, one, np.random.default_rng(60 + k))
+        sights["sensor"] = len(RADARS) + k
+        parts.append(sights)
+    columns = np.sort(np.concatenate(parts), order="t_ns")
+    machinery = Machinery(sensors, 1)
+    plots = [plot for plot in machinery.plots(columns) if plot.t_ns < EPOCH_NS + 95 * NS]
+    begin = one.at(np.array([(plots[0].t_ns - EPOCH_NS) / NS]))[0]
+    of = FlightFilter(machinery, 0, plots[0].t_ns, begin, np.diag([1e6] * 3 + [1e4] * 3))
+    taken = [plot.sensor for plot in plots if of.take(plot)]
+    assert all(taken.count(len(RADARS) + k) >= LOOKS_MIN for k in range(3))
+    before = of._burn_log
+    for second in range(96, 155):
+        of.look(EPOCH_NS + second * NS)
+    said = of._burn_log - before
+    assert np.log(BLIND) - 0.01 < said < np.log(BLIND) + 1.0
+
+
 def test_who_has_not_looked_often_enough_says_nothing_by_silence() -> None:
     """The time between looks is known from the third on."""
     assert [] == missed(looks([0.0, 2.0]), 60.0)
@@ -184,7 +226,7 @@ def test_a_hot_body_is_believed_after_a_while() -> None:
     """What an observer goes on seeing of a body that is out says at most HOT in all."""
     one, since = looks([0.0, 2.0, 4.0]), np.array([5 * NS])
     said = sum(float(one.seen(round(t_s * NS), since).arcs[0]) for t_s in (6.0, 8.0, 10.0, 12.0, 14.0))
-    assert np.log(0.05) - 0.6 < said < np.log(0.05) + 0.6
+    assert np.log(HOT) - 0.6 < said < np.log(HOT) + 0.6
 
 
 def test_two_looks_in_one_pause_say_no_more_than_one() -> None:

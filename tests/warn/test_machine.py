@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from trilat.products.phrases import SENTENCES
+from trilat.products.texts import with_words
+from trilat.records.assessment import Fan
 from trilat.records.warning import Warning
 from trilat.warn import machine
 from trilat.warn.machine import Envelope, Standing
@@ -121,6 +124,40 @@ def test_a_track_found_again_goes_on() -> None:
     """A track that comes back makes an issued warning an update again."""
     lost = taken(issued(), 75, "track-lost")
     assert told(taken(lost, 80))[::2] == ("updated", "track-found")
+
+
+def test_a_burn_out_that_is_taken_back_is_told() -> None:
+    """Before anybody was told it is a launch that burns, with a fan and no area; called again it is assessed again."""
+    fan = Fan(lat_deg=40.0, lon_deg=130.0, bearing_from_deg=60.0, bearing_to_deg=110.0, range_from_m=1e5, range_to_m=2e6)
+    assert told(taken(begun(), 15, "detected", areas=(), classes=()))[::2] == ("detected", "class")  # it never stopped burning
+    before = taken(begun(), 50)
+    again = taken(before, 53, "detected", fan=fan)
+    assert before.warning.touched
+    assert before.warning.flight is not None
+    assert before.warning.flight.landing is not None
+    assert told(again)[::2] == ("detected", "burns-again")
+    assert again.warning.touched == ()
+    assert again.warning.flight is not None
+    assert (again.warning.flight.landing, again.warning.flight.fan) == (None, fan)
+    still = taken(again, 80, "detected", fan=fan)
+    assert told(still) == ("detected", 4, "burns-again")
+    assert told(taken(still, 85))[::2] == ("assessed", "assessed")
+
+
+def test_an_area_that_people_were_warned_in_is_not_unsaid_because_it_burns_again() -> None:
+    """Issued areas stand, with the words that it burns again, until burn-out is called anew or the track is lost."""
+    again = taken(issued(), 70, "detected")
+    assert told(again)[::2] == ("updated", "burns-again")
+    assert [one.id for one in again.warning.touched] == ["JP-02"]
+    text = with_words(again.warning)
+    assert all(SENTENCES[one.language]["again"] in one.text for one in text.words)
+    assert all(SENTENCES[one.language]["again"] in one.line for one in text.words)
+    lost = taken(again, 75, "track-lost", phase="boost", areas=(), landing=None)
+    assert [one.id for one in lost.warning.touched] == ["JP-02"]
+    called = taken(again, 78, areas=(area("JP-01"), area("JP-02", "overflight")))
+    assert told(called)[::2] == ("updated", "assessed")
+    assert [(one.id, one.touch) for one in called.warning.touched] == [("JP-02", "overflight")]
+    assert not any(SENTENCES[one.language]["again"] in one.text for one in with_words(called.warning).words)
 
 
 def test_what_is_no_launch_leaves_by_itself_only_when_nobody_was_told() -> None:

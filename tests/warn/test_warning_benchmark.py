@@ -37,7 +37,7 @@ def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     if part == "plume":
         assert 10 == len(re.findall(r"burn-out called [\d.]+ s \(median\).*; 0 falsely", told)), told
     if part == "stages":
-        assert ": 0 of " in told
+        assert 2 == len(re.findall(r": 0 called in a pause .* 0 with areas; called [\d.]+ s", told)), told
     if part == "class":
         assert re.search(r"2 rows; by range 2, by energy 2, by loft 2", told), told
     if part == "gravity":
@@ -61,6 +61,21 @@ def test_a_part_runs_whole(part: str, capsys: pytest.CaptureFixture[str]) -> Non
     if part == "class" and (warning.DATA / "dprk-missiles-nagix").is_dir():
         # These two flew 1 and 2 km farther than the class's bound: to tell that is beyond the launch point's accuracy.
         assert re.findall(r"class:   (\S+ \S+) ", told) == ["2023-07-12 hwasong-18", "2023-12-17 hwasong-18"], told
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gap_s", "infrared", "seed"),
+    [((39.2, 125.7, 79.9, 2.931e6, 1.574e6), 1.58, True, 31_049), ((39.2, 125.7, 70.1, 3.809e6, 2.231e6), 0.05, False, 31_009)],
+)
+def test_these_pauses_are_no_burn_out(wanted: tuple[float, ...], gap_s: float, infrared: bool, seed: int) -> None:  # noqa: FBT001
+    """Two flights in stages whose pause was once called: infrared saw the next stage burn on; one radar saw hardly anything."""
+    import warning_false
+
+    flown = warning_false.generic_flight(warning_false.Wanted(*wanted), gap_s=gap_s)
+    told = warning_false.seen_burning(flown, (warning_false.STANDING, warning_false.MOVING) if infrared else (), seed)
+    called = {one.burnout_called_t_ns for one in told if one.burnout_called_t_ns}
+    assert len(called) == 1
+    assert 0.0 < (called.pop() - warning_false.EPOCH_NS) / 1e9 - flown.burnout_s < 8.0
 
 
 def test_what_gained_speed_slowly_has_a_launch_point_too() -> None:

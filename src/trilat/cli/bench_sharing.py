@@ -25,7 +25,8 @@ def command(seeds: int, plot: Path | None, *, as_json: bool, tiny: bool) -> None
     """Fly three reference arcs past the radars of one, two and three nations and print the landing ellipse against time.
 
     Plots go through the tracker and the assessment that nodes run. Beside each ellipse stands the bound that the information in
-    the same plots allows, computed in the same run. All is decided by the seeds 0, 1, ...
+    the same plots since burn-out allows, computed in the same run: what was known of the climb makes an ellipse smaller still.
+    All is decided by the seeds 0, 1, ...
     """
     import msgspec
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from trilat.flights.history import AreaSaid, Judged, Told
     from trilat.flights.lesson import Finding
@@ -82,17 +82,18 @@ def lines(told: Told, public: PublicFlight) -> list[str]:
         return [f"  not flown: {told.why_not}"]
     flown = f"flown in {told.flight_s / 60:.1f} min"
     out = [f"  {flown}{'' if public.minutes is None else f', published {public.minutes:g}'}; burn-out at {told.burnout_s:.0f} s"]
-    out += _at(told.first_plot_s, lambda: f"first plot, {told.first_sensor}")
-    out += _at(told.detected_s, lambda: "detected")
-    out += _at(told.burnout_called_s, lambda: "burn-out called")
-    out += _at(told.areas_s, lambda: f"first areas: {_areas(told.areas)}")
+    said = [
+        (told.first_plot_s, f"first plot, {told.first_sensor}"),
+        (told.detected_s, "detected"),
+        (told.burnout_called_s, "burn-out called"),
+        (told.areas_s, f"first areas: {_areas(told.areas)}"),
+        (told.taken_back_s, "it burns again: an earlier call of burn-out is taken back"),
+    ]
+    for at_s, text in sorted(((at_s, text) for at_s, text in said if at_s is not None), key=lambda one: one[0]):
+        out.append(f"  T+{at_s:5.0f} s  {text}")
     if told.judged is None:
         return [*out, "  no class was given"]
     return out + _judged(told.judged)
-
-
-def _at(at_s: float | None, text: Callable[[], str]) -> list[str]:
-    return [] if at_s is None else [f"  T+{at_s:5.0f} s  {text()}"]
 
 
 def _area(area: AreaSaid) -> str:
@@ -111,13 +112,8 @@ def _judged(one: Judged) -> list[str]:
         if one.right
         else f"WRONG: it is {one.true_by_energy} by energy, {' or '.join(one.true_by_range)} by range, {one.true_shape}"
     )
-    out = _at(
-        one.at_s,
-        lambda: (
-            f"{one.class_by_energy} {one.probability_by_energy:.0%} by energy, {one.class_by_range} "
-            f"{one.probability_by_range:.0%} by range, {one.shape}: {mark}"
-        ),
-    )
+    by_range = f"{one.class_by_range} {one.probability_by_range:.0%} by range, {one.shape}: {mark}"
+    out = [f"  T+{one.at_s:5.0f} s  {one.class_by_energy} {one.probability_by_energy:.0%} by energy, {by_range}"]
     if one.landing_error_m is None or one.ellipse95_semi_axes_m is None or one.time_to_landing_s is None:
         return [*out, "             no landing area is stated"]
     long, short = one.ellipse95_semi_axes_m
@@ -139,9 +135,14 @@ def lesson(files: tuple[Path, ...], *, as_json: bool) -> None:
     """
     import msgspec
 
+    from trilat.errors import ExerciseError
+
     failed = 0
     for file in files:
-        title, findings = _played(file.read_bytes())
+        try:
+            title, findings = _played(file.read_bytes())
+        except ExerciseError as error:  # of several files the reader must know which
+            raise ExerciseError(error.name, f"{file}: {error.detail}") from error
         if not as_json:
             click.echo(f"EXERCISE. {title}")
         for one in findings:

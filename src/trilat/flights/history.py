@@ -64,7 +64,10 @@ class Judged(Struct, frozen=True, kw_only=True):
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """A whole flight as it was told. Times in seconds after the launch; None: it did not come to that within the run."""
+    """A whole flight as it was told. Times in seconds after the launch; None: it did not come to that within the run.
+
+    burnout_called_s: of the call that stands at the end. taken_back_s: when an earlier one was: it burnt again.
+    """
 
     flight_s: float
     burnout_s: float
@@ -72,6 +75,7 @@ class Told(Struct, frozen=True, kw_only=True):
     first_sensor: str = ""
     detected_s: float | None = None
     burnout_called_s: float | None = None
+    taken_back_s: float | None = None
     areas_s: float | None = None
     areas: tuple[AreaSaid, ...] = ()
     launch_error_m: float | None = None
@@ -108,6 +112,7 @@ def of_flight(flight: Flight, layer: Layer | None, seed: int) -> Told:
         first_sensor="" if first is None else seen.sensors[first["sensor"]].id,
         detected_s=_first(told, lambda one: one.state in ("detected", "assessed")),
         burnout_called_s=_called(told),
+        taken_back_s=_first(told, lambda one: "burnt-again" in one.reasons),
         areas_s=None if listed is None else since_launch_s(listed.t_ns),
         areas=() if listed is None else areas_of(listed),
         launch_error_m=_launch_error_m(last, flight),

@@ -98,6 +98,11 @@ def product(now_ns: int, assessment: Assessment, nation: str) -> Areas:
     return _still(now_ns, (_coarse(one) for one in assessment.areas if one.nation == nation and one.probability >= LIKELY))
 
 
+def _burns(assessment: Assessment) -> bool:
+    """Tell whether a launch burns still, or again after its burn-out was called."""
+    return assessment.phase == "boost" and assessment.state in SPEAKING and machine.is_launch(assessment)
+
+
 def _coarse(area: TouchedArea) -> TouchedArea:
     start_ns, end_ns = area.t_from_ns // TIME_STEP_NS * TIME_STEP_NS, -(-area.t_to_ns // TIME_STEP_NS) * TIME_STEP_NS
     return msgspec.structs.replace(area, probability=1.0, t_from_ns=start_ns, t_to_ns=end_ns)
@@ -116,6 +121,9 @@ def _now(now_ns: int, books: Books, audience: str, gate: Teller, told: _Told) ->
         if national is not None and national.warning.state in machine.CLOSED and national.closed_by:
             reason = national.warning.reason if national.warning.state == "retracted" else ""
             retracted = reason if key in told.parts and reason else retracted
+            continue
+        if _burns(assessment):  # where it comes down is open: what was told stands, to leave it out would be an all clear
+            parts[key] = _still(at_ns, told.parts.get(key, ()))
             continue
         mine = product(at_ns, assessment, audience)
         basis = msgspec.structs.replace(assessment, t_ns=now_ns, label=books.national_label(assessment))

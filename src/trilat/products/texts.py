@@ -96,6 +96,8 @@ def _sentences(warning: Warning, language: Language) -> Iterable[str]:
         yield said["class"].format(name=name, percent=round(100 * flight.probability))
     if warning.state == "track-lost" or warning.reason == "time-over-unseen":
         yield said["lost"]
+    if warning.reason == "burns-again":
+        yield said["again"]
     if warning.state not in ("landed", "passed"):
         yield from _where(warning, language)
     if flight is not None and flight.landing is not None and not flight.landing.reliable:
@@ -129,6 +131,8 @@ def _spoken(warning: Warning, language: Language) -> Iterable[str]:
     if warning.state == "track-lost":
         yield said["lost"]
         return
+    if warning.reason == "burns-again":
+        yield said["again"]
     places = _places(warning.touched, language, LINE_AREAS_MAX)
     if places:
         yield f"{places}."

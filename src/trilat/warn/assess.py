@@ -22,8 +22,8 @@ from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
 from trilat.warn.classes import speed_of
 from trilat.warn.conclude import Conclusion, conclude
-from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery, Plot
-from trilat.warn.launch import SMOOTH_S, Cue, Launch, cue_of, goes_on, launch_of, launch_told, moves, passes, smooth
+from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery
+from trilat.warn.launch import SMOOTH_S, Cue, Launch, Plot, cue_of, goes_on, launch_of, launch_told, moves, passes, smooth
 
 FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on

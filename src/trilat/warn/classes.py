@@ -65,6 +65,11 @@ def normal(x: float) -> float:
     return 0.5 * (1.0 + erf(x / sqrt(2.0)))
 
 
+def log_above(bound: float, mean: float, sigma: float) -> float:
+    """Return the log probability that a number of a mean and a sigma is above a bound, no less than that of one in 1e9."""
+    return log(max(normal((mean - bound) / sigma), 1e-9))
+
+
 def speed_of(mean: Array, covariance: Array) -> tuple[float, float]:
     """Return the speed of a state (6,) and its sigma, m/s."""
     speed = float(np.linalg.norm(mean[3:]))

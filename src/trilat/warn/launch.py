@@ -23,7 +23,7 @@ from trilat.records.sensor import Sensor
 from trilat.warn.landing import Array, GroundEllipse, ellipses
 
 if TYPE_CHECKING:
-    from trilat.warn.flight import Machinery, Plot
+    from trilat.warn.flight import Machinery
 
 SMOOTH_S = 25.0  # so long after the first plot the backward filter begins
 TIME_SHARE = 0.18  # one sigma of the time since launch, of itself: the net acceleration is not steady
@@ -37,7 +37,7 @@ MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that st
 ON_PATH_M, REACH_S, REACH_M_S2 = 20_000.0, 60.0, 50.0
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
-PAUSED, GLOWS, LOST, BLIND, HOT = 0.02, 0.02, 0.01, 0.01, 0.05
+PAUSED, GLOWS, LOST, BLIND, HOT = 0.02, 0.02, 0.01, 0.01, 0.01
 MISS_FIRST = 0.4  # that a look sees no plume when none has missed it yet, at least: one look alone calls nothing
 LOOKS_MIN = 3  # seen so often before not being seen tells anything: the time between looks is known then
 LIKELY_LEAST = 1e-9
@@ -45,6 +45,15 @@ NEXT_PAUSE_S = 1.25  # after a pause of about so long a next stage is lit
 LOOK_SLACK_S = 0.1  # a look may be so much later than those before it, and its report too
 NS = 1_000_000_000
 Times = NDArray[np.int64]
+
+
+class Plot(NamedTuple):
+    """One plot as the kernels take it."""
+
+    t_ns: int
+    sensor: int
+    kind: int
+    z: Array
 
 
 class Launch(NamedTuple):

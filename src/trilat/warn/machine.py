@@ -28,6 +28,7 @@ UNISSUED_NS = 300 * NS  # what was never issued and is over leaves by itself
 LIFE_NS = 3 * 3_600 * NS
 MOVED_NS = 30 * NS
 BEYOND_PROBABILITY_MIN = 0.01
+BURNS_AGAIN = "burns-again"  # why a version is made while it does: its words say so, in every one
 PATH_POINTS = 24  # of the predicted way, in a warning
 
 
@@ -138,15 +139,22 @@ def _next(now_ns: int, standing: Standing, assessment: Assessment) -> tuple[Warn
         return assessment.state, "" if same else str(assessment.state)
     if standing.envelope is not None and now_ns >= standing.envelope.until_ns:
         return warning.state, ""
+    again = _burns_again(standing, assessment)
     if warning.issued:
         state: WarningState = "updated"
     else:
-        state = "assessed" if "assessed" in (warning.state, assessment.state) else "detected"
+        state = "assessed" if "assessed" in (warning.state, assessment.state) and not again else "detected"
     back = warning.state == "track-lost"
     reason = "track-found" if back else _news(standing.assessment, assessment)
     if not reason and now_ns - warning.t_ns >= UPDATE_EVERY_NS:
         reason = "newer-figures"
-    return state, reason
+    return state, BURNS_AGAIN if again and reason else reason
+
+
+def _burns_again(standing: Standing, assessment: Assessment) -> bool:
+    """Tell whether burn-out was called, and it burns all the same: what was said of its landing holds no more."""
+    told = standing.warning.reason == BURNS_AGAIN
+    return assessment.phase == "boost" and (told or standing.assessment.phase != "boost")
 
 
 def _news(held: Assessment, new: Assessment) -> str:
@@ -256,7 +264,9 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
 def _areas(standing: Standing, state: WarningState, *, lost: bool) -> tuple[TouchedArea, ...]:
     """Return the areas that a version names: inside the envelope, and of a lost flight never one that it would fly over."""
     done = state in CLOSED or state in OVER
-    told = standing.warning.touched if done else standing.assessment.areas
+    # To whom it was issued an area is not unsaid because it burns again: that would read as an all clear.
+    stays = done or (standing.warning.issued and standing.assessment.phase == "boost")
+    told = standing.warning.touched if stays else standing.assessment.areas
     if standing.envelope is not None:
         told = tuple(one for one in told if one.id in standing.envelope.areas)
     return tuple(one for one in told if one.touch == "landing") if lost and not done else told
