@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import node_worlds as worlds
 import pytest
+from policy_records import warning as full_warning
 
 from trilat.identity.sign import SigningKey
 from trilat.node.inputs import ActInput, EventInput, Input, decode, encode
@@ -15,6 +16,7 @@ from trilat.node.pipeline import Output
 from trilat.node.record import Recorder
 from trilat.node.settings import NodeConfig
 from trilat.outward import events
+from trilat.outward.doors import coarse
 from trilat.outward.events import Before
 from trilat.picture.acts import Act, Approve, OfficerAct, Propose, ProposeRelease, RaiseWarning, RetractWarning
 from trilat.policy.agreement import Agreements, Seen
@@ -22,6 +24,7 @@ from trilat.records import codec
 from trilat.records.approval import Approved, Proposal, Session
 from trilat.records.declassification import Declassification
 from trilat.records.label import Mode
+from trilat.records.report import Pedigree
 from trilat.records.track import Area
 from trilat.records.warning import Retraction, Warning
 from trilat.store.sqlite import open_store
@@ -290,3 +293,14 @@ def test_the_log_knows_what_the_last_run_had_stopped_and_where_agreements_differ
     store.close()
     assert said
     assert "different purposes; only what both allow holds" in said[0]
+
+
+def test_the_coarse_form_holds_nothing_that_somebody_wrote_or_measured() -> None:
+    """Of a warning with words, a flight and touched areas, the coarse form keeps kind, times and circles on the grid, and no more."""
+    made = coarse(full_warning())
+    kept = {name for name in made.__struct_fields__ if getattr(made, name) not in (None, (), "")}
+    assert {"id", "version", "state", "t_ns", "label", "pedigree", "kind", "headline", "areas", "expires_ns", "raised_by"} | {
+        "issued"
+    } == kept
+    assert b"CANARY" not in codec.encode(made)
+    assert Pedigree(nation="JPN") == made.pedigree

@@ -16,7 +16,7 @@ from trilat.policy.release import release, view
 from trilat.policy.sanitise import DROPS, HOLDS, sanitise
 from trilat.records import codec
 from trilat.records.assessment import Ellipse
-from trilat.records.report import Fix, Measurement, Plot
+from trilat.records.report import Fix, Measurement, Pedigree, Plot
 from trilat.records.sensor import Sensor
 from trilat.records.track import Area, Track, Tracklet
 from trilat.records.warning import Receipt
@@ -160,6 +160,7 @@ def test_a_track_at_tier_area_leaves_as_an_area() -> None:
         assert isinstance(area, Area)
         assert area.radius_m >= 20_000.0
         assert b"CANARY1" not in out.record
+        assert Pedigree(nation="JPN") == area.pedigree  # neither sensor nor the time of a replayed report
         assert out.supersede_key == "JPN/KOR/track/7"
         assert release(track(status="deleted"), "state", decision, "KOR", NOW_NS, coarsener=coarsener) is None
         with pytest.raises(PolicyError, match="TRI-0326"):

@@ -22,6 +22,7 @@ from trilat.policy.rules import APPROVERS_MIN, Decision
 from trilat.records import codec
 from trilat.records.assessment import Assessment
 from trilat.records.declassification import Declassification
+from trilat.records.report import Pedigree
 from trilat.records.track import Track
 from trilat.records.warning import Retraction, Warning, WarningArea
 
@@ -167,14 +168,17 @@ class Doors:
 
 
 def coarse(warning: Warning) -> Warning:
-    """Return a warning as nobody need have read it before it goes: kind, times, and areas on a grid; no words, no sensors."""
+    """Return a warning as nobody need have read it before it goes: kind, times, and areas on a grid; no words, no flight."""
     return msgspec.structs.replace(
         warning,
         headline=f"Warning: {warning.kind}",
         text="",
         areas=tuple(_coarse_area(one, k) for k, one in enumerate(warning.areas, 1)),
-        pedigree=msgspec.structs.replace(warning.pedigree, sensors=()),
+        pedigree=Pedigree(nation=warning.pedigree.nation),
         confidence=None,
+        flight=None,
+        touched=(),
+        words=(),
     )
 
 

@@ -19,7 +19,7 @@ from trilat.policy.sanitise import HOLDS, sanitise
 from trilat.records import codec
 from trilat.records.label import Label
 from trilat.records.released import Lane, Released
-from trilat.records.report import Fix, Measurement, Plot
+from trilat.records.report import Fix, Measurement, Pedigree, Plot
 from trilat.records.track import Area, Track, Tracklet
 from trilat.records.warning import Acknowledgement, Recall, Retraction, Warning
 
@@ -57,7 +57,7 @@ def to_area(track: Track, cell_m: float, coarsener: Coarsener, now_ns: int) -> A
         number=track.number,
         t_ns=ends_ns if ends_ns <= now_ns else track.t_ns // TIME_STEP_NS * TIME_STEP_NS,
         label=track.label,
-        pedigree=msgspec.structs.replace(track.pedigree, sensors=()),
+        pedigree=Pedigree(nation=track.pedigree.nation),
         domain=track.domain,
         lat_deg=place.lat_deg,
         lon_deg=place.lon_deg,
