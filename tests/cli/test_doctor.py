@@ -19,6 +19,7 @@ from trilat.identity import keyfiles
 from trilat.node import setup
 from trilat.node.clock import now_ns
 from trilat.node.config import load
+from trilat.node.settings import FeedSettings
 from trilat.policy.agreement import Agreement, Agreements, Validity
 
 CONFIG = """
@@ -107,6 +108,16 @@ def test_a_folder_that_cannot_be_written_is_bad() -> None:
 def test_a_disk_states_its_sync_times(tmp_path: Path) -> None:
     """The disk's finding holds the median and the 99th percentile of a synced write."""
     assert all(word in checks.disk(tmp_path / "not" / "yet").says for word in ("fsync p50", "p99", "GiB free"))
+
+
+def test_a_disk_that_feeds_may_fill_is_warned_of(tmp_path: Path) -> None:
+    """Where feeds and outboxes may come to more than the whole disk, the doctor says so, and what to lower."""
+    feed = FeedSettings(name="a", format="ais", url="udp://127.0.0.1:0", sensors=("s",))
+    config = msgspec.structs.replace(load(configured(tmp_path, 0)), feed=(feed, feed))
+    assert 2 * 31 * config.store.feed_bytes_per_day_max == checks.most_bytes(config)
+    found = checks.disk(tmp_path, 1 << 60)
+    assert ("warn", True) == (found.state, "feed_bytes_per_day_max" in found.says)
+    assert "may come to" not in checks.disk(tmp_path, 1 << 20).says
 
 
 def test_a_cold_cache_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,27 @@ async def test_what_does_not_fit_is_dropped_and_counted_by_source(feeds: FeedSoc
     assert [] == feeds.take()
 
 
+async def test_no_source_fills_the_disk_for_the_others(clock: Clock) -> None:
+    """What a source brings in a day is bounded, and counted beyond it; another's share is its own; hours later there is room again."""
+    feeds = FeedSockets(clock, Random(1), bytes_per_day_max=24_000)
+    for name in ("flood", "calm"):
+        await feeds.open(name, "udp://127.0.0.1:0", "asterix")
+    for _ in range(100):
+        feeds.put("flood", bytes(1_000 - feed_sockets.CHUNK_BYTES_MORE))
+    feeds.put("calm", b"y")
+    taken = feeds.take()
+    assert [("flood", 24), ("calm", 1)] == [(name, sum(each.source == name for each in taken)) for name in ("flood", "calm")]
+    assert [("flood", "day-full", 76)] == [(one.source, one.reason, one.count) for one in feeds.refused()]
+    clock.now_ns += 3 * 3_600_000_000_000
+    for _ in range(10):
+        feeds.put("flood", bytes(1_000 - feed_sockets.CHUNK_BYTES_MORE))
+    assert 3 == len(feeds.take())
+    clock.now_ns -= 3_600_000_000_000  # a clock set back gives no room, and takes none
+    feeds.put("flood", b"z")
+    assert 0 == len(feeds.take())
+    await feeds.close()
+
+
 async def test_bytes_in_the_queue_are_bounded(feeds: FeedSockets, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue holds no more bytes than its bound, whatever their pieces; taking makes room again."""
     monkeypatch.setattr(feed_sockets, "QUEUE_BYTES_MAX", 100)

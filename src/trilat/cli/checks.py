@@ -73,7 +73,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
         yield from keys(config)
         yield from agreements(config)
     yield clock()
-    yield disk(Path(config.directory) if config is not None else Path.cwd())
+    yield disk(Path(config.directory) if config is not None else Path.cwd(), 0 if config is None else most_bytes(config))
     yield server(config.exchange.nats_server_path if config is not None else None)
     yield kernels()
     yield page()
@@ -202,17 +202,30 @@ def clock() -> Finding:
     return ok("clock", f"held to a time source, wrong by at most {maximum_us / 1000:.1f} ms")
 
 
-def disk(directory: Path) -> Finding:
-    """Look at the disk of a folder that need not exist yet: free space, and how long a synced write takes."""
+def most_bytes(config: NodeConfig) -> int:
+    """Return what a node's feeds and what waits for its partners may come to, at the most."""
+    days = config.store.retention_days + 1
+    return len(config.feed) * days * config.store.feed_bytes_per_day_max + len(config.partner) * config.exchange.outbox_bytes_max
+
+
+def disk(directory: Path, most: int = 0) -> Finding:
+    """Look at the disk of a folder that need not exist yet: free space, whether `most` bytes fit, how long a sync takes."""
     folder = next(each for each in (directory.absolute(), *directory.absolute().parents) if each.is_dir())
     try:
-        free = shutil.disk_usage(folder).free
+        whole, _, free = shutil.disk_usage(folder)
         p50_ms, p99_ms = sync_times_ms(folder)
     except OSError as error:
         return fault("doctor-disk", "bad", f"{folder}: {error.strerror}.")
     says = f"{folder}: {free / 2**30:.1f} GiB free, fsync p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if free < FREE_BYTES_MIN:
         return fault("doctor-disk", "bad", f"{says}.")
+    if most > whole:
+        return fault(
+            "doctor-disk",
+            "warn",
+            f"{says}; it holds {whole / 2**30:.0f} GiB, feeds and outboxes may come to {most / 2**30:.0f}: lower"
+            " `retention_days` or `feed_bytes_per_day_max`, so that no feed can fill it for the others.",
+        )
     return fault("doctor-disk", "warn", f"{says}.") if p99_ms > SYNC_P99_MS_MAX else ok("disk", says)
 
 

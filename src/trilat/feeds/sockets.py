@@ -26,6 +26,9 @@ from trilat.records.report import Refused
 
 CHUNK_BYTES_MAX = 65_536
 QUEUE_BYTES_MAX = 64 * 1024 * 1024  # of one source
+BYTES_PER_DAY_MAX = 4 << 30  # of one source, into the journal
+CHUNK_BYTES_MORE = 64  # what the journal keeps of a chunk beside its bytes
+DAY_NS = 86_400_000_000_000
 BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 30.0
 CONNECT_S_MAX = 10.0
@@ -93,13 +96,17 @@ def _is_loopback(host: str) -> bool:
 class FeedSockets:
     """The feeds of a node. `open` each, then `receive` or `take`; `close` ends everything it opened.
 
-    now_ns: the clock, UTC nanoseconds. random: a seeded generator for the jitter of reconnections.
+    now_ns: the clock, UTC nanoseconds. random: a seeded generator for the jitter of reconnections. bytes_per_day_max: how much a
+    source may bring in a day (a bucket that empties over one): all is kept on one disk, which no source may fill for the others.
     """
 
-    def __init__(self, now_ns: Callable[[], int], random: Random, *, queue_max: int = 20_000) -> None:
+    def __init__(
+        self, now_ns: Callable[[], int], random: Random, *, queue_max: int = 20_000, bytes_per_day_max: int = BYTES_PER_DAY_MAX
+    ) -> None:
         self._now_ns = now_ns
         self._random = random
-        self._queue_max = queue_max
+        self._queue_max, self._day_max = queue_max, bytes_per_day_max
+        self._of_day: dict[str, tuple[int, int]] = {}  # by source: what is in its bucket, as of when
         # By source, each with its place among all that came: what one audience may have must not move with what another may not.
         self._queues: dict[str, deque[tuple[int, Received]]] = {}
         self._queued_bytes: dict[str, int] = {}
@@ -169,19 +176,29 @@ class FeedSockets:
             state.connected = False
 
     def put(self, name: str, data: bytes) -> None:
-        """Queue bytes of a source as received now; drop and count them when its queue is full."""
+        """Queue bytes of a source as received now; drop and count them when its queue, or its share of the day, is full."""
         state = self.states[name]
         state.chunks, state.bytes, state.last_t_ns = state.chunks + 1, state.bytes + len(data), self._now_ns()
         queue = self._queues.setdefault(name, deque())
         bytes_waiting = self._queued_bytes.get(name, 0) + len(data)
         if len(queue) >= self._queue_max or bytes_waiting > QUEUE_BYTES_MAX or len(data) > CHUNK_BYTES_MAX:
-            state.dropped += 1
-            self._refusals[name].add("queue-full", length=len(data))
+            self._drop(name, "queue-full", data)
             return
+        filled, at_ns = self._of_day.get(name, (0, state.last_t_ns))
+        since_ns = max(state.last_t_ns - at_ns, 0)
+        filled = max(filled - since_ns * self._day_max // DAY_NS, 0) + len(data) + CHUNK_BYTES_MORE
+        if filled > self._day_max:
+            self._drop(name, "day-full", data)
+            return
+        self._of_day[name] = (filled, state.last_t_ns)
         self._came += 1
         queue.append((self._came, Received(name, state.last_t_ns, data)))
         self._queued_bytes[name] = bytes_waiting
         self._ready.set()
+
+    def _drop(self, name: str, reason: str, data: bytes) -> None:
+        self.states[name].dropped += 1
+        self._refusals[name].add(reason, length=len(data))
 
     def turned_away(self, name: str) -> None:
         """Count a connection that was refused."""

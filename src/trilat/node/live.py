@@ -162,7 +162,8 @@ class LiveNode:
     async def _start_feeds(self, stack: contextlib.AsyncExitStack) -> None:
         config = self.config
         jitter = random.Random(config.name)
-        self.feeds = FeedSockets(clock.now_ns, jitter, queue_max=config.step.queue_max)
+        step, store = config.step, config.store
+        self.feeds = FeedSockets(clock.now_ns, jitter, queue_max=step.queue_max, bytes_per_day_max=store.feed_bytes_per_day_max)
         stack.push_async_callback(self.feeds.close)
         ports = {feed.name: await self.feeds.open(feed.name, feed.url, feed.format) for feed in config.feed}
         self.ports["feeds"] = {name: port for name, port in ports.items() if port}

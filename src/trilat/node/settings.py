@@ -108,6 +108,7 @@ class StoreSettings(_Settings, frozen=True, kw_only=True):
     """The store: what is kept, and for how long."""
 
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 30  # how long records and the journal are kept
+    feed_bytes_per_day_max: Annotated[int, Meta(ge=1 << 20)] = 4 << 30  # what one feed may bring; more is dropped and counted
     journal_inputs: bool = True  # keep every input, so that the day can be replayed
 
 
