@@ -90,11 +90,15 @@ def test_an_observer_that_falls_silent_while_it_burns_calls_nothing() -> None:
 
 def test_a_body_that_is_still_seen_after_burn_out_is_called_all_the_same() -> None:
     """An observer that sees the hot body on does not keep burn-out from being called by what radars see."""
-    one = flight()
+    one, first = flight(), list[float]()
     longer = one._replace(stages=one.stages + np.array([0.0, 60.0, 0.0, 0.0]), burnout_s=one.burnout_s + 60.0)
-    found = calls(told_of(one.at, one.burnout_s + 25.0, flashes(STANDS, longer, np.random.default_rng(41)), 41), one)
-    assert found
-    assert 0.0 < found[0] < 20.0
+    for seed in (41, 42, 43):
+        found = calls(told_of(one.at, one.burnout_s + 25.0, flashes(STANDS, longer, np.random.default_rng(seed)), seed), one)
+        assert found
+        assert 0.0 < found[-1] < 16.0  # 18.5 in one of them, were every look believed
+        first.append(found[0])
+    # Its pause glows, too: by radars that see no plume's end one in some such worlds is called, and taken back.
+    assert sum(one > 0.0 for one in first) >= 2
 
 
 def zoom(t_s: NDArray[np.float64]) -> NDArray[np.float64]:
