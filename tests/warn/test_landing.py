@@ -13,7 +13,7 @@ from trilat.cli.warn import command
 from trilat.kernels import ballistic, geodesy
 from trilat.kernels.frames import earth
 from trilat.warn.areas import AreasError, decode_layer, landing_areas, shipped_layer, touched
-from trilat.warn.classes import ORBIT_M, Shape, Spread, classes, loft, of_range
+from trilat.warn.classes import ORBIT_M, Shape, Spread, classes, loft, of_range, shape_of
 from trilat.warn.landing import RADIUS2_95, FlightState, energy_range_m, perigee_m, predict
 from trilat.warn.state import StateError, decode_state
 
@@ -107,6 +107,17 @@ def test_a_space_launch_is_named_once_it_is_sure(sigmas: float, named: bool) -> 
         assert (one[0].name == "space launch") == named
         assert chance["space launch"] == 0.0 or chance["space launch"] >= 0.9
         assert [c.probability for c in one] == sorted((c.probability for c in one), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("alt_m", "east_m_s", "up_m_s", "name"),
+    [(0.0, 0.0, 0.0, "not a missile"), (10_000.0, 250.0, 0.0, "not a missile"), (30_000.0, 700.0, 300.0, "SRBM")],
+)
+def test_what_has_no_missiles_energy_is_none(alt_m: float, east_m_s: float, up_m_s: float, name: str) -> None:
+    """A body at rest on the ground and an airliner, taken as falling free, are not called missiles; a short flight still is."""
+    given = state(alt_m=alt_m, velocity_enu_m_s=[east_m_s, 0.0, up_m_s], covariance=None)
+    both = classes(shape_of(given, predict(given)))
+    assert [name, name] == [one[0].name for one in both]
 
 
 def test_orbits_do_not_land() -> None:

@@ -32,6 +32,7 @@ ORBIT_M = 80_000.0
 # Followed back, an orbit's arc never was at the ground; one whose lowest point is within the ground was, once.
 RETURN_M = 0.0
 NEARLY_ORBIT_M = 9_000e3
+SMALL_M = 40e3  # no ballistic missile of the public lists flies so little; what has no more energy falls, or flies by other means
 UNSEEN, DECAYS = 0.5, 0.4  # that what returns and was never seen to thrust is no missile; so much more, where it may decay
 PERIGEE_SIGMA_MIN_M = 3_000.0
 RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
@@ -124,6 +125,8 @@ def loft(apogee_m: float, range_m: float) -> TrajectoryShape:
     angle = range_m / 6_371_000.0
     ratio = (6_371_000.0 + apogee_m) / 6_371_000.0
     half = angle / 2.0
+    if ratio <= np.cos(half):  # neither up nor away: it has no arc
+        return "normal"
     # Apogee radius a(1+e), ground radius a(1-e2)/(1+e cos f), f = pi - half angle: solve for e, then for the angle.
     e = (ratio - 1.0) / (ratio - np.cos(half))
     cos_f, sin_f = -np.cos(half), np.sin(half)
@@ -163,6 +166,8 @@ def classes(shape: Shape, odds: Odds = Odds()) -> tuple[tuple[ClassProbability, 
     decays = odds.level * normal((shape.energy_range_m.mean - NEARLY_ORBIT_M) / max(shape.energy_range_m.sigma, 1.0))
     nothing = (1.0 - launched) * (orbits + falls + (UNSEEN + DECAYS * decays) * returns)
     rest = max(0.0, 1.0 - unclassified - space - nothing)
+    small = rest * normal((SMALL_M - shape.energy_range_m.mean) / max(shape.energy_range_m.sigma, 1.0))
+    nothing, rest = nothing + small, rest - small
     sets = []
     flown = shape.energy_range_m if shape.range_m is None else Spread(shape.range_m, RANGE_SIGMA_SHARE * shape.range_m)
     for ranges in (of_range(shape.energy_range_m), of_range(flown)):
