@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev ready chromium faults demo test check check-lint check-types check-house bench soak bundle lock reference clean distclean page warm
+.PHONY: help bench-scripts setup setup-dev ready chromium faults demo test check check-lint check-types check-house bench soak bundle lock reference clean distclean page warm
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -60,7 +60,11 @@ test: $(STAMPS)/project ## every check and every test
 	$(PYTEST) -q -n 3 --dist loadscope --no-loadscope-reorder
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
-	@for script in benchmarks/[a-z]*.py; do [ "$$script" != benchmarks/scenarios.py ] || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $$($(MAKE) --silent bench-scripts); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+# Those that run by themselves take --tiny, too; the others are parts of one, or want arguments.
+bench-scripts:
+	@grep -l -e '--tiny' benchmarks/[a-z]*.py | xargs grep -l '__name__ == "__main__"'
 
 soak: ready ## the long proofs
 	$(PYTEST) -q -m soak

@@ -28,6 +28,14 @@ def test_a_benchmark_runs_tiny(script: str) -> None:
     assert (0, True) == (done.returncode, bool(done.stdout.strip())), done.stdout + done.stderr
 
 
+def test_make_bench_runs_what_runs_by_itself() -> None:
+    """`make bench` runs the same files, and none that is a part of another or wants arguments: it would stop there."""
+    told = subprocess.run(
+        ["make", "--silent", "bench-scripts"], cwd=FOLDER.parent, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.split() == [f"benchmarks/{path.name}" for path in sorted(FOLDER.glob("[a-z]*.py")) if takes_tiny(path)]
+
+
 def test_a_benchmark_explains_itself() -> None:
     """What can be run answers `--help` and refuses what it does not know: a slip of the keyboard starts no hour of work."""
     commands = [path for path in sorted(FOLDER.glob("[a-z]*.py")) if '__name__ == "__main__"' in path.read_text("utf-8")]
