@@ -60,7 +60,7 @@ test: $(STAMPS)/project ## every check and every test
 	$(PYTEST) -q -n 3 --dist loadscope --no-loadscope-reorder
 
 bench: setup-dev $(STAMPS)/compare ## measure this machine at full size
-	@for script in $$($(MAKE) --silent bench-scripts); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $$($(MAKE) --silent --no-print-directory bench-scripts); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 # Those that run by themselves take --tiny, too; the others are parts of one, or want arguments.
 bench-scripts:

@@ -31,7 +31,11 @@ def test_a_benchmark_runs_tiny(script: str) -> None:
 def test_make_bench_runs_what_runs_by_itself() -> None:
     """`make bench` runs the same files, and none that is a part of another or wants arguments: it would stop there."""
     told = subprocess.run(
-        ["make", "--silent", "bench-scripts"], cwd=FOLDER.parent, capture_output=True, text=True, check=True
+        ["make", "--silent", "--no-print-directory", "bench-scripts"],
+        cwd=FOLDER.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert told.split() == [f"benchmarks/{path.name}" for path in sorted(FOLDER.glob("[a-z]*.py")) if takes_tiny(path)]
 
