@@ -14,7 +14,7 @@ from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.picture.acts import OfficerAct, RaiseWarning
 from trilat.policy.agreement import Operation
-from trilat.policy.audience import DecisionLog
+from trilat.policy.audience import AudiencePolicy, DecisionLog
 from trilat.records import codec
 from trilat.records.approval import Session
 from trilat.records.label import FieldOperation
@@ -69,6 +69,22 @@ def test_what_is_delayed_leaves_later_and_whole(config: NodeConfig, steps: Steps
     assert {(one.number, one.t_ns, one.lat_deg, one.lon_deg) for _, one in later} <= undelayed
     due = {one.number for at_ns, one in at_once if at_ns <= steps[-1][0] - (DELAY_S + 1) * 10**9}
     assert due <= {one.number for _, one in later}
+
+
+def test_each_record_is_judged_once(config: NodeConfig, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is offered to an audience at a step is decided once: every decision is kept and counted, and one must not stand for two."""
+    judged: list[tuple[int, int]] = []
+    held: list[object] = []  # so that no two have one identity
+    decide = AudiencePolicy.record_decision
+
+    def counting(self: AudiencePolicy, record: object, now_ns: int, *rest: object) -> object:
+        held.append(record)
+        judged.append((id(record), now_ns))
+        return decide(self, record, now_ns, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(AudiencePolicy, "record_decision", counting)
+    assert tracks_for(run(config, steps), "KOR")
+    assert len(judged) == len(set(judged))
 
 
 def test_delay_tells_nothing_of_a_withheld_sensor(config: NodeConfig, steps: Steps, delayed: list[Output]) -> None:

@@ -272,6 +272,17 @@ def test_a_suspension_and_its_end_are_events_with_the_number_to_recall(config: N
     assert [suspended in told[0][0], resumed in told[2][0], suspended in told[3][0]] == [True] * 3
 
 
+def test_the_longest_name_has_an_event_for_each_audience(config: NodeConfig) -> None:
+    """Of an agreement with the longest id and version there may be, stopped, each audience's event has a valid id of its own."""
+    held = worlds.setup.read_agreements(config)
+    long = msgspec.structs.replace(held.agreements[0], id="a" * 32, version=1_000_000)
+    flows = tuple(msgspec.structs.replace(one, to=to) for one, to in zip(long.flow[:1] * 2, ("KOR", "PUBLIC"), strict=True))
+    now = msgspec.structs.replace(held, agreements=(msgspec.structs.replace(long, flow=flows),), suspended=frozenset({long.id}))
+    made = events.changed(Before(held.seen), now, flows[0].origin, worlds.MODE, worlds.T0_NS, {})
+    ids = [msgspec.convert(msgspec.to_builtins(one.event), Declassification).id for one in made]
+    assert [True, True] == [one.endswith(to) for one, to in zip(ids, ("KOR", "PUBLIC"), strict=True)]
+
+
 def test_the_log_knows_what_the_last_run_had_stopped_and_where_agreements_differ(
     config: NodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 TIMEOUT_S = 60.0
-BYTES_MAX = 1 << 20
+BYTES_MAX = 8 << 20  # ten thousand decisions are two million
 NUMBERS_SHOWN = 20
 
 

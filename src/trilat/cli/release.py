@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.ledger import Audience
+
 if TYPE_CHECKING:
     from trilat.policy.audience import AudiencePolicy
     from trilat.records.label import Label
@@ -88,10 +90,10 @@ def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> No
 @click.option(
     "--user", required=True, help="The account of an officer or auditor. Its password is asked for, or read from stdin."
 )
-@click.option("--to", "recipient", default="", help="Of one audience; of all when left out.")
+@click.option("--to", "recipient", type=Audience(), help="Of one audience; of all when left out.")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(0, 10_000), help="How many to print one by one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def decisions(config: Path, user: str, recipient: str, last: int, *, as_json: bool) -> None:
+def decisions(config: Path, user: str, recipient: str | None, last: int, *, as_json: bool) -> None:
     """Print the decisions of the running node of CONFIG since its start: the last one by one, all of them counted by rule.
 
     Ends with 1 when the two judges of the policy disagreed on a record, which was withheld.

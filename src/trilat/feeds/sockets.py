@@ -21,14 +21,13 @@ from urllib.parse import urlsplit
 
 from trilat.errors import FeedError
 from trilat.feeds.replay import MAGIC
-from trilat.feeds.source import Refusals, whole_lines
+from trilat.feeds.source import DAY_NS, Refusals, whole_lines
 from trilat.records.report import Refused
 
 CHUNK_BYTES_MAX = 65_536
 QUEUE_BYTES_MAX = 64 * 1024 * 1024  # of one source
 BYTES_PER_DAY_MAX = 4 << 30  # of one source, into the journal
 CHUNK_BYTES_MORE = 64  # what the journal keeps of a chunk beside its bytes
-DAY_NS = 86_400_000_000_000
 BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 30.0
 CONNECT_S_MAX = 10.0

@@ -199,24 +199,37 @@ class AudiencePipeline:
 
     def _offer(self, held: Held, now_ns: int) -> Iterable[Released]:
         """Yield a record as it leaves; a track that leaves as an area waits for the minute, so that its hour tells nothing."""
-        if leaves_as_area(held.record, self.policy.record_decision(held.record, now_ns)):
+        decision = self.policy.record_decision(held.record, now_ns)
+        if leaves_as_area(held.record, decision):
             self.coarse.put(held.record, held.lane, held.priority)
             return
-        yield from self._release(held.record, now_ns, held.priority, held.lane)
+        yield from self._release(held.record, now_ns, held.priority, held.lane, decision)
 
-    def _release(self, record: Any, now_ns: int, priority: int = PRIORITY_TRACK, lane: Lane = "state") -> Iterable[Released]:
-        """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other."""
+    def _release(
+        self,
+        record: Any,
+        now_ns: int,
+        priority: int = PRIORITY_TRACK,
+        lane: Lane = "state",
+        decision: Decision | None = None,
+    ) -> Iterable[Released]:
+        """Yield the record as it leaves; one that policy refuses is withheld and counted, and stops no other.
+
+        decision: from `record_decision`, when it was made already: each is kept and counted.
+        """
         try:
-            one = self._now_or_later(record, lane, now_ns, priority)
+            one = self._now_or_later(record, lane, now_ns, priority, decision)
         except PolicyError as error:
             self.withheld[error.name] += 1
             return
         if one is not None:
             yield one
 
-    def _now_or_later(self, record: Any, lane: Lane, now_ns: int, priority: int) -> Released | None:
+    def _now_or_later(
+        self, record: Any, lane: Lane, now_ns: int, priority: int, decision: Decision | None = None
+    ) -> Released | None:
         """Return the record as it leaves now; one whose delay still runs is held, and decided anew when it is due."""
-        decision = self.policy.record_decision(record, now_ns)
+        decision = decision or self.policy.record_decision(record, now_ns)
         one = self.policy.release(record, lane, now_ns, decision=decision, priority=priority)
         if one is None and decision.permit and (due_ns := record.t_ns + delay_ns(decision)) > now_ns:
             self.delayed.put(due_ns, record, lane, priority)

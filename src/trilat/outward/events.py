@@ -113,8 +113,9 @@ def _change(before: Before, now: Agreements, agreement: Agreement, now_ns: int) 
     was, stopped = before.seen.get(agreement.id), agreement.id in now.suspended
     if stopped != (agreement.id in before.suspended):
         # It may be stopped and go on any number of times, so the time is in the id.
-        word = "suspended" if stopped else "resumed"
-        return f"{agreement.version}-{word}-{now_ns // 1_000_000_000}", f"{agreement.name} {word}"
+        at = now_ns // 1_000_000_000
+        short, word = ("off", "suspended") if stopped else ("on", "resumed")
+        return f"{agreement.version}-{short}-{at}", f"{agreement.name} {word}"
     if was is not None and was.version == agreement.version:
         return "", ""
     return str(agreement.version), f"{agreement.name} after {'none' if was is None else was.version}"
@@ -134,7 +135,7 @@ def changed(
             told = f"{words}: of {records} records released to {audience}"
             yield Wanted(
                 Declassification(
-                    id=f"A-{agreement.id}-{what}-{audience}"[:64],
+                    id=f"A-{agreement.id}-{what}-{audience}",
                     nation=nation,
                     kind="agreement-change",
                     audience=audience,

@@ -26,7 +26,6 @@ STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to com
 
 
 _WHOLE = np.dtype(("V", TRACK_DTYPE.itemsize))
-_CALLSIGN = slice(TRACK_DTYPE.fields["callsign"][1], TRACK_DTYPE.fields["callsign"][1] + 20)  # type: ignore[index]  # it has fields
 
 
 class Tracker:
@@ -204,7 +203,7 @@ class Tracker:
         n, self._next_number, sure, away, lost = self._view.number(*given, self._next_held, *lists)
         self._ordered = n
         out, callsign = np.empty(n, TRACK_DTYPE), np.empty(n, np.int64)
-        out.view(np.uint8).reshape(n, TRACK_DTYPE.itemsize)[:, _CALLSIGN] = 0  # the kernel leaves callsigns alone
+        out["callsign"] = b""  # the kernel leaves them alone
         self._view.show(self._models, self._bank.rows, now_ns, row[:n], self._next_held, out, callsign, self._works)
         if self._past.texts:
             for k in np.flatnonzero(callsign >= 0).tolist():
