@@ -271,8 +271,7 @@ class Drive:
         for item in group:
             item.run(now_ns)
         if now_ns >= self._next_tick_ns:
-            tick_ns = int(self._tick_s * NS_PER_S)
-            self._next_tick_ns = (now_ns // tick_ns + 1) * tick_ns
+            self._next_tick_ns = self._exchange.station.settings.next_tick_ns(now_ns)
             self._exchange.tick(now_ns, piecewise=True)
             if now_ns >= self._next_links_ns:
                 self._next_links_ns = now_ns + LINKS_NS

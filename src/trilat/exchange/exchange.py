@@ -215,7 +215,7 @@ class Exchange(Carrying):
             self._try_stopped(now_ns)
             tick_ns = settings.tick_ms * MS
             if self._tick_ns is None or is_due(now_ns, self._tick_ns, tick_ns):
-                self._tick_ns = (now_ns // tick_ns + 1) * tick_ns
+                self._tick_ns = settings.next_tick_ns(now_ns)
                 self._budgets = {
                     place: budget
                     for place in self._exporters

@@ -71,7 +71,7 @@ class LiveNode:
         self._link_watch = links.Watch()
         self._last_ns = 0
         self._wake = asyncio.Event()
-        self._hurry = False
+        self._hurry = self._fed = False
         self._next_status_ns = 0
         self._next_retain_ns = clock.now_ns() + RETAIN_NS
 
@@ -204,11 +204,12 @@ class LiveNode:
     def _gather(self, until_ns: int | None) -> tuple[list[Input], int]:
         """Take what waits: acts first, then partners' records, then what feeds brought by until_ns, each in its order.
 
-        The number is the inbox row up to which partners' records are among them; 0 when there are none.
+        A step for feeds leaves partners' records to the next, so that its own leave soon; unless there was no time for one since
+        the last. The number is the inbox row up to which partners' records are among them; 0 when there are none.
         """
         inputs: list[Input] = [ActInput(act=act) for act in _drain(self._acts)]
         inputs += _drain(self.people.events)
-        received: list[Received] = _drain(self._received)
+        received: list[Received] = _drain(self._received) if until_ns is None or self._fed else []
         inputs += [received_input(one) for one in received]
         if until_ns is not None:
             inputs += [feed_input(one) for one in self.feeds.take(INPUTS_PER_STEP_MAX, until_ns)]
@@ -249,18 +250,17 @@ class LiveNode:
 
     def _is_due(self, now_ns: int) -> bool:
         """Tell whether something waits that does not wait for the tick."""
-        return bool(self._acts) or self._hurry or (bool(self._received) and now_ns >= self._shown_ns())
+        return bool(self._acts) or self._hurry or now_ns >= self._shown_ns()
 
     def _shown_ns(self) -> int:
-        """Return when partners' records that wait are shown: all nations' ticks come at one time, so their records nearly do."""
-        return max(self.pipeline.picture_ns(), self._received_ns + GATHER_NS)
+        """Return when what waits is shown: all nations' ticks come at one time, so partners' records nearly do, with the own."""
+        pictured_ns = self.pipeline.picture_ns() if self._received else self.pipeline.own_picture_ns() + GATHER_NS
+        return max(pictured_ns, self._received_ns + GATHER_NS)
 
     async def _sleep(self, tick_ns: int) -> None:
-        """Wait for the next tick, or until partners' records that wait can be shown, or for something that hurries."""
+        """Wait for the next tick, or until what waits can be shown, or for something that hurries."""
         now_ns = self._steady.now_ns()
-        until_ns = now_ns - now_ns % tick_ns + tick_ns
-        if self._received:
-            until_ns = min(until_ns, self._shown_ns())
+        until_ns = min(now_ns - now_ns % tick_ns + tick_ns, self._shown_ns())
         self._wake.clear()
         if self._is_due(now_ns) or until_ns <= now_ns:
             await asyncio.sleep(0)
@@ -276,7 +276,7 @@ class LiveNode:
         self.health.put("trilat_step_seconds", (clock.monotonic_ns() - began_ns) / 1e9)
 
     def _step(self, now_ns: int, *, feeds: bool) -> None:
-        inputs, row = self._gather(now_ns if feeds else None)
+        (inputs, row), self._fed = self._gather(now_ns if feeds else None), feeds
         out = self.pipeline.step(now_ns, inputs)
         entry = self.recorder.entry(inputs, out)
         given = Given(row, self._readings)

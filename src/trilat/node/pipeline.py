@@ -31,6 +31,7 @@ from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.picture.inputs import ActAnswer, CombinedTracks, Notice, PartnerRecord, WarningRecord
 from trilat.policy.agreement import Agreements
 from trilat.policy.audience import AudiencePolicy
+from trilat.policy.rules import TIME_MAX_NS
 from trilat.records import codec
 from trilat.records.approval import Session
 from trilat.records.assessment import Assessment
@@ -284,6 +285,10 @@ class Pipeline:
     def picture_ns(self) -> int:
         """Return from when on a step that takes a partner's records shows them."""
         return self.combined.next_ns(new=True)
+
+    def own_picture_ns(self) -> int:
+        """Return from when on a step shows what the own sensors brought, whether or not partners send."""
+        return self.combined.next_ns(new=False) if self._own_waiting else TIME_MAX_NS
 
     def _own_tracks(
         self, now_ns: int, mine: Sequence[Reports], received: PartnerInputs

@@ -38,6 +38,9 @@ from trilat.warn.areas import Layer, decode_layer, shipped_layer
 log = structlog.get_logger()
 AGREEMENT_BYTES_MAX = 1 << 20
 MS = 1_000_000
+# What a step releases leaves so long after the step's own tick: made and on disk by then, as a rule, so that how long that took
+# does not show, and no sooner than the next step.
+LEAVE_MS = 30
 # What a node tracks: every domain has its models.
 TRACKED: tuple[Literal["air", "sea", "missile"], ...] = ("air", "sea", "missile")
 
@@ -169,7 +172,8 @@ def policy_of(config: NodeConfig, agreements: Agreements, recipient: str) -> Aud
 
 def exchange_settings(config: NodeConfig) -> ExchangeSettings:
     """Return the exchange's settings: those that the configuration names, and the protocol's own for the rest."""
-    return ExchangeSettings(tick_ms=config.exchange.tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max)
+    tick_ms = config.exchange.tick_ms
+    return ExchangeSettings(tick_ms=tick_ms, phase_ms=LEAVE_MS % tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max)
 
 
 def coarsening_secret(ring: KeyRing, now_ns: int) -> bytes:

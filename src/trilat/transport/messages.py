@@ -174,6 +174,8 @@ class ExchangeSettings(Struct, frozen=True, kw_only=True):
     history: LaneSettings = LaneSettings(window_pulls=8, window_pulls_max=16, wait_ms=2_000, tick_budget_bytes=4 << 20)
     # State and history leave on this tick, so that hidden load does not show in the timing.
     tick_ms: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    # By so much after whole multiples of the tick.
+    phase_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0
     # A request is given up this long after its wait has passed; a measured round trip is added.
     slack_ms: Annotated[int, Meta(ge=10, le=60_000)] = 750
     # After a failed request the lane pauses, doubling from the first to the second.
@@ -206,6 +208,11 @@ class ExchangeSettings(Struct, frozen=True, kw_only=True):
     hub_slack_ms: Annotated[int, Meta(ge=10, le=60_000)] = 5_000
     # The newest minor version spoken: lowered only to talk as the previous version did (tests, staged upgrades).
     minor: Minor = MINOR
+
+    def next_tick_ns(self, now_ns: int) -> int:
+        """Return when the bulk lanes' next tick is, after now."""
+        tick_ns, phase_ns = self.tick_ms * 1_000_000, self.phase_ms * 1_000_000
+        return ((now_ns - phase_ns) // tick_ns + 1) * tick_ns + phase_ns
 
     def lane(self, lane: str, *, through_hub: bool = False) -> LaneSettings:
         """Return the settings of one lane, directly or through a hub."""

@@ -10,6 +10,11 @@ from trilat.transport.messages import ExchangeSettings, LaneSettings
 MS = 1_000_000
 # A reply counts as filled by its credit from this part of it on; only such ones measure the link.
 _FULL = 0.4
+# Replies that follow one another at once measure the link, however long their pulls had waited for something to be said: at
+# least so many behind the first, over no less time than a busy reader needs to take them.
+_TRAIN_GAP_NS, _TRAIN_REPLIES, _TRAIN_NS = 25 * MS, 2, 10 * MS
+# What a train measured is forgotten by so much a round: a link may have become narrower.
+_LINK_DECAY = 0.7
 # The round trip is the shortest seen, forgotten slowly so that a changed route is learned.
 _RTT_DECAY = 1.02
 
@@ -29,6 +34,9 @@ class Pace:
         self._round_ns: int | None = None
         self._round_bytes = 0
         self._round_replies = 0
+        self._train_ns = self._train_last_ns = -_TRAIN_GAP_NS
+        self._train_bytes = self._train_replies = 0
+        self._link_bytes_per_ns = 0.0
 
     def timeout_ns(self) -> int:
         """Return after which time a pull sent now counts as lost: its wait, the slack, and two round trips."""
@@ -42,6 +50,7 @@ class Pace:
         self._failures += 1
         self.resume_ns = now_ns + pause_ms * MS
         self._round_ns = None
+        self._link_bytes_per_ns = 0.0
 
     def resumed(self, now_ns: int) -> None:
         """The exporter is there: no pause."""
@@ -57,6 +66,7 @@ class Pace:
     def replied(self, now_ns: int, sent_ns: int, size: int, credit_bytes: int) -> None:
         """A batch came in answer to a pull sent at sent_ns with this credit: measure, and adapt after each round."""
         self._failures = 0
+        self._note_train(now_ns, size)
         full = size >= _FULL * credit_bytes
         # More pulls help where replies are small (the way is long), or as large as they may be; else larger replies do.
         if not full or credit_bytes >= self._settings.credit_bytes_max:
@@ -73,10 +83,24 @@ class Pace:
         if self._round_replies >= self.window:
             self._adapt(now_ns, max(now_ns - self._round_ns, 1))
 
+    def _note_train(self, now_ns: int, size: int) -> None:
+        """Take a reply as the next of a train, or as the first of a new one; what a train carried is what the link can."""
+        if now_ns - self._train_last_ns >= _TRAIN_GAP_NS:
+            self._train_ns, self._train_bytes, self._train_replies = now_ns, -size, -1
+        self._train_last_ns = now_ns
+        self._train_bytes += size
+        self._train_replies += 1
+        if self._train_replies >= _TRAIN_REPLIES:
+            rate = self._train_bytes / max(now_ns - self._train_ns, _TRAIN_NS)
+            self._link_bytes_per_ns = max(self._link_bytes_per_ns, rate)
+
     def _adapt(self, now_ns: int, round_ns: int) -> None:
         settings = self._settings
         aim_ns = max(settings.credit_link_ms * MS, 2 * self._rtt_ns)
-        target = int(self._round_bytes * aim_ns / round_ns / self.window)
+        # A round takes as long as there was little to say; then the link's own measure counts.
+        rate = max(self._round_bytes / round_ns, self._link_bytes_per_ns)
+        self._link_bytes_per_ns *= _LINK_DECAY
+        target = int(rate * aim_ns / self.window)
         grown = min(target, 2 * self.credit_bytes, settings.credit_bytes_max)
         self.credit_bytes = max(settings.credit_bytes_min, grown, self.credit_bytes // 2)
         self._round_ns, self._round_bytes, self._round_replies = now_ns, 0, 0
