@@ -21,9 +21,12 @@ from ni_world import CHANGES, Ground, Journal, pipeline_of
 from planting import Patch, every_track
 from scipy import stats
 
+from trilat.node import setup
+from trilat.node.settings import ExchangeSettings
+
 # What looks at a batch to see that it is not KOR's: a few comparisons a batch, counted apart.
 SIEVE = {"_may_have", "sensor_of", "batch_decision", "get", "keep", "append", "<listcomp>", "<genexpr>"}
-LANE_TICK_MS = 50.0
+LANE = setup.LEAVE_MS, ExchangeSettings().tick_ms  # what a step releases leaves first then, and each so much later
 # A difference of means below this part of the lane's tick, with a p-value above 0.01, counts as none (reliability notes, N8).
 EFFECT_MAX = 0.05
 P_MIN = 0.01
@@ -120,7 +123,8 @@ def leaving_ms(journal: Journal) -> list[float]:
         out = pipeline.step(now_ns, inputs)
         took_ms = (thread_time_ns() - begun) / 1e6
         if any(one.audience == "KOR" for one in out.released):
-            left.append((took_ms // LANE_TICK_MS + 1) * LANE_TICK_MS)
+            first_ms, tick_ms = LANE
+            left.append(first_ms + max(-(-(took_ms - first_ms) // tick_ms), 0) * tick_ms)
     return left
 
 
@@ -136,10 +140,10 @@ def test_when_records_leave_does_not_show_hidden_load(ground: Ground) -> None:
     without, given = (np.array(samples[name]) for name in ("silent", "hidden"))
     found = stats.ks_2samp(without, given)
     effect_ms = float(given.mean() - without.mean())
-    late = [float((one > LANE_TICK_MS).mean()) * 100 for one in (without, given)]
+    late = [float((one > LANE[0]).mean()) * 100 for one in (without, given)]
     print(  # noqa: T201 - the figure
-        f"{len(without)} and {len(given)} times of leaving: means differ by {effect_ms:+.3f} ms of a {LANE_TICK_MS:.0f} ms tick, "
+        f"{len(without)} and {len(given)} times of leaving: means differ by {effect_ms:+.3f} ms of a {LANE[1]} ms tick, "
         f"later than the first tick {late[0]:.2f} % and {late[1]:.2f} %, KS p = {found.pvalue:.3f}"
     )
-    assert abs(effect_ms) < EFFECT_MAX * LANE_TICK_MS
+    assert abs(effect_ms) < EFFECT_MAX * LANE[1]
     assert found.pvalue > P_MIN

@@ -72,6 +72,8 @@ class Pace:
         if not full or credit_bytes >= self._settings.credit_bytes_max:
             self.window = min(self._lane.window_pulls_max, self.window + 1)
         if not full:
+            if self._round_ns is not None and self._round_replies >= _TRAIN_REPLIES:
+                self._grow()
             self._round_ns = None
             return
         elapsed_ns = float(max(now_ns - sent_ns, 1))
@@ -95,12 +97,18 @@ class Pace:
             self._link_bytes_per_ns = max(self._link_bytes_per_ns, rate)
 
     def _adapt(self, now_ns: int, round_ns: int) -> None:
-        settings = self._settings
-        aim_ns = max(settings.credit_link_ms * MS, 2 * self._rtt_ns)
         # A round takes as long as there was little to say; then the link's own measure counts.
-        rate = max(self._round_bytes / round_ns, self._link_bytes_per_ns)
+        target = self._target(max(self._round_bytes / round_ns, self._link_bytes_per_ns))
         self._link_bytes_per_ns *= _LINK_DECAY
-        target = int(rate * aim_ns / self.window)
-        grown = min(target, 2 * self.credit_bytes, settings.credit_bytes_max)
-        self.credit_bytes = max(settings.credit_bytes_min, grown, self.credit_bytes // 2)
+        grown = min(target, 2 * self.credit_bytes, self._settings.credit_bytes_max)
+        self.credit_bytes = max(self._settings.credit_bytes_min, grown, self.credit_bytes // 2)
         self._round_ns, self._round_bytes, self._round_replies = now_ns, 0, 0
+
+    def _grow(self) -> None:
+        """All was said before the window was used up: fewer and larger replies do, where the link was seen to carry them."""
+        target = min(self._target(self._link_bytes_per_ns), 2 * self.credit_bytes, self._settings.credit_bytes_max)
+        self.credit_bytes = max(self.credit_bytes, target)
+
+    def _target(self, bytes_per_ns: float) -> int:
+        """Return the credit with which all parked pulls together stand for the link time aimed for."""
+        return int(bytes_per_ns * max(self._settings.credit_link_ms * MS, 2 * self._rtt_ns) / self.window)
