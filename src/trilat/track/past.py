@@ -102,14 +102,22 @@ class Past:
                 yield run
                 run = []
             if due:
-                self.snapshots.append((key, self._pool.take(bank)))
+                self.snapshots.append((self._from(key), self._pool.take(bank)))
             elif opens:
                 self._close()
-                self._open = (key, self._pool.take(bank))
+                self._open = (self._from(key), self._pool.take(bank))
             run.append((key, self.frames[key]))
             self.done = key
         if run:
             yield run
+
+    def _from(self, key: FrameKey) -> FrameKey:
+        """Return from which key on frames may come in behind a snapshot that is taken before a frame.
+
+        Before the first of a slot that is from the slot's beginning on: another sensor's frame in it may come later, and go first.
+        """
+        begins = (key[0], 0, -1)
+        return begins if self.done is None or self.done < begins else key
 
     def _opens(self, key: FrameKey, newest_ns: int) -> bool:
         """Tell whether a frame is the first that may still grow, and no snapshot stands near before it.
