@@ -114,7 +114,7 @@ class Past:
     def _from(self, key: FrameKey) -> FrameKey:
         """Return from which key on frames may come in behind a snapshot that is taken before a frame.
 
-        Before the first of a slot that is from the slot's beginning on: another sensor's frame in it may come later, and go first.
+        At a slot's first that is from the slot's beginning on: another sensor's frame in it may come later, and go before it.
         """
         begins = (key[0], 0, -1)
         return begins if self.done is None or self.done < begins else key
