@@ -33,6 +33,7 @@ class Node:
         loop = asyncio.get_running_loop()
         start = loop.time()
         clock = lambda: T0_NS + int((loop.time() - start) * 1e9)  # noqa: E731 - one line says it
+        self.clock = clock
         self.drive = Drive(exchange, LoopbackTransport(hub, nation), clock, self.received.extend, **bounds)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.drive.run())
 
@@ -72,6 +73,18 @@ async def test_records_travel_and_are_receipted(hub: tuple[LoopbackHub, Node, No
         return ("history", "out") in links and 700 == links["history", "out"].receipt.sequence
 
     await until(receipted)
+
+
+async def test_nothing_leaves_on_a_tick_before_what_it_was_held_to(hub: tuple[LoopbackHub, Node, Node]) -> None:
+    """While what a step releases is being made, bulk waits for the named time whatever ticks come; flash goes at once."""
+    _, jpn, kor = hub
+    until_ns = jpn.clock() + 600_000_000
+    jpn.drive.hold(until_ns)
+    jpn.drive.offer([released(track_of(1), "KOR", "state"), released(warning_of("w"), "KOR", "flash")])
+    await until(lambda: bool(kor.received))
+    assert (["flash"], True) == ([one.lane for one in kor.received], jpn.clock() < until_ns)
+    await until(lambda: len(kor.received) == 2)
+    assert jpn.clock() >= until_ns
 
 
 async def test_a_cut_link_is_waited_out(hub: tuple[LoopbackHub, Node, Node]) -> None:

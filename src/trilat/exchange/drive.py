@@ -130,7 +130,7 @@ class Drive:
         self._requests: set[asyncio.Task[None]] = set()
         self._worker = _Worker("trilat-exchange")
         self._tick_s = exchange.station.settings.tick_ms / 1000
-        self._next_tick_ns = 0
+        self._next_tick_ns = self._held_ns = 0
         self._next_links_ns = 0
         self._links: list[LinkState] = []
         self._failure: BaseException | None = None
@@ -169,6 +169,13 @@ class Drive:
         It is given the step's time. For the journal: post its appends before offering what came of them.
         """
         self._put(_Rank.FLASH if flash else _Rank.OWN, weight, run)
+
+    def hold(self, until_ns: int) -> None:
+        """Let nothing leave on a tick before a time: what is being made leaves on the next, and not as soon as it is made."""
+        self._held_ns = until_ns
+
+    def _due_ns(self) -> int:
+        return max(self._next_tick_ns, self._held_ns)
 
     def links(self) -> list[LinkState]:
         """Return the link states as of at most LINKS_NS ago."""
@@ -243,7 +250,7 @@ class Drive:
         """Wait for inputs or the next tick; return what goes into one step, flash first."""
         if not self.waiting and not self._exchange.has_more:
             self._more.clear()
-            wait_s = max((self._next_tick_ns - self._clock_ns()) / NS_PER_S, 0.0)
+            wait_s = max((self._due_ns() - self._clock_ns()) / NS_PER_S, 0.0)
             # Not wait_for: in Python 3.11 it may swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(wait_s, self._tick_s)):
@@ -270,7 +277,7 @@ class Drive:
         self._note_told()
         for item in group:
             item.run(now_ns)
-        if now_ns >= self._next_tick_ns:
+        if now_ns >= self._due_ns():
             self._next_tick_ns = self._exchange.station.settings.next_tick_ns(now_ns)
             self._exchange.tick(now_ns, piecewise=True)
             if now_ns >= self._next_links_ns:

@@ -207,8 +207,7 @@ class LiveNode:
         A step for feeds leaves partners' records to the next, so that its own leave soon; unless there was no time for one since
         the last. The number is the inbox row up to which partners' records are among them; 0 when there are none.
         """
-        inputs: list[Input] = [ActInput(act=act) for act in _drain(self._acts)]
-        inputs += _drain(self.people.events)
+        inputs: list[Input] = [*(ActInput(act=act) for act in _drain(self._acts)), *_drain(self.people.events)]
         received: list[Received] = _drain(self._received) if until_ns is None or self._fed else []
         inputs += [received_input(one) for one in received]
         if until_ns is not None:
@@ -242,6 +241,7 @@ class LiveNode:
                 now_ns = steady.now_ns()
                 if on_tick := tick.passed(now_ns):
                     now_ns -= now_ns % tick_ns
+                    self.drive.hold(now_ns + setup.LEAVE_MS * MS)
                 if on_tick or self._is_due(now_ns):
                     self._timed_step(max(now_ns, self._last_ns + 1), feeds=on_tick)
                 await self._sleep(tick_ns)

@@ -95,7 +95,7 @@ class ExchangeSettings(_Settings, frozen=True, kw_only=True):
     listen_host: Host = "127.0.0.1"  # where partners reach the own server
     listen_port: Port = 0  # 0 = one that is free
     nats_server_path: Path | None = None  # the nats-server to start; without it the one that was installed along
-    tick_ms: Annotated[int, Meta(ge=5, le=1_000)] = 50  # what was released leaves on this tick, however long its step took
+    tick_ms: Annotated[int, Meta(ge=5, le=1_000)] = 25  # what was released leaves on this tick, however long its step took
     nats_urls: tuple[str, ...] = ()  # an existing cluster to use instead of an own server
     outbox_bytes_max: Annotated[int, Meta(ge=65_536)] = (
         1 << 30

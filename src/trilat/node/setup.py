@@ -38,8 +38,8 @@ from trilat.warn.areas import Layer, decode_layer, shipped_layer
 log = structlog.get_logger()
 AGREEMENT_BYTES_MAX = 1 << 20
 MS = 1_000_000
-# What a step releases leaves so long after the step's own tick: made and on disk by then, as a rule, so that how long that took
-# does not show, and no sooner than the next step.
+# What a step releases leaves so long after the step's own tick, on one of the lanes': made and on disk by then, as a rule, so
+# that how long that took does not show.
 LEAVE_MS = 30
 # What a node tracks: every domain has its models.
 TRACKED: tuple[Literal["air", "sea", "missile"], ...] = ("air", "sea", "missile")
