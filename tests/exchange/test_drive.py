@@ -78,7 +78,7 @@ async def test_records_travel_and_are_receipted(hub: tuple[LoopbackHub, Node, No
 async def test_nothing_leaves_on_a_tick_before_what_it_was_held_to(hub: tuple[LoopbackHub, Node, Node]) -> None:
     """While what a step releases is being made, bulk waits for the named time whatever ticks come; flash goes at once."""
     _, jpn, kor = hub
-    until_ns = jpn.clock() + 600_000_000
+    until_ns = jpn.clock() + 2_000_000_000
     jpn.drive.hold(until_ns)
     jpn.drive.offer([released(track_of(1), "KOR", "state"), released(warning_of("w"), "KOR", "flash")])
     await until(lambda: bool(kor.received))
