@@ -96,7 +96,7 @@ class FixesJsonDecoder(_FixesDecoder):
                 continue
             try:
                 document, end = self._json.raw_decode(text, place)
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # a number of more than 4,300 digits is no JSONDecodeError
                 further = self._unfinished(place)
                 if further is None:
                     return place
