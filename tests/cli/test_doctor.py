@@ -66,6 +66,42 @@ def test_a_missing_configuration_is_named() -> None:
     assert (1, "bad", "TRI-0801", True) == (code, config.state, config.code, len(found) > 4)
 
 
+FEED = """
+[[sensor]]
+id = "JPN/ridge"
+kind = "radar2d"
+[[feed]]
+name = "ridge"
+format = "asterix"
+url = "{url}"
+sensors = ["JPN/ridge"]
+editions = {{ "048" = "{edition}" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "edition", "code"),
+    [
+        ("udp://127.0.0.1:99999", "1.31", "TRI-0104"),
+        ("udp://[::1", "1.31", "TRI-0104"),
+        ("udp://192.0.2.1:8600", "1.31", "TRI-0104"),
+        ("udp://127.0.0.1:0", "7.7", "TRI-0140"),
+    ],
+)
+def test_a_feed_that_would_not_open_is_bad_for_the_doctor_and_for_check(
+    tmp_path: Path, url: str, edition: str, code: str
+) -> None:
+    """An address or edition that stops the start is found by `trilat doctor` and `trilat node --check` beforehand."""
+    path = configured(tmp_path)
+    path.write_text(path.read_text("utf-8") + FEED.format(url=url, edition=edition), "utf-8")
+
+    ended, found = findings("--config", str(path))
+    checked = CliRunner().invoke(main, ["node", str(path), "--check"])
+
+    assert (1, True) == (ended, any(one.state == "bad" and code in one.says for one in of(found, "config")))
+    assert (1, True) == (checked.exit_code, code in checked.stderr)
+
+
 def test_missing_keys_are_named(tmp_path: Path) -> None:
     """A node without keys is bad, and the remedy names the command that makes them."""
     path = tmp_path / "node.toml"
