@@ -153,7 +153,7 @@ def test_a_disk_that_feeds_may_fill_is_warned_of(tmp_path: Path) -> None:
     assert 2 * 31 * config.store.feed_bytes_per_day_max == checks.most_bytes(config)
     found = checks.disk(tmp_path, 1 << 60)
     assert ("warn", True) == (found.state, "feed_bytes_per_day_max" in found.says)
-    assert "may come to" not in checks.disk(tmp_path, 1 << 20).says
+    assert "feeds and outboxes may come to" not in checks.disk(tmp_path, 1 << 20).says
 
 
 def test_a_cold_cache_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
