@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trilat.cli.frame import Between
+
 if TYPE_CHECKING:
     from trilat.exercise.demo import Demo, Watched
 
@@ -25,7 +27,7 @@ Ctrl-C ends all of it."""
 
 @click.command()
 @click.option("--scenario", default="straits", show_default=True, help="A shipped scenario's name, or a scenario file.")
-@click.option("--seconds", type=click.FloatRange(1, 86_400), help="End by itself after this long.")
+@click.option("--seconds", type=Between(1, 86_400), help="End by itself after this long.")
 @click.option("--headless", is_flag=True, help="Watch the pages without a person; exit 0 only if all three showed all nations.")
 @click.option(
     "--directory", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, not in a temporary place."

@@ -6,7 +6,9 @@ of help. The module behind it is imported when that command is run or its own `-
 
 from __future__ import annotations
 
+import errno
 import importlib
+import math
 from typing import Any, NamedTuple
 
 import click
@@ -15,6 +17,8 @@ from trilat.errors import TrilatError
 
 # What a command ends with: 0 done, 1 an error of ours with its code on stderr, 2 wrong usage (click's own).
 EXIT_ERROR = 1
+# What a full or failing disk says without naming a file.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 class Command(NamedTuple):
@@ -57,6 +61,23 @@ class LazyGroup(click.Group):
         except TrilatError as error:
             click.echo(f"trilat: {error}", err=True)
             ctx.exit(EXIT_ERROR)
+        except OSError as error:
+            if error.filename is None and error.errno not in DISK_ERRORS:
+                raise
+            named = "" if error.filename is None else f"{error.filename}: "
+            click.echo(f"trilat: {TrilatError('file-failed', f'{named}{error.strerror}.')}", err=True)
+            ctx.exit(EXIT_ERROR)
+
+
+class Between(click.FloatRange):
+    """A number within bounds; what is not a number is without."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; refuse it by name where it lies without."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 def load(entry: Command) -> click.Command:
