@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,12 +49,18 @@ def command(scenario: str, seconds: float | None, *, headless: bool, directory: 
             ports,
             span,
             headless=headless,
-            say=click.echo,
+            say=_say,
             show=_show,
         )
     )
     if headless:
         _judge(seen, span or 0.0)
+
+
+def _say(text: str) -> None:
+    # A terminal that hung up takes no more words; what is left to do is to end.
+    with contextlib.suppress(OSError):
+        click.echo(text)
 
 
 def _show(demo: Demo) -> None:

@@ -34,6 +34,6 @@ def command(config: Path, *, check: bool, json_logs: bool) -> None:
     from trilat.node.process import die_with_parent, run, run_until_told
 
     set_up(json_lines=json_logs)
-    if os.environ.get("TRILAT_DIE_WITH_PARENT"):
-        die_with_parent()
+    if parent := os.environ.get("TRILAT_DIE_WITH_PARENT"):
+        die_with_parent(int(parent))
     run(run_until_told(LiveNode(settings, ask_passphrase())))

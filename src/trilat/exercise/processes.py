@@ -39,7 +39,12 @@ async def compile_kernels(say: Callable[[str], None]) -> None:
         return
     say("Compiling the kernels, once (one to three minutes) ...")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "trilat.kernels.warm", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "trilat.kernels.warm",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # so that Ctrl-C reaches it through us only
     )
     try:
         if await process.wait():
@@ -61,7 +66,7 @@ class NodeProcess:
     async def start(self) -> None:
         """Start the process; it is not ready yet. In a session of its own, so that Ctrl-C reaches it through us only."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith("TRILAT_")}
-        environ["TRILAT_DIE_WITH_PARENT"] = "1"
+        environ["TRILAT_DIE_WITH_PARENT"] = str(os.getpid())
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
