@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,6 +163,19 @@ def test_a_cold_cache_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     cold = checks.kernels()
     (tmp_path / "kernel.nbi").touch()
     assert ("warn", True, "ok") == (cold.state, "trilat.kernels.warm" in cold.remedy, checks.kernels().state)
+
+
+def test_kernels_older_than_their_source_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that were compiled before their source changed are a warning that names them; the demo compiles them first."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for name in ("engine.step-1.py311.nbi", "engine.old-9.py311.nbi", "gate.near-1.py311.nbi"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "gate.near-1.py311.nbi", (1, 1))
+    os.utime(tmp_path / "engine.old-9.py311.nbi", (1, 1))  # of a function that is not there any more
+
+    stale = checks.kernels()
+
+    assert ("warn", True, False) == (stale.state, "gate" in stale.says, "engine" in stale.says)
 
 
 def test_every_fault_has_a_code_and_a_remedy() -> None:

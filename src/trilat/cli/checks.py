@@ -291,10 +291,12 @@ def kernels() -> Finding:
     """Look whether numba's cache holds compiled kernels."""
     from trilat.exercise.processes import kernel_cache
 
-    place, count = kernel_cache()
-    if count == 0:
-        return fault("doctor-kernels", "warn", f"Looked in {place}.")
-    return ok("kernels", f"{count} compiled kernels in numba's cache")
+    cache = kernel_cache()
+    if cache.compiled == 0:
+        return fault("doctor-kernels", "warn", f"Looked in {cache.place}.")
+    if cache.stale:
+        return fault("doctor-kernels", "warn", f"Changed since they were compiled: {', '.join(cache.stale)}.")
+    return ok("kernels", f"{cache.compiled} compiled kernels in numba's cache")
 
 
 def page() -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import math
+import re
 from typing import Any, NamedTuple
 
 import click
@@ -26,6 +27,22 @@ class Command(NamedTuple):
 
     target: str
     help: str
+
+
+class Group(click.Group):
+    """A click group whose list of commands says whole sentences; click cuts them off with three dots."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with the first sentence of its help, on as many lines as that takes."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, first_sentence(command.help or "")) for name, command in found if command is not None])
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a help text, its line breaks taken out."""
+    words = " ".join(text.split("\n\n", maxsplit=1)[0].split())
+    return re.split(r"(?<=\.) ", words, maxsplit=1)[0]
 
 
 class LazyGroup(click.Group):

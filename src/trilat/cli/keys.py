@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.identity.keyfiles import NodeKeys
     from trilat.identity.keystore import Passphrase
@@ -35,7 +37,7 @@ def when(t_ns: int | None) -> str:
     return "-" if t_ns is None else f"{datetime.fromtimestamp(t_ns / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, show, rotate and revoke the keys of this node."""
 
