@@ -71,12 +71,18 @@ def new(directory: Path, nation: str, use: str, *, sealed: bool) -> None:
 
 @command.command()
 @click.argument("directory", type=DIRECTORY)
-def show(directory: Path) -> None:
+@click.option("--for-agreement", is_flag=True, help="Print what an agreement names of them, for `trilat agreement new --set`.")
+def show(directory: Path, *, for_agreement: bool) -> None:
     """Show whose keys DIRECTORY holds, until when they are valid, and their fingerprints."""
     from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
-    _show(keyfiles.load(directory, now_ns(), None, ask_passphrase()))
+    held = keyfiles.load(directory, now_ns(), None, ask_passphrase())
+    if not for_agreement:
+        _show(held)
+        return
+    for name, value in held.identity.in_agreements(now_ns()).items():
+        click.echo(f"{name}={value}")
 
 
 @command.command()
