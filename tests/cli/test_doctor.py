@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,42 @@ def test_a_missing_configuration_is_named() -> None:
     assert (1, "bad", "TRI-0801", True) == (code, config.state, config.code, len(found) > 4)
 
 
+FEED = """
+[[sensor]]
+id = "JPN/ridge"
+kind = "radar2d"
+[[feed]]
+name = "ridge"
+format = "asterix"
+url = "{url}"
+sensors = ["JPN/ridge"]
+editions = {{ "048" = "{edition}" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "edition", "code"),
+    [
+        ("udp://127.0.0.1:99999", "1.31", "TRI-0104"),
+        ("udp://[::1", "1.31", "TRI-0104"),
+        ("udp://192.0.2.1:8600", "1.31", "TRI-0104"),
+        ("udp://127.0.0.1:0", "7.7", "TRI-0140"),
+    ],
+)
+def test_a_feed_that_would_not_open_is_bad_for_the_doctor_and_for_check(
+    tmp_path: Path, url: str, edition: str, code: str
+) -> None:
+    """An address or edition that stops the start is found by `trilat doctor` and `trilat node --check` beforehand."""
+    path = configured(tmp_path)
+    path.write_text(path.read_text("utf-8") + FEED.format(url=url, edition=edition), "utf-8")
+
+    ended, found = findings("--config", str(path))
+    checked = CliRunner().invoke(main, ["node", str(path), "--check"])
+
+    assert (1, True) == (ended, any(one.state == "bad" and code in one.says for one in of(found, "config")))
+    assert (1, True) == (checked.exit_code, code in checked.stderr)
+
+
 def test_missing_keys_are_named(tmp_path: Path) -> None:
     """A node without keys is bad, and the remedy names the command that makes them."""
     path = tmp_path / "node.toml"
@@ -117,7 +154,7 @@ def test_a_disk_that_feeds_may_fill_is_warned_of(tmp_path: Path) -> None:
     assert 2 * 31 * config.store.feed_bytes_per_day_max == checks.most_bytes(config)
     found = checks.disk(tmp_path, 1 << 60)
     assert ("warn", True) == (found.state, "feed_bytes_per_day_max" in found.says)
-    assert "may come to" not in checks.disk(tmp_path, 1 << 20).says
+    assert "feeds and outboxes may come to" not in checks.disk(tmp_path, 1 << 20).says
 
 
 def test_a_cold_cache_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +163,19 @@ def test_a_cold_cache_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     cold = checks.kernels()
     (tmp_path / "kernel.nbi").touch()
     assert ("warn", True, "ok") == (cold.state, "trilat.kernels.warm" in cold.remedy, checks.kernels().state)
+
+
+def test_kernels_older_than_their_source_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that were compiled before their source changed are a warning that names them; the demo compiles them first."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for name in ("engine.step-1.py311.nbi", "engine.old-9.py311.nbi", "gate.near-1.py311.nbi"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "gate.near-1.py311.nbi", (1, 1))
+    os.utime(tmp_path / "engine.old-9.py311.nbi", (1, 1))  # of a function that is not there any more
+
+    stale = checks.kernels()
+
+    assert ("warn", True, False) == (stale.state, "gate" in stale.says, "engine" in stale.says)
 
 
 def test_every_fault_has_a_code_and_a_remedy() -> None:

@@ -97,3 +97,19 @@ def test_a_target_that_is_no_command_is_refused() -> None:
     """An entry that names something else is an error of ours, said at once."""
     with pytest.raises(TypeError, match="is not a click command"):
         load(Command("trilat.errors:codes", ""))
+
+
+def groups() -> list[tuple[str, click.Group]]:
+    """Return every group below `trilat`, with its name."""
+    found = {name: load(entry) for name, entry in COMMANDS.items()}
+    return [(name, command) for name, command in found.items() if isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize(("name", "group"), groups())
+def test_a_group_says_whole_sentences_on_a_narrow_terminal(name: str, group: click.Group) -> None:
+    """The list of a group's commands is not cut off, however narrow the terminal: every line fits and every sentence ends."""
+    told = CliRunner().invoke(cli.main, [name, "--help"], terminal_width=60).output
+
+    assert [] == [line for line in told.splitlines() if "..." in line.partition("Commands:")[2] or len(line) > 60]
+    assert "..." not in told.partition("Commands:")[2]
+    assert len(group.list_commands(click.Context(group))) > 0

@@ -74,6 +74,24 @@ def test_show_rotate_revoke_say_what_holds(tmp_path: Path) -> None:
     assert trilat("keys", "revoke", keys, "0" * 32).exit_code == 1
 
 
+def test_an_agreement_is_written_from_what_commands_print(tmp_path: Path) -> None:
+    """What `agreement key` and `keys show --for-agreement` print is what `agreement new` takes; the draft checks once signed."""
+    words, pins = [], []
+    for nation in ("JPN", "USA"):
+        printed = trilat("agreement", "key", nation, "--out", tmp_path / f"{nation}.key").output
+        public = re.search(r"ed25519:[0-9a-f]{64}", printed)
+        assert public is not None
+        pins += ["--pin", f"{nation}={public[0]}"]
+        shown = trilat("keys", "show", make(tmp_path / nation, nation), "--for-agreement").output.split()
+        words += [word for one in (f"{nation}.policy-key={public[0]}", *shown) for word in ("--set", one)]
+    draft = tmp_path / "usa-jpn.toml"
+
+    assert 0 == trilat("agreement", "new", "usa-jpn", "--out", draft, *words).exit_code
+    for nation in ("JPN", "USA"):
+        assert 0 == trilat("agreement", "sign", draft, "--key", tmp_path / f"{nation}.key").exit_code
+    assert 0 == trilat("agreement", "check", draft, *pins).exit_code
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import re
 from pathlib import Path
 from random import Random
@@ -95,14 +96,29 @@ def test_decode_reads_asterix_without_configuration(tmp_path: Path) -> None:
         (("decode", "ais", "{file}", "--date", "tomorrow"), 2, "--date"),
         (("track", "{file}", "--out", "x.txt"), 2, "--out"),
         (("replay", "{file}", "--to", "udp://127.0.0.1:1"), 2, "--id"),
+        (("replay", "{file}", "--to", "udp://127.0.0.1:1", "--id", "\u00fc"), 2, "--id"),
+        (("replay", "{rows}", "--to", "udp://127.0.0.1:1", "--id", "R1", "--start-at", "tomorrow"), 2, "--start-at"),
+        (("replay", "{rows}", "--to", "udp://127.0.0.1:1", "--id", "R1", "--speed", "nan"), 2, "--speed"),
+        (("replay", "{rows}", "--to", "udp://no such host:1", "--id", "R1"), 1, "TRI-0104"),
+        (("track", "{rows}", "--out", "{file}.none/x.csv"), 2, "--out"),
+        (("track", "{rows}", "--out", "{rows}"), 2, "--out"),
+        (("track", "{rows}", "--out", "{folder}.csv"), 1, "TRI-0811"),
+        (("track", "{rows}", "--out", "x.csv", "--sensor", "a", "--sensor", "a,sac=1"), 2, "'a' stands twice"),
+        (("decode", "auto", "{pipe}"), 1, "TRI-0101"),
+        (("demo", "--seconds", "nan"), 2, "--seconds"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
     """A wrong path, format, option or date is a named error or a usage error, never a traceback."""
-    file = tmp_path / "empty.csv"
-    file.write_bytes(b"time,lat_deg,lon_deg\n")
+    places = {name: tmp_path / f"{name}.csv" for name in ("file", "rows", "folder", "pipe")}
+    places["file"].write_bytes(b"time,lat_deg,lon_deg\n")
+    places["rows"].write_bytes(b"time,lat_deg,lon_deg\n2024-01-02T12:00:00Z,33.5,130.4\n")
+    places["folder"].mkdir()
+    os.mkfifo(places["pipe"])
+    for name, path in places.items():
+        arguments = tuple(each.replace(f"{{{name}}}", str(path)) for each in arguments)
 
-    result = trilat(*(each.replace("{file}", str(file)) for each in arguments))
+    result = trilat(*(each.replace(".csv.csv", ".csv") for each in arguments))
 
     assert (code, True) == (result.exit_code, says in result.output)
 
@@ -254,6 +270,34 @@ def test_replay_as_a_command(tmp_path: Path) -> None:
     )
 
     assert (0, True) == (result.exit_code, "shifted by +1,704,196,800.000 s" in result.stderr), result.output
+
+
+@pytest.mark.parametrize(
+    ("format_name", "raw", "expected"),
+    [
+        ("fixes-json", b'{"time":"2024-01-02T12:00:00Z","lat_deg":33,"lon_deg":130}\n{"time":"2024-01-02', "truncated"),
+        ("fixes-json", b"[" * 50_000 + b'{"a":' * 1_000, "truncated"),
+        ("beast", as_beast(flight(4))[:-3], "truncated"),
+        ("ais", FIVE[0], "parts-missing"),
+        ("ais", gzip.compress(ship())[:-1], "truncated"),
+    ],
+)
+def test_what_the_end_of_a_recording_cuts_is_counted(tmp_path: Path, format_name: str, raw: bytes, expected: str) -> None:
+    """A row, frame, message or gzip stream that a recording's end cuts is among the refused: nothing disappears silently."""
+    path = tmp_path / "cut"
+    path.write_bytes(raw)
+
+    assert expected in trilat("decode", format_name, path).stderr
+
+
+async def test_a_node_that_hangs_up_is_a_named_error(tmp_path: Path) -> None:
+    """When the node ends while a recording is sent to it, the command says so, and how far it came."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    url = f"tcp-listen://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    pieces = iter([Piece(NOON_NS + k * S_NS, bytes(60_000)) for k in range(1_000)])
+    async with server:
+        with pytest.raises(FeedError, match=r"TRI-0105.*pieces of ships"):
+            await send([plan(tmp_path / "ships", target_of(url, "R1", "", "ais"), pieces, None)], 1_000)
 
 
 def test_feed_names_stand_before_the_file(tmp_path: Path) -> None:

@@ -93,6 +93,32 @@ async def test_ctrl_c_ends_everything_the_demo_started_and_nothing_else(
     assert bystander.returncode is None
 
 
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (signal.SIGINT, b"Making keys"),
+        (signal.SIGINT, b"Starting 3"),
+        (signal.SIGTERM, b"Starting 3"),
+        (signal.SIGHUP, b"Starting 3"),
+    ],
+)
+async def test_demo_that_is_told_to_end_while_it_starts_ends_at_once(tmp_path: Path, number: int, word: bytes) -> None:
+    """Ctrl-C, a signal to end or a terminal that hangs up in the middle of the start ends it there: no page is shown any more."""
+    process = await demo(tmp_path / "demo", "--seconds", "600")
+    assert process.stdout is not None
+    async with asyncio.timeout(ENDS_S_MAX):
+        async for line in process.stdout:
+            if word in line:
+                break
+        process.send_signal(number)
+        said, wrong = await process.communicate()
+
+    assert (1, b"") == (process.returncode, wrong)
+    assert b"Ending before all had started" in said
+    assert b"http://" not in said
+    assert processes_of(tmp_path) == {}
+
+
 async def test_demo_that_is_killed_leaves_no_node(tmp_path: Path) -> None:
     """When the demo's own process is killed outright, the kernel ends the nodes, and they end their servers."""
     process = await demo(tmp_path / "demo", "--seconds", "600")

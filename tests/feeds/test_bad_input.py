@@ -17,7 +17,7 @@ from test_sights import line
 
 from trilat.feeds.asterix_layout import latest_editions
 from trilat.feeds.registry import FORMATS, open_decoder
-from trilat.feeds.source import NOT_KNOWN_T_NS
+from trilat.feeds.source import NOT_KNOWN_T_NS, Decoded, FixColumns
 from trilat.records.columns import FLAG_SIMULATED
 
 PLOT = b'{"t_ns":%d,"range_m":900000.5,"azimuth_deg":%.3f,"elevation_deg":3.5,"doppler_m_s":-1500.0,"track":7}\n'
@@ -185,3 +185,65 @@ def test_a_node_s_decoder_survives_anything() -> None:
             decoded = gate.decode(sample(format_name), NOON_NS)
             must_hold(decoded)
             assert (mode == "replay") == (reasons(decoded).keys() == {"replay-unmarked"})
+
+
+DIGITS = b"1" * 5_000
+FAR = 10**11  # seconds: the year 5138
+MAP = FixColumns(columns={"t": "t", "lat_deg": "lat", "lon_deg": "lon", "alt_m": "alt"}, time="epoch-s")
+
+
+@pytest.mark.parametrize(
+    ("format_name", "raw", "reason"),
+    [
+        ("fixes-json", b'{"t":1704196800,"lat":33,"lon":130,"alt":%s}\n' % DIGITS, "syntax-bad"),
+        (
+            "fixes-json",
+            b'{"t":1704196800000,"lat":33,"lon":130}\n',
+            "time-implausible",
+        ),  # milliseconds where seconds are configured
+        ("fixes-csv", b"t,lat,lon,alt\n1704196800000,33,130,0\n", "time-implausible"),
+        ("fixes-csv", b"t,lat,lon,alt\n-1e200,33,130,0\n", "time-implausible"),
+        ("fixes-csv", b"t,lat,lon,alt\n%s,33,130,0\n" % DIGITS, "syntax-bad"),
+        (
+            "modes-jsonl",
+            b"".join(b'{"timestamp":%d,"frame":"%s"}\n' % (FAR, f.hex().encode()) for _, f in flight(8)),
+            "time-implausible",
+        ),
+        ("ais", b"\\c:9999999999999*60\\" + ship(), "time-implausible"),
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused_and_the_next_message_is_read(format_name: str, raw: bytes, reason: str) -> None:
+    """Times beyond 64 bits and numbers of thousands of digits are counted refusals; what follows on the feed is read."""
+    feed = decoder(format_name, fix_columns=MAP) if format_name.startswith("fixes") else decoder(format_name)
+    good = {"fixes-json": b'{"t":1704196800,"lat":33,"lon":130}\n', "fixes-csv": b"1704196800,33,130,0\n"}.get(
+        format_name, sample(format_name)
+    )
+
+    refused, read = feed.decode(raw, NOON_NS), feed.decode(good, NOON_NS)
+
+    must_hold(refused)
+    must_hold(read)
+    assert reason in reasons(refused, read)
+    assert (0, True) == (len(columns(refused)), len(columns(read)) > 0)
+
+
+def test_a_decoder_that_fails_loses_its_input_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of a decoder is a counted refusal with what it was, and a new decoder reads on: the node and its other feeds live."""
+    from feedkit import source
+
+    class Faulty:
+        def decode(self, data: bytes, received_t_ns: int) -> Decoded:
+            if b"poison" in data:
+                raise ZeroDivisionError("by a fault of ours")
+            return good.decode(data, received_t_ns)
+
+    good = decoder("ais")
+    monkeypatch.setitem(FORMATS, "ais", lambda _: Faulty())
+    gate = open_decoder(source("ais"))
+
+    failed, read = gate.decode(b"poison", NOON_NS), gate.decode(ship(), NOON_NS)
+
+    assert [("decoder-failed", 6, "ZeroDivisionError: by a fault of ours")] == [
+        (r.reason, r.length, r.detail) for r in failed.refused
+    ]
+    assert 1 == len(columns(read))

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -255,3 +256,23 @@ def test_any_physical_row_comes_through(lat: float, lon: float, alt: float, spee
         row[name].item() for name in ("t_ns", "lat_deg", "lon_deg", "alt_m", "speed_m_s", "sigma_horizontal_m")
     )
     assert np.isnan(row["course_rad"])
+
+
+def test_an_unfinished_document_costs_no_more_than_a_few_times_itself() -> None:
+    """What a feed sends of an object that never ends is not looked at anew with every chunk, and is bounded."""
+    feed = decoder("fixes-json")
+    looked_at = 0
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+            nonlocal looked_at
+            looked_at += len(s) - idx
+            return super().raw_decode(s, idx)
+
+    feed._json = Counting()  # type: ignore[attr-defined]
+    chunks = [b'{"time":{"0":"', *[b"x" * 8_000 + b'","%d":"}' % k for k in range(1_000)]]
+    results = [feed.decode(chunk, NOON_NS) for chunk in chunks]
+
+    size = sum(len(chunk) for chunk in chunks)
+    assert looked_at < 8 * size
+    assert 1 <= reasons(*results)["syntax-bad"]

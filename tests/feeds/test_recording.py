@@ -14,6 +14,7 @@ from test_modes import as_beast, flight
 from test_pcap import ethernet, ipv4, pcap, udp
 
 from trilat.feeds.recording import Inflater, Piece, RecordingReader, asterix_blocks, guess_format, table_rows
+from trilat.feeds.replay import T_NS_MAX, frame
 from trilat.feeds.source import NOT_KNOWN_T_NS, Refusals
 
 
@@ -31,6 +32,8 @@ def read(format_name: str, raw: bytes, *, start_t_ns: int = NOON_NS, step: int =
         (b"\\c:1*00\\!AIVDM,1,1,,A,1,0*00\n", "ais"),
         (b"# a log\n!AIVDM,1,1,,A,1,0*00\n", "ais"),
         (b'{"timestamp":1.5,"frame":"8d"}\n', "modes-jsonl"),
+        (b'{"t_ns":1,"range_m":9,"azimuth_deg":1}\n', "plots-json"),
+        (b'{"timestamp":1.5,"observer_ecef_m":[1,2,3],"direction_ecef":[1,2,3],"sigma_rad":1}\n', "sights-jsonl"),
         (b'[{"timestamp":1000,"icao24":"x"}]', "fixes-json"),
         (b"*8D86D12358C382D690C8AC286300;\n", "avr"),
         (b"@0123456789AB8D86D12358C382D690C8AC286300;\n", "avr"),
@@ -80,6 +83,39 @@ def test_damaged_gzip_is_counted() -> None:
     Inflater(refusals).feed(bytes(raw))
 
     assert ["syntax-bad"] == [each.reason for each in refusals.take(0)]
+
+
+@pytest.mark.parametrize("cut", [5, 20, -1])
+def test_gzip_that_is_cut_is_counted(cut: int) -> None:
+    """A gzip file that ends before its stream does, at whatever place, says so; a whole one, or two in a row, do not."""
+    whole = gzip.compress(b"1234567890" * 100)
+
+    for data, expected in ((whole[:cut], ["truncated"]), (whole, []), (whole + whole, []), (whole + whole[:cut], ["truncated"])):
+        refusals = Refusals("x")
+        inflater = Inflater(refusals)
+        inflater.feed(data)
+        inflater.finish()
+        assert expected == [each.reason for each in refusals.take(0)]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "raw"),
+    [
+        ("plots-json", b'{"t_ns":%d,"range_m":9e5,"azimuth_deg":1}\n'),
+        ("sights-jsonl", b'{"observer_ecef_m":[1,2,3],"direction_ecef":[1,2,3],"sigma_rad":1,"timestamp":%d.0}\n'),
+        ("modes-jsonl", b'{"timestamp":%d,"frame":"8d"}\n'),
+        ("ais", b"\\c:%d*00\\!AIVDM,1,1,,A,1,0*00\n"),
+    ],
+)
+def test_lines_tell_their_times_whatever_they_say(format_name: str, raw: bytes) -> None:
+    """Every format of timestamped lines is cut into pieces that can be sent: at their times, none beyond what a frame holds."""
+    unit = 1 if format_name == "plots-json" else S_NS
+    far = {"plots-json": 10**19 - 1, "ais": 10**13 - 1}.get(format_name, 10**12 - 1)
+    for number, expected in ((1_795_000_000 * S_NS // unit, 1_795_000_000 * S_NS), (far, T_NS_MAX)):
+        reader = RecordingReader(source(format_name))
+        pieces = [*reader.feed(raw % number), *reader.finish()]
+        assert [expected] == [piece.t_ns for piece in pieces]
+        assert frame("R1", 0, pieces[0].t_ns, pieces[0].data)
 
 
 def test_a_small_file_cannot_fill_the_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from trilat.errors import FeedError
 from trilat.feeds import sockets as feed_sockets
 from trilat.feeds.replay import frame
 from trilat.feeds.sockets import FeedAddress, FeedSockets, Received, parse_address
+from trilat.feeds.source import DAY_NS
 from trilat.identity.keyfiles import free_ports
 
 WAIT_S = 20.0  # a bound, not an expectation
@@ -93,6 +95,10 @@ def test_addresses_are_read(url: str, expected: FeedAddress) -> None:
         "udp://0.0.0.0:1",
         "tcp-listen://10.0.0.1:1",
         "file:",
+        "udp://[::1",
+        f"tcp://{'a' * 70}:1",
+        "tcp://a..b:1",
+        "file:/var/log/a\0b",
     ],
 )
 def test_wrong_addresses_are_named_errors(url: str) -> None:
@@ -221,6 +227,22 @@ async def test_a_listener_has_one_connection_at_a_time(feeds: FeedSockets, clock
     await until(lambda: not feeds.states["beast-1"].connected)
 
 
+async def test_a_clock_set_back_locks_no_sender_out(feeds: FeedSockets, clock: Clock) -> None:
+    """When the clock was set back by a day, a dead connection does not hold its place for that day."""
+    port = await feeds.open("beast-1", "tcp-listen://127.0.0.1:0", "beast")
+    _, dead = await asyncio.open_connection("127.0.0.1", port)
+    dead.write(b"first")
+    assert b"first" == await receive(feeds, 5)
+
+    clock.now_ns -= DAY_NS
+    _, new = await asyncio.open_connection("127.0.0.1", port)
+    new.write(b"again")
+
+    assert b"again" == await receive(feeds, 5)
+    for writer in (dead, new):
+        writer.close()
+
+
 async def test_a_connection_that_breaks_is_made_again(feeds: FeedSockets, monkeypatch: pytest.MonkeyPatch) -> None:
     """A feed that connects keeps trying: the sender may come late and may go away in between."""
     monkeypatch.setattr(feed_sockets, "BACKOFF_S_MIN", 0.01)
@@ -252,6 +274,16 @@ async def test_a_file_is_followed(feeds: FeedSockets, tmp_path: Path, monkeypatc
     assert b"two\n" == await receive(feeds, 4)
     path.write_bytes(b"new\n")
     assert b"new\n" == await receive(feeds, 4)
+
+
+async def test_what_is_no_file_is_said(feeds: FeedSockets, tmp_path: Path) -> None:
+    """A pipe or a folder where a file should grow is told by the feed's light: nothing would ever come."""
+    os.mkfifo(tmp_path / "pipe")
+    for name, path in (("pipe", tmp_path / "pipe"), ("folder", tmp_path)):
+        await feeds.open(name, f"file:{path}", "ais")
+        await until(lambda name=name: feeds.states[name].problem)  # type: ignore[misc]
+        assert "no file" in feeds.states[name].problem
+        assert not feeds.states[name].connected
 
 
 async def test_an_address_in_use_is_a_named_error(feeds: FeedSockets) -> None:

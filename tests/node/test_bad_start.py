@@ -205,6 +205,13 @@ async def test_environment_can_spoil_a_start_too(home: Home) -> None:
     assert (1, True) == (code, "colour" in said and code_of("config-value") in said)
 
 
+async def test_a_node_whose_parent_is_gone_already_ends(home: Home) -> None:
+    """A node that is to end with its parent ends, too, when that parent was gone before it could ask the kernel."""
+    code, _ = await node(home.prepared.config, TRILAT_DIE_WITH_PARENT="1")  # not the process that starts it
+
+    assert (1, False, []) == (code, home.store.exists(), running_in(home.file("")))
+
+
 async def node(config: Path, **environ: str) -> tuple[int | None, str]:
     """Run `trilat node CONFIG` to its end; return its exit code and what it said."""
     given = {name: value for name, value in os.environ.items() if not name.startswith("TRILAT_")} | environ

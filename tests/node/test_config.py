@@ -1,5 +1,6 @@
 """The configuration: read, overridden, checked, and its errors name file, line and remedy."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -102,6 +103,22 @@ def test_missing_file_is_a_named_error(tmp_path: Path) -> None:
     """A path that is not there is refused by name."""
     with pytest.raises(ConfigError, match="TRI-0001"):
         node_config.load(tmp_path / "absent.toml")
+
+
+def test_a_configuration_is_a_file_of_bounded_size_and_depth(tmp_path: Path) -> None:
+    """A pipe, a device, a folder and what is too large are refused by name at once; so is what is nested too deeply."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large.toml").write_bytes(b"#" * (node_config.CONFIG_BYTES_MAX + 1))
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, tmp_path / "large.toml"):
+        with pytest.raises(ConfigError, match="TRI-0001"):
+            node_config.load(path)
+
+    assert refused(tmp_path, MINIMAL + "deep = " + "[" * 10_000).name == "config-syntax"
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    """Some editors put a mark before the first line: it says nothing."""
+    assert node_config.load(write(tmp_path, MINIMAL)) == node_config.load(write(tmp_path, "\ufeff" + MINIMAL))
 
 
 def test_environment_overrides_settings(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.policy.agreement import Agreement, Document
 
@@ -20,7 +22,7 @@ EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
 SIGNATURES_SUFFIX = ".sig.json"  # beside the agreement: usa-jpn.toml, usa-jpn.sig.json
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Write, sign, check, compare and explain agreements."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,7 +22,7 @@ FINDINGS_SHOWN = 20
 BESIDE_BYTES_MIN = 64 << 20
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Check what a node has kept."""
 

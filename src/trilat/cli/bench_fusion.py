@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from trilat.cli.frame import Between
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -326,9 +328,9 @@ def measure(
     "--seconds", type=click.IntRange(120, 7_200), default=360, show_default=True, help="Length; the first 60 s are not scored."
 )
 @click.option("--seed", type=int, default=5, show_default=True, help="Seed of everything drawn.")
-@click.option("--loss", type=click.FloatRange(0, 1), default=0.0, help="Share of messages lost for good.")
+@click.option("--loss", type=Between(0, 1), default=0.0, help="Share of messages lost for good.")
 @click.option("--late-s", type=click.IntRange(0, 25), default=0, help="Longest delay of a message; each draws its own.")
-@click.option("--duplicates", type=click.FloatRange(0, 1), default=0.0, help="Share of messages that come twice.")
+@click.option("--duplicates", type=Between(0, 1), default=0.0, help="Share of messages that come twice.")
 @click.option(
     "--partition-s", type=click.IntRange(0, 25), default=0, help="How long node 0 is cut off; what it missed comes after."
 )
@@ -336,12 +338,10 @@ def measure(
 @click.option(
     "--real", is_flag=True, help="The nodes' own parts: real association, turns, false plots; tiers plot, tracklet, track, local."
 )
-@click.option(
-    "--turning", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="With --real: share of targets that turn."
-)
-@click.option("--clutter", type=click.FloatRange(0, 500), default=5.0, show_default=True, help="With --real: false plots a scan.")
-@click.option("--bias-deg", type=click.FloatRange(0, 2), default=0.0, help="With --real: one sigma of each radar's azimuth bias.")
-@click.option("--bias-m", type=click.FloatRange(0, 1_000), default=0.0, help="With --real: one sigma of each radar's range bias.")
+@click.option("--turning", type=Between(0, 1), default=0.3, show_default=True, help="With --real: share of targets that turn.")
+@click.option("--clutter", type=Between(0, 500), default=5.0, show_default=True, help="With --real: false plots a scan.")
+@click.option("--bias-deg", type=Between(0, 2), default=0.0, help="With --real: one sigma of each radar's azimuth bias.")
+@click.option("--bias-m", type=Between(0, 1_000), default=0.0, help="With --real: one sigma of each radar's range bias.")
 @click.option("--tiny", is_flag=True, help="The smallest run, for tests.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tier.")
 def command(tiers: tuple[str, ...], real: bool, tiny: bool, as_json: bool, **given: Any) -> None:  # noqa: FBT001 - click passes flags so

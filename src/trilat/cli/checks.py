@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -70,6 +69,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
     yield finding
     yield from ports(config)
     if config is not None:
+        yield feeds(config)
         yield from keys(config)
         yield from agreements(config)
     yield clock()
@@ -100,14 +100,33 @@ def ports(config: NodeConfig | None) -> Iterator[Finding]:
         wanted = [("page", config.page.host, config.page.port, socket.SOCK_STREAM)]
         if not config.exchange.nats_urls:
             wanted.append(("exchange", config.exchange.listen_host, config.exchange.listen_port, socket.SOCK_STREAM))
-        for feed in config.feed:
-            address = urlsplit(feed.url)
-            kind = {"udp": socket.SOCK_DGRAM, "tcp-listen": socket.SOCK_STREAM}.get(address.scheme)
-            if kind is not None:
-                wanted.append((f"feed {feed.name}", address.hostname or "", address.port or 0, kind))
+        wanted += listening(config)
     for what, host, port, kind in wanted:
         if port:
             yield one_port(what, host, port, kind)
+
+
+def listening(config: NodeConfig) -> Iterator[tuple[str, str, int, socket.SocketKind]]:
+    """Yield where feeds listen; an address that is not understood is a finding of `feeds`."""
+    from trilat.feeds.sockets import parse_address
+
+    for feed in config.feed:
+        with suppress(errors.FeedError):
+            address = parse_address(feed.url, beyond_loopback=feed.beyond_loopback)
+            kind = {"udp": socket.SOCK_DGRAM, "tcp-listen": socket.SOCK_STREAM}.get(address.kind)
+            if kind is not None:
+                yield f"feed {feed.name}", address.host, address.port, kind
+
+
+def feeds(config: NodeConfig) -> Finding:
+    """Look whether a node would understand its feeds: addresses, formats, editions, options."""
+    from trilat.node.setup import check_feeds
+
+    try:
+        check_feeds(config)
+    except errors.TrilatError as error:
+        return fault("doctor-config", "bad", f"{error.code} {error.detail}")
+    return ok("feeds", f"{len(config.feed)}: addresses, formats, editions and options are understood")
 
 
 def one_port(what: str, host: str, port: int, kind: socket.SocketKind) -> Finding:
@@ -272,10 +291,12 @@ def kernels() -> Finding:
     """Look whether numba's cache holds compiled kernels."""
     from trilat.exercise.processes import kernel_cache
 
-    place, count = kernel_cache()
-    if count == 0:
-        return fault("doctor-kernels", "warn", f"Looked in {place}.")
-    return ok("kernels", f"{count} compiled kernels in numba's cache")
+    cache = kernel_cache()
+    if cache.compiled == 0:
+        return fault("doctor-kernels", "warn", f"Looked in {cache.place}.")
+    if cache.stale:
+        return fault("doctor-kernels", "warn", f"Changed since they were compiled: {', '.join(cache.stale)}.")
+    return ok("kernels", f"{cache.compiled} compiled kernels in numba's cache")
 
 
 def page() -> Finding:

@@ -11,7 +11,7 @@ import click
 from trilat.cli.recordings import (
     FORMATS,
     FeedOptions,
-    decode_pieces,
+    decode_file,
     feed_options,
     format_of,
     read_pieces,
@@ -51,20 +51,15 @@ def _records(file: Path, chosen: str, options: FeedOptions) -> tuple[int, list[R
     """Print plots and fixes; return how many, and what was refused."""
     import msgspec
 
-    from trilat.feeds.registry import open_format
     from trilat.records.convert import to_records
 
-    source = source_for(file, chosen, options)
-    decoder, encoder = open_format(source), msgspec.json.Encoder()
-    count = 0
+    source, encoder, count = source_for(file, chosen, options), msgspec.json.Encoder(), 0
     refused: list[Refused] = []
-    for pieces in read_pieces(file, source, start_of(options.date), refused):
-        for decoded in decode_pieces(decoder, pieces):
-            refused.extend(decoded.refused)
-            for batch in decoded.batches:
-                records = to_records(batch)
-                count += len(records)
-                click.echo(encoder.encode_lines(records), nl=False)
+    for decoded in decode_file(file, source, start_of(options.date), refused):
+        for batch in decoded.batches:
+            records = to_records(batch)
+            count += len(records)
+            click.echo(encoder.encode_lines(records), nl=False)
     return count, refused
 
 

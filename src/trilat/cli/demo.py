@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from trilat.cli.frame import Between
 
 if TYPE_CHECKING:
     from trilat.exercise.demo import Demo, Watched
@@ -25,7 +28,7 @@ Ctrl-C ends all of it."""
 
 @click.command()
 @click.option("--scenario", default="straits", show_default=True, help="A shipped scenario's name, or a scenario file.")
-@click.option("--seconds", type=click.FloatRange(1, 86_400), help="End by itself after this long.")
+@click.option("--seconds", type=Between(1, 86_400), help="End by itself after this long.")
 @click.option("--headless", is_flag=True, help="Watch the pages without a person; exit 0 only if all three showed all nations.")
 @click.option(
     "--directory", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, not in a temporary place."
@@ -46,12 +49,18 @@ def command(scenario: str, seconds: float | None, *, headless: bool, directory: 
             ports,
             span,
             headless=headless,
-            say=click.echo,
+            say=_say,
             show=_show,
         )
     )
     if headless:
         _judge(seen, span or 0.0)
+
+
+def _say(text: str) -> None:
+    # A terminal that hung up takes no more words; what is left to do is to end.
+    with contextlib.suppress(OSError):
+        click.echo(text)
 
 
 def _show(demo: Demo) -> None:

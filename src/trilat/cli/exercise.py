@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +23,7 @@ NOTE = (
 AREAS_SHOWN = 6
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Play what exercises need; nothing here touches a node."""
 

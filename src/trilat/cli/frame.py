@@ -6,7 +6,10 @@ of help. The module behind it is imported when that command is run or its own `-
 
 from __future__ import annotations
 
+import errno
 import importlib
+import math
+import re
 from typing import Any, NamedTuple
 
 import click
@@ -15,6 +18,8 @@ from trilat.errors import TrilatError
 
 # What a command ends with: 0 done, 1 an error of ours with its code on stderr, 2 wrong usage (click's own).
 EXIT_ERROR = 1
+# What a full or failing disk says without naming a file.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 class Command(NamedTuple):
@@ -22,6 +27,22 @@ class Command(NamedTuple):
 
     target: str
     help: str
+
+
+class Group(click.Group):
+    """A click group whose list of commands says whole sentences; click cuts them off with three dots."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with the first sentence of its help, on as many lines as that takes."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, first_sentence(command.help or "")) for name, command in found if command is not None])
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a help text, its line breaks taken out."""
+    words = " ".join(text.split("\n\n", maxsplit=1)[0].split())
+    return re.split(r"(?<=\.) ", words, maxsplit=1)[0]
 
 
 class LazyGroup(click.Group):
@@ -57,6 +78,23 @@ class LazyGroup(click.Group):
         except TrilatError as error:
             click.echo(f"trilat: {error}", err=True)
             ctx.exit(EXIT_ERROR)
+        except OSError as error:
+            if error.filename is None and error.errno not in DISK_ERRORS:
+                raise
+            named = "" if error.filename is None else f"{error.filename}: "
+            click.echo(f"trilat: {TrilatError('file-failed', f'{named}{error.strerror}.')}", err=True)
+            ctx.exit(EXIT_ERROR)
+
+
+class Between(click.FloatRange):
+    """A number within bounds; what is not a number is without."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; refuse it by name where it lies without."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 def load(entry: Command) -> click.Command:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.identity.keyfiles import NodeKeys
     from trilat.identity.keystore import Passphrase
@@ -35,7 +37,7 @@ def when(t_ns: int | None) -> str:
     return "-" if t_ns is None else f"{datetime.fromtimestamp(t_ns / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, show, rotate and revoke the keys of this node."""
 
@@ -69,12 +71,18 @@ def new(directory: Path, nation: str, use: str, *, sealed: bool) -> None:
 
 @command.command()
 @click.argument("directory", type=DIRECTORY)
-def show(directory: Path) -> None:
+@click.option("--for-agreement", is_flag=True, help="Print what an agreement names of them, for `trilat agreement new --set`.")
+def show(directory: Path, *, for_agreement: bool) -> None:
     """Show whose keys DIRECTORY holds, until when they are valid, and their fingerprints."""
     from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
-    _show(keyfiles.load(directory, now_ns(), None, ask_passphrase()))
+    held = keyfiles.load(directory, now_ns(), None, ask_passphrase())
+    if not for_agreement:
+        _show(held)
+        return
+    for name, value in held.identity.in_agreements(now_ns()).items():
+        click.echo(f"{name}={value}")
 
 
 @command.command()

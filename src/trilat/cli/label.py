@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.marking.catalogue import Catalogue
 
@@ -15,7 +17,7 @@ EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=Tr
 FORMS = ("words", "banner", "json", "xml")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Show a label in words, as JSON or as ADatP-4774 XML; show the marking of a foreign one."""
 

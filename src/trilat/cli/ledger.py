@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.ledger.holdings import Holding, Ledger
 
@@ -18,7 +20,7 @@ NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Say who holds what of ours, since when, and under which rule it left.
 

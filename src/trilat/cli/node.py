@@ -20,15 +20,13 @@ def command(config: Path, *, check: bool, json_logs: bool) -> None:
     import os
 
     from trilat.cli.keys import ask_passphrase
-    from trilat.node import clock, setup
+    from trilat.node import clock, setup, show
     from trilat.node.config import load
 
     settings = load(config, os.environ)
     if check:
-        now_ns = clock.now_ns()
-        setup.read_identity(settings, now_ns, ask_passphrase())
-        setup.read_agreements(settings)
-        setup.pipeline_settings(settings)
+        setup.check(settings, clock.now_ns(), ask_passphrase())
+        show.places(settings.page.places)
         click.echo(f"{config}: nothing is wrong with it.")
         return
     from trilat.node.live import LiveNode
@@ -36,6 +34,6 @@ def command(config: Path, *, check: bool, json_logs: bool) -> None:
     from trilat.node.process import die_with_parent, run, run_until_told
 
     set_up(json_lines=json_logs)
-    if os.environ.get("TRILAT_DIE_WITH_PARENT"):
-        die_with_parent()
+    if parent := os.environ.get("TRILAT_DIE_WITH_PARENT"):
+        die_with_parent(int(parent))
     run(run_until_told(LiveNode(settings, ask_passphrase())))

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from trilat.cli.frame import Group
 from trilat.cli.keys import DIRECTORY, ask_passphrase, when
+from trilat.errors import ExchangeError
 
 INVITE_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Invite partners, accept their invites, show and revoke them."""
 
@@ -74,7 +76,12 @@ def show(keys: Path) -> None:
     from trilat.identity import keyfiles
     from trilat.node.clock import now_ns
 
-    for path in sorted((keys / keyfiles.PARTNERS).glob("*.toml")):
+    if not (keys / keyfiles.PARTNERS).is_dir():
+        raise ExchangeError("keys-missing", f"{keys / keyfiles.PARTNERS}: no such folder.")
+    found = sorted((keys / keyfiles.PARTNERS).glob("*.toml"))
+    if not found:
+        click.echo("no partner is pinned yet: `trilat partner accept` pins one", err=True)
+    for path in found:
         pin = keyfiles.load_partner(path)
         state = f"revoked {when(pin.revoked_ns)}" if pin.revoked_ns else f"accepted {when(pin.accepted_ns)}"
         click.echo(f"{pin.nation}  {state}  {', '.join(pin.addresses)}  invite {pin.fingerprint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -95,7 +96,7 @@ def read_sensor(text: str, nation: str, kind: str) -> Sensor:
         raise click.BadParameter(f"--sensor {text!r}: {error}") from error
 
 
-def start_of(date: str | None) -> int:
+def start_of(date: str | None, option: str = "--date") -> int:
     """Return a `--date` in nanoseconds since 1970, 0 without one; raises click.BadParameter."""
     from trilat.feeds.fix_table import iso_t_ns
 
@@ -104,7 +105,7 @@ def start_of(date: str | None) -> int:
     try:
         return iso_t_ns(date if len(date) > 10 else f"{date}T00:00:00Z")
     except ValueError as error:
-        raise click.BadParameter(f"--date: {error}") from error
+        raise click.BadParameter(f"{option}: {error}") from error
 
 
 def head_of(path: Path) -> bytes:
@@ -113,6 +114,8 @@ def head_of(path: Path) -> bytes:
     from trilat.feeds.source import Refusals
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise FeedError("feed-unreadable", f"{path} is no file, so its format must be named (and a table's preset).")
         with path.open("rb") as file:
             return b"".join(Inflater(Refusals("head")).feed(file.read(HEAD_BYTES)))
     except OSError as error:
@@ -146,6 +149,9 @@ def source_for(path: Path, format_name: str, options: FeedOptions) -> Source:
     name = "".join(each if each.isalnum() or each in "._-" else "-" for each in path.name)[:60]
     radars = format_name == "asterix"
     sensors = tuple(read_sensor(text, options.nation, "radar2d" if radars else "fixes") for text in options.sensors)
+    twice = sorted({one.id for one in sensors if [other.id for other in sensors].count(one.id) > 1})
+    if twice:
+        raise click.BadParameter(f"--sensor: {twice[0]!r} stands twice")
     settings, editions = pairs(options.options), pairs(options.editions)
     if options.node is not None:
         sensors, editions = _of_node(options.node, editions)
@@ -205,6 +211,24 @@ def decode_pieces(decoder: Decoder, pieces: list[Piece]) -> Iterator[Decoded]:
         return
     for piece in pieces:
         yield decoder.decode(piece.data, piece.t_ns)
+
+
+def decode_file(
+    path: Path, source: Source, start_t_ns: int, refused: list[Refused], progress: Callable[[int], None] = lambda _: None
+) -> Iterator[Decoded]:
+    """Decode a recording to its end, with what its last bytes lack; what is refused goes to `refused`. Raises FeedError."""
+    from trilat.feeds.registry import open_format
+
+    decoder = open_format(source)
+    finish = getattr(decoder, "finish", None)
+    for pieces in read_pieces(path, source, start_t_ns, refused, progress):
+        for decoded in decode_pieces(decoder, pieces):
+            refused.extend(decoded.refused)
+            yield decoded
+    if finish is not None:
+        decoded = finish(start_t_ns)
+        refused.extend(decoded.refused)
+        yield decoded
 
 
 def summary(refused: Sequence[Refused]) -> list[str]:

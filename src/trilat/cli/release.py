@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Group
 from trilat.cli.ledger import Audience
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True)
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Explain what may be released to whom, and why."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import msgspec
 
+from trilat.cli.frame import Between
 from trilat.cli.recordings import FORMATS, FeedOptions, feed_options, format_of, read_pieces, source_for, start_of, summary
 from trilat.errors import ConfigError, FeedError
 
@@ -34,7 +37,7 @@ class Target(NamedTuple):
 @click.option("--to", "node_or_url", required=True, metavar="NODE", help="A node's TOML or folder, or a feed's URL with --id.")
 @click.option("--id", "replay_id", default="", help="The replay's id, when --to is a URL.")
 @click.option("--format", "format_name", default="auto", show_default=True, type=click.Choice(("auto", *FORMATS)))
-@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.01, 1000), help="Times faster than life.")
+@click.option("--speed", default=1.0, show_default=True, type=Between(0.01, 1000), help="Times faster than life.")
 @click.option("--start-at", default="now", show_default=True, help='"now", "original", or a time such as 2024-01-02T07:41:03Z.')
 @feed_options
 def command(files: tuple[str, ...], node_or_url: str, replay_id: str, format_name: str, **given: Any) -> None:
@@ -58,7 +61,7 @@ def command(files: tuple[str, ...], node_or_url: str, replay_id: str, format_nam
         pieces = timed_pieces(path, source_for(path, target.format_name, options), start_of(options.date), refused)
         recordings.append((path, target, pieces))
     now_ns = clock.now_ns()
-    start_ns = now_ns if start_at == "now" else None if start_at == "original" else start_of(start_at)
+    start_ns = now_ns if start_at == "now" else None if start_at == "original" else start_of(start_at, "--start-at")
     plans = [plan(path, target, pieces, start_ns) for path, target, pieces in recordings]
     sent = asyncio.run(send(plans, speed))
     for each, count in zip(plans, sent, strict=True):
@@ -78,8 +81,8 @@ def split_feed(text: str) -> tuple[str, Path]:
 def target_of(node_or_url: str, replay_id: str, feed: str, format_name: str) -> Target:
     """Return where a recording goes. Raises ConfigError for a node that is not in mode Replay or has no such feed."""
     if "://" in node_or_url:
-        if not replay_id:
-            raise click.UsageError("--to URL needs --id, the ID of the node's mode replay:ID")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", replay_id):
+            raise click.UsageError("--to URL needs --id, the ID of the node's mode replay:ID (letters, digits, dots, -, _)")
         return Target(node_or_url, replay_id, format_name)
     from trilat.node.config import load
 
@@ -119,13 +122,18 @@ def _address(feed: FeedSettings, directory: Path) -> str:
 def timed_pieces(path: Path, source: Source, start_t_ns: int, refused: list[Refused]) -> Iterator[Piece]:
     """Give the pieces of a recording with their times; a table is read whole and put in order of time."""
     from trilat.feeds.recording import table_rows
+    from trilat.feeds.replay import PIECE_BYTES_MAX
+    from trilat.feeds.source import Refusals
 
+    refusals = Refusals(source.name)
     lists = read_pieces(path, source, start_t_ns, refused)
-    if source.format.startswith("fixes-"):
-        yield from table_rows(source, [piece for pieces in lists for piece in pieces])
-        return
-    for pieces in lists:
-        yield from pieces
+    pieces = (piece for each in lists for piece in each)
+    for piece in table_rows(source, list(pieces)) if source.format.startswith("fixes-") else pieces:
+        if len(piece.data) <= PIECE_BYTES_MAX:
+            yield piece
+        else:
+            refusals.add("packet-bad", length=len(piece.data), detail=f"a piece of {len(piece.data)} bytes")
+    refused.extend(refusals.take(start_t_ns))
 
 
 class Plan(NamedTuple):
@@ -148,14 +156,13 @@ def plan(path: Path, target: Target, pieces: Iterator[Piece], start_ns: int | No
 
 def frames(plans: list[Plan]) -> Iterator[tuple[int, int, bytes]]:
     """Give (time since its recording's first piece, index of the plan, frame) over all recordings, in order of that time."""
-    from trilat.feeds.replay import PIECE_BYTES_MAX, frame
+    from trilat.feeds.replay import frame
 
     def of(index: int, each: Plan) -> Iterator[tuple[int, int, bytes]]:
         latest = 0
         for piece in chain((each.first,), each.rest):
             latest = max(latest, piece.t_ns - each.first.t_ns)
-            if len(piece.data) <= PIECE_BYTES_MAX:
-                yield latest, index, frame(each.target.replay_id, each.shift_ns, piece.t_ns, piece.data)
+            yield latest, index, frame(each.target.replay_id, each.shift_ns, piece.t_ns, piece.data)
 
     return heapq.merge(*(of(index, each) for index, each in enumerate(plans)), key=lambda entry: entry[0])
 
@@ -177,7 +184,11 @@ async def send(plans: list[Plan], speed: float) -> list[int]:
                 await asyncio.sleep(ahead_s)
             await senders[index].send(data)
             sent[index] += 1
+    except OSError as error:
+        told = f"{plans[index].target.url}, after {sent[index]:,} pieces of {plans[index].name}: {error.strerror or error}."
+        raise FeedError("feed-lost", told) from error
     finally:
         for sender in senders:
-            await sender.close()
+            with contextlib.suppress(OSError):
+                await sender.close()
     return sent

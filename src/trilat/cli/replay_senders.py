@@ -67,9 +67,12 @@ async def open_sender(url: str) -> Sender:
 
     address = parse_address(url, beyond_loopback=True)
     if address.kind == "udp":
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            asyncio.DatagramProtocol, remote_addr=(address.host, address.port)
-        )
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                asyncio.DatagramProtocol, remote_addr=(address.host, address.port)
+            )
+        except OSError as error:
+            raise FeedError("feed-address", f"{url!r}: {error.strerror or error}.") from error
         return UdpSender(transport)
     if address.kind == "tcp":
         return await _accept(url, address.host, address.port)
@@ -88,7 +91,10 @@ async def open_sender(url: str) -> Sender:
 async def _accept(url: str, host: str, port: int) -> Sender:
     """Listen where the node connects to, and wait for it."""
     came: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
-    server = await asyncio.start_server(lambda _reader, writer: came.put_nowait(writer), host, port)
+    try:
+        server = await asyncio.start_server(lambda _reader, writer: came.put_nowait(writer), host, port)
+    except OSError as error:
+        raise FeedError("feed-address", f"{url!r}: {error.strerror or error}.") from error
     try:
         return StreamSender(await asyncio.wait_for(came.get(), ACCEPT_S_MAX), server)
     except TimeoutError as error:

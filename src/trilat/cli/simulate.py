@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Between
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator
@@ -30,7 +32,7 @@ SEED_MAX = 2**31
     help="Run the schedule in this file; if there is none, write the seed's there, and run it.",
 )
 @click.option("--tier", type=click.Choice(["a", "b"]), default="a", show_default=True, help="a: exchange; b: whole nodes.")
-@click.option("--seconds", type=click.FloatRange(0.1, 86_400), help="Simulated seconds of faults. Default: 1.5 (a), 6 (b).")
+@click.option("--seconds", type=Between(0.1, 86_400), help="Simulated seconds of faults. Default: 1.5 (a), 6 (b).")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes. Default: one a core.")
 @click.option("--reach", is_flag=True, help="Fail also when a rare state was never reached.")
 def command(seed: int, seeds: int, file: Path | None, tier: str, seconds: float | None, jobs: int | None, *, reach: bool) -> None:

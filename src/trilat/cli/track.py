@@ -13,10 +13,9 @@ import click
 from trilat.cli.recordings import (
     FORMATS,
     FeedOptions,
-    decode_pieces,
+    decode_file,
     feed_options,
     format_of,
-    read_pieces,
     source_for,
     start_of,
     summary,
@@ -49,6 +48,10 @@ def command(files: tuple[Path, ...], format_name: str, out: Path, tick_s: float,
     """
     if out.suffix not in OUT_SUFFIXES or not 0.01 <= tick_s <= 3600:
         raise click.UsageError(f"--out ends with one of {', '.join(OUT_SUFFIXES)}; --tick is 0.01 to 3600 s")
+    if any(out.exists() and file.exists() and out.samefile(file) for file in files):
+        raise click.UsageError(f"--out {out} is one of the recordings: it would be written over")
+    if not out.absolute().parent.is_dir():
+        raise click.UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
     options = FeedOptions(**given)
     with _progress() as progress:
         sources = [source_for(file, format_of(file, format_name), options) for file in files]
@@ -78,17 +81,12 @@ def _read(
     files: tuple[Path, ...], sources: list[Source], start_t_ns: int, progress: Progress
 ) -> tuple[list[Reports], list[Refused]]:
     """Decode every file; return the batches and what was refused."""
-    from trilat.feeds.registry import open_format
-
     batches: list[Reports] = []
     refused: list[Refused] = []
     for file, source in zip(files, sources, strict=True):
         task = progress.add_task(f"decode {file.name}", total=file.stat().st_size if file.exists() else 1)
-        decoder = open_format(source)
-        for pieces in read_pieces(file, source, start_t_ns, refused, partial(progress.advance, task)):
-            for decoded in decode_pieces(decoder, pieces):
-                batches.extend(decoded.batches)
-                refused.extend(decoded.refused)
+        for decoded in decode_file(file, source, start_t_ns, refused, partial(progress.advance, task)):
+            batches.extend(decoded.batches)
     return batches, refused
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.accounts.book import Book
     from trilat.accounts.kept import Account
@@ -19,7 +21,7 @@ ROLE = click.Choice(["watch-officer", "release-officer", "exercise-director", "e
 EMERGENCY = click.option("--emergency", default="", metavar="REASON", help="Let one person do what takes two; shown as an alarm.")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, list, change and disable the accounts of a node's page.
 

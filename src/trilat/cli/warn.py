@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Group
+
 if TYPE_CHECKING:
     from trilat.warn.landing import Landing
     from trilat.warn.state import FlightState
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Say where a flight comes down, and who is under it."""
 

@@ -101,8 +101,8 @@ async def running(
             nodes = {nation: NodeProcess(one) for nation, one in prepared.items()}
             say(f"Starting {len(nodes)} nodes ...")
             for node in nodes.values():
-                await node.start()
                 stack.push_async_callback(node.stop)
+                await node.start()
             for node in nodes.values():
                 await node.ready()
             lines = simulate.Lines(_urls(plan, nodes))
@@ -183,12 +183,26 @@ async def run(
     say: Callable[[str], None],
     show: Callable[[Demo], None],
 ) -> Watched:
-    """Run the demo until it is told to end or its time is up; headless returns what the pages delivered."""
+    """Run the demo until it is told to end or its time is up; headless returns what the pages delivered.
+
+    Told to end while it starts, it ends at once. A terminal that hangs up tells it to end, too.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    async with running(scenario_name, directory, page_ports, say) as demo:
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(running(scenario_name, directory, page_ports, say)))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            say("Ending before all had started ...")
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            return Watched([])
+        demo = starting.result()
         show(demo)
         if headless:
             watching = asyncio.create_task(watch(demo, seconds or 0.0, say))

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,24 +22,46 @@ STOP_S_MAX = 10.0
 LOG_TAIL_CHARS = 2_000
 
 
-def kernel_cache() -> tuple[Path, int]:
-    """Return where numba keeps the compiled kernels, and how many are there."""
+class KernelCache(NamedTuple):
+    """Where numba keeps the compiled kernels, how many are there, and which modules were changed since theirs were compiled."""
+
+    place: Path
+    compiled: int
+    stale: tuple[str, ...]
+
+
+def kernel_cache() -> KernelCache:
+    """Look into numba's cache. What is older than its source is compiled anew at the next call."""
     folder = os.environ.get("NUMBA_CACHE_DIR")
-    place = Path(folder) if folder else Path(errors.__file__).parent / "kernels" / "__pycache__"
-    return place, sum(1 for _ in place.rglob("*.nbi"))
+    source = Path(errors.__file__).parent / "kernels"
+    place = Path(folder) if folder else source / "__pycache__"
+    indexes = list(place.rglob("*.nbi"))
+    newest: dict[str, float] = {}
+    for path in indexes:
+        module = path.name.partition(".")[0]
+        newest[module] = max(newest.get(module, 0.0), path.stat().st_mtime)
+    changed = {module: source / f"{module}.py" for module in newest}
+    stale = [name for name, path in changed.items() if path.exists() and newest[name] < path.stat().st_mtime]
+    return KernelCache(place, len(indexes), tuple(sorted(stale)))
 
 
 async def compile_kernels(say: Callable[[str], None]) -> None:
-    """Fill numba's cache where it is empty, once.
+    """Fill numba's cache where it is empty or older than the source, once.
 
     Three cold nodes side by side would each compile all of it, and take longer than START_S_MAX. Raises ExerciseError
     (node-not-started) when the kernels do not compile.
     """
-    if kernel_cache()[1]:
+    cache = kernel_cache()
+    if cache.compiled and not cache.stale:
         return
     say("Compiling the kernels, once (one to three minutes) ...")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "trilat.kernels.warm", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "trilat.kernels.warm",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # so that Ctrl-C reaches it through us only
     )
     try:
         if await process.wait():
@@ -61,7 +83,7 @@ class NodeProcess:
     async def start(self) -> None:
         """Start the process; it is not ready yet. In a session of its own, so that Ctrl-C reaches it through us only."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith("TRILAT_")}
-        environ["TRILAT_DIE_WITH_PARENT"] = "1"
+        environ["TRILAT_DIE_WITH_PARENT"] = str(os.getpid())
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +80,7 @@ def prepare(
     values = {f"{nation}.policy-key": policy_keys[nation].public for nation in who}
     for nation in who:
         held = keyfiles.load(keys[nation].keys, now_ns, mode)
-        values |= _published(nation, held)
+        values |= held.identity.in_agreements(now_ns)
     agreements = directory / "agreements"
     agreements.mkdir(mode=0o700)
     for name in AGREEMENTS:
@@ -117,12 +116,6 @@ def _kept(password: str, salt: bytes) -> str:
 def _drawn(random: bytes) -> str:
     text = base64.b32encode(random).decode().lower()
     return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
-
-
-def _published(nation: str, held: keyfiles.NodeKeys) -> dict[str, str]:
-    signing_key = held.identity.signing[0]
-    digest = hashlib.sha256(held.identity.ca_certificate.encode()).hexdigest()
-    return {f"{nation}.exchange-key": f"ed25519:{signing_key.public.hex()}", f"{nation}.ca-sha256": digest}
 
 
 def _sign(directory: Path, name: str, values: dict[str, str], keys: dict[str, signing.PolicyKey]) -> None:

@@ -131,6 +131,11 @@ class AisDecoder:
             self._vessels.evicted = 0
         return Decoded(self._rows.take(received_t_ns, self._refusals), self._refusals.take(received_t_ns))
 
+    def finish(self, t_ns: int) -> Decoded:
+        """Say that the recording is at its end; messages that lack parts are counted."""
+        self._assembler.finish(self._refusals)
+        return Decoded((), self._refusals.take(t_ns))
+
     def _message(self, parts: Parts, heard_t_ns: int) -> None:
         """Take one message: static data into the memory, a position into the rows."""
         length = sum(len(each.text) for each in parts.sentences)

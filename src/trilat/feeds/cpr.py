@@ -1,6 +1,6 @@
 """Compact position reporting (CPR): ADS-B positions from their 17-bit halves. RTCA DO-260B (2009), appendix A, A.1.7."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from math import acos, cos, floor, pi
 
 LATITUDE_ZONES = 15  # NZ, A.1.7.1
@@ -18,7 +18,7 @@ _TRANSITIONS = _transition_latitudes()
 
 def longitude_zones(lat_deg: float) -> int:
     """Return NL, the number of longitude zones at a latitude: 59 at the equator, 1 beyond 87 degrees (A.1.7.2 d)."""
-    return 59 - bisect_right(_TRANSITIONS, abs(lat_deg))
+    return 59 - bisect_left(_TRANSITIONS, abs(lat_deg))
 
 
 def _wrap(lon_deg: float) -> float:

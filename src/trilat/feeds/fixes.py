@@ -12,11 +12,16 @@ import msgspec
 from trilat.feeds.fix_table import FixTable, columns_of
 from trilat.feeds.framing import LineSplitter
 from trilat.feeds.rows import FixRows
-from trilat.feeds.source import NOT_KNOWN_T_NS, Decoded, Decoder, Refusals, Source, refuse_simulated
+from trilat.feeds.source import NOT_KNOWN_T_NS, Decoded, Decoder, Refusals, Source, merge_refused, refuse_simulated
 
 ROW_BYTES_MAX = 65_536
-# An object of columns (pandas' default) must be whole before its first row is known; larger ones are refused.
+# An object of columns (pandas' default) must be whole before its first row is known; larger ones are refused. On a feed the
+# bound is lower: all of it is read in one step of the node.
 DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
+FEED_DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
+# An unfinished document is looked at again and again, but for no more than so many characters beside a few times its own.
+LOOKED_AT_MAX = 1 << 20
+LOOKS_MAX = 4
 _BETWEEN = re.compile(r"[\s,\[\]]*")
 _COLUMNAR = re.compile(r'\{\s*"[^"]{1,64}"\s*:\s*\{')
 # Where the next row begins behind one that cannot be read.
@@ -38,8 +43,19 @@ class _FixesDecoder(Decoder):
         batches = refuse_simulated(self._source, self._rows.take(received_t_ns, self._refusals), self._refusals)
         return Decoded(batches, self._refusals.take(received_t_ns))
 
+    def finish(self, t_ns: int) -> Decoded:
+        """Say that no more bytes come: a row that lacks its end is counted as `truncated` (a last line needs no end)."""
+        decoded = self.decode(b"\n", t_ns)
+        if left := self._left():
+            self._refusals.add("truncated", length=left, detail="the table ends in the middle of a row")
+        return Decoded(decoded.batches, merge_refused((*decoded.refused, *self._refusals.take(t_ns))))
+
     def _read(self, data: bytes) -> None:
         raise NotImplementedError
+
+    def _left(self) -> int:
+        """Return how much is left of an unfinished row, and forget it."""
+        return 0
 
 
 class FixesCsvDecoder(_FixesDecoder):
@@ -70,19 +86,40 @@ class FixesJsonDecoder(_FixesDecoder):
         super().__init__(source)
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._json = json.JSONDecoder()
+        self._documents_max = DOCUMENT_BYTES_MAX if source.mode.kind == "replay" else FEED_DOCUMENT_BYTES_MAX
+        self._parts: list[str] = []  # what came since the last look
+        self._size = 0  # of all of them
         self._text = ""
         self._offset = 0  # characters before `_text`
-        self._retry_at = 0
+        self._retry_at = 0  # with so many characters there is a look in any case
+        self._looked_at = 0  # characters, in all looks at the document that is not finished yet
+        self._columnar = False
         # Where rows go: into the table, unless a replay wants them as they are.
         self.take_row: Callable[[dict[str, Any], int], None] = self._add_row
 
     def _read(self, data: bytes) -> None:
-        self._text += self._utf8.decode(data)
-        if len(self._text) < self._retry_at and not self._text.rstrip().endswith(("}", "]")):
-            return
-        self._retry_at = 0
+        part = self._utf8.decode(data)
+        self._parts.append(part)
+        self._size += len(part)
+        ends = part.rstrip().endswith(("}", "]")) if self._columnar else "}" in part
+        if self._size >= self._retry_at or (ends and self._looked_at <= LOOKED_AT_MAX + LOOKS_MAX * self._size):
+            self._look()
+
+    def _look(self) -> None:
+        """Read what is whole, and keep the rest."""
+        self._text = "".join(self._parts)
+        self._looked_at += self._size
+        self._retry_at, self._columnar = 0, False
         place = self._documents()
-        self._text, self._offset = self._text[place:], self._offset + place
+        if place:
+            self._looked_at = 0
+        rest = self._text[place:]
+        self._parts, self._size, self._offset, self._text = [rest], len(rest), self._offset + place, ""
+
+    def _left(self) -> int:
+        self._look()
+        left, self._parts, self._size = len(self._parts[0].strip(" \t\r\n,[]")), [], 0
+        return left
 
     def _documents(self) -> int:
         """Read every whole document; return where the first unfinished one begins."""
@@ -96,7 +133,7 @@ class FixesJsonDecoder(_FixesDecoder):
                 continue
             try:
                 document, end = self._json.raw_decode(text, place)
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # a number of more than 4,300 digits is no JSONDecodeError
                 further = self._unfinished(place)
                 if further is None:
                     return place
@@ -108,12 +145,13 @@ class FixesJsonDecoder(_FixesDecoder):
     def _unfinished(self, place: int) -> int | None:
         """Return where to go on behind a document that cannot be read; None when more bytes may still complete it."""
         columnar = _COLUMNAR.match(self._text, place) is not None
-        bound = DOCUMENT_BYTES_MAX if columnar else ROW_BYTES_MAX
+        bound = self._documents_max if columnar else ROW_BYTES_MAX
         following = _NEXT_ROW.search(self._text, place)
         if following is not None:
             return self._skip(place, following.end())
-        if len(self._text) - place < bound:
-            self._retry_at = 2 * len(self._text) if columnar else 0
+        left = len(self._text) - place
+        if left < bound:
+            self._retry_at, self._columnar = min(2 * left, bound), columnar
             return None
         return self._skip(place, len(self._text))
 

@@ -105,6 +105,12 @@ class BeastSplitter:
         self._keep(text, end, refusals)
         return frames
 
+    def finish(self, refusals: Refusals) -> None:
+        """Say that no more bytes come: a frame that is cut is counted as `truncated`."""
+        if self._rest:
+            refusals.add("truncated", self._offset, len(self._rest), "the recording ends in the middle of a frame")
+            self._rest = b""
+
     def _keep(self, text: bytes, end: int, refusals: Refusals) -> None:
         """Keep the beginning of a frame that is not complete, and count what can be none."""
         tail_begin = max(end, len(text) - FRAME_BYTES_MAX)

@@ -47,6 +47,11 @@ class BeastDecoder(_ModesDecoder):
         frames = self._splitter.feed(data, self._refusals)
         return [(self._clock.t_ns(frame.ticks, received_t_ns), frame.message) for frame in frames]
 
+    def finish(self, t_ns: int) -> Decoded:
+        """Say that the recording is at its end; a frame that is cut there is counted."""
+        self._splitter.finish(self._refusals)
+        return Decoded((), self._refusals.take(t_ns))
+
 
 class AvrDecoder(_ModesDecoder):
     """AVR text: `*HEX;` without and `@TICKS HEX;` with the receiver's counter, one frame a line."""

@@ -121,6 +121,12 @@ class Assembler:
         self._pending[key] = (begun, parts)
         return None
 
+    def finish(self, refusals: Refusals) -> None:
+        """Say that no more sentences come: messages that lack parts are counted."""
+        for _, parts in self._pending.values():
+            _drop(parts, refusals)
+        self._pending.clear()
+
     def _expire(self, now_ns: int, refusals: Refusals) -> None:
         """Drop what waits for too long; the oldest stand first, so the look ends at the first that may stay."""
         while self._pending:

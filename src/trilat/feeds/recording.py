@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from trilat.feeds.framing import LineSplitter, beast_frames, beast_ticks
 from trilat.feeds.payloads import PayloadReader
-from trilat.feeds.pcap import CaptureReader, is_capture
+from trilat.feeds.pcap import T_NS_MAX, CaptureReader, is_capture
 from trilat.feeds.source import DAY_NS, NOT_KNOWN_T_NS, Format, Refusals, Source, whole_lines
 from trilat.records.report import Refused
 
@@ -24,9 +24,16 @@ GROUP_BYTES_MAX = 32_768
 LINE_BYTES_MAX = 60_000
 INFLATED_BYTES_MAX = 1 << 20  # of one call of the decompressor, so that a small file cannot fill the memory at once
 _TIMESTAMP = re.compile(rb'"timestamp"\s*:\s*(\d{1,12}(?:\.\d{1,9})?)')
+_T_NS = re.compile(rb'"t_ns"\s*:\s*(\d{1,19})')
 _TAG_TIME = re.compile(rb"^\\[^\\]{0,300}\bc:(\d{1,13})")
 _AIS = re.compile(rb"![A-Z]{2}VD[MO],1,1,[^,]?,[^,]?,([0-W`-w]{28})")
 _AVR_TICKS = re.compile(rb"@([0-9A-Fa-f]{12})")
+# What stands in every line of a format of JSON lines; other JSON is a table of fixes.
+_JSON_MARKS: dict[Format, tuple[bytes, ...]] = {
+    "modes-jsonl": (b'"frame"', b'"timestamp"'),
+    "sights-jsonl": (b'"observer_ecef_m"', b'"direction_ecef"'),
+    "plots-json": (b'"t_ns"', b'"azimuth_deg"'),
+}
 GZIP = b"\x1f\x8b"
 HEAD_BYTES = 4  # what tells a capture
 
@@ -45,7 +52,7 @@ def guess_format(head: bytes) -> Format:
     if re.match(rb"(\\[^\\]*\\)?[!$][A-Z]{2,5}", text) or (first.startswith(b"#") and re.search(rb"\n!..VD[MO],", text)):
         return "ais"
     if first.startswith((b"{", b"[")):
-        return "modes-jsonl" if b'"frame"' in first and b'"timestamp"' in first else "fixes-json"
+        return next((name for name, marks in _JSON_MARKS.items() if all(mark in first for mark in marks)), "fixes-json")
     if re.match(rb"[*@][0-9A-Fa-f]{14,42};", text):
         return "avr"
     if re.match(rb"\x1a[1-4]", head):
@@ -62,6 +69,7 @@ class Inflater:
         self._refusals = refusals
         self._gzip: Any = None
         self._begun = False
+        self._open = False  # in the middle of a gzip stream
         self._head = b""
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -77,16 +85,24 @@ class Inflater:
             return [data] if data else []
         pieces: list[bytes] = []
         while data:
+            self._open = True
             try:
                 pieces.append(self._gzip.decompress(data, INFLATED_BYTES_MAX))
             except zlib.error as error:
                 self._refusals.add("syntax-bad", length=len(data), detail=f"gzip: {error}")
+                self._open = False
                 break
             data = self._gzip.unconsumed_tail
             if self._gzip.eof:
                 data = self._gzip.unused_data
                 self._gzip = zlib.decompressobj(wbits=31)
+                self._open = False
         return [piece for piece in pieces if piece]
+
+    def finish(self) -> None:
+        """Say that the file is at its end: a stream that goes on there is counted as `truncated`."""
+        if self._open:
+            self._refusals.add("truncated", detail="gzip: the file ends before its stream does")
 
 
 class LinePieces:
@@ -117,7 +133,7 @@ class LinePieces:
         return pieces
 
     def _add(self, text: bytes, pieces: list[Piece]) -> None:
-        t_ns = self._time_of(text, self._t_ns)
+        t_ns = min(self._time_of(text, self._t_ns), T_NS_MAX)  # a later one is none that can be sent on
         if self._group and (abs(t_ns - self._begun_t_ns) > GROUP_NS or self._group_bytes + len(text) > GROUP_BYTES_MAX):
             self._flush(pieces)
         if not self._group:
@@ -154,6 +170,21 @@ def time_of_nmea_line(text: bytes, previous_t_ns: int) -> int:
     second = {1: bits >> 25, 2: bits >> 25, 3: bits >> 25, 9: bits >> 34, 18: bits >> 29}.get(kind, 63) & 63
     ahead = (second - previous_t_ns // SECOND_NS) % 60
     return previous_t_ns + ahead * SECOND_NS if second < 60 and ahead <= 10 else previous_t_ns
+
+
+def time_of_plot_line(text: bytes, previous_t_ns: int) -> int:
+    """Return the `t_ns` of a line."""
+    match = _T_NS.search(text)
+    return previous_t_ns if match is None else int(match[1])
+
+
+# Formats whose lines tell when they were recorded.
+LINE_TIMES: dict[str, Callable[[bytes, int], int]] = {
+    "modes-jsonl": time_of_json_line,
+    "sights-jsonl": time_of_json_line,
+    "plots-json": time_of_plot_line,
+    "ais": time_of_nmea_line,
+}
 
 
 class CounterTime:
@@ -284,6 +315,7 @@ class RecordingReader:
     def finish(self) -> list[Piece]:
         """Return what was left when the file ended."""
         pieces: list[Piece] = []
+        self._inflater.finish()
         if self._pieces is None:
             self._pieces = self._open(self._head)
             pieces = self._pieces.feed(self._head, self._refusals)
@@ -301,7 +333,7 @@ class RecordingReader:
         if is_capture(head):
             return CapturePieces(self._source.format)
         start, counter = self._start_t_ns, CounterTime(self._start_t_ns)
-        lines = {"modes-jsonl": time_of_json_line, "ais": time_of_nmea_line, "avr": counter.at_line}.get(self._source.format)
+        lines = {"avr": counter.at_line, **LINE_TIMES}.get(self._source.format)
         if lines is not None:
             return LinePieces(start, lines)
         if self._source.format == "beast":

@@ -101,7 +101,7 @@ def open_decoder(source: Source) -> Decoder:
     """
     from trilat.feeds.replay import ReplayGate  # noqa: PLC0415 - as above
 
-    return ReplayGate(source, open_format(source))
+    return ReplayGate(source, lambda: open_format(source))
 
 
 # Options of a feed that describe a table of fixes; "a=b,c=d" becomes a map.

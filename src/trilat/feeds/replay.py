@@ -9,6 +9,7 @@ length of the piece (u32), the replay id (ASCII), the piece. Big-endian.
 """
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
 from msgspec.structs import replace
@@ -35,9 +36,10 @@ def frame(replay_id: str, shift_ns: int, recorded_t_ns: int, piece: bytes) -> by
 class ReplayGate(Decoder):
     """Stands before a node's decoder: in mode Replay it takes frames of this replay only, in any other mode none at all."""
 
-    def __init__(self, source: Source, inner: Decoder) -> None:
+    def __init__(self, source: Source, reopen: Callable[[], Decoder]) -> None:
         self._source = source
-        self._inner = inner
+        self._reopen = reopen
+        self._inner = reopen()
         self._refusals = Refusals(source.name)
         self._rest = b""
         self._skip = 0  # bytes still to come of a frame that is not ours to decode
@@ -75,8 +77,17 @@ class ReplayGate(Decoder):
             skipped += here
         if skipped == len(data):
             return Decoded((), self._refusals.take(received_t_ns))
-        decoded = self._inner.decode(data[skipped:], received_t_ns)
+        decoded = self._decoded(data[skipped:], received_t_ns)
         return Decoded(decoded.batches, merge_refused((*decoded.refused, *self._refusals.take(received_t_ns))))
+
+    def _decoded(self, data: bytes, t_ns: int) -> Decoded:
+        """Decode; should a decoder fail on its input, that input and its memory are lost, counted, and nothing else is."""
+        try:
+            return self._inner.decode(data, t_ns)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one feed must not take every other feed with it
+            self._refusals.add("decoder-failed", length=len(data), detail=f"{type(error).__name__}: {error}")
+            self._inner = self._reopen()
+            return Decoded()
 
     def _frame(self, received_t_ns: int) -> Decoded | None:
         """Take the next frame off the rest; None when it is not whole yet."""
@@ -93,7 +104,7 @@ class ReplayGate(Decoder):
             self._refusals.add("replay-on-other-mode", length=end, detail=f"replay {name.decode('ascii', 'replace')!r}")
             return Decoded()
         self.replay_t_ns = max(self.replay_t_ns, recorded_t_ns + shift_ns)
-        decoded = self._inner.decode(piece, recorded_t_ns)
+        decoded = self._decoded(piece, recorded_t_ns)
         return Decoded(tuple(shifted(each, shift_ns, received_t_ns) for each in decoded.batches), decoded.refused)
 
     def _resynchronise(self) -> Decoded:

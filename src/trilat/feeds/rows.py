@@ -82,7 +82,8 @@ class FixRows:
         rows, self._rows = self._rows, []
         columns = empty_reports(len(rows))
         for name, values in zip(FIELDS, zip(*rows, strict=True), strict=True):
-            columns[name] = values
+            # A time beyond 64 bits (milliseconds taken for seconds, say) is as far off as one just beyond the bound.
+            columns[name] = [min(max(t_ns, -1), T_NS_MAX + 1) for t_ns in values] if name == "t_ns" else values
         columns["kind"] = KIND_FIX
         columns["course_rad"] %= 2 * np.pi
         columns = self._plausible(columns, received_t_ns, refusals)

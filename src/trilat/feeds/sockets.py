@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
+import os
 import socket
+import stat
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from operator import itemgetter
@@ -71,13 +74,14 @@ def parse_address(url: str, *, beyond_loopback: bool = False) -> FeedAddress:
 
     Raises FeedError `feed-address` when it is none of these, or listens beyond loopback without leave.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.path:
-        return FeedAddress("file", path=parts.path if not parts.netloc else f"{parts.netloc}{parts.path}")
     try:
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port if parts.scheme != "file" else None
+        host.encode("idna")
+    except ValueError as error:  # a name that no resolver takes is one, too
         raise FeedError("feed-address", f"{url!r}: {error}.") from error
+    if parts.scheme == "file" and parts.path and "\0" not in url:
+        return FeedAddress("file", path=parts.path if not parts.netloc else f"{parts.netloc}{parts.path}")
     if parts.scheme not in ("udp", "tcp", "tcp-listen") or not host or port is None or parts.path not in ("", "/"):
         raise FeedError("feed-address", f"{url!r}.")
     if parts.scheme != "tcp" and not beyond_loopback and not _is_loopback(host):
@@ -227,7 +231,7 @@ class FeedSockets:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             state = self.states[name]
-            if current and self._now_ns() - state.last_t_ns <= SILENT_NS_MAX:
+            if current and 0 <= self._now_ns() - state.last_t_ns <= SILENT_NS_MAX:  # a clock set back tells nothing of silence
                 self.turned_away(name)
                 writer.close()
                 return
@@ -283,7 +287,7 @@ class FeedSockets:
         state, place, identity = self.states[name], 0, -1
         while True:
             try:
-                status = await asyncio.to_thread(path.stat)
+                status = await asyncio.to_thread(_stat, path)
                 if status.st_ino != identity or status.st_size < place:
                     place, identity = 0, status.st_ino
                 data = await asyncio.to_thread(_read_at, path, place) if status.st_size > place else b""
@@ -314,6 +318,13 @@ class _Datagrams(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """Show what the network said; the socket stays open."""
         self._sockets.states[self._name].problem = str(exc)
+
+
+def _stat(path: Path) -> os.stat_result:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "no file, so nothing can be followed")
+    return status
 
 
 def _read_at(path: Path, place: int) -> bytes:

@@ -69,6 +69,12 @@ class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     signing: Annotated[tuple[SigningPublic, ...], Meta(min_length=1, max_length=64)]
     nats_generation: Count = 1
 
+    def in_agreements(self, now_ns: int) -> dict[str, str]:
+        """Return the words by which an agreement names these keys; none for a signing key where none is valid now."""
+        valid = sorted((one for one in self.signing if one.valid(now_ns)), key=lambda one: one.not_before_ns)
+        keys = {f"{self.nation}.exchange-key": f"ed25519:{one.public.hex()}" for one in valid[-1:]}
+        return keys | {f"{self.nation}.ca-sha256": hashlib.sha256(self.ca_certificate.encode()).hexdigest()}
+
 
 class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The private part (`node.key`), without the CA's key, which stands apart so that it can be carried away.

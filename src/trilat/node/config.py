@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,17 +32,13 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConf
     Raises ConfigError (config-unreadable, config-syntax, config-value, mode-missing).
     """
     file = Path(path)
+    text = _read(file)
     try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise ConfigError("config-unreadable", f"{file}: {error.strerror}.") from error
-    if len(raw) > CONFIG_BYTES_MAX:
-        raise ConfigError("config-unreadable", f"{file}: {len(raw)} bytes are more than {CONFIG_BYTES_MAX}.")
-    try:
-        text = raw.decode("utf-8")
         data = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError("config-syntax", f"{file}: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError("config-syntax", f"{file}: nested too deeply.") from error
     set_by = _override(data, environ or {})
     if "mode" not in data:
         raise ConfigError("mode-missing", f"{file}.")
@@ -54,6 +51,23 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConf
         raise ConfigError("config-value", f"{where}: {error}.") from error
     _cross_check(config, file, text)
     return _absolute(config, file.resolve().parent)
+
+
+def _read(file: Path) -> str:
+    """Return a configuration's text. Only a file is read: a pipe may never end, and a device never does."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise ConfigError("config-unreadable", f"{file} is no file.")
+        with file.open("rb") as opened:
+            raw = opened.read(CONFIG_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError("config-unreadable", f"{file}: {error.strerror}.") from error
+    if len(raw) > CONFIG_BYTES_MAX:
+        raise ConfigError("config-unreadable", f"{file}: it has more than {CONFIG_BYTES_MAX} bytes.")
+    try:
+        return raw.decode("utf-8-sig")  # some editors put a mark before the first line
+    except UnicodeDecodeError as error:
+        raise ConfigError("config-syntax", f"{file}: {error}.") from error
 
 
 def mode_of(config: NodeConfig) -> Mode:

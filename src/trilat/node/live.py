@@ -161,11 +161,11 @@ class LiveNode:
 
     async def _start_feeds(self, stack: contextlib.AsyncExitStack) -> None:
         config = self.config
-        jitter = random.Random(config.name)
-        step, store = config.step, config.store
+        jitter, step, store = random.Random(config.name), config.step, config.store
         self.feeds = FeedSockets(clock.now_ns, jitter, queue_max=step.queue_max, bytes_per_day_max=store.feed_bytes_per_day_max)
         stack.push_async_callback(self.feeds.close)
-        ports = {feed.name: await self.feeds.open(feed.name, feed.url, feed.format) for feed in config.feed}
+        opened = [(feed.name, feed.url, feed.format, feed.beyond_loopback) for feed in config.feed]
+        ports = {name: await self.feeds.open(name, url, form, beyond_loopback=far) for name, url, form, far in opened}
         self.ports["feeds"] = {name: port for name, port in ports.items() if port}
 
     async def _start_page(self, stack: contextlib.AsyncExitStack) -> None:

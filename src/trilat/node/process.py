@@ -78,10 +78,15 @@ async def run_until_told(node: LiveNode) -> None:
     await node.run(stop, lambda _: settle())
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends (Linux), so that a demo leaves nothing behind."""
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to end this process when its parent ends (Linux), so that a demo leaves nothing behind.
+
+    parent: who started it. One that ended before the kernel was asked is told by another in its place.
+    """
     if os.name == "posix":
         import ctypes  # noqa: PLC0415 - one call, at start only
 
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, 15)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -53,6 +53,7 @@ class FeedSettings(_Settings, frozen=True, kw_only=True):
     sensors: Annotated[tuple[Name, ...], Meta(min_length=1)]  # ids of the sensors that speak in it
     editions: dict[str, str] = {}  # edition per ASTERIX category: { "048" = "1.31" }
     options: dict[str, str] = {}  # what the format's decoder can be told
+    beyond_loopback: bool = False  # leave to listen (udp, tcp-listen) for senders on other machines
 
 
 class PartnerSettings(_Settings, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ import structlog
 
 from trilat import errors
 from trilat.errors import ConfigError, PolicyError
+from trilat.feeds.registry import open_decoder
+from trilat.feeds.sockets import parse_address
 from trilat.identity import keyfiles
 from trilat.identity.keys import PartnerFile
 from trilat.identity.keystore import Passphrase
@@ -67,6 +69,24 @@ def read_identity(config: NodeConfig, now_ns: int, passphrase: Passphrase | None
         if pin.nation != nation:
             raise ConfigError("config-value", f"partner {nation!r} names a pin of {pin.nation!r}.")
     return Identity(held, pins, held.key_ring(mode, pins.values()))
+
+
+def check(config: NodeConfig, now_ns: int, passphrase: Passphrase | None) -> None:
+    """Read what a start would read, and open nothing: keys, pins, agreements, areas, feeds with their addresses and editions.
+
+    Raises the TrilatError that the start would raise.
+    """
+    read_identity(config, now_ns, passphrase)
+    read_agreements(config)
+    check_feeds(config)
+
+
+def check_feeds(config: NodeConfig) -> None:
+    """Raise the FeedError that opening a feed would raise: address, format, edition or option."""
+    for feed in config.feed:
+        parse_address(feed.url, beyond_loopback=feed.beyond_loopback)
+    for source in pipeline_settings(config).sources:
+        open_decoder(source)
 
 
 def open_node_store(config: NodeConfig, now_ns: int) -> Store:

@@ -123,7 +123,7 @@ def make_cop(config: NodeConfig, pipeline: Pipeline, now_ns: int) -> NodeCop:
         lat_deg=config.view.lat_deg,
         lon_deg=config.view.lon_deg,
         zoom=config.view.zoom,
-        places=_places(config.page.places),
+        places=places(config.page.places),
     )
 
     # Tables of their own: what a page selects is learnt by no audience's pipeline.
@@ -166,7 +166,8 @@ def national_of(tracks: Tracks | None, row: Any) -> int:
     return int(columns["number"][at]) if away[at] <= SIGMAS**2 else 0
 
 
-def _places(path: str | None) -> tuple[Place, ...]:
+def places(path: str | None) -> tuple[Place, ...]:
+    """Return the operator's places on the map; raises ConfigError (config-unreadable)."""
     if path is None:
         return ()
     try:
@@ -312,3 +313,5 @@ def measure(health: Health, feeds: FeedSockets, pages: int, waiting: int) -> Non
     health.put("trilat_queue_inputs", waiting)
     for name, state in feeds.states.items():
         health.put("trilat_queue_dropped_total", state.dropped, name)
+    for one in feeds.refused():  # what never came as far as a decoder
+        health.add("trilat_refused_total", one.count, one.source, one.reason)
