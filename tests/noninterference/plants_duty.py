@@ -9,7 +9,8 @@ from planting import DUTY_PLANTS, Patch, Plant, pipelines
 
 from trilat.issuing import desk as desk_module
 from trilat.issuing import duty
-from trilat.issuing.books import NATIONAL, Books
+from trilat.issuing.books import Books
+from trilat.issuing.editions import NATIONAL
 from trilat.node.audience import AudiencePipeline
 from trilat.outward.doors import Doors
 from trilat.records.warning import Warning

@@ -10,7 +10,8 @@ from planting import Patch, as_of, pipelines, plant_of_launch
 
 from trilat.issuing import desk as desk_module
 from trilat.issuing import prepare
-from trilat.issuing.books import NATIONAL, Books
+from trilat.issuing.books import Books
+from trilat.issuing.editions import NATIONAL
 from trilat.joint.launches import LaunchWatch
 from trilat.node.audience import AudiencePipeline, sensor_of
 from trilat.records.assessment import Assessment

@@ -111,7 +111,7 @@ def _where(warning: Warning, language: Language) -> Iterable[str]:
     """Yield what may come down where and pass over what; of a lost flight only the first, and it is said to be unconfirmed."""
     said = SENTENCES[language]
     if not warning.touched and warning.state != "track-lost":
-        yield said["no-areas"]
+        yield said["none-now" if warning.reason == "none-now" else "no-areas"]
     for touch in ("landing", "overflight"):
         mine = [one for one in warning.touched if one.touch == touch]
         if not mine or (touch == "overflight" and warning.state == "track-lost"):
@@ -131,8 +131,8 @@ def _spoken(warning: Warning, language: Language) -> Iterable[str]:
     if warning.state == "track-lost":
         yield said["lost"]
         return
-    if warning.reason == "burns-again":
-        yield said["again"]
+    if warning.reason in ("burns-again", "none-now"):
+        yield said["again" if warning.reason == "burns-again" else "none-now"]
     places = _places(warning.touched, language, LINE_AREAS_MAX)
     if places:
         yield f"{places}."
