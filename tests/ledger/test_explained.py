@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from trilat.accounts.roles import may
 from trilat.cli import release
-from trilat.issuing.books import NATIONAL
+from trilat.issuing.editions import NATIONAL
 from trilat.ledger import explained
 from trilat.marking.display import in_words
 from trilat.node import setup, show

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from planting import DUTY_PLANTS, Patch, Plant, pipelines
 
-from trilat.issuing import desk as desk_module
 from trilat.issuing import duty
-from trilat.issuing.books import NATIONAL, Books
+from trilat.issuing import partners as partners_module
+from trilat.issuing.books import Books
+from trilat.issuing.editions import NATIONAL
 from trilat.node.audience import AudiencePipeline
 from trilat.outward.doors import Doors
 from trilat.records.warning import Warning
@@ -214,4 +215,4 @@ def acknowledged_to_those_told(patch: Patch) -> None:
 
         return told
 
-    patch.wrap(desk_module, "acknowledged", around)
+    patch.wrap(partners_module, "acknowledged", around)

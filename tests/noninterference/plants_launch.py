@@ -9,8 +9,10 @@ import msgspec
 from planting import Patch, as_of, pipelines, plant_of_launch
 
 from trilat.issuing import desk as desk_module
+from trilat.issuing import partners as partners_module
 from trilat.issuing import prepare
-from trilat.issuing.books import NATIONAL, Books
+from trilat.issuing.books import Books
+from trilat.issuing.editions import NATIONAL
 from trilat.joint.launches import LaunchWatch
 from trilat.node.audience import AudiencePipeline, sensor_of
 from trilat.records.assessment import Assessment
@@ -235,7 +237,7 @@ def acknowledged_by_the_national_version(patch: Patch) -> None:
         for audience in d.audiences.values():
             yield from audience.acknowledge(now_ns, made)
 
-    patch.put(desk_module, "acknowledged", told)
+    patch.put(partners_module, "acknowledged", told)
 
 
 @plant_of_launch(late=True, first="separate_calls")
@@ -252,7 +254,7 @@ def acknowledgement_says_the_nations_version(patch: Patch) -> None:
 
         return told
 
-    patch.wrap(desk_module, "acknowledged", around)
+    patch.wrap(partners_module, "acknowledged", around)
 
 
 @plant_of_launch(world=1, late=True, first="beside")

@@ -54,7 +54,7 @@ class Pages:
             for name in OFFICERS[nation]:
                 if self._shown.get(name) != desk.version:
                     self._shown[name] = desk.version
-                    self.hubs[name].show_approvals(approvals.told(desk))
+                    self.hubs[name].show_approvals(approvals.told(desk, approvals.leave_told(self.three.pipelines[nation].desk)))
                 self.hubs[name].publish()
 
     def publish(self) -> None:

@@ -80,7 +80,7 @@ class Nation:
         for act in given:
             step.act(act)
         self.cop.step(now_ns, CopInput(warnings=tuple(step.shown), answers=step.answers, notices=step.notices))
-        told = approvals.told(self.approvals)
+        told = approvals.told(self.approvals, approvals.leave_told(self.desk))
         for hub in self.hubs.values():
             if step.approvals or given:
                 hub.show_approvals(told)
@@ -184,3 +184,82 @@ async def test_a_launch_from_detected_to_stood_down_on_the_pages_of_three_nation
         await on["ann"].get_by_test_id("stand-down").click()
         for user in ("ann", "kim", "lee"):
             await on[user].get_by_test_id("warning").wait_for(state="detached", timeout=MS_MAX)
+
+
+async def test_two_give_the_node_leave_to_issue_and_every_page_shows_it(chromium: Browser) -> None:
+    """Proposed on one page, approved on another; both show till when; it issues by itself; two take it away again."""
+    world = World()
+    async with pages(chromium, world) as on:
+        ann, ben = on["ann"], on["ben"]
+        await state(ann, "detected")
+        await ann.get_by_test_id("approvals").click()
+        await ann.get_by_test_id("to-auto-leave").click()
+        await ann.fill("[name=probability]", "20")
+        await ann.fill("[name=reason]", "night watch of two")
+        await ann.get_by_test_id("send").click()
+        await ben.get_by_test_id("approvals").click()
+        await ben.get_by_test_id("approve").click(timeout=MS_MAX)
+        for page in (ann, ben):
+            chip = page.get_by_test_id("auto-leave-chip")
+            await chip.wait_for(state="attached", timeout=MS_MAX)
+            assert "AUTO-ISSUE until" in await chip.inner_text()
+        told = await ben.get_by_test_id("auto-leave").inner_text()
+        assert all(word in told for word in ("PUBLIC", "20 %", "80 %", "30 min", "ann, ben")), told
+        world.state = "assessed"
+        row = ann.get_by_test_id("warning")
+        await (
+            row.get_by_test_id("state")
+            .filter(has_text="issued")
+            .or_(row.get_by_test_id("state").filter(has_text="updated"))
+            .first.wait_for(timeout=MS_MAX)
+        )
+        await ann.get_by_test_id("take-leave-away").click()
+        await ben.get_by_test_id("approve").click(timeout=MS_MAX)
+        for page in (ann, ben):
+            await page.get_by_test_id("auto-leave-chip").wait_for(state="detached", timeout=MS_MAX)
+
+
+async def test_the_strip_names_every_area_once_and_says_exercise_once_in_its_headline(chromium: Browser) -> None:
+    """All areas stand in the row, land that may be hit first, whole in its title; a page's filters take nothing from it."""
+    world = World()
+    async with pages(chromium, world) as on:
+        world.state = "assessed"
+        await state(on["ann"], "assessed")
+        row = on["ann"].get_by_test_id("warning")
+        areas = row.get_by_test_id("areas")
+        assert await areas.get_attribute("title") == "Aomori 40 %, Hokkaido 20 %"
+        headline = await row.locator(".what b").inner_text()
+        assert headline.startswith("EXERCISE Missile launch assessed")
+
+
+TONES = """() => {
+  window.tones = [];
+  const param = { set value(v) { window.tones.push(v) } };
+  const node = { frequency: param, gain: param, connect: (next) => next, start() {}, stop() {} };
+  window.AudioContext = class { currentTime = 0; destination = {}; createOscillator() { return node } createGain() { return node } };
+}"""
+
+
+async def test_a_warning_sounds_until_somebody_acknowledges_and_is_said_to_screen_readers(chromium: Browser) -> None:
+    """With the sound on, tones come again and again while it waits; ACK ends them. The assertive region says state and words."""
+    world = World()
+    async with pages(chromium, world) as on:
+        ann = on["ann"]
+        await state(ann, "detected")
+        said = ann.locator('.said[role="alert"]')
+        assert await said.inner_text() == "EXERCISE t1. detected. EXERCISE: Launch detected (EXERCISE)"
+        await ann.evaluate(TONES)
+        await ann.get_by_role("button", name="Sound off").click()
+        await ann.wait_for_function("() => window.tones.length >= 8", timeout=MS_MAX)  # a beep is two tones, and comes again
+        await ann.get_by_test_id("ack").click()
+        await ann.get_by_test_id("ack").filter(has_text="acknowledged").wait_for(timeout=MS_MAX)
+        await ann.wait_for_function("() => document.querySelector('.said').textContent === ''", timeout=MS_MAX)
+        await ann.evaluate("() => { window.tones.length = 0 }")
+        # A version with nothing but newer figures comes, and calls nobody again; that it is assessed does.
+        row = ann.get_by_test_id("warning")
+        await row.locator('[data-nation="JPN"].older').wait_for(timeout=MS_MAX)
+        await asyncio.sleep(2.0)
+        assert await ann.evaluate("() => window.tones.length") == 0
+        world.state = "assessed"
+        await ann.wait_for_function("() => window.tones.length >= 4", timeout=MS_MAX)
+        assert "assessed" in await said.inner_text()

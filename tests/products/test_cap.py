@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flight_records import LAND_NS, MODE, NS, T0_NS, area, assessment, label
 from lxml import etree
 from nacl.exceptions import BadSignatureError
@@ -18,6 +24,7 @@ from trilat.records.label import Mode
 from trilat.records.warning import Warning
 from trilat.warn import machine
 
+DS = "http://www.w3.org/2000/09/xmldsig#"
 KEY = SigningKey(bytes(range(32)))
 RINGS = {"JP-02": [[(40.2, 140.0), (41.5, 140.5), (41.0, 141.6), (40.2, 140.0)]]}
 DRILLS = {"en": "EXERCISE", "ja": "訓練", "ko": "훈련"}
@@ -46,7 +53,10 @@ def read(data: bytes, mode: Mode = MODE, now_ns: int = T0_NS + 60 * NS) -> cap.C
     return cap.read(now_ns, data, mode, holds)
 
 
-@pytest.mark.parametrize("state", ["issued", "updated", "track-lost", "landed", "stood-down", "retracted"])
+STATES = ("detected", "assessed", "issued", "updated", "track-lost", "landed", "passed", "stood-down", "retracted")
+
+
+@pytest.mark.parametrize("state", STATES)
 def test_every_state_is_valid_by_the_schema(recordings: Path, state: str) -> None:
     """Messages of every state, in three languages, are valid against the OASIS schema of CAP 1.2."""
     schema = etree.XMLSchema(etree.parse(str(recordings / "cap" / "CAP-v1.2.xsd")))
@@ -81,6 +91,39 @@ def test_exercise_says_so_first_and_last_in_every_language() -> None:
     assert not any(drill in f"{one.text}{one.line}{one.headline}" for one in live.words for drill in DRILLS.values())
     assert b"<status>Actual</status>" in written(live)
     assert b"<status>Exercise</status>" in written(warning())
+
+
+def another_verifies(data: bytes) -> bool:
+    """Verify an enveloped signature with nothing that wrote it: expat's canonical XML, hashlib, OpenSSL's Ed25519.
+
+    Canonical XML 2.0 of the standard library is exclusive; of messages without comments and QNames in values it is what 1.0 is.
+    """
+    text = data.decode()
+    [signature] = re.findall(r"<ds:Signature .*?</ds:Signature>", text, re.DOTALL)
+    told = {name: re.sub(r"\s", "", re.findall(f"<ds:{name}>(.*?)</ds:{name}>", signature, re.DOTALL)[0]) for name in
+            ("DigestValue", "SignatureValue")}  # fmt: skip
+    whole = ET.canonicalize(text.replace(signature, "")).encode()
+    info = re.findall(r"<ds:SignedInfo>.*</ds:SignedInfo>", signature, re.DOTALL)[0]
+    said = ET.canonicalize(info.replace("<ds:SignedInfo>", f'<ds:SignedInfo xmlns:ds="{DS}">', 1)).encode()
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes(KEY.verify_key))
+        key.verify(base64.b64decode(told["SignatureValue"]), said)
+    except InvalidSignature:
+        return False
+    return base64.b64decode(told["DigestValue"]) == hashlib.sha256(whole).digest()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_signature_holds_for_another_implementation(state: str) -> None:
+    """Other code for canonical XML and Ed25519 finds what we sign, in every state, and finds a changed message out."""
+    message = written(warning(state), () if state == "issued" else (cap.triplet(warning()),))
+    assert another_verifies(message)
+    assert not another_verifies(message.replace(b"JP-02", b"JP-47"))
+    assert not another_verifies(message.replace(b"trilat.jpn", b"trilat.kor"))
+    value = re.findall(rb"<ds:SignatureValue>(.)", message)[0]
+    assert not another_verifies(
+        message.replace(b"<ds:SignatureValue>" + value, b"<ds:SignatureValue>" + (b"B" if value == b"A" else b"A"))
+    )
 
 
 def test_modes_never_mix() -> None:

@@ -70,6 +70,64 @@ def test_the_command_prints_the_keys(tmp_path: Path) -> None:
     assert np.allclose(told[0]["landing_ecef_m"], told[1]["landing_ecef_m"], atol=1e-3)
 
 
+WANTED = {"landing_ecef_m", "landing_lat_deg", "landing_lon_deg", "time_to_landing_s", "apogee_m", "range_m"}
+WANTED |= {"ellipse95_semi_axes_m", "ellipse95_bearing_deg", "class"}
+PRIORS = (None, {"median": 2_000.0, "log_sigma": 0.3}, {"median": 2_000.0}, {"log_sigma": 0.0})
+
+
+def told_of(directory: Path, content: object, *options: str) -> str:
+    path = directory / "state.json"
+    path.write_bytes(msgspec.json.encode(content))
+    return CliRunner().invoke(command, ["landing", str(path), *options]).output
+
+
+@pytest.mark.parametrize("frame", ["geodetic", "ecef"])
+@pytest.mark.parametrize("covariance", [None, SPREAD.tolist()])
+@pytest.mark.parametrize("drag", [None, True, False])
+def test_every_form_of_a_state_gives_every_key(tmp_path: Path, frame: str, covariance: object, drag: bool | None) -> None:  # noqa: FBT001
+    """Both frames, with and without covariance, drag and coefficient: every key, an ellipse where there is a doubt to draw."""
+    mean = state().mean.tolist()
+    ecef = {"frame": "ecef", "position_m": mean[:3], "velocity_m_s": mean[3:]}
+    for prior in PRIORS:
+        content = given(covariance=covariance) if frame == "geodetic" else {**ecef, "covariance": covariance}
+        content |= {"drag": drag} if drag is not None else {}
+        content |= {"ballistic_coefficient_kg_m2": prior} if prior else {}
+        told = msgspec.json.decode(told_of(tmp_path, content, "--json"))
+        assert WANTED <= set(told)
+        doubt = covariance is not None or (drag is not False and prior != {"log_sigma": 0.0})
+        assert (told["ellipse95_semi_axes_m"] is not None) == doubt
+        assert told["covariance_given"] == (covariance is not None)
+
+
+def test_what_does_not_come_down_has_the_keys_too(tmp_path: Path) -> None:
+    """A satellite's state gives every key, null where there is nothing to say, and `lands` false."""
+    told = msgspec.json.decode(told_of(tmp_path, given(alt_m=400_000.0, velocity_enu_m_s=[5_000, 5_900, 0]), "--json"))
+    assert not told["lands"]
+    assert WANTED <= set(told)
+    assert told["landing_ecef_m"] is None
+    assert "it orbits" in told_of(tmp_path, given(alt_m=400_000.0, velocity_enu_m_s=[5_000, 5_900, 0]))
+
+
+def test_an_ellipse_of_the_drag_alone_is_said_to_be_one(tmp_path: Path) -> None:
+    """Without a covariance the ellipse holds what is not known of the drag alone: people are told, who might think it is exact."""
+    assert "drag alone" in told_of(tmp_path, given(covariance=None))
+    assert "drag alone" not in told_of(tmp_path, given())
+
+
+def test_a_state_under_its_ground_is_refused_and_one_on_it_is_down() -> None:
+    """What lies under the height of its ground is inside the Earth; rounding at the ground itself is not."""
+    for lat in range(-80, 81, 10):
+        on = state(lat_deg=lat, alt_m=0.0, velocity_enu_m_s=[0, 0, 0])
+        found = predict(on)
+        assert found is not None
+        assert found.flight.seconds < 0.1
+    with pytest.raises(StateError) as caught:
+        state(alt_m=-2.0, velocity_enu_m_s=[0, 0, 0])
+    assert caught.value.name == "state-inside-earth"
+    low = state(alt_m=-400.0, ground_height_m=-430.0, velocity_enu_m_s=[0, 0, 0])
+    assert predict(low) is not None
+
+
 def test_ellipse_holds_what_it_claims() -> None:
     """Of true landings drawn from the state and the coefficient's prior, 93 to 97 % lie in the 95 % ellipse."""
     seed, n = 11, 4_000

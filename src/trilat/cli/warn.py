@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from trilat.warn.state import FlightState
 
 
+PLACE_KEYS = (
+    "landing_ecef_m", "landing_lat_deg", "landing_lon_deg", "time_to_landing_s", "time_to_apogee_s", "speed_at_landing_m_s",
+    "range_m",
+)  # fmt: skip
+SPREAD_KEYS = (
+    "mean_landing_lat_deg", "mean_landing_lon_deg", "ellipse50_semi_axes_m", "ellipse50_bearing_deg", "ellipse95_semi_axes_m",
+    "ellipse95_bearing_deg", "time_to_landing_95_s", "share_of_sigma_flights_down",
+)  # fmt: skip
+
+
 @click.group(cls=Group)
 def command() -> None:
     """Say where a flight comes down, and who is under it."""
@@ -60,11 +70,12 @@ def landing_of(state: FlightState) -> dict[str, Any]:
         "energy_range_m": energy_range_m(state.mean),
         "range_flown_m": shape.range_m,
         "drag": state.coefficient_kg_m2 > 0.0,
+        "covariance_given": state.known,
     }
-    if found is not None:
-        out |= _place(found) | {"range_m": ground_range_m(state.mean[:3], found.place_m)}
-        out |= _spread(found, state)
-    return out
+    if found is None:  # every key all the same: what reads it need not ask first
+        return out | dict.fromkeys((*PLACE_KEYS, *SPREAD_KEYS))
+    out |= _place(found) | {"range_m": ground_range_m(state.mean[:3], found.place_m)}
+    return out | dict.fromkeys(SPREAD_KEYS) | _spread(found, state)
 
 
 def _place(found: Landing) -> dict[str, Any]:
@@ -87,9 +98,9 @@ def _geodetic(place_m: Any) -> Any:
 
 
 def _spread(found: Landing, state: FlightState) -> dict[str, Any]:
-    """Return the ellipses and the time's interval; None where nothing was said of how sure the state is."""
+    """Return the ellipses and the time's interval; nothing where nothing was said of how sure the state is."""
     if not state.known and state.log_sigma == 0.0:
-        return {"ellipse95_semi_axes_m": None, "ellipse95_bearing_deg": None, "time_to_landing_95_s": None}
+        return {}
     reach = 1.959963984540054 * float(found.covariance[2, 2]) ** 0.5
     return {
         "mean_landing_lat_deg": found.lat_deg,
@@ -120,6 +131,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         if axes:
             bearing = found[f"ellipse{share}_bearing_deg"]
             out.append(f"{share} % within  {axes[0] / 1e3:,.2f} x {axes[1] / 1e3:,.2f} km, long axis at {bearing:.0f} degrees")
+    if found.get("ellipse95_semi_axes_m") and not found["covariance_given"]:
+        out.append("             these are of the drag alone: how sure the state is was not given")
     return out
 
 

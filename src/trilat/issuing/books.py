@@ -11,22 +11,19 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from trilat.kernels.geodesy import geodetic_to_ecef
+from trilat.issuing.editions import NATIONAL, OWN, PUBLIC, TOPIC, apart_m, calmly, label_of, plain, same_flight, shown
 from trilat.policy.labels import make
 from trilat.products.texts import with_words
-from trilat.records.assessment import Assessment, TouchedArea
+from trilat.records.assessment import Assessment
 from trilat.records.label import Label, Mode
 from trilat.records.released import Released
-from trilat.records.report import Pedigree
 from trilat.records.warning import Retraction, Warning
 from trilat.warn import machine
 from trilat.warn.machine import Envelope, Standing
 
-NATIONAL, OWN, PUBLIC = "national", "own", "PUBLIC"
-TOPIC = "missile-warning"
 PURPOSE = "public-warning"
+UNNAMED = "-"
 FLIGHTS_MAX = 200  # of one audience; the oldest that is closed goes first
-NEAR_M, FAST_M_S, TOGETHER_NS = 100_000.0, 8_000.0, 60 * 10**9
 Key = tuple[str, int]
 
 
@@ -112,12 +109,12 @@ class Books:
 
     def nearest_national(self, assessment: Assessment) -> Standing | None:
         """Return the national warning of the flight that an assessment is of: the nearest of those that it may be."""
-        near = [one for one in self._books[NATIONAL].values() if _same_flight(assessment, one.assessment)]
-        return min(near, key=lambda one: _apart_m(assessment, one.assessment), default=None)
+        near = [one for one in self._books[NATIONAL].values() if same_flight(assessment, one.assessment)]
+        return min(near, key=lambda one: apart_m(assessment, one.assessment), default=None)
 
     def national_label(self, assessment: Assessment) -> Label:
         """Return the label of the nation's own warning of what an assessment says."""
-        return _label_of(NATIONAL, assessment)
+        return label_of(NATIONAL, assessment)
 
     # Moving -----------------------------------------------------------------------------------------------------------
 
@@ -156,14 +153,14 @@ class Books:
 
     def _begin(self, now_ns: int, audience: str, key: Key, assessment: Assessment) -> tuple[bool, list[Moved]]:
         # No id is taken before it is known that there will be a warning: an audience's ids have no gaps.
-        if machine.begin(now_ns, assessment, "-", assessment.label) is None:
+        if machine.begin(now_ns, assessment, UNNAMED, assessment.label) is None:
             return False, []
         if audience == NATIONAL:
             self._count += 1
             warning_id = f"{self.nation}-L{self._count}"
         else:
             warning_id = self._gates[audience].new_warning_id()
-        standing = machine.begin(now_ns, assessment, warning_id, _label_of(audience, assessment))
+        standing = machine.begin(now_ns, assessment, warning_id, label_of(audience, assessment))
         if standing is None:
             raise ValueError("a warning begun twice differs")
         self._make_room(audience)
@@ -182,7 +179,7 @@ class Books:
                 own_ns = self.own_ns(audience, now_ns)
                 after = None if base is None else machine.take(own_ns, standing, base)
                 if after is not None:
-                    moved += self._put(audience, key, standing, _calmly(own_ns, standing, after))
+                    moved += self._put(audience, key, standing, calmly(own_ns, standing, after))
         return moved
 
     def tick(self, now_ns: int) -> list[Moved]:
@@ -197,37 +194,54 @@ class Books:
 
     def issue(self, now_ns: int, national: Key, audience: str, envelope: Envelope) -> list[Moved]:
         """Issue to one audience (or widen) what two people approved for it; a new edition where it had none."""
-        found = (national, self._books[NATIONAL][national]) if audience == NATIONAL else self.editions(national).get(audience)
-        if found is None:
-            found = self._approved_edition(now_ns, national, audience)
+        found = self._held(national, audience) or self._approved_edition(now_ns, national, audience)
         if found is None or found[1].warning.state in machine.CLOSED:
             return []
         own_ns = self.own_ns(audience, now_ns)
-        ends = msgspec.structs.replace(envelope, until_ns=envelope.until_ns - (now_ns - own_ns))
-        return self._put(audience, found[0], found[1], machine.issue(own_ns, found[1], ends))
+        return self._put(audience, found[0], found[1], machine.issue(own_ns, found[1], _ending(envelope, now_ns - own_ns)))
 
-    def _approved_edition(self, now_ns: int, national: Key, audience: str) -> tuple[Key, Standing] | None:
-        """Return a new edition made of the national assessment, without exact places, for who has none of its own."""
+    def would_issue(self, now_ns: int, national: Key, audience: str, envelope: Envelope) -> Warning | None:
+        """Return what `issue` would tell an audience now; None where it would tell nothing. Nothing moves, no id is taken."""
+        held = self._held(national, audience)
+        standing = self._unnamed(now_ns, national, audience) if held is None else held[1]
+        if standing is None or standing.warning.state in machine.CLOSED:
+            return None
+        own_ns = self.own_ns(audience, now_ns)
+        return machine.issue(own_ns, standing, _ending(envelope, now_ns - own_ns)).warning
+
+    def _held(self, national: Key, audience: str) -> tuple[Key, Standing] | None:
+        """Return an audience's edition of a national warning, the nation's own among them."""
+        return (national, self._books[NATIONAL][national]) if audience == NATIONAL else self.editions(national).get(audience)
+
+    def _unnamed(self, now_ns: int, national: Key, audience: str) -> Standing | None:
+        """Return an edition made of the national assessment, without exact places, for who has none; its id is not taken yet."""
         standing = self._books[NATIONAL][national]
         base = self.basis_for(now_ns, audience, standing.assessment)
         if base is None or (audience != PUBLIC and audience not in self._gates):
+            return None
+        state = "assessed" if standing.warning.state in ("issued", "updated") else standing.warning.state
+        label = self._plain_label(audience, base.label)
+        warning = msgspec.structs.replace(
+            standing.warning, id=UNNAMED, version=0, state=state, issued=False, label=label, touched=base.areas
+        )
+        return Standing(warning=warning, assessment=base, taken_ns=standing.taken_ns, basis="approved", again=standing.again)
+
+    def _approved_edition(self, now_ns: int, national: Key, audience: str) -> tuple[Key, Standing] | None:
+        """Return a new edition of that kind, in the books and linked."""
+        made = self._unnamed(now_ns, national, audience)
+        if made is None:
             return None
         if audience == PUBLIC:
             self._public_count += 1
             warning_id = f"{self.nation}-P{self._public_count}"
         else:
             warning_id = self._gates[audience].new_warning_id()
-        state = "assessed" if standing.warning.state in ("issued", "updated") else standing.warning.state
-        label = self._plain_label(audience, base.label)
-        warning = msgspec.structs.replace(
-            standing.warning, id=warning_id, version=0, state=state, issued=False, label=label, touched=base.areas
-        )
+        made = msgspec.structs.replace(made, warning=msgspec.structs.replace(made.warning, id=warning_id))
         key = ("approved", self._count * 1_000 + len(self._books[audience]))
-        made = Standing(warning=warning, assessment=base, taken_ns=standing.taken_ns, basis="approved")
         self._books[audience][key] = made
         self._link[audience, key] = national
         if audience in self._gates:
-            self._gates[audience].link(warning_id, standing.warning.id)
+            self._gates[audience].link(warning_id, self._books[NATIONAL][national].warning.id)
         return key, made
 
     def _plain_label(self, audience: str, of: Label) -> Label:
@@ -250,7 +264,7 @@ class Books:
         """
         if self.consented(now_ns, assessment.label, audience):
             return plain(assessment, self.nation)
-        near = [one for one in self._own.values() if _same_flight(one, assessment)]
+        near = [one for one in self._own.values() if same_flight(one, assessment)]
         own = max(near, key=lambda one: one.t_ns, default=None)
         return None if own is None or not self.consented(now_ns, own.label, audience) else plain(own, self.nation)
 
@@ -268,10 +282,10 @@ class Books:
     def _put(self, audience: str, key: Key, before: Standing | None, after: Standing) -> list[Moved]:
         told = before is None or after.warning.version != before.warning.version
         if told:
-            warning = with_words(_shown(after))
+            warning = with_words(shown(after))
             if after.basis == "own" and warning.state not in machine.CLOSED:
                 # Each version is labelled as what it rests on now, not as what the first one rested on.
-                warning = msgspec.structs.replace(warning, label=_label_of(audience, after.assessment))
+                warning = msgspec.structs.replace(warning, label=label_of(audience, after.assessment))
             after = msgspec.structs.replace(after, warning=warning)
         self._books[audience][key] = after
         return [Moved(audience, key, before, after)] if told else []
@@ -291,7 +305,7 @@ class Books:
                 if (audience, key) in self._link:
                     continue
                 for national, other in self._books[NATIONAL].items():
-                    if _same_flight(standing.assessment, other.assessment):
+                    if same_flight(standing.assessment, other.assessment):
                         self._link[audience, key] = national
                         self._gates[audience].link(standing.warning.id, other.warning.id)
                         break
@@ -303,18 +317,18 @@ class Books:
 
         A retraction or its reverse goes to partners as a `Retraction`; the public's products make a cancelling message of it.
         """
-        shown: list[Warning] = []
+        told: list[Warning] = []
         released: list[Released] = []
         public: list[Warning] = []
         for one in moved:
             warning = one.after.warning
             if one.audience == NATIONAL:
-                shown.append(warning)
+                told.append(warning)
             elif one.audience == PUBLIC:
                 public.append(warning)
             elif warning.state != "retracted" and warning.reason != "reinstated":
                 released += self._gates[one.audience].flash(self.own_ns(one.audience, now_ns), warning)
-        return shown, released, public
+        return told, released, public
 
     def take_back(self, now_ns: int, one: Moved, reason: Any, text: str, by: str) -> tuple[Retraction, list[Released]]:
         """Return the retraction (or reinstatement) of one audience's edition, and how it leaves."""
@@ -333,63 +347,6 @@ class Books:
         return made, [] if gate is None else gate.flash(now_ns, made)
 
 
-def _calmly(now_ns: int, before: Standing, after: Standing) -> Standing:
-    """Leave out a version that only says the same more exactly, soon after the last one: a siren is not to sound every second.
-
-    A new state, an area that was not named, and that it burns again (or no more) are told at once; what is left out comes with
-    the next version.
-    """
-    was, now = before.warning, after.warning
-    named = {(one.id, one.touch) for one in was.touched}
-    turn = now.reason == "track-found" or (was.reason == machine.BURNS_AGAIN) != (now.reason == machine.BURNS_AGAIN)
-    calm = was.state == now.state == "updated" and not turn and now_ns - was.t_ns < machine.UPDATE_EVERY_NS
-    if calm and {(one.id, one.touch) for one in now.touched} <= named:
-        return msgspec.structs.replace(after, warning=was)
-    return after
-
-
-def _label_of(audience: str, assessment: Assessment) -> Label:
-    """Return the label of a warning made of an assessment: of its sources and level, for this audience and topic."""
-    if audience == NATIONAL:
-        return msgspec.structs.replace(assessment.label, topics=(TOPIC,))
-    rel_to = tuple(one for one in assessment.label.rel_to if one == audience)
-    return msgspec.structs.replace(assessment.label, topics=(TOPIC,), rel_to=rel_to)
-
-
-def plain(assessment: Assessment, nation: str) -> Assessment:
-    """Return an assessment without exact places and without who saw what: areas, times, class."""
-    landing = assessment.landing
-    if landing is not None:
-        # The time stays for the life cycle; the warning itself is made without it.
-        landing = msgspec.structs.replace(landing, lat_deg=0.0, lon_deg=0.0)
-    return msgspec.structs.replace(assessment, pedigree=Pedigree(nation=nation), path=(), launch=None, fan=None, landing=landing)
-
-
-def _shown(standing: Standing) -> Warning:
-    """Return the warning as its audience gets it: one that rests on an approval holds no exact place."""
-    warning = standing.warning
-    if standing.basis == "own" or warning.flight is None:
-        return warning
-    return msgspec.structs.replace(
-        warning, flight=msgspec.structs.replace(warning.flight, launch=None, landing=None, fan=None, path=())
-    )
-
-
-def _same_flight(one: Assessment, other: Assessment) -> bool:
-    """Tell whether two assessments are of one flight: near in place for their difference in time."""
-    apart_ns = abs(one.updated_t_ns - other.updated_t_ns)
-    if apart_ns > TOGETHER_NS or abs(one.first_t_ns - other.first_t_ns) > 2 * TOGETHER_NS:
-        return False
-    return _apart_m(one, other) <= NEAR_M + FAST_M_S * apart_ns / 1e9
-
-
-def _apart_m(one: Assessment, other: Assessment) -> float:
-    places = [geodetic_to_ecef(here.lat_deg, here.lon_deg, here.alt_m) for here in (one, other)]
-    return float(((places[0] - places[1]) ** 2).sum() ** 0.5)
-
-
-def areas_of(assessment: Assessment, nation: str, audience: str) -> tuple[TouchedArea, ...]:
-    """Return the areas that an audience is warned of: the public those of its own nation and the sea, others all."""
-    if audience != PUBLIC:
-        return assessment.areas
-    return tuple(one for one in assessment.areas if one.nation == nation or one.kind in ("sea", "fir"))
+def _ending(envelope: Envelope, ahead_ns: int) -> Envelope:
+    """Return an envelope whose end is told by a clock that is so much behind."""
+    return msgspec.structs.replace(envelope, until_ns=envelope.until_ns - ahead_ns)

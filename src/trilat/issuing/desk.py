@@ -15,9 +15,10 @@ from trilat.accounts.approvals import Refused
 from trilat.accounts.roles import may
 from trilat.errors import PolicyError, sentence
 from trilat.issuing import contents, prepare
-from trilat.issuing.books import NATIONAL, PUBLIC, Key, Moved
+from trilat.issuing.books import Key, Moved
 from trilat.issuing.contents import Issue, PreAuthorise, RaisePublic, mode_word
-from trilat.issuing.partners import acknowledged, receive
+from trilat.issuing.editions import NATIONAL, PUBLIC
+from trilat.issuing.partners import acknowledge, receive
 from trilat.issuing.state import Desk, Event
 from trilat.outward.events import DECLASSIFY, RecordRelease
 from trilat.picture.acts import (
@@ -38,7 +39,6 @@ from trilat.picture.inputs import ActAnswer, Notice, WarningRecord
 from trilat.records.approval import Approved, Session
 from trilat.records.assessment import Assessment
 from trilat.records.released import Released
-from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
 from trilat.warn import machine
 from trilat.warn.lifecycle import Draft
@@ -88,6 +88,10 @@ class DeskStep:
     def _moved(self, moved: Iterable[Moved]) -> None:
         moved = list(moved)
         shown, released, public = self._d.books.emit(self._now_ns, moved)
+        for one in moved:
+            if machine.empties(one.before, one.after):
+                words = f"{one.after.warning.id} names no area any more"
+                self._note("alarm", f"{words}: give the all clear, or have what it touches now approved")
         for warning in shown:
             self._show(self._d.nation, warning)
             severity = "alarm" if warning.state in ("track-lost", "detected", "issued") else "caution"
@@ -196,10 +200,7 @@ class DeskStep:
 
     def _propose_release(self, given: OfficerAct, act: ProposeRelease) -> str:
         """Put a record that the node holds before a second person: exactly that one may go."""
-        flight = self._d.books.national(act.warning_id)
-        record: Warning | Track | None = self._d.track(act.track)
-        if act.warning_id:
-            record = self._d.hand.own(act.warning_id) if flight is None else flight[1].warning
+        record = self._d.record(act.warning_id, act.track)
         if record is None:
             return "warning-unknown" if act.warning_id else "track-unknown"
         asked = RecordRelease(audience=act.audience, record=record, tier=act.tier, reason=act.reason)
@@ -229,6 +230,10 @@ class DeskStep:
         leave = isinstance(act, Propose) and act.kind == contents.PRE_AUTHORISE
         if leave and (fault := contents.leave_fault(self._now_ns, self._d.mode, act.content)):  # type: ignore[union-attr]
             return fault
+        if isinstance(act, Approve) and (gone := prepare.holds_no_more(self._now_ns, self._d, act.proposal)):
+            words = f"{given.session.user}'s yes to {act.proposal} was refused: approval-outdated"
+            self._note("alarm", f"{words}: it says nothing of {gone} any more")
+            return "approval-outdated"
         fault, events, notes = self._d.decide(self._now_ns, given.session, act)
         self.approvals.extend(events)
         for severity, text in notes:
@@ -259,14 +264,22 @@ class DeskStep:
         d = self._d
         if content.relay is not None:
             held = d.hand.received(content.relay.originator, content.relay.warning_id)
-            self._publish(d.public.relay(self._now_ns, held, content, by))
+            told = d.public.relay(self._now_ns, held, content, by)
+            self._publish(told)
+            if not told:
+                self._note("alarm", f"{content.warning_id} was approved but is over: nothing is passed on")
             return
         found = d.books.national(content.warning_id)
         if found is None or found[1].warning.state in machine.CLOSED or content.until_ns <= self._now_ns:
             self._note("alarm", f"{content.warning_id} was approved but is over: nothing is issued")
             return
+        gone = prepare.outdated(self._now_ns, d, content)
         for variant in content.variants:
             audience = NATIONAL if variant.audience == d.nation else variant.audience
+            if variant.audience in gone:
+                words = f"{content.warning_id} was not issued to {variant.audience}"
+                self._note("alarm", f"{words}: it says nothing of {gone[variant.audience]} any more; propose anew")
+                continue
             areas = tuple(dict.fromkeys(one.id for one in variant.areas))
             envelope = Envelope(areas=areas, until_ns=content.until_ns, approved_by=by)
             moved = d.books.issue(self._now_ns, found[0], audience, envelope)
@@ -302,24 +315,12 @@ class DeskStep:
             self._publish([d.public.by_hand(warning, d.label((PUBLIC,), 0))])
 
     def _acknowledge(self, given: OfficerAct, act: AcknowledgeWarning) -> str:
-        d = self._d
-        own = act.originator == d.nation
-        flight = d.books.national(act.warning_id) if own else None
-        warning = flight[1].warning if flight is not None else d.hand.own(act.warning_id) if own else None
-        label = warning.label if warning is not None else d.label((act.originator,), 0)
-        told = (act.originator, act.warning_id, act.version, act.kind, given.session.user, given.session.station, label)
-        if flight is not None:
-            made = d.hand.answer(self._now_ns, *told) if act.version <= flight[1].warning.version else None
-        else:
-            made = d.hand.acknowledge(self._now_ns, *told)
+        made, released = acknowledge(self._d, self._now_ns, given.session, act)
         if made is None:
             return "warning-unknown"
-        self._show(d.nation, made)
-        d.escalation.acknowledged(act.originator, act.warning_id)
-        if flight is not None:
-            self.released.extend(acknowledged(d, self._now_ns, flight[0], act.kind, given.session))
-        else:
-            self.released.extend(one for audience in d.audiences.values() for one in audience.acknowledge(self._now_ns, made))
+        self._show(self._d.nation, made)
+        self._d.escalation.acknowledged(act.originator, act.warning_id)
+        self.released.extend(released)
         return ""
 
     def _stand_down(self, given: OfficerAct, act: StandDown) -> str:

@@ -5,13 +5,14 @@ And what they are told when a flight's warning is acknowledged here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from trilat.issuing.books import Key
 from trilat.issuing.state import Desk
+from trilat.picture.acts import AcknowledgeWarning
 from trilat.picture.inputs import WarningRecord
 from trilat.records.approval import Session
 from trilat.records.released import Released
@@ -83,3 +84,17 @@ def acknowledged(d: Desk, now_ns: int, national: Key, kind: str, by: Session) ->
             told = (d.nation, mine.id, mine.version, kind, by.user, by.station, mine.label)
             own_ns = d.books.own_ns(name, now_ns)
             yield from gate.flash(own_ns, d.hand.answer(own_ns, *told))
+
+
+def acknowledge(d: Desk, now_ns: int, by: Session, act: AcknowledgeWarning) -> tuple[Acknowledgement | None, Iterable[Released]]:
+    """Acknowledge what an officer has seen; return what to show and what leaves. None: there is no such warning or version."""
+    own = act.originator == d.nation
+    flight = d.books.national(act.warning_id) if own else None
+    warning = flight[1].warning if flight is not None else d.hand.own(act.warning_id) if own else None
+    label = warning.label if warning is not None else d.label((act.originator,), 0)
+    told = (act.originator, act.warning_id, act.version, act.kind, by.user, by.station, label)
+    if flight is not None:
+        made = d.hand.answer(now_ns, *told) if act.version <= flight[1].warning.version else None
+        return made, () if made is None else list(acknowledged(d, now_ns, flight[0], act.kind, by))
+    made = d.hand.acknowledge(now_ns, *told)
+    return made, () if made is None else [one for audience in d.audiences.values() for one in audience.acknowledge(now_ns, made)]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trilat.issuing.books import NATIONAL, PUBLIC, Books, Key, Moved, areas_of
-from trilat.issuing.contents import Issue, NamedArea, PreAuthorise, Relay, Variant, mode_word
+from trilat.issuing.books import Books, Key, Moved
+from trilat.issuing.contents import ISSUE, Issue, NamedArea, PreAuthorise, Relay, Variant, mode_word
+from trilat.issuing.editions import NATIONAL, PUBLIC, areas_of
+from trilat.issuing.state import Desk
 from trilat.picture.acts import IssueWarning, RelayWarning
 from trilat.products.texts import with_words
 from trilat.records.assessment import Assessment, TouchedArea
@@ -68,7 +70,7 @@ def _variant(
     if audience == PUBLIC and not areas:
         return "issue-no-areas"
     own = held is not None and held[1].basis == "own"
-    shown = _as_issued(standing.warning if held is None else held[1].warning, base, areas, until_ns)
+    shown = _as_issued(standing if held is None else held[1], base, areas, until_ns)
     return Variant(
         audience=books.nation if audience == NATIONAL else audience,
         basis="own" if own else "approved",
@@ -80,12 +82,47 @@ def _variant(
     )
 
 
-def _as_issued(warning: Warning, base: Assessment, areas: tuple[TouchedArea, ...], until_ns: int) -> Warning:
+def _as_issued(standing: Standing, base: Assessment, areas: tuple[TouchedArea, ...], until_ns: int) -> Warning:
+    warning, reason = standing.warning, machine.issued_reason(standing)
     state = warning.state if warning.state == "track-lost" else "updated" if warning.issued else "issued"
     told = msgspec.structs.replace(
-        warning, state=state, reason="approved", touched=areas, expires_ns=until_ns, flight=machine.facts(base)
+        warning, state=state, reason=reason, touched=areas, expires_ns=until_ns, flight=machine.facts(base)
     )
     return with_words(told)
+
+
+def outdated(now_ns: int, d: Desk, content: Issue) -> dict[str, str]:
+    """Return the audiences of whose variant no area would be named if it were issued now, with the areas that it names.
+
+    It burns again, or it has moved on: what people read when they approved holds no more, and nobody is to be warned of nothing.
+    """
+    if content.relay is not None:
+        held = d.hand.received(content.relay.originator, content.relay.warning_id)
+        named: dict[str, Warning | None] = {PUBLIC: held}
+    else:
+        found = d.books.national(content.warning_id)
+        named = {} if found is None else {one.audience: _would_be(now_ns, d, found[0], content, one) for one in content.variants}
+    gone = {}
+    for variant in content.variants:
+        ids, now = {one.id for one in variant.areas}, named.get(variant.audience)
+        if ids and now is not None and ids.isdisjoint(one.id for one in now.touched):
+            gone[variant.audience] = ", ".join(sorted(ids))[:100]
+    return gone
+
+
+def holds_no_more(now_ns: int, d: Desk, proposal_id: str) -> str:
+    """Return the areas of a proposal that are named no more, where that is so of the nation's or the public's variant."""
+    for one in d.approvals.pending():
+        if one.proposal.id == proposal_id and one.proposal.kind == ISSUE:
+            gone = outdated(now_ns, d, msgspec.json.decode(one.proposal.content, type=Issue))
+            return gone.get(d.nation, "") or gone.get(PUBLIC, "")
+    return ""
+
+
+def _would_be(now_ns: int, d: Desk, national: Key, content: Issue, variant: Variant) -> Warning | None:
+    audience = NATIONAL if variant.audience == d.nation else variant.audience
+    envelope = Envelope(areas=tuple(one.id for one in variant.areas), until_ns=content.until_ns)
+    return d.books.would_issue(now_ns, national, audience, envelope)
 
 
 def _named(one: TouchedArea) -> NamedArea:

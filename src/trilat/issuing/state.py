@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from trilat.accounts.approvals import ApprovalDesk
-from trilat.issuing.books import TOPIC, Books, Key
+from trilat.issuing.books import Books, Key
 from trilat.issuing.contents import PreAuthorise
 from trilat.issuing.duty import Duties, Teller
+from trilat.issuing.editions import TOPIC
 from trilat.issuing.public import PublicWarnings
 from trilat.issuing.watchful import Escalation
 from trilat.picture.acts import Approve, Decline, Propose
@@ -77,6 +78,13 @@ class Desk:
         self.publish: Callable[[int, Warning], list[Released]] = lambda *_: []
         self.track: Callable[[int], Track | None] = lambda _: None
         self.rejected: Counter[str] = Counter()
+
+    def record(self, warning_id: str, track: int) -> Warning | Track | None:
+        """Return an own warning as it stands, or where none is named a national track; None where there is no such."""
+        if not warning_id:
+            return self.track(track)
+        flight = self.books.national(warning_id)
+        return self.hand.own(warning_id) if flight is None else flight[1].warning
 
     def label(self, rel_to: Sequence[str], level: int) -> Label:
         """Return the label of what this nation itself says of a missile: for these audiences, at this level."""

@@ -17,6 +17,7 @@ from trilat.accounts.approvals import ApprovalDesk, Pending, ProposalKind, Refus
 from trilat.accounts.roles import may
 from trilat.errors import PolicyError
 from trilat.issuing import contents
+from trilat.issuing.state import Desk as WarningsDesk
 from trilat.ledger.recalls import ACT, numbers_text
 from trilat.node.audience import AudiencePipeline
 from trilat.node.inputs import EventInput, RecallInput
@@ -164,13 +165,23 @@ def _said(session: Session, made: Event) -> str:
     return text[:200]
 
 
-def told(desk: ApprovalDesk) -> bytes:
-    """Return the message that shows pages what waits, with content and hash, and how the last ones ended."""
+def leave_told(desk: WarningsDesk) -> dict[str, Any] | None:
+    """Return the standing leave to issue automatically as pages show it; None while there is none."""
+    if desk.leave is None:
+        return None
+    one = desk.leave
+    sure = {"probability_min": one.probability_min, "confidence_min": one.confidence_min, "minutes": one.minutes}
+    return {"audiences": list(one.audiences), **sure, "until_ms": one.until_ns // MS, "by": list(desk.leave_by)}
+
+
+def told(desk: ApprovalDesk, leave: dict[str, Any] | None = None) -> bytes:
+    """Return the message that shows pages what waits, with content and hash, how the last ones ended, and what leave stands."""
     settled = list(desk.settled.values())[-SETTLED_SHOWN:]
     message = {
         "type": "approvals",
         "pending": [_pending(one) for one in desk.pending()],
         "settled": [_settled(one) for one in reversed(settled)],
+        "leave": leave,
     }
     return msgspec.json.encode(message)
 

@@ -322,7 +322,7 @@ class LiveNode:
             self._check(states)
             self.outlets.measure(self.health)
             self.people.tick(now_ns, self.pipeline.approvals, self.health, sound=self.exchange.health == "ok")
-        self.people.show(self.pipeline.approvals)
+        self.people.show(self.pipeline.desk)
         given = CopInput(
             combined=None if out.combined is None else show.confirmed_only(out.combined),
             partners=[one for one in out.partners if isinstance(one.record, Area)],

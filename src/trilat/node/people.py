@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -14,6 +14,7 @@ from trilat.accounts.book import FILE_NAME, Book
 from trilat.accounts.door import Door, DoorSettings, NodeFace, Outside
 from trilat.accounts.roles import acts_of, may
 from trilat.identity.sign import SigningKey
+from trilat.issuing.state import Desk
 from trilat.ledger import explained, served
 from trilat.ledger.recalling import RecallDesk
 from trilat.ledger.recalls import Place
@@ -73,7 +74,7 @@ class People:
         self._journal = journal
         self._notices: list[Notice] = []
         self._due: list[_Due] = []
-        self._shown = -1
+        self._shown: tuple[int, Any] = (-1, None)
         self._decisions: DecisionLog | None = None
         self._alarms_told = 0
         # What waits for the node's next step: signed events, recalls, lapses; `key` gives the key to sign with.
@@ -181,11 +182,12 @@ class People:
             log.error("judges disagree", audience=one.audience, rules=rules, rule=one.first.rule, cedar=cedar)
             self._note(now_ns, "alarm", text if new <= ALARMS_SAID_MAX else f"{text} (of {new})")
 
-    def show(self, desk: ApprovalDesk) -> None:
-        """Show the pages what waits for a second person, when it has changed."""
-        if self.hub is not None and desk.version != self._shown:
-            self._shown = desk.version
-            self.hub.show_approvals(approvals.told(desk))
+    def show(self, desk: Desk) -> None:
+        """Show the pages what waits for a second person, and what leave stands, when it has changed."""
+        now = desk.approvals.version, approvals.leave_told(desk)
+        if self.hub is not None and now != self._shown:
+            self._shown = now
+            self.hub.show_approvals(approvals.told(desk.approvals, now[1]))
 
     def notices(self) -> list[Notice]:
         """Return the lines for the watch log since the last call."""

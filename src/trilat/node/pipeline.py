@@ -16,8 +16,9 @@ import msgspec
 from trilat.accounts.approvals import ApprovalDesk
 from trilat.feeds.registry import open_decoder
 from trilat.feeds.source import Source
-from trilat.issuing.books import NATIONAL, OWN, PUBLIC, PURPOSE, TOPIC
+from trilat.issuing.books import PURPOSE
 from trilat.issuing.desk import DeskStep
+from trilat.issuing.editions import NATIONAL, OWN, PUBLIC, TOPIC
 from trilat.issuing.state import Desk
 from trilat.joint.core import CoreTracker, PartnerReport, batch_of
 from trilat.joint.launches import NationLaunches

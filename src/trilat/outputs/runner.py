@@ -105,18 +105,34 @@ class Runner:
             try:
                 stale = self._is_stale(message, tries)
                 told = stale or await self._output.send(message, self.wanted.forms)
-            except OutputError as error:
+            except Exception as error:  # noqa: BLE001 - a plug-in's own fault must not end the output
                 self.failed, self._behind = self.failed + 1, True
                 if tries == 1:
-                    self._tell("alarm", f"output {self.wanted.name} did not take {message.identifier}: {error.detail}"[:200])
+                    why = error.detail if isinstance(error, OutputError) else f"{type(error).__name__} {error}"
+                    self._tell("alarm", f"output {self.wanted.name} did not take {message.identifier}: {why}"[:200])
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LAST_RETRY_S)
                 continue
             receipt = Receipt(identifier=message.identifier, t_ns=self._now_ns(), tries=tries, receipt=told[:500])
-            await asyncio.to_thread(append_receipt, self._path, receipt)
+            await self._keep(receipt)
             self.taken.add(message.identifier)
             self.delivered += not stale
             self._tell("info", f"output {self.wanted.name}: {message.identifier} {stale or f'taken (try {tries})'}"[:200])
+
+    async def _keep(self, receipt: Receipt) -> None:
+        """Write a receipt, however long the disk takes it not: what was taken is not sent again because of it."""
+        pause_s = FIRST_RETRY_S
+        while True:
+            try:
+                await asyncio.to_thread(append_receipt, self._path, receipt)
+            except OSError as error:
+                if pause_s == FIRST_RETRY_S:
+                    told = f"output {self.wanted.name}: the receipt of {receipt.identifier} is not on disk: {error.strerror}"
+                    self._tell("alarm", told[:200])
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LAST_RETRY_S)
+            else:
+                return
 
     def _is_stale(self, message: Message, tries: int) -> str:
         """Return why a message is not sent any more: a newer version follows, and this one is late; empty when it is to go."""

@@ -25,6 +25,9 @@ LOG_LINES_IN_STATE_MAX = 200
 ACKNOWLEDGEMENTS_MAX = 100
 
 
+NEWER_FIGURES = "newer-figures"  # the reason of a version for which nobody is to be called again
+
+
 class _Entry:
     """One warning as it stands: its last version, who acknowledged what, whether it was taken back."""
 
@@ -34,6 +37,7 @@ class _Entry:
         self.acknowledgements: dict[tuple[str, str, str], Acknowledgement] = {}
         self.retraction: Retraction | None = None
         self.first_t_ns = 0
+        self.news_version = 0  # the last version that says more than newer figures
         self.was_open = False
 
     def is_open(self, now_ns: int) -> bool:
@@ -130,6 +134,7 @@ class Board:
             "originator": entry.originator,
             "id": warning.id,
             "version": warning.version,
+            "news_version": entry.news_version,
             "state": warning.state,
             "open": entry.is_open(now_ns),
             "expired": now_ns >= warning.expires_ns,
@@ -185,6 +190,8 @@ def _apply(entry: _Entry, record: Warning | Acknowledgement | Retraction) -> str
         if entry.warning is not None and record.version <= entry.warning.version:
             return ""
         entry.first_t_ns = entry.first_t_ns or record.t_ns
+        if entry.warning is None or record.reason != NEWER_FIGURES:
+            entry.news_version = record.version
         entry.warning = record
         return f"{entry.originator} warning {record.state}: {record.headline}"[:200]
     if isinstance(record, Retraction):
@@ -257,6 +264,7 @@ def _shown_flight(flight: FlightFacts) -> dict[str, Any]:
 def _shown_area(area: TouchedArea) -> dict[str, Any]:
     return {
         "id": area.id,
+        "kind": area.kind,
         "names": {"en": area.name_en, "ja": area.name_ja, "ko": area.name_ko},
         "touch": area.touch,
         "probability": area.probability,

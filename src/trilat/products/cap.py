@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from trilat.products.texts import drill, name_of
+from trilat.products.texts import drill, endangers, name_of
 from trilat.products.xmldsig import CapError, parse, sign, verified
 from trilat.records.label import Mode
 from trilat.records.warning import Warning, Words
@@ -20,6 +20,7 @@ from trilat.records.warning import Warning, Words
 CAP = "urn:oasis:names:tc:emergency:cap:1.2"
 NS = 1_000_000_000
 LANGUAGE_CODES = {"en": "en-US", "ja": "ja-JP", "ko": "ko-KR"}
+RESPONSES = {"act": "Shelter", "at-sea": "Avoid", "": "Monitor"}
 RINGS_MAX, POINTS_MAX = 20, 400
 Rings = Mapping[str, Sequence[Sequence[tuple[float, float]]]]  # area id -> outer rings of (lat, lon), closed
 
@@ -110,7 +111,7 @@ def _info(root: etree._Element, warning: Warning, words: Words, rings: Rings) ->
         ("language", LANGUAGE_CODES[words.language]),
         ("category", "Safety"),
         ("event", warning.kind),
-        ("responseType", "AllClear" if over else "Shelter" if warning.touched else "Monitor"),
+        ("responseType", "AllClear" if over else RESPONSES[endangers(warning)]),
         ("urgency", "Past" if over else "Immediate"),
         ("severity", "Minor" if over else "Extreme"),
         ("certainty", "Likely" if sure else "Possible"),

@@ -23,6 +23,8 @@ AREAS_NAMED_MAX = 20
 LINE_AREAS_MAX = 4
 LIKELY = 0.01
 ACTING = ("issued", "updated")
+# Who lives there is named first, then who sails there; airspace is for those who fly.
+RANKS = {"sea": 1, "fir": 2}
 
 
 def with_words(warning: Warning) -> Warning:
@@ -53,6 +55,14 @@ def time_words(t_ns: int, language: Language) -> str:
     return f"{local.hour}時{local.minute:02d}分" if language == "ja" else f"{local.hour}시 {local.minute:02d}분"
 
 
+def endangers(warning: Warning) -> str:
+    """Return who is to do something: `act` where land is touched, `at-sea` where only sea or airspace is; empty where nothing."""
+    likely = [one for one in warning.touched if one.probability >= LIKELY]
+    if any(one.kind not in RANKS for one in likely):
+        return "act"
+    return "at-sea" if likely else ""
+
+
 def drill(mode: Mode, language: Language, text: str) -> str:
     """Return a text with what it is said first and last, unless it is live."""
     if mode.kind == "live":
@@ -64,7 +74,7 @@ def _words(warning: Warning, language: Language) -> Words:
     mode = warning.label.mode
     key = _key(warning)
     headline = HEADLINES[language].get(key) or HEADLINES[language][warning.state]
-    places = _places(warning.touched, language, LINE_AREAS_MAX)
+    places = _places(_foremost(warning), language, LINE_AREAS_MAX)
     short = "" if mode.kind == "live" else f"{DRILL_SHORT[language]}: "
     end = "" if mode.kind == "live" else f" ({DRILL_SHORT[language]})"
     shown = f"{short}{headline}{': ' + places if places else ''}"
@@ -102,8 +112,8 @@ def _sentences(warning: Warning, language: Language) -> Iterable[str]:
         yield from _where(warning, language)
     if flight is not None and flight.landing is not None and not flight.landing.reliable:
         yield said["unreliable"]
-    if warning.state in ACTING and warning.touched:
-        yield said["act"]
+    if warning.state in ACTING and (who := endangers(warning)):
+        yield said[who]
     yield said["stay"]
 
 
@@ -111,13 +121,14 @@ def _where(warning: Warning, language: Language) -> Iterable[str]:
     """Yield what may come down where and pass over what; of a lost flight only the first, and it is said to be unconfirmed."""
     said = SENTENCES[language]
     if not warning.touched and warning.state != "track-lost":
-        yield said["no-areas"]
-    for touch in ("landing", "overflight"):
-        mine = [one for one in warning.touched if one.touch == touch]
-        if not mine or (touch == "overflight" and warning.state == "track-lost"):
+        yield said["none-now" if warning.reason == "none-now" else "no-areas"]
+    spoken = [one for one in warning.touched if one.touch == "landing" or warning.state != "track-lost"]
+    by_touch = {touch: [one for one in spoken if one.touch == touch and one.kind != "fir"] for touch in ("landing", "overflight")}
+    for name, mine in {**by_touch, "airspace": [one for one in spoken if one.kind == "fir"]}.items():
+        if not mine:
             continue
         start, end = min(one.t_from_ns for one in mine), max(one.t_to_ns for one in mine)
-        yield said[touch].format(
+        yield said[name].format(
             areas=_places(mine, language, AREAS_NAMED_MAX), start=time_words(start, language), end=time_words(end, language)
         )
 
@@ -131,17 +142,25 @@ def _spoken(warning: Warning, language: Language) -> Iterable[str]:
     if warning.state == "track-lost":
         yield said["lost"]
         return
-    if warning.reason == "burns-again":
-        yield said["again"]
-    places = _places(warning.touched, language, LINE_AREAS_MAX)
+    if warning.reason in ("burns-again", "none-now"):
+        yield said["again" if warning.reason == "burns-again" else "none-now"]
+    places = _places(_foremost(warning), language, LINE_AREAS_MAX)
     if places:
         yield f"{places}."
-    if warning.state in ACTING and warning.touched:
-        yield said["act"]
+    if warning.state in ACTING and (who := endangers(warning)):
+        yield said[who]
+
+
+def _foremost(warning: Warning) -> list[TouchedArea]:
+    """Return the areas that a headline and a line name: of the land; where none is touched of the sea; else the airspace."""
+    likely = [one for one in warning.touched if one.probability >= LIKELY]
+    first = min((RANKS.get(one.kind, 0) for one in likely), default=0)
+    return [one for one in likely if RANKS.get(one.kind, 0) == first]
 
 
 def _places(areas: Iterable[TouchedArea], language: Language, most: int) -> str:
-    """Return the areas' names, each once, likeliest first as they come."""
-    names = list(dict.fromkeys(name_of(one, language) for one in areas if one.probability >= LIKELY))
+    """Return the areas' names, each once, land first, likeliest first as they come."""
+    ranked = sorted(areas, key=lambda one: RANKS.get(one.kind, 0))
+    names = list(dict.fromkeys(name_of(one, language) for one in ranked if one.probability >= LIKELY))
     glue = "、" if language == "ja" else ", "
     return glue.join(names[:most]) + (f" +{len(names) - most}" if len(names) > most else "")

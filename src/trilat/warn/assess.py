@@ -20,7 +20,7 @@ from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
-from trilat.warn.classes import speed_of
+from trilat.warn.classes import level, speed_of
 from trilat.warn.conclude import Conclusion, conclude
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery
 from trilat.warn.launch import SMOOTH_S, Cue, Launch, Plot, cue_of, goes_on, launch_of, launch_told, moves, passes, smooth
@@ -37,7 +37,6 @@ LOST_S = 8.0
 GONE_S = 120.0
 EVERY_NS = 1_000_000_000
 TAKEN_TWICE = 25.0
-LEVEL = (-0.1, 0.03)  # sine of the path's angle of what flies nearly level
 NEAR_M, NEAR_M_S = 12_000.0, 500.0
 # Nearer than this to a flight that had a plot so short a time ago, a track is that flight, however its velocity is held: two
 # bodies are not in one place, and a tracker's velocity is off while a stage turns about or air slows it.
@@ -240,8 +239,7 @@ class Assessor:
                 flight.sensors.add(plot.sensor)
                 flight.seen_ns = max(flight.seen_ns, plot.t_ns)
         flight.speed_first_m_s, flight.speed_first_sigma_m_s = speed_of(first, covariance)
-        slope = float(first[:3] @ first[3:]) / float(np.linalg.norm(first[:3])) / max(flight.speed_first_m_s, 1.0)
-        flight.level_first = LEVEL[0] < slope < LEVEL[1]
+        flight.level_first = level(first)
         self._inherit(flight)
         self._go_on(flight, t_ns, row)
         self._flights[flight.number] = flight

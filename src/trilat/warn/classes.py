@@ -6,7 +6,7 @@ intercontinental above. Lofted and depressed are by the angle at which the arc l
 
 from __future__ import annotations
 
-from math import erf, exp, log, sqrt
+from math import erf, exp, hypot, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from trilat.kernels import geodesy
 from trilat.records.assessment import ClassProbability, FlightClass, TrajectoryShape
 from trilat.warn.landing import (
+    MU_M3_S2,
+    SPIN_RAD_S,
     STEP2,
     Array,
     Landing,
@@ -33,6 +35,7 @@ ORBIT_M = 80_000.0
 RETURN_M = 0.0
 NEARLY_ORBIT_M = 9_000e3
 SMALL_M = 40e3  # no ballistic missile of the public lists flies so little; what has no more energy falls, or flies by other means
+LEVEL = (-0.1, 0.03)  # sine of the path's angle of what flies nearly level
 UNSEEN, DECAYS = 0.5, 0.4  # that what returns and was never seen to thrust is no missile; so much more, where it may decay
 PERIGEE_SIGMA_MIN_M = 3_000.0
 RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn-out leave open of an energy's range
@@ -199,6 +202,16 @@ def launcher_odds(speed_m_s: float, burn_s: float, sigma_s: float) -> float:
     odds = 1.0 / (1.0 + exp(min(quick - slow, 60.0)))
     long = 1.0 / (1.0 + exp(min((LONG_S - burn_s) / 5.0, 60.0)))
     return odds * long
+
+
+def level(mean: Array, before_s: float = 0.0) -> bool:
+    """Tell whether a state (6,), ECEF, flies level or nearly so, or did so long before, had it fallen freely since."""
+    x, y, z, v, w, u = mean.tolist()
+    r, speed = hypot(x, y, z), max(hypot(v, w, u), 1.0)
+    climb = (x * v + y * w + z * u) / r
+    across2 = (v - SPIN_RAD_S * y) ** 2 + (w + SPIN_RAD_S * x) ** 2 + u * u - climb * climb
+    slope = (climb - (across2 / r - MU_M3_S2 / (r * r)) * before_s) / speed
+    return bool(LEVEL[0] < slope < LEVEL[1])
 
 
 def log_density(x: float, mean: float, spread: float, sigma: float) -> float:

@@ -22,7 +22,7 @@ from trilat.records.label import Label
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer, touched
-from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, normal, shape_of, speed_of
+from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, level, normal, shape_of, speed_of
 from trilat.warn.flight import Array
 from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_lost_m, energy_range_m, predict
 from trilat.warn.state import FlightState, StateError, check
@@ -40,6 +40,7 @@ AGAIN_MOST = 0.5
 NEXT_STAGE_S, SPENT_SHARE = 10.0, 0.2
 REENTRY_HEIGHT_M = 100_000.0
 LOSS_S = 90.0  # after burn-out, till which what the air has taken is followed back: later its errors would grow with re-entry
+LEVEL_S = 120.0  # so long the arc says how it flew when first seen
 FAN_DEG = 25.0
 GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
 PATH_POINTS_MAX = 240
@@ -66,6 +67,9 @@ def conclude(frame: Conclusion, flight: Candidate, now_ns: int, alone: bool) -> 
     basis = geodesy.enu_basis(lat, lon)
     east, north, climb = (basis @ mean[3:]).tolist()
     landing, shape = _arc(flight, mean, covariance, beta, log_sigma, burns=burns)
+    since_s = (t_ns - flight.first_ns) / NS
+    if flight.earlier is None and since_s < LEVEL_S:  # its first plots alone say little of its climb
+        flight.level_first = level(mean, since_s)
     odds = _odds(flight, t_ns, speed_of(mean, covariance), burns=burns)
     by_energy, by_range = classes(shape, odds) if shape is not None else ((), ())
     lost = _lost_since(frame.sensors, flight, now_ns)

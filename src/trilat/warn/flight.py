@@ -21,7 +21,7 @@ from trilat.kernels import geodesy
 from trilat.records.columns import KIND_BEARING, KIND_MEASUREMENT, KIND_RADAR
 from trilat.records.sensor import Sensor
 from trilat.warn.classes import log_above
-from trilat.warn.launch import BLIND, NEXT_PAUSE_S, Look, Looks, Pauses, Plot
+from trilat.warn.launch import BLIND, NEXT_PAUSE_S, Look, Looks, Pauses, Plot, descends
 
 Array = NDArray[np.float64]
 GATE = np.array([0.0, 15.0, 18.0, 20.5, 22.5, 24.5, 26.5])  # chi-square bounds that hold 99.99 %
@@ -34,6 +34,7 @@ CALL, CALL_ALONE, SIGHT_S = 0.9, 0.94, 15.0  # alone: no infrared observer has s
 SETTLE_S, PLOTS_CALL = 20.0, 8  # after its first plot, before a slow climb is known from a free one
 PUSH_LEAST_M_S2 = 9.0  # a vehicle that burns pushes more than this, also at a stage's start
 AGAIN, AGAIN_PLOTS = 0.3, 3  # taken back, when no likelier than this for so many plots
+GLIDES_AFTER_NS = 30 * 10**9  # so long after burn-out, what pushes a body that comes down is the air: it glides or turns
 ARCS, FORK_S, FORK_LEAST = 24, 0.3, 0.01  # arcs at most; one forked so often, while it burns with at least this probability
 LOG_GONE = 20.0  # an arc this much less likely than the best is forgotten
 PRIOR_WIDER = 1.2  # arcs start from the burning pair's covariance, so much wider: its thrust's noise is a guess
@@ -331,21 +332,25 @@ class FlightFilter:
                 self._fits.clear()
             return
         self._burns_count = self._burns_count + 1 if ended < AGAIN and self.push()[0] > PUSH_LEAST_M_S2 else 0
-        if self._burns_count >= AGAIN_PLOTS:
-            self.burnout_ns, self.called_ns = None, None
-            self.relit += 1
-        else:
+        if self._burns_count < AGAIN_PLOTS:
             self._fit(t_ns)
+        elif t_ns - (self.burnout_ns or t_ns) > GLIDES_AFTER_NS and descends(self._m.rows[self._three]["mean"]):
+            self._turns(t_ns)
+        else:
+            self.burnout_ns, self.called_ns, self.relit = None, None, self.relit + 1
+
+    def _turns(self, t_ns: int) -> None:
+        """It manoeuvres: begin an arc anew."""
+        self.manoeuvring, self._burns_count, self._fits = True, 0, []
+        self._anew(t_ns)
 
     def _fit(self, t_ns: int) -> None:
-        """Where the arcs do not explain plots any more, it manoeuvres: begin one anew."""
+        """Where the arcs do not explain plots any more, it manoeuvres."""
         held = self._arc_log.max() > self._m.arc.NEVER
-        self._fits.append(float(self._nis[int(np.argmax(self._arc_log))]) if held else 3.0 * MANOEUVRE)
-        del self._fits[:-MANOEUVRE_PLOTS]
+        fit = float(self._nis[int(np.argmax(self._arc_log))]) if held else 3.0 * MANOEUVRE
+        self._fits = [*self._fits, fit][-MANOEUVRE_PLOTS:]
         if len(self._fits) >= MANOEUVRE_PLOTS and float(np.mean(self._fits)) > MANOEUVRE:
-            self.manoeuvring = True
-            self._fits.clear()
-            self._anew(t_ns)
+            self._turns(t_ns)
 
     def _anew(self, since_ns: int) -> None:
         """Begin one arc, of a body that burnt out at a time, from the three's state."""

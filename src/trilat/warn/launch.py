@@ -30,6 +30,7 @@ TIME_SHARE = 0.18  # one sigma of the time since launch, of itself: the net acce
 WAY_SHARE = 0.33
 WAY_SPREAD = 0.15  # one sigma of the share
 CLIMB_MIN_M_S = 50.0
+AIR_BELOW_M = 100_000.0  # what comes down may be pushed by the air from here on
 CUE_M = 30_000.0  # a line of sight that passes a place so near, beside its own accuracy, speaks of what is there
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
 # After a restart: how far from a path that was told, beside both doubts, a track may be and still be that flight; and for how
@@ -299,3 +300,8 @@ def goes_on(told: Assessment, t_ns: int, position_m: Array, doubt_m: float) -> b
     reach = ON_PATH_M + seconds * (told.speed_m_s + 0.5 * REACH_M_S2 * seconds)
     place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, told.alt_m)
     return seconds < REACH_S and bool(np.linalg.norm(position_m - place) < reach + doubt_m)
+
+
+def descends(mean: Array) -> bool:
+    """Tell whether a state (6,), ECEF, is in the air or just above it, and comes down."""
+    return float(mean[:3] @ mean[3:]) < 0.0 and float(geodesy.ecef_to_geodetic(mean[:3])[2]) < AIR_BELOW_M

@@ -29,6 +29,7 @@ LIFE_NS = 3 * 3_600 * NS
 MOVED_NS = 30 * NS
 BEYOND_PROBABILITY_MIN = 0.01
 BURNS_AGAIN = "burns-again"  # why a version is made while it does: its words say so, in every one
+NONE_NOW = "none-now"  # why a version of an issued warning is made that names no area any more: its words say that
 PATH_POINTS = 24  # of the predicted way, in a warning
 
 
@@ -43,7 +44,8 @@ class Envelope(Struct, frozen=True, kw_only=True):
 class Standing(Struct, frozen=True, kw_only=True):
     """One audience's warning as it stands, with the assessment that it was last made of.
 
-    basis: own = of the audience's own assessments; approved = of the national one, as far as two people approved.
+    basis: own = of the audience's own assessments; approved = of the national one, as far as two people approved. again: burn-out
+    was called and it burns all the same, so what was said of its landing holds no more.
     """
 
     warning: Warning
@@ -53,6 +55,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     envelope: Envelope | None = None
     before: WarningState = "detected"
     closed_by: str = ""
+    again: bool = False
 
 
 def is_launch(assessment: Assessment) -> bool:
@@ -119,12 +122,13 @@ def take(now_ns: int, standing: Standing, assessment: Assessment) -> Standing | 
     """Take an assessment that is wanted. The result has a new version when there is something to tell."""
     if not wants(standing, assessment):
         return None
-    state, reason = _next(now_ns, standing, assessment)
-    heard = msgspec.structs.replace(standing, assessment=assessment, taken_ns=now_ns)
+    again = assessment.phase == "boost" and (standing.again or standing.assessment.phase != "boost")
+    state, reason = _next(now_ns, standing, assessment, again=again)
+    heard = msgspec.structs.replace(standing, assessment=assessment, taken_ns=now_ns, again=again)
     return heard if not reason else _version(now_ns, heard, state, reason)
 
 
-def _next(now_ns: int, standing: Standing, assessment: Assessment) -> tuple[WarningState, str]:
+def _next(now_ns: int, standing: Standing, assessment: Assessment, *, again: bool) -> tuple[WarningState, str]:
     """Return the state that an assessment leads to and why a new version is made; an empty reason: none is."""
     warning = standing.warning
     if assessment.state == "dropped" or not is_launch(assessment):
@@ -139,7 +143,6 @@ def _next(now_ns: int, standing: Standing, assessment: Assessment) -> tuple[Warn
         return assessment.state, "" if same else str(assessment.state)
     if standing.envelope is not None and now_ns >= standing.envelope.until_ns:
         return warning.state, ""
-    again = _burns_again(standing, assessment)
     if warning.issued:
         state: WarningState = "updated"
     else:
@@ -148,13 +151,13 @@ def _next(now_ns: int, standing: Standing, assessment: Assessment) -> tuple[Warn
     reason = "track-found" if back else _news(standing.assessment, assessment)
     if not reason and now_ns - warning.t_ns >= UPDATE_EVERY_NS:
         reason = "newer-figures"
-    return state, BURNS_AGAIN if again and reason else reason
+    untold = warning.reason != BURNS_AGAIN
+    return state, BURNS_AGAIN if again and (reason or untold) else reason
 
 
-def _burns_again(standing: Standing, assessment: Assessment) -> bool:
-    """Tell whether burn-out was called, and it burns all the same: what was said of its landing holds no more."""
-    told = standing.warning.reason == BURNS_AGAIN
-    return assessment.phase == "boost" and (told or standing.assessment.phase != "boost")
+def issued_reason(standing: Standing) -> str:
+    """Return the reason of the version that is issued now: that it burns again is not unsaid by two people's yes."""
+    return BURNS_AGAIN if standing.again else "approved"
 
 
 def _news(held: Assessment, new: Assessment) -> str:
@@ -209,7 +212,12 @@ def issue(now_ns: int, standing: Standing, envelope: Envelope) -> Standing:
     )
     if was == "track-lost" or was in OVER:
         return _version(now_ns, ready, was, "issued")
-    return _version(now_ns, ready, "updated" if standing.warning.issued else "issued", "approved")
+    return _version(now_ns, ready, "updated" if standing.warning.issued else "issued", issued_reason(standing))
+
+
+def empties(before: Standing | None, after: Standing) -> bool:
+    """Tell whether a version of an issued warning is the first that names no area after one that did."""
+    return after.warning.reason == NONE_NOW and (before is None or before.warning.reason != NONE_NOW)
 
 
 def stand_down(now_ns: int, standing: Standing, by: str) -> Standing | None:
@@ -245,6 +253,9 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
     confidence = assessment.confidence
     if lost and assessment.state != "track-lost":
         confidence *= 0.5  # silence: nobody has aged it for us
+    touched = _areas(standing, state, lost=lost)
+    if held.issued and not touched and state in ("issued", "updated") and (held.touched or held.reason == NONE_NOW):
+        reason = NONE_NOW
     warning = msgspec.structs.replace(
         held,
         version=held.version + 1,
@@ -255,7 +266,7 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
         reason=reason,
         pedigree=assessment.pedigree,
         flight=told,
-        touched=_areas(standing, state, lost=lost),
+        touched=touched,
         words=(),
     )
     return msgspec.structs.replace(standing, warning=warning)

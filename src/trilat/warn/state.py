@@ -21,6 +21,7 @@ Vector = tuple[Number, Number, Number]
 Row = tuple[Annotated[float, Meta(ge=-1e18, le=1e18)], ...]
 
 SURFACE_BELOW_M = -500.0  # lower than any dry land: a state below it is inside the Earth
+ROUNDED_M = 1.0  # a state that was brought to other axes and back may lie so far under the ground that it lies on
 SPEED_MAX_M_S = 20_000.0
 COEFFICIENT_MIN_KG_M2, COEFFICIENT_MAX_KG_M2 = 10.0, 1e6  # a sheet of foil; more than any solid body can have
 LOG_SIGMA_MAX = 2.0
@@ -90,7 +91,12 @@ def decode_state(data: bytes) -> FlightState:
         mean = np.concatenate([place, basis.T @ np.asarray(given.velocity_enu_m_s)])
     covariance = None if given.covariance is None else geodesy.rotate_covariance(_matrix(given.covariance), basis.T)
     beta = given.ballistic_coefficient_kg_m2 or Coefficient()
-    return check(mean, covariance, drag=given.drag, beta=beta, ground_m=given.ground_height_m)
+    found = check(mean, covariance, drag=given.drag, beta=beta, ground_m=given.ground_height_m)
+    height_m = float(geodesy.ecef_to_geodetic(mean[:3])[2])
+    if height_m < given.ground_height_m - ROUNDED_M:
+        told = f"It is {height_m:,.0f} m above the ellipsoid, under its ground at {given.ground_height_m:,.0f} m."
+        raise StateError("state-inside-earth", told)
+    return found._replace(ground_m=min(given.ground_height_m, height_m))
 
 
 def check(

@@ -65,6 +65,17 @@ export interface Approvals {
   type: "approvals";
   pending: Proposal[];
   settled: Proposal[];
+  leave: AutoLeave | null;
+}
+
+/** Standing leave of two people: the node issues by itself to areas of its own nation that are sure enough. */
+export interface AutoLeave {
+  audiences: string[];
+  probability_min: number;
+  confidence_min: number;
+  minutes: number;
+  until_ms: number;
+  by: string[];
 }
 
 export type LightState = "up" | "late" | "down" | "off";
@@ -163,6 +174,7 @@ export interface Flight {
 
 export interface TouchedArea {
   id: string;
+  kind: string;
   names: Record<string, string>;
   touch: "landing" | "overflight";
   probability: number;
@@ -181,6 +193,7 @@ export interface Warning {
   mine: boolean;
   exercise: string;
   t_ms: number;
+  news_version: number;
   first_t_ms: number;
   event_t_ms: number | null;
   expires_ms: number;

@@ -21,8 +21,8 @@ export const log = signal<LogLine[]>([]);
 export const answers = signal<Map<string, Answer>>(new Map());
 export const selectedId = signal(0);
 export const details = signal<Details | null>(null);
-export const dialog = signal<"" | "raise" | "approvals" | "accounts" | "leave" | `${"retract" | "why" | "why-warning" | "release" | "ledger"}:${string}`>("");
-export const approvals = signal<Approvals>({ type: "approvals", pending: [], settled: [] });
+export const dialog = signal<"" | "raise" | "approvals" | "accounts" | "leave" | "auto-leave" | `${"retract" | "why" | "why-warning" | "release" | "ledger"}:${string}`>("");
+export const approvals = signal<Approvals>({ type: "approvals", pending: [], settled: [], leave: null });
 export const toast = signal("");
 export const soundOn = signal(false);
 export const cursor = signal<[number, number] | null>(null);
@@ -42,6 +42,12 @@ export const exercising = computed(() => (hello.value?.mode.kind ?? "live") !== 
 export function acknowledgedHere(warning: Warning): boolean {
   const nation = hello.value?.nation;
   return warning.acknowledgements.some((a) => a.nation === nation && a.kind !== "seen" && a.version >= warning.version);
+}
+
+/** Whether this nation has acknowledged the last version that said more than newer figures: those call nobody again. */
+export function newsAcknowledged(warning: Warning): boolean {
+  const nation = hello.value?.nation;
+  return warning.acknowledgements.some((a) => a.nation === nation && a.kind !== "seen" && a.version >= warning.news_version);
 }
 
 /** Who sits here and what they may do: by the newest status, because roles change. */

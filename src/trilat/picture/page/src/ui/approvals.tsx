@@ -5,6 +5,7 @@ import type { Proposal } from "../protocol";
 import * as s from "../state";
 import { perform } from "../wire";
 import { Modal } from "./modal";
+import { AutoLeaveStands } from "./standing";
 import { t } from "./strings";
 import { span, utc } from "./words";
 
@@ -142,10 +143,16 @@ export function Approvals() {
   const { pending, settled } = s.approvals.value;
   return (
     <Modal title={t("approvals")} wide>
+      <AutoLeaveStands />
       {s.may("propose") && (
-        <button type="button" class="quiet" data-testid="to-leave" onClick={() => (s.dialog.value = "leave")}>
-          {t("propose")}: {t("preAuthorise")}
-        </button>
+        <div class="row">
+          <button type="button" class="quiet" data-testid="to-leave" onClick={() => (s.dialog.value = "leave")}>
+            {t("propose")}: {t("preAuthorise")}
+          </button>
+          <button type="button" class="quiet" data-testid="to-auto-leave" onClick={() => (s.dialog.value = "auto-leave")}>
+            {t("propose")}: {t("autoLeave")}
+          </button>
+        </div>
       )}
       <ul class="proposals">
         {pending.map((one) => (

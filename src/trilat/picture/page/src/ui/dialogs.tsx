@@ -8,6 +8,7 @@ import { Field } from "./field";
 import { Ledger } from "./ledger";
 import { Modal } from "./modal";
 import { Leave, ReleaseRecord } from "./release";
+import { ProposeAutoLeave } from "./standing";
 import { t } from "./strings";
 import { Why, WhyWarning } from "./why";
 
@@ -177,6 +178,7 @@ export function Dialogs() {
   if (open === "approvals") return <Approvals />;
   if (open === "accounts") return <Accounts />;
   if (open === "leave") return <Leave />;
+  if (open === "auto-leave") return <ProposeAutoLeave />;
   const [name, first = "", ...rest] = open.split(":");
   const second = rest.join(":");
   if (name === "ledger") return <Ledger subject={first} />;

@@ -76,6 +76,11 @@ export const EN = {
   topics: "Topics",
   levelMax: "Up to level",
   hours: "Holds for (hours)",
+  autoLeave: "Issue automatically",
+  autoLeaveHint: "The node issues by itself, to these, as soon as a flight is assessed and an area of the own nation is at least this likely. It takes two people to give and to take away, ends by itself, and is shown to everybody while it stands.",
+  autoIssues: "AUTO-ISSUE until",
+  areaAtLeast: "An area is at least likely by",
+  takeLeaveAway: "take it away",
 };
 
 export const JA = {
@@ -155,6 +160,11 @@ export const JA = {
   topics: "主題",
   levelMax: "水準の上限",
   hours: "有効時間 (時間)",
+  autoLeave: "自動発令",
+  autoLeaveHint: "飛翔体と判断され、自国の地域がこの確率以上になると、ノードが自らこれらの宛先に発令します。与えるにも取り消すにも二人が必要で、期限で終わり、有効な間は全員に表示されます。",
+  autoIssues: "自動発令中、終了",
+  areaAtLeast: "地域の確率の下限",
+  takeLeaveAway: "取り消す",
 };
 
 export const KO = {
@@ -234,4 +244,9 @@ export const KO = {
   topics: "주제",
   levelMax: "수준 상한",
   hours: "유효 시간 (시간)",
+  autoLeave: "자동 발령",
+  autoLeaveHint: "비행체로 판단되고 자국 지역이 이 확률 이상이면 노드가 스스로 이 대상에 발령합니다. 부여와 취소 모두 두 사람이 필요하고, 기한이 되면 끝나며, 유효한 동안 모두에게 표시됩니다.",
+  autoIssues: "자동 발령 중, 종료",
+  areaAtLeast: "지역 확률 하한",
+  takeLeaveAway: "취소",
 };

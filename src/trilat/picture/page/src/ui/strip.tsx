@@ -52,8 +52,15 @@ function Landing({ warning }: { warning: Warning }) {
   );
 }
 
+const RANKS: Record<string, number> = { sea: 1, fir: 2 };
+
+/** Land first, where it may come down before what it passes over; each with how likely. */
 function areasOf(warning: Warning): string {
-  const named = warning.touched.map((a) => `${a.touch === "overflight" ? "↷ " : ""}${a.names[lang.value] || a.names.en} ${Math.round(a.probability * 100)} %`);
+  const rank = (a: Warning["touched"][number]) => 2 * (RANKS[a.kind] ?? 0) + (a.touch === "overflight" ? 1 : 0);
+  const share = (p: number) => (p < 0.01 ? "<1 %" : `${Math.round(p * 100)} %`);
+  const named = [...warning.touched]
+    .sort((a, b) => rank(a) - rank(b))
+    .map((a) => `${a.touch === "overflight" ? "↷ " : ""}${a.names[lang.value] || a.names.en} ${share(a.probability)}`);
   return [...named, ...warning.areas.map((a) => a.name)].join(", ");
 }
 
@@ -107,6 +114,7 @@ function Row({ warning }: { warning: Warning }) {
   const seen = s.acknowledgedHere(warning);
   const area = warning.areas[0];
   const box = boxOf(warning);
+  const areas = areasOf(warning);
   const acknowledge = () =>
     perform({
       act: "acknowledge",
@@ -116,20 +124,24 @@ function Row({ warning }: { warning: Warning }) {
       kind: "acknowledged",
     });
   return (
-    <li class={`warning ${seen ? "seen" : "new"}`} data-testid="warning" data-key={warning.key}>
+    <li class={`warning ${s.newsAcknowledged(warning) ? "seen" : "new"}`} data-testid="warning" data-key={warning.key}>
       <span class="state" data-testid="state">
         {warning.retraction && warning.retraction.reason !== "reinstated" ? warning.retraction.reason : warning.state}
       </span>
       <span class="from">{warning.nations.join("+")}</span>
       <div class="what">
         <b>
-          {warning.exercise.startsWith("LIVE") ? "" : <em>EXERCISE</em>} {warning.headline.replace(/^EXERCISE\s+/, "")}
+          {warning.exercise.startsWith("LIVE") ? "" : <em>EXERCISE</em>} {warning.headline.replace(/^EXERCISE:?\s+/, "")}
         </b>
         <small>
           {warning.kind} · v{warning.version} · {warning.label}
           {warning.flight && ` · ${warning.flight.name} ${Math.round(warning.flight.probability * 100)} % ${warning.flight.shape ?? ""}`}
-          {` · ${areasOf(warning)}`}
         </small>
+        {areas && (
+          <small class="areas" data-testid="areas" title={areas}>
+            {areas}
+          </small>
+        )}
       </div>
       <div class="times">
         <b>T+{span(now - (warning.event_t_ms ?? warning.first_t_ms))}</b>
@@ -193,7 +205,7 @@ function beep(context: AudioContext, loudness: number): void {
 /** Sounds while a warning is not acknowledged here, and says new ones to screen readers. */
 function Announcer() {
   const context = useRef<AudioContext | null>(null);
-  const waiting = s.openWarnings.value.filter((warning) => !s.acknowledgedHere(warning));
+  const waiting = s.openWarnings.value.filter((warning) => !s.newsAcknowledged(warning));
   const ringing = s.soundOn.value && waiting.length > 0;
   // Nobody has acknowledged for a while: louder.
   const loud = waiting.some((warning) => s.nowMs.value - warning.first_t_ms > ESCALATE_MS);
