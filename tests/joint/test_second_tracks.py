@@ -14,17 +14,20 @@ from trilat.records.columns import KIND_RADAR, empty_reports
 from trilat.track import TrackerSettings
 
 
-@pytest.mark.parametrize("tier", ["plot", "tracklet"])
-def test_a_biased_radar_makes_no_second_tracks(tier: str) -> None:
-    """Three radars apart by biases of 0.2 degrees and 100 m, and no reference: there are few tracks too many.
+@pytest.mark.parametrize(("tier", "most", "nees_max"), [("plot", 1.0, 1.2), ("tracklet", 5.0, 1.5)])
+def test_biased_radars_make_no_second_tracks(tier: str, most: float, nees_max: float) -> None:
+    """Three radars apart by biases of up to half a degree, no reference, no radar's place told: hardly a track too many.
 
-    What speaks against a second track is that partners' sensors show something else beside it.
+    What speaks against a second track is that partners' sensors show something else beside it, and then biases are taken off: so
+    the error is far below the 310 m of plots fused as they came, and what is said of it is honest.
     """
     figures = measure_real(
-        tier, nodes=3, exchange_s=5, targets=30, seconds=150, seed=5, network=Network(), real=Real(bias_deg=0.2, bias_m=100.0)
+        tier, nodes=3, exchange_s=5, targets=30, seconds=240, seed=5, network=Network(), real=Real(bias_deg=0.2, bias_m=100.0)
     )
-    assert figures["false"] < (4.0 if tier == "plot" else 9.0), figures
+    assert figures["false"] < most, figures
     assert figures["missed"] < 0.1, figures
+    assert figures["nees"] < nees_max, figures
+    assert figures["rmse_m"] < 180.0, figures
 
 
 def pair(gap_m: float, seconds: int, sees: tuple[float, float]) -> RealWorld:
