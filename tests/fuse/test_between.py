@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -146,13 +147,19 @@ def test_a_ball_has_no_axis() -> None:
     assert (np.einsum("nii->n", points_of(columns, None, None).covariance) > 1e9).all()
 
 
-def test_own_radars_are_believed_before_partners() -> None:
-    """A partner alone whose radar's place is 600 m wrong, which no bias of a radar explains, cannot pull own plots to the half of it."""
-    said = [(t, name, columns.copy()) for t, name, columns in scans(200, dict.fromkeys(TRUTH, (0.0,) * 4)) if name != "USA:C"]
-    for _, name, columns in said:
-        if name == "KOR:B":
-            columns["lat_deg"] += 600.0 / 111_000.0
-    between, _ = run(said)
-    own = between.known()["JPN:A"]
-    assert abs(own.value[0]) < 150.0, own
-    assert abs(own.value[1] * SIGMA[1]) * 110e3 < 300.0, own
+def test_own_radars_are_believed_before_partners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing tells whose fault it is - a partner's radar stands beside the own one - it is taken for the partner's."""
+    monkeypatch.setitem(RADARS, "KOR:B", msgspec.structs.replace(RADARS["KOR:B"], lat_deg=33.0, lon_deg=130.0))
+    truth = TRUTH | {"KOR:B": (0.0, 0.5 * DEG, 0.0, 0.0)}
+    known = run([one for one in scans(200, truth) if one[1] != "USA:C"])[0].known()
+    assert abs(known["JPN:A"].value[1] * SIGMA[1]) < 0.1 * DEG, known
+    assert known["KOR:B"].value[1] * SIGMA[1] > 0.4 * DEG, known
+
+
+@pytest.mark.parametrize("first", sorted(PLACES))
+def test_whoever_comes_first_changes_nothing(first: str) -> None:
+    """Sources that begin in another order are estimated to the same bytes."""
+    said = scans(160, TRUTH)
+    late = {k: 0 if name == first else 3 for k, (_, name, _) in enumerate(said)}
+    once, again = run(said)[0].known(), run(said, late)[0].known()
+    assert {k: v.value.tobytes() for k, v in once.items()} == {k: v.value.tobytes() for k, v in again.items()}

@@ -184,14 +184,21 @@ class Between:
         if source not in self._sources:
             self._sources[source] = sensor
             if prior is not None:
-                self._place[source] = len(self._place)
-                self._prior = np.concatenate([self._prior, np.square(prior)])
-                n = len(self._prior)
-                self._information = _grown(self._information, (n, n))
-                self._vector, self._pairs = _grown(self._vector, (n,)), _grown(self._pairs, (len(self._place),))
+                self._make_room(source, prior)
         self._waiting.setdefault(source, []).append((columns, rows))
         values = self._values(source, columns["t_ns"])
         return (columns, rows) if values is None else self._corrected(columns, rows, sensor, values)
+
+    def _make_room(self, source: str, prior: tuple[float, ...]) -> None:
+        """Give a source its place, in the order of names: in whatever order sources come, the same sums are rounded alike."""
+        before = sorted(self._place)
+        self._place = {name: k for k, name in enumerate(sorted([*before, source]))}
+        at = np.concatenate([np.arange(EFFECTS) + self._place[name] * EFFECTS for name in before] or [np.zeros(0, np.int64)])
+        n = EFFECTS * len(self._place)
+        information, vector, prior_, pairs = np.zeros((n, n)), np.zeros(n), np.tile(np.square(prior), n // EFFECTS), np.zeros(n)
+        information[np.ix_(at, at)], vector[at], prior_[at] = self._information, self._vector, self._prior
+        pairs[at[::EFFECTS]] = self._pairs[::EFFECTS]
+        self._information, self._vector, self._prior, self._pairs = information, vector, prior_, pairs
 
     def learn(self, now_ns: int) -> None:
         """Learn from what is SETTLE_NS old, every EVERY_NS of time; call it with each step's time before `take`."""
@@ -253,7 +260,7 @@ class Between:
         value, covariance = self._solve()
         parts = {name: slice(k * EFFECTS, (k + 1) * EFFECTS) for name, k in self._place.items()}
         sigma = np.sqrt(np.diag(covariance))
-        return {name: Known(value[part], sigma[part], int(self._pairs[self._place[name]])) for name, part in parts.items()}
+        return {name: Known(value[part], sigma[part], int(self._pairs[part.start])) for name, part in parts.items()}
 
     def _due(self, until_ns: int, from_ns: int) -> bool:
         """Move what is due from what waits to what is held, in order of time, each point once; tell whether there was any."""
@@ -313,7 +320,7 @@ class Between:
         self._vector += np.einsum("nki,nk->i", weighted, residual[near])
         for name in names:
             if name in self._place:
-                self._pairs[self._place[name]] += int(near.sum())
+                self._pairs[self._place[name] * EFFECTS] += int(near.sum())
 
     def _solve(self) -> tuple[Floats, Floats]:
         """Return all biases and their covariance, scaled by the prior while it is inverted: metres and seconds are far apart."""
@@ -388,10 +395,3 @@ def _cells(place: Floats) -> Floats:
     cell = np.floor(place / CELL_M).astype(np.int64)
     mixed = (cell[:, 0] * 73_856_093) ^ (cell[:, 1] * 19_349_663) ^ (cell[:, 2] * 83_492_791)
     return np.asarray((mixed & 0xFFFF) / 65_536.0)
-
-
-def _grown(array: Floats, shape: tuple[int, ...]) -> Floats:
-    """Return an array with zeros added at its ends."""
-    out = np.zeros(shape)
-    out[tuple(slice(n) for n in array.shape)] = array
-    return out
