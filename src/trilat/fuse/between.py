@@ -187,7 +187,15 @@ class Between:
                 self._make_room(source, prior)
         self._waiting.setdefault(source, []).append((columns, rows))
         values = self._values(source, columns["t_ns"])
-        return (columns, rows) if values is None else self._corrected(columns, rows, sensor, values)
+        touched = np.flatnonzero(values.any(axis=1))
+        if not len(touched):
+            return columns, rows
+        columns, rows, held = columns.copy(), None if rows is None else rows.copy(), columns[touched]
+        made, moved = self._corrected(held, None if rows is None else rows[touched], sensor, values[touched])
+        columns[touched] = made
+        if rows is not None:
+            rows[touched] = moved
+        return columns, rows
 
     def _make_room(self, source: str, prior: tuple[float, ...]) -> None:
         """Give a source its place, in the order of names: in whatever order sources come, the same sums are rounded alike."""
@@ -223,21 +231,19 @@ class Between:
                     self._compare(a, b, links, until_ns - EVERY_NS)
         self._in_force = [*self._in_force[1 - IN_FORCE_MAX :], (at_ns, self.known())]
 
-    def _values(self, source: str, t_ns: NDArray[np.int64]) -> Floats | None:
-        """Return the biases (n, EFFECTS) of a source that were in force at reports' times, None when there were none."""
-        if not self._in_force or source not in self._place:
-            return None
+    def _values(self, source: str, t_ns: NDArray[np.int64]) -> Floats:
+        """Return the biases (n, EFFECTS) of a source that were in force at reports' times, zero when there were none."""
         times = [at_ns + AHEAD_NS for at_ns, _ in self._in_force]
         out, at = np.zeros((len(t_ns), EFFECTS)), np.searchsorted(times, t_ns, side="right") - 1
         for k in np.unique(at[at >= 0]).tolist():
             known = self._in_force[k][1].get(source)
             if known is not None and known.pairs >= PAIRS_MIN:
                 out[at == k] = np.where(np.abs(known.value) >= SIGMAS_MIN * known.sigma, known.value, 0.0)
-        return out if out.any() else None
+        return out
 
     def _corrected(self, columns: Any, rows: Floats | None, sensor: Sensor | None, values: Floats) -> tuple[Any, Floats | None]:
-        """Return reports with biases taken off: each by its own."""
-        columns, kind = columns.copy(), int(columns["kind"][0])
+        """Return reports (changed in place) and rows with biases taken off: each by its own."""
+        kind = int(columns["kind"][0])
         columns["t_ns"] -= np.round(values[:, CLOCK] * 1e9).astype(np.int64)
         if kind == KIND_RADAR and sensor is not None:
             columns["range_m"] = np.maximum(columns["range_m"] - values[:, 0], 0.0)
@@ -247,11 +253,15 @@ class Between:
             columns["azimuth_rad"] %= 2.0 * np.pi
         else:
             points = points_of(columns, rows, sensor)
-            moved = np.einsum("nij,nj->ni", points.effect, values)
-            spot = geodesy.ecef_to_geodetic(points.place_m - moved).reshape(-1, 3)
-            columns["lat_deg"], columns["lon_deg"], columns["alt_m"] = spot.T
+            # Rounded: numpy's last bits depend on how many stand side by side, and what comes twice must be the same twice.
+            moved = np.round(np.einsum("nij,nj->ni", points.effect, values), 3)
+            spot = geodesy.ecef_to_geodetic(points.place_m - moved).reshape(-1, 3).T
+            columns["lat_deg"], columns["lon_deg"], columns["alt_m"] = (
+                np.round(spot[0], 7),
+                np.round(spot[1], 7),
+                np.round(spot[2], 2),
+            )
             if rows is not None:
-                rows = rows.copy()
                 rows[:, :3] -= moved
         return columns, rows
 
@@ -271,7 +281,8 @@ class Between:
             self._waiting[name] = [one for one in self._waiting[name] if len(one[0])]
             due = [points_of(c, r, self._sources[name]) for c, r in both if len(c)]
             points = _joined(due)
-            points = points.rows((points.t_ns <= until_ns) & np.isfinite(points.place_m).all(axis=1) & _narrow(points))
+            narrow = np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2
+            points = points.rows((points.t_ns <= until_ns) & np.isfinite(points.place_m).all(axis=1) & narrow)
             some |= bool(len(points.t_ns))
             known = [self._held[name]] if name in self._held else []
             self._held[name] = _ordered(_joined([*known, points]))
@@ -331,7 +342,7 @@ class Between:
 
 
 def linked(points: Points) -> Links:
-    """Return which points of a source (in order of time) follow one another, where that is beyond doubt: by address, or alone."""
+    """Return which points of a source (in order of time) follow one another beyond doubt: by address, or alone."""
     dt = (points.t_ns[None] - points.t_ns[:, None]) * 1e-9
     far = np.linalg.norm(points.place_m[None] - points.place_m[:, None], axis=2)
     same = (points.address[:, None] == points.address[None]) & (points.address[None] >= 0)
@@ -351,10 +362,7 @@ def linked(points: Points) -> Links:
 
 
 def pairs_of(mine: Points, own: Links, theirs: Points, links: Links, from_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (point, link) pairs of one target: points of one source that go on, and links of another about them, alone there.
-
-    A pair is taken once: the link's end came after from_ns.
-    """
+    """Return (point, link) pairs of one target, each once: points that go on, another's links that end after from_ns."""
     point, at = np.unique(own.last, return_index=True)
     t = mine.t_ns[point][:, None]
     begin, end = theirs.t_ns[links.first][None], theirs.t_ns[links.last][None]
@@ -375,11 +383,6 @@ def _ordered(points: Points) -> Points:
     key = np.column_stack([points.t_ns.astype(np.float64), points.place_m])
     _, first = np.unique(key, axis=0, return_index=True)
     return points.rows(first)
-
-
-def _narrow(points: Points) -> NDArray[np.bool_]:
-    """Tell which points say where they are."""
-    return np.asarray(np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2)
 
 
 def _joined(parts: list[Points]) -> Points:

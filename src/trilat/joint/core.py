@@ -14,7 +14,7 @@ import numpy as np
 
 from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, Between
 from trilat.fuse.earth_fixed import columns_of_measurements, columns_of_tracklets
-from trilat.fuse.health import Health, Verdict
+from trilat.fuse.health import Health, HealthSettings, Verdict
 from trilat.fuse.tracklet import MODELS
 from trilat.joint.watch import RADARS
 from trilat.records.columns import Reports, Tracks, joined
@@ -44,7 +44,7 @@ class CoreTracker:
     def __init__(self, nation: str, sensors: Sequence[Sensor], settings: TrackerSettings, national: Tracker) -> None:
         self.nation, self.own, self._national = nation, tuple(sensors), national
         self.refused: Counter[str] = Counter()
-        self.health = Health()
+        self.health = Health(HealthSettings(late_s_max=settings.lag_s))  # what comes within the lag is in time, however late
         self.between = Between()
         self.verdicts: dict[str, Verdict] = {}
         self._settings = settings
