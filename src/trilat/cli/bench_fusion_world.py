@@ -215,18 +215,21 @@ class Tally:
 
 
 def central_tally(world: RealWorld, settings: Any) -> Tally:
-    """Return the score of one tracker with every radar's plots."""
+    """Return the score of one tracker with every radar's plots, and with the watch that finds biases, as a node's own has."""
+    from trilat.joint.watch import SensorWatch
     from trilat.track import Tracker
     from trilat.track.library import batch
 
-    tracker, tally = Tracker(settings, world.radars, "central"), Tally()
+    tracker, watch, tally = Tracker(settings, world.radars, "central"), SensorWatch(world.radars), Tally()
     for t, plots in enumerate(world.plots[1:], 1):
         parts = []
         for k, columns in plots:
             mine = columns.copy()
             mine["sensor"] = k
             parts.append(batch(mine))
-        tracks = tracker.step(T0_NS + t * 10**9, parts)
+        now_ns = T0_NS + t * 10**9
+        tracks = tracker.step(now_ns, watch.take(now_ns, parts))
+        watch.learn(now_ns, tracks, tracker.fit())
         if t > WARM_S and t % SCORE_S == 0:
             tally.add(world.truth[t], tracks.columns)
     return tally

@@ -28,10 +28,10 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """When a source does not fit. Every judgement is over the last `window_s` and needs `evidence_min` reports.
 
     nis_max: mean normalised innovation squared per dimension (an honest source has 1; real ones some more). bias_max: mean of the
-    innovations in units of their sigma (an honest source has 0). clock_s_max: change of a source's clock
-    against receipt. ghosts_max: share of what others should have seen and nobody else confirms. repeats_max: share of reports
-    that are an earlier one's values under another time. suspect_s: how long it must not fit before quarantine; release_s: how
-    long it must fit to come back.
+    innovations in units of their sigma (an honest source has 0). clock_s_max: change of a source's clock against receipt;
+    late_s_max: the same towards what is old, which for a partner is its link's fault and no clock's. ghosts_max: share of what
+    others should have seen and nobody else confirms. repeats_max: share of reports that are an earlier one's values under
+    another time. suspect_s: how long it must not fit before quarantine; release_s: how long it must fit to come back.
     """
 
     window_s: Annotated[float, Meta(gt=0)] = 60.0
@@ -39,6 +39,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     nis_max: Annotated[float, Meta(gt=1)] = 4.0
     bias_max: Annotated[float, Meta(gt=0)] = 1.0
     clock_s_max: Annotated[float, Meta(gt=0)] = 3.0
+    late_s_max: Annotated[float, Meta(gt=0)] = 3.0
     ghosts_max: Annotated[float, Meta(gt=0, le=1)] = 0.6
     repeats_max: Annotated[float, Meta(gt=0, le=1)] = 0.5
     repeats_s: Annotated[float, Meta(gt=0)] = 900.0
@@ -208,7 +209,7 @@ class Health:
             held.usual_s = offset
         if held.usual_s is not None:
             newest = median([one[2] for one in list(held.clock)[-5:]])
-            if abs(newest - held.usual_s) > s.clock_s_max:
+            if not -s.clock_s_max <= newest - held.usual_s <= s.late_s_max:
                 return "clock-off"
         return ""
 

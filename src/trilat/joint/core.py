@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, Between
 from trilat.fuse.earth_fixed import columns_of_measurements, columns_of_tracklets
-from trilat.fuse.health import Health, Verdict
+from trilat.fuse.health import Health, HealthSettings, Verdict
 from trilat.fuse.tracklet import MODELS
+from trilat.joint.watch import RADARS
 from trilat.records.columns import Reports, Tracks, joined
 from trilat.records.convert import to_columns
 from trilat.records.label import Label
@@ -42,7 +44,8 @@ class CoreTracker:
     def __init__(self, nation: str, sensors: Sequence[Sensor], settings: TrackerSettings, national: Tracker) -> None:
         self.nation, self.own, self._national = nation, tuple(sensors), national
         self.refused: Counter[str] = Counter()
-        self.health = Health()
+        self.health = Health(HealthSettings(late_s_max=settings.lag_s))  # what comes within the lag is in time, however late
+        self.between = Between()
         self.verdicts: dict[str, Verdict] = {}
         self._settings = settings
         self._tracker: Tracker | None = None
@@ -71,12 +74,15 @@ class CoreTracker:
                 return national
             self._tracker = Tracker(self._settings, self._table(), self._national.stream)
             self._tracker.restore(self._national.checkpoint())
+        self.between.learn(now_ns)
+        usable = [self._own(batch) for batch in own if len(batch.columns)]
         for batch, rows in batches:
-            if rows is not None:
-                self._tracker.wide.put(batch.columns, rows)
-        left_out = self.health.quarantined
-        usable = [batch for batch, _ in batches if batch.source not in left_out]
-        tracks = self._tracker.step(now_ns, [*own, *usable])
+            columns, moved = self._between_nations(batch, rows)
+            if moved is not None:
+                self._tracker.wide.put(columns, moved)
+            if batch.source not in self.health.quarantined:
+                usable.append(msgspec.structs.replace(batch, columns=columns))
+        tracks = self._tracker.step(now_ns, usable)
         self._judge(now_ns)
         return tracks
 
@@ -110,16 +116,16 @@ class CoreTracker:
         self, now_ns: int, nation: str, records: Sequence[PartnerReport]
     ) -> list[tuple[Reports, np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None]]:
         """Return a partner's usable reports as batches, one per source and form, with the rows of those that are tracklets."""
-        groups: dict[tuple[str, type], list[PartnerReport]] = {}
+        groups: dict[tuple[str, type, tuple[str, ...]], list[PartnerReport]] = {}
         for record in records:
             reason = self._refusal(nation, record)
             if reason:
                 self.refused[reason] += 1
             else:
                 source = record.stream if isinstance(record, Tracklet) else record.sensor
-                groups.setdefault((source, type(record)), []).append(record)
+                groups.setdefault((source, type(record), record.pedigree.sensors), []).append(record)
         made = []
-        for (source, form), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__)):
+        for (source, form, sensors), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__, one[0][2])):
             slot = self._slot(nation, source, held[-1].label)
             if slot is None:
                 self.refused["sensors-full"] += len(held)
@@ -133,7 +139,7 @@ class CoreTracker:
             name = f"{nation}:{source}"
             if form is not Tracklet:
                 self._unjudged.setdefault(name, []).append((now_ns, columns))
-            pedigree = Pedigree(nation=nation, sensors=(source,))
+            pedigree = Pedigree(nation=nation, sensors=sensors if form is Tracklet else (source,))
             batch = Reports(source=name, label=held[-1].label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
             made.append((batch, rows))
         return made
@@ -155,6 +161,20 @@ class CoreTracker:
         elif isinstance(record, Measurement) and min(record.sigma_along_m, record.sigma_across_m, record.sigma_up_m) <= 0.0:
             return "sigma-not-positive"
         return ""
+
+    def _own(self, batch: Reports) -> Reports:
+        """Return own reports without what parts them from partners': in the combined picture alone."""
+        sensor = self.own[int(batch.columns["sensor"][0])]
+        prior = OWN_PRIOR if sensor.kind in RADARS else None
+        columns, _ = self.between.take(f"{self.nation}:{sensor.id}", batch.columns, None, sensor, prior)
+        return msgspec.structs.replace(batch, columns=columns)
+
+    def _between_nations(self, batch: Reports, rows: Any) -> tuple[Any, Any]:
+        """Return a partner's reports, and their rows when they are tracklets, without what parts them from others'."""
+        if len(batch.pedigree.sensors) != 1:  # tracklets of several radars, whose nation has made them agree
+            return batch.columns, rows
+        source = f"{batch.pedigree.nation}:{batch.pedigree.sensors[0]}"
+        return self.between.take(source, batch.columns, rows, None, PARTNER_PRIOR)
 
     def _judge(self, now_ns: int) -> None:
         """Hand what partners' sources said, and how it fitted, to health, once a second."""

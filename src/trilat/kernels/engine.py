@@ -15,6 +15,9 @@ from trilat.kernels.bank import (
     ID_ADDRESS,
     ID_MMSI,
     O_ASSOCIATION,
+    Z_X,
+    Z_Y,
+    Z_Z,
     box,
 )
 from trilat.kernels.gate import (
@@ -28,7 +31,8 @@ from trilat.kernels.gate import (
 from trilat.kernels.hypotheses import absorb_plot, weed
 from trilat.kernels.imm import linearise_row, predict
 from trilat.kernels.jit import entry, kernel, leaf
-from trilat.kernels.life import flag, initiate, misses, same_claim, settle
+from trilat.kernels.life import age, flag, initiate, missed, misses, same_claim, settle
+from trilat.kernels.measure import KIND_MEASUREMENT
 from trilat.kernels.soft import soften
 
 PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it pairs are dropped and counted
@@ -37,6 +41,9 @@ JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time 
 SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
 TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
 CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
+BESIDE_M = 2_500.0  # a partner's plot this near a track (along each axis) tells that its sensor looked there
+PD_BESIDE = 0.9  # what such a sensor, of which no more is known, is granted: as one of ours that says nothing
+ONE_LOOK_NS = 1_500_000_000  # what a sensor shows within this time is of one look
 
 
 @leaf
@@ -103,9 +110,48 @@ def _frame(model, head, bank, sensors, s, z, plots, work):  # type: ignore[no-un
     if count > 0:
         _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start[: count + 1], column, cost, ratio, work)
     misses(model, head, bank, sensor, s, latest, frame)
+    if plots[0, I_KIND] >= KIND_MEASUREMENT:
+        _overlooked(model, head, bank, s, z, plots, frame)
     settle(model, head, bank, sensors, latest)
     weed(head, bank)
     _births(model, head, bank, sensor, s, z, plots, taken, frame, work)
+
+
+@leaf
+def _overlooked(model, head, bank, s, z, plots, frame):  # type: ignore[no-untyped-def]
+    """Count a miss for every track beside which a partner's source showed something else.
+
+    Where a partner's sensor stands and how far it sees is not ours to know; that it looked here is, by what it shows close by.
+    Without that nothing would speak against a second track that a biased sensor begins beside the first.
+    """
+    for k in range(head.rows + head.alternates):
+        i = k if k < head.rows else head.first + k - head.rows
+        if bank[i].status == FREE or bank[i].last_frame == frame:
+            continue
+        x, y, up = bank[i].mean[0], bank[i].mean[1], bank[i].mean[2]
+        j = _first_from(z, x - BESIDE_M)
+        while j < len(z) and z[j, Z_X] < x + BESIDE_M:
+            if abs(z[j, Z_Y] - y) < BESIDE_M and abs(z[j, Z_Z] - up) < BESIDE_M:
+                t_ns = plots[j, I_T]
+                if t_ns - max(bank[i].chance_ns[s], bank[i].born_ns) > ONE_LOOK_NS:
+                    bank[i].chance_ns[s] = t_ns
+                    age(model, bank, i, t_ns)
+                    missed(bank, i, PD_BESIDE)
+                break
+            j += 1
+
+
+@leaf
+def _first_from(z, x):  # type: ignore[no-untyped-def]
+    """Return the first of a frame's plots whose x (they are in its order) is not below a value."""
+    low, high = 0, len(z)
+    while low < high:
+        mid = (low + high) >> 1
+        if z[mid, Z_X] < x:
+            low = mid + 1
+        else:
+            high = mid
+    return low
 
 
 @kernel

@@ -34,7 +34,9 @@ METRICS: dict[str, Metric] = {
     ),
     "trilat_sensor_quarantined": Metric("gauge", ("tracker", "sensor"), "1 while the sensor's reports are left out, else 0."),
     "trilat_sensor_bias": Metric(
-        "gauge", ("tracker", "sensor", "bias"), "Estimated bias (range_m, azimuth_rad, elevation_rad, time_s, place)."
+        "gauge",
+        ("tracker", "sensor", "bias"),
+        "Estimated bias (range_m, azimuth_rad, elevation_rad, time_s, place; in the core angles in sigmas).",
     ),
     "trilat_sensor_bias_sigma": Metric("gauge", ("tracker", "sensor", "bias"), "One sigma of the estimated bias."),
     "trilat_released_total": Metric("counter", ("audience", "lane"), "Records released, by audience and lane."),

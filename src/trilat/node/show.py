@@ -13,6 +13,7 @@ import numpy as np
 from trilat.errors import ConfigError
 from trilat.exchange.exchange import LinkState
 from trilat.feeds.sockets import FeedSockets
+from trilat.fuse.between import EFFECT_NAMES
 from trilat.fuse.health import Verdict
 from trilat.joint.watch import BIAS_NAMES
 from trilat.ledger import explained
@@ -283,6 +284,10 @@ def sensors(health: Health, pipeline: Pipeline) -> None:
                 health.put("trilat_sensor_bias_sigma", float(sigma[k]), tracker, sensor, bias)
     for source, verdict in pipeline.core.verdicts.items():
         _put_verdict(health, "core", source, verdict)
+    for source, known in pipeline.core.between.known().items():
+        for k, bias in enumerate(EFFECT_NAMES):
+            health.put("trilat_sensor_bias", float(known.value[k]), "core", source, bias)
+            health.put("trilat_sensor_bias_sigma", float(known.sigma[k]), "core", source, bias)
 
 
 def _put_verdict(health: Health, tracker: str, sensor: str, verdict: Verdict | None) -> None:

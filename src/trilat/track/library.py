@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,8 @@ Floats = NDArray[np.float64]
 # A library user has no policy and shares nothing: everything carries this label, releasable to nobody.
 OWN = Label(policy="library", originator="ZZZ", mode=Mode(kind="exercise", id="library"), level=0)
 EPOCH_NS = 1_700_000_000_000_000_000  # second zero of tables that count from zero
+TIME_MAX_S = 7e9  # of t_s: two centuries on, beyond which nanoseconds do not fit
+STEPS_MAX = 10_000_000  # of one table: more is no interval that anybody wants
 _TIMES = ("t_s", "t_ns")
 
 
@@ -34,26 +37,24 @@ def batch(columns: Any, source: str = "table") -> Reports:
 
 
 def sensor_at(lat_deg: float, lon_deg: float, alt_m: float = 0.0, name: str = "sensor", **fields: Any) -> Sensor:
-    """Return a sensor of one's own; fields are those of records.sensor.Sensor (kind defaults to radar3d)."""
-    return Sensor(
-        **{
-            "id": name,
-            "nation": "ZZZ",
-            "kind": "radar3d",
-            "label": OWN,
-            "lat_deg": lat_deg,
-            "lon_deg": lon_deg,
-            "alt_m": alt_m,
-            **fields,
-        }
-    )
+    """Return a sensor of one's own; fields are those of records.sensor.Sensor (kind defaults to radar3d).
+
+    Raises ValueError that names a field which is unknown or out of its range.
+    """
+    given = {"id": name, "nation": "ZZZ", "kind": "radar3d", "label": OWN, "lat_deg": lat_deg, "lon_deg": lon_deg, "alt_m": alt_m}
+    try:
+        return msgspec.convert(given | fields, Sensor)
+    except msgspec.ValidationError as error:
+        msg = f"sensor {name!r}: {error}"
+        raise ValueError(msg) from error
 
 
 def reports_of(table: Any, sensor: int = 0) -> Any:
     """Return REPORT_DTYPE columns of a table: a mapping of arrays, or anything with columns such as a DataFrame.
 
     Column names are those of records.columns.REPORT_DTYPE, plus `t_s` (seconds) for `t_ns`. The kind follows from what is
-    there: lat_deg makes fixes, range_m radar plots, azimuth alone bearings. Raises KeyError for an unknown or missing column.
+    there: lat_deg makes fixes, range_m radar plots, azimuth alone bearings. Raises KeyError for an unknown or missing column,
+    ValueError for one of another length than the times, and for times that are none.
     """
     names = list(table.keys())
     time = next((name for name in _TIMES if name in names), None)
@@ -62,8 +63,11 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
         raise KeyError(msg)
     out = empty_reports(len(np.asarray(table[time])))
     for name in names:
+        if np.shape(table[name]) != out.shape:
+            msg = f"column {name!r} has shape {np.shape(table[name])}, {out.shape} wanted: as many values as {time!r} has"
+            raise ValueError(msg)
         if name == "t_s":
-            out["t_ns"] = EPOCH_NS + np.round(np.asarray(table[name], np.float64) * 1e9).astype(np.int64)
+            out["t_ns"] = _times_ns(np.asarray(table[name], np.float64))
         elif name in (out.dtype.names or ()):
             out[name] = np.asarray(table[name])
         else:
@@ -76,16 +80,33 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     return out
 
 
+def _times_ns(t_s: Floats) -> NDArray[np.int64]:
+    """Return seconds since the library's epoch as nanoseconds."""
+    wrong = np.flatnonzero(~(np.abs(t_s) <= TIME_MAX_S))
+    if len(wrong):
+        msg = f"column 't_s': {t_s[wrong[0]]} in row {wrong[0]} is no time in seconds; {len(wrong)} of {len(t_s)} rows are so"
+        raise ValueError(msg)
+    return EPOCH_NS + np.round(t_s * 1e9).astype(np.int64)
+
+
 def track_table(
     table: Any, sensors: Sequence[Sensor] | Sensor | None = None, settings: TrackerSettings | None = None, every_s: float = 1.0
 ) -> dict[str, NDArray[Any]]:
     """Track a whole table of plots and return every track's states at a regular interval, as flat arrays.
 
     Returned arrays, one entry per track and time: number, t_ns, status (index into records.columns.STATUSES), lat_deg, lon_deg,
-    alt_m, east_m_s, north_m_s, up_m_s, sigma_m (root of the position covariance's trace), existence.
+    alt_m, east_m_s, north_m_s, up_m_s, sigma_m (root of the position covariance's trace), existence. Raises ValueError for an
+    interval that is not above zero, or so short that the table would take more than STEPS_MAX steps.
     """
     columns = reports_of(table)
+    span_s = float(np.ptp(columns["t_ns"].astype(np.float64))) * 1e-9 if len(columns) else 0.0
+    if not every_s > 0.0 or span_s / every_s > STEPS_MAX:
+        msg = f"every_s is {every_s} for a table of {span_s:.0f} s: above zero wanted, and at most {STEPS_MAX} steps"
+        raise ValueError(msg)
     if sensors is None:
+        if (columns["kind"] != KIND_FIX).any():
+            msg = "radar plots and bearings say nothing without the place of their sensor: give one (see sensor_at)"
+            raise ValueError(msg)
         sensors = [sensor_at(0.0, 0.0, kind="fixes")]
     elif isinstance(sensors, Sensor):
         sensors = [sensors]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -117,6 +118,16 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if not self.domains:
             msg = "domains is empty: name at least one of air, sea, missile"
             raise ValueError(msg)
+
+
+def checked(settings: TrackerSettings) -> TrackerSettings:
+    """Return the settings; raises ValueError naming one that is out of its range, which a file's are refused for as well."""
+    try:
+        msgspec.convert(msgspec.to_builtins(settings), TrackerSettings)
+    except msgspec.ValidationError as error:
+        msg = f"tracker settings: {error}"
+        raise ValueError(msg) from error
+    return settings
 
 
 def build_model(settings: TrackerSettings) -> Any:

@@ -19,7 +19,7 @@ from trilat.records.sensor import Sensor
 from trilat.track.events import Event
 from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
 from trilat.track.past import Past, pack_bank
-from trilat.track.settings import TrackerSettings, build_model
+from trilat.track.settings import TrackerSettings, build_model, checked
 
 CHECKPOINT_FORMAT = 5
 STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to come back
@@ -43,7 +43,7 @@ class Tracker:
         if len(sensors) > bank.SENSORS:
             msg = f"{len(sensors)} sensors given, one tracker takes at most {bank.SENSORS}: split them over several trackers"
             raise ValueError(msg)
-        self.settings, self.sensors, self.stream = settings, tuple(sensors), stream
+        self.settings, self.sensors, self.stream = checked(settings), tuple(sensors), stream
         self._k, self._engine, self._view = bank, engine, show
         self._table = sensor_table(sensors, settings) if table is None else np.ascontiguousarray(table, np.float64)
         self._bank = bank.new_bank(settings.tracks_max, bank.ALTERNATES if settings.association == "mht" else 0)

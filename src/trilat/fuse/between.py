@@ -1,0 +1,400 @@
+"""Registration between nations: what parts the plots and tracklets of several nations of the same targets, and taking it off.
+
+Where a partner's radar stands is not ours to know, and need not be: its plots come with the axis they were measured along, so a
+bias of range moves them along it, one of azimuth by so many of the sigmas across, one of elevation by so many of those upwards.
+
+Everything here is a function of the set of reports that came within SETTLE_S: they are learnt from that long after their time, in
+the order of it, and a report is corrected by what was known at its own time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trilat.fuse.earth_fixed import DOUBT_M, ROOT, can_stand_alone, ellipsoids
+from trilat.fuse.pairing import fixes
+from trilat.kernels import geodesy
+from trilat.records.columns import KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET
+from trilat.records.sensor import Sensor
+
+Floats = NDArray[np.float64]
+EFFECTS = 4  # of a radar: range m, azimuth and elevation in its own sigmas, clock (s too late)
+CLOCK = EFFECTS - 1
+EFFECT_NAMES = ("range_m", "azimuth_sigmas", "elevation_sigmas", "time_s")
+# One sigma of what is thought possible. Own radars have their nation's watch: what may as well be the partner's is the partner's.
+PARTNER_PRIOR = (500.0, 6.0, 6.0, 1.5)
+OWN_PRIOR = (100.0, 2.0, 2.0, 0.3)
+EVERY_NS, SETTLE_NS = 10_000_000_000, 30_000_000_000
+LINK_NS = 15_000_000_000  # two plots of one target by one source are at most this far apart
+LOOK_NS = 1_000_000_000  # what a source shows within this time is of one look
+SPEED_M_S, SLACK_M, SAME_SPEED_M_S = 350.0, 500.0, 100.0  # of targets, and how unlike two sources may find them
+NEAR_M, ALONE_M = 2_500.0, 7_500.0  # how far biases may part a target's plots; a second one nearer than that makes a pair unsure
+TURN_M_S2 = 2.0
+TWICE = 2.0  # a plot takes part in two links, and in pairs with every other source
+GATE = 25.9  # three degrees of freedom, 1 in 100,000
+FADE_S = 1_800.0
+PAIRS_MIN, SIGMAS_MIN = 60, 3.0  # before a bias is taken off: what is no surer would add more than it takes
+POINTS_MAX = 400  # of one source looked at at a time: those of some places on Earth, the same for all sources
+CELL_M = 20_000.0
+SIGMA_MAX_M, VAGUE_M = 5_000.0, 1e5  # wider, a place says nothing here
+AHEAD_NS = 5_000_000_000  # what is known takes effect so much later: a clock ahead of ours must not change what a report becomes
+KIND_NONE = -1
+IN_FORCE_MAX = 64
+ROUND = 1.25  # axes less unlike than this are not told apart
+_UPPER = np.triu_indices(6)
+
+
+class Points(NamedTuple):
+    """Plots of one source: times (n,), places (n, 3) ECEF, covariances (n, 3, 3), how its biases move them (n, 3, EFFECTS).
+
+    address (n,): what they claim to be, -1 for nothing. The clock's effect is left to whoever knows the velocities.
+    """
+
+    t_ns: NDArray[np.int64]
+    place_m: Floats
+    covariance: Floats
+    effect: Floats
+    address: NDArray[np.int64]
+
+    def rows(self, keep: Any) -> Points:
+        """Return some of the points."""
+        return Points(*(column[keep] for column in self))
+
+
+class Links(NamedTuple):
+    """Pairs of one source's points that follow one another: first and last of each, and velocities (m, 3)."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    velocity: Floats
+
+
+class Known(NamedTuple):
+    """What is known of a source: its biases (EFFECTS,), one sigma of each, and how many pairs speak of it."""
+
+    value: Floats
+    sigma: Floats
+    pairs: int
+
+
+def points_of(columns: Any, rows: Floats | None, sensor: Sensor | None) -> Points:
+    """Return the usable points of reports (REPORT_DTYPE, of one kind): rows of tracklets, sensor of own reports."""
+    kind = int(columns["kind"][0]) if len(columns) else KIND_NONE
+    if kind == KIND_TRACKLET and rows is not None:
+        return _of_tracklets(columns, rows)
+    if kind == KIND_FIX and sensor is not None:
+        held = fixes(columns, sensor)
+        return Points(held.t_ns, held.position_m, held.covariance, np.zeros((len(held.t_ns), 3, EFFECTS)), held.address)
+    if kind == KIND_RADAR and sensor is not None:
+        columns = columns[can_stand_alone(columns)]
+        place, *sigma = ellipsoids(columns, sensor)
+        place = np.asarray(place).reshape(-1, 3)
+        basis = np.broadcast_to(geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg), (len(columns), 3, 3))
+        away = place - geodesy.geodetic_to_ecef(sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+        return _of_ellipsoids(columns, place, _axes(np.einsum("nij,nj->ni", basis, away), basis), sigma)
+    if kind == KIND_MEASUREMENT:
+        sigma = [columns[name] for name in ("sigma_range_m", "sigma_horizontal_m", "sigma_vertical_m")]
+        place = geodesy.geodetic_to_ecef(columns["lat_deg"], columns["lon_deg"], columns["alt_m"]).reshape(-1, 3)
+        basis = geodesy.enu_basis(columns["lat_deg"], columns["lon_deg"]).reshape(-1, 3, 3)
+        azimuth, elevation = columns["azimuth_rad"], columns["elevation_rad"]
+        level = np.cos(elevation)
+        axis = np.stack([level * np.sin(azimuth), level * np.cos(azimuth), np.sin(elevation)], axis=1)
+        made = _of_ellipsoids(columns, place, _axes(axis, basis), sigma)
+        ball = (sigma[0] == sigma[1]) & (sigma[1] == sigma[2])  # its axis was taken from it
+        made.effect[ball] = 0.0
+        made.covariance[ball] = VAGUE_M**2 * np.eye(3)
+        return made
+    return _joined([])
+
+
+def _axes(axis: Floats, basis: Floats) -> Floats:
+    """Return the directions along, across (level, to the right) and above axes (n, 3) in local terms: columns (n, 3, 3), ECEF."""
+    flat = np.maximum(np.hypot(axis[:, 0], axis[:, 1]), 1e-9)
+    r = np.maximum(np.linalg.norm(axis, axis=1), 1e-9)
+    east, north, up = axis[:, 0] / flat, axis[:, 1] / flat, axis[:, 2] / r
+    level, zero = flat / r, np.zeros_like(r)
+    local = np.stack(
+        [
+            np.stack([level * east, level * north, up], axis=1),
+            np.stack([north, -east, zero], axis=1),
+            np.stack([-up * east, -up * north, level], axis=1),
+        ],
+        axis=2,
+    )
+    return np.asarray(np.swapaxes(basis, 1, 2) @ local)
+
+
+def _of_ellipsoids(columns: Any, place: Floats, axes: Floats, sigma: list[Floats]) -> Points:
+    """Return points with error ellipsoids about axes: a bias of range is in metres, those of angles are in sigmas."""
+    spread = axes * np.stack(sigma, axis=1)[:, None, :]
+    effect = np.zeros((len(place), 3, EFFECTS))
+    effect[:, :, 0] = axes[:, :, 0]
+    effect[:, :, 1:3] = spread[:, :, 1:]
+    return Points(columns["t_ns"].copy(), place, spread @ np.swapaxes(spread, 1, 2), effect, columns["address"].copy())
+
+
+def _of_tracklets(columns: Any, rows: Floats) -> Points:
+    """Return tracklets as what they mostly are: their last plot. Its ellipsoid's axes are those of the place's covariance.
+
+    Across is level, and along is nearer to that than above is; it leads upwards, for radars look up. Where two of them are about
+    equally long nobody can tell which is which, and nothing is made of it.
+    """
+    root = np.zeros((len(rows), 6, 6))
+    root[:, _UPPER[0], _UPPER[1]] = rows[:, ROOT:]
+    information = np.swapaxes(root, 1, 2) @ root + np.diag([DOUBT_M**-2.0] * 3 + [1e-8] * 3)
+    covariance: Any = np.linalg.inv(information)[:, :3, :3]
+    values, vectors = np.linalg.eigh(covariance)
+    basis = geodesy.enu_basis(columns["lat_deg"], columns["lon_deg"]).reshape(-1, 3, 3)
+    local = basis @ vectors  # columns: the axes in local terms
+    order = np.argsort(np.abs(local[:, 2]), axis=1)  # across, along, above
+    sigma = np.sqrt(np.maximum(np.take_along_axis(values, order, axis=1), 1e-6))
+    along = np.take_along_axis(local, order[:, None, 1:2], axis=2)[..., 0]
+    along *= np.where(along[:, 2] < 0.0, -1.0, 1.0)[:, None]
+    made = _of_ellipsoids(columns, rows[:, :3].copy(), _axes(along, basis), [sigma[:, 1], sigma[:, 0], sigma[:, 2]])
+    widths = np.sort(sigma, axis=1)
+    round_ = (widths[:, 1:] < ROUND * widths[:, :-1]).any(axis=1)
+    made.effect[round_] = 0.0
+    made.covariance[round_] = VAGUE_M**2 * np.eye(3)
+    return made
+
+
+class Between:
+    """What is known of every source of one combined picture."""
+
+    def __init__(self) -> None:
+        self._place: dict[str, int] = {}
+        self._prior = np.zeros(0)
+        self._information, self._vector, self._pairs = np.zeros((0, 0)), np.zeros(0), np.zeros(0)
+        self._sources: dict[str, Sensor | None] = {}
+        self._waiting: dict[str, list[tuple[Any, Floats | None]]] = {}
+        self._held: dict[str, Points] = {}
+        self._boundary_ns: int | None = None
+        self._in_force: list[tuple[int, dict[str, Known]]] = []
+
+    def take(
+        self, source: str, columns: Any, rows: Floats | None, sensor: Sensor | None, prior: tuple[float, ...] | None
+    ) -> tuple[Any, Floats | None]:
+        """Take a source's reports as they came (see `points_of`) and return them without what was known of its biases.
+
+        prior: one sigma of its biases before anything is seen, None for a source that has none. Learning is by `learn`, before.
+        """
+        if source not in self._sources:
+            self._sources[source] = sensor
+            if prior is not None:
+                self._make_room(source, prior)
+        self._waiting.setdefault(source, []).append((columns, rows))
+        values = self._values(source, columns["t_ns"])
+        touched = np.flatnonzero(values.any(axis=1))
+        if not len(touched):
+            return columns, rows
+        columns, rows, held = columns.copy(), None if rows is None else rows.copy(), columns[touched]
+        made, moved = self._corrected(held, None if rows is None else rows[touched], sensor, values[touched])
+        columns[touched] = made
+        if rows is not None:
+            rows[touched] = moved
+        return columns, rows
+
+    def _make_room(self, source: str, prior: tuple[float, ...]) -> None:
+        """Give a source its place, in the order of names: in whatever order sources come, the same sums are rounded alike."""
+        before = sorted(self._place)
+        self._place = {name: k for k, name in enumerate(sorted([*before, source]))}
+        at = np.concatenate([np.arange(EFFECTS) + self._place[name] * EFFECTS for name in before] or [np.zeros(0, np.int64)])
+        n = EFFECTS * len(self._place)
+        information, vector, prior_, pairs = np.zeros((n, n)), np.zeros(n), np.tile(np.square(prior), n // EFFECTS), np.zeros(n)
+        information[np.ix_(at, at)], vector[at], prior_[at] = self._information, self._vector, self._prior
+        pairs[at[::EFFECTS]] = self._pairs[::EFFECTS]
+        self._information, self._vector, self._prior, self._pairs = information, vector, prior_, pairs
+
+    def learn(self, now_ns: int) -> None:
+        """Learn from what is SETTLE_NS old, every EVERY_NS of time; call it with each step's time before `take`."""
+        boundary = now_ns // EVERY_NS * EVERY_NS
+        before = boundary if self._boundary_ns is None else max(self._boundary_ns, boundary - IN_FORCE_MAX * EVERY_NS)
+        for at_ns in range(before + EVERY_NS, boundary + 1, EVERY_NS):
+            self._learn(at_ns)
+        self._boundary_ns = boundary
+
+    def _learn(self, at_ns: int) -> None:
+        """Learn from what is due at a multiple of EVERY_NS; from then on that is in force."""
+        until_ns = at_ns - SETTLE_NS
+        some = self._due(until_ns, until_ns - EVERY_NS)
+        self._information *= np.exp(-EVERY_NS * 1e-9 / FADE_S)
+        self._vector *= np.exp(-EVERY_NS * 1e-9 / FADE_S)
+        if not some:
+            return
+        links = {name: linked(points) for name, points in self._held.items()}
+        for a in sorted(links):
+            for b in sorted(links):
+                if a != b and (a in self._place or b in self._place):
+                    self._compare(a, b, links, until_ns - EVERY_NS)
+        self._in_force = [*self._in_force[1 - IN_FORCE_MAX :], (at_ns, self.known())]
+
+    def _values(self, source: str, t_ns: NDArray[np.int64]) -> Floats:
+        """Return the biases (n, EFFECTS) of a source that were in force at reports' times, zero when there were none."""
+        times = [at_ns + AHEAD_NS for at_ns, _ in self._in_force]
+        out, at = np.zeros((len(t_ns), EFFECTS)), np.searchsorted(times, t_ns, side="right") - 1
+        for k in np.unique(at[at >= 0]).tolist():
+            known = self._in_force[k][1].get(source)
+            if known is not None and known.pairs >= PAIRS_MIN:
+                out[at == k] = np.where(np.abs(known.value) >= SIGMAS_MIN * known.sigma, known.value, 0.0)
+        return out
+
+    def _corrected(self, columns: Any, rows: Floats | None, sensor: Sensor | None, values: Floats) -> tuple[Any, Floats | None]:
+        """Return reports (changed in place) and rows with biases taken off: each by its own."""
+        kind = int(columns["kind"][0])
+        columns["t_ns"] -= np.round(values[:, CLOCK] * 1e9).astype(np.int64)
+        if kind == KIND_RADAR and sensor is not None:
+            columns["range_m"] = np.maximum(columns["range_m"] - values[:, 0], 0.0)
+            for k, name in ((1, "azimuth_rad"), (2, "elevation_rad")):
+                sigma = np.where(columns[f"sigma_{name}"] > 0.0, columns[f"sigma_{name}"], getattr(sensor, f"sigma_{name}"))
+                columns[name] -= values[:, k] * sigma
+            columns["azimuth_rad"] %= 2.0 * np.pi
+        else:
+            points = points_of(columns, rows, sensor)
+            # Rounded: numpy's last bits depend on how many stand side by side, and what comes twice must be the same twice.
+            moved = np.round(np.einsum("nij,nj->ni", points.effect, values), 3)
+            spot = geodesy.ecef_to_geodetic(points.place_m - moved).reshape(-1, 3).T
+            columns["lat_deg"], columns["lon_deg"], columns["alt_m"] = (
+                np.round(spot[0], 7),
+                np.round(spot[1], 7),
+                np.round(spot[2], 2),
+            )
+            if rows is not None:
+                rows[:, :3] -= moved
+        return columns, rows
+
+    def known(self) -> dict[str, Known]:
+        """Return what is known of every source that has biases."""
+        value, covariance = self._solve()
+        parts = {name: slice(k * EFFECTS, (k + 1) * EFFECTS) for name, k in self._place.items()}
+        sigma = np.sqrt(np.diag(covariance))
+        return {name: Known(value[part], sigma[part], int(self._pairs[part.start])) for name, part in parts.items()}
+
+    def _due(self, until_ns: int, from_ns: int) -> bool:
+        """Move what is due from what waits to what is held, in order of time, each point once; tell whether there was any."""
+        some = False
+        for name in sorted(self._waiting):
+            both = [(c[c["t_ns"] > from_ns], None if r is None else r[c["t_ns"] > from_ns]) for c, r in self._waiting[name]]
+            self._waiting[name] = [(c[c["t_ns"] > until_ns], None if r is None else r[c["t_ns"] > until_ns]) for c, r in both]
+            self._waiting[name] = [one for one in self._waiting[name] if len(one[0])]
+            due = [points_of(c, r, self._sources[name]) for c, r in both if len(c)]
+            points = _joined(due)
+            narrow = np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2
+            points = points.rows((points.t_ns <= until_ns) & np.isfinite(points.place_m).all(axis=1) & narrow)
+            some |= bool(len(points.t_ns))
+            known = [self._held[name]] if name in self._held else []
+            self._held[name] = _ordered(_joined([*known, points]))
+        for name, points in self._held.items():
+            self._held[name] = points.rows(points.t_ns > from_ns - LINK_NS)
+        cells = {name: _cells(points.place_m) for name, points in self._held.items()}
+        most = max((len(one) for one in cells.values()), default=0)
+        if most > POINTS_MAX:
+            self._held = {name: points.rows(cells[name] * most < POINTS_MAX) for name, points in self._held.items()}
+        return some
+
+    def _compare(self, a: str, b: str, links: dict[str, Links], from_ns: int) -> None:
+        """Weigh the points of one source against what goes on between those of another."""
+        mine, theirs = self._held[a], self._held[b]
+        point, link = pairs_of(mine, links[a], theirs, links[b], from_ns)
+        if not len(point):
+            return
+        first, last, velocity = links[b].first[link], links[b].last[link], links[b].velocity[link]
+        elapsed = (mine.t_ns[point] - theirs.t_ns[first]) * 1e-9
+        whole = (theirs.t_ns[last] - theirs.t_ns[first]) * 1e-9
+        w = (elapsed / whole)[:, None, None]
+        place = theirs.place_m[first] + velocity * elapsed[:, None]
+        turn = (0.5 * TURN_M_S2 * elapsed * (whole - elapsed)) ** 2
+        noise = mine.covariance[point] + (1 - w) ** 2 * theirs.covariance[first] + w**2 * theirs.covariance[last]
+        noise = TWICE * noise + turn[:, None, None] * np.eye(3)
+        full = np.zeros((len(point), 3, len(self._vector)))
+        for name, effect, sign in (
+            (a, mine.effect[point], 1.0),
+            (b, (1 - w) * theirs.effect[first] + w * theirs.effect[last], -1.0),
+        ):
+            if name in self._place:
+                at = self._place[name] * EFFECTS
+                full[:, :, at : at + EFFECTS] = sign * effect
+                full[:, :, at + CLOCK] = -sign * velocity
+        self._add((a, b), mine.place_m[point] - place, full, noise)
+
+    def _add(self, names: tuple[str, str], residual: Floats, full: Floats, noise: Floats) -> None:
+        """Gate pairs against what is known, and add those within."""
+        value, doubt = self._solve()
+        surprise = residual - full @ value
+        spread = noise + full @ doubt @ np.swapaxes(full, 1, 2)
+        squared = np.einsum("ni,ni->n", surprise, np.linalg.solve(spread, surprise[..., None])[..., 0])
+        near = squared < GATE
+        weighted = np.linalg.solve(noise[near], full[near])
+        self._information += np.einsum("nki,nkj->ij", full[near], weighted)
+        self._vector += np.einsum("nki,nk->i", weighted, residual[near])
+        for name in names:
+            if name in self._place:
+                self._pairs[self._place[name] * EFFECTS] += int(near.sum())
+
+    def _solve(self) -> tuple[Floats, Floats]:
+        """Return all biases and their covariance, scaled by the prior while it is inverted: metres and seconds are far apart."""
+        scale = np.sqrt(self._prior)
+        covariance: Any = np.linalg.inv(np.eye(len(scale)) + self._information * scale[:, None] * scale)
+        covariance = covariance * scale[:, None] * scale
+        return covariance @ self._vector, covariance
+
+
+def linked(points: Points) -> Links:
+    """Return which points of a source (in order of time) follow one another beyond doubt: by address, or alone."""
+    dt = (points.t_ns[None] - points.t_ns[:, None]) * 1e-9
+    far = np.linalg.norm(points.place_m[None] - points.place_m[:, None], axis=2)
+    same = (points.address[:, None] == points.address[None]) & (points.address[None] >= 0)
+    other = (points.address[:, None] >= 0) & (points.address[None] >= 0) & ~same
+    after = (dt > 0.0) & (dt <= LINK_NS * 1e-9) & ~other
+    could = after & (far < SPEED_M_S * dt + SLACK_M)
+    # Only the next look counts: for each point the soonest, and for that one the latest before it.
+    soonest = np.where(could, dt, np.inf).min(axis=1, initial=np.inf)
+    latest = np.where(could, dt, np.inf).min(axis=0, initial=np.inf)
+    slack = LOOK_NS * 1e-9 / 2
+    forth = could & (dt < soonest[:, None] + slack)
+    back = could & (dt < latest[None] + slack)
+    sure = forth & back & (same | ((forth.sum(axis=1) == 1)[:, None] & (back.sum(axis=0) == 1)[None]))
+    first, last = np.nonzero(sure)
+    velocity: Any = (points.place_m[last] - points.place_m[first]) / dt[first, last][:, None]
+    return Links(first, last, velocity)
+
+
+def pairs_of(mine: Points, own: Links, theirs: Points, links: Links, from_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (point, link) pairs of one target, each once: points that go on, another's links that end after from_ns."""
+    point, at = np.unique(own.last, return_index=True)
+    t = mine.t_ns[point][:, None]
+    begin, end = theirs.t_ns[links.first][None], theirs.t_ns[links.last][None]
+    spans = (begin <= t) & (t < end)
+    place = theirs.place_m[links.first][None] + links.velocity[None] * ((t - begin) * 1e-9)[..., None]
+    far = np.linalg.norm(mine.place_m[point][:, None] - place, axis=2)
+    named = (mine.address[point][:, None] >= 0) & (theirs.address[links.first][None] >= 0)
+    same = named & (mine.address[point][:, None] == theirs.address[links.first][None])
+    alone = ((spans & (far < ALONE_M)).sum(axis=1) == 1)[:, None]
+    alike = np.linalg.norm(own.velocity[at][:, None] - links.velocity[None], axis=2) < SAME_SPEED_M_S
+    found = spans & (far < NEAR_M) & alike & (same | (alone & ~named)) & (end > from_ns)
+    row, column = np.nonzero(found)
+    return np.asarray(point[row], np.int64), np.asarray(column, np.int64)
+
+
+def _ordered(points: Points) -> Points:
+    """Return points in order of time and place, each once."""
+    key = np.column_stack([points.t_ns.astype(np.float64), points.place_m])
+    _, first = np.unique(key, axis=0, return_index=True)
+    return points.rows(first)
+
+
+def _joined(parts: list[Points]) -> Points:
+    """Return points one after the other."""
+    if not parts:
+        empty = np.zeros(0, np.int64)
+        return Points(empty, np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), empty)
+    return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _cells(place: Floats) -> Floats:
+    """Return a number from 0 to 1 for the cell that each place is in, the same for all sources: targets are kept whole."""
+    cell = np.floor(place / CELL_M).astype(np.int64)
+    mixed = (cell[:, 0] * 73_856_093) ^ (cell[:, 1] * 19_349_663) ^ (cell[:, 2] * 83_492_791)
+    return np.asarray((mixed & 0xFFFF) / 65_536.0)

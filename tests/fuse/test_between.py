@@ -1,0 +1,165 @@
+"""Registration between nations finds what parts plots of several nations, whose radars' places nobody told, and takes it off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, Between, points_of
+from trilat.fuse.earth_fixed import columns_of_measurements, measurements
+from trilat.kernels import geodesy
+from trilat.records.columns import KIND_RADAR, Reports, empty_reports
+from trilat.records.label import Label, Mode
+from trilat.records.report import Pedigree
+from trilat.records.sensor import Sensor
+
+T0_NS = 1_760_000_000_000_000_000
+S_NS = 10**9
+LABEL = Label(policy="TRILAT", originator="JPN", mode=Mode(kind="exercise", id="test"), level=0)
+DEG = np.pi / 180
+SIGMA = (60.0, 0.1 * DEG, 0.1 * DEG)
+TRUTH = {"JPN:A": (0.0, 0.0, 0.0, 0.0), "KOR:B": (150.0, -0.25 * DEG, 0.15 * DEG, 0.0), "USA:C": (-100.0, 0.2 * DEG, 0.0, 0.0)}
+PLACES = {"JPN:A": (33.0, 130.0), "KOR:B": (34.2, 129.0), "USA:C": (32.5, 131.4)}
+PERIODS_S = {"JPN:A": 4, "KOR:B": 5, "USA:C": 10}
+
+
+def radar(name: str) -> Sensor:
+    return Sensor(
+        id=name, nation=name[:3], label=LABEL, kind="radar3d", lat_deg=PLACES[name][0], lon_deg=PLACES[name][1], alt_m=200.0,
+        sigma_range_m=SIGMA[0], sigma_azimuth_rad=SIGMA[1], sigma_elevation_rad=SIGMA[2],
+    )  # fmt: skip
+
+
+RADARS = {name: radar(name) for name in PLACES}
+
+
+def flight(seed: int, count: int = 40) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+    """Give places and velocities of aircraft in straight flight."""
+    g = np.random.default_rng(seed)
+    lat, lon = 33.0 + g.uniform(-1.4, 1.6, count), 130.0 + g.uniform(-1.6, 1.6, count)
+    heading = g.uniform(0, 2 * np.pi, count)
+    local = 230.0 * np.stack([np.sin(heading), np.cos(heading), 0 * heading], axis=1)
+    return (
+        geodesy.geodetic_to_ecef(lat, lon, g.uniform(5_000, 11_000, count)),
+        np.einsum("nji,nj->ni", geodesy.enu_basis(lat, lon), local),
+        g,
+    )
+
+
+def scans(seconds: int, truth: dict[str, tuple[float, ...]], seed: int = 1) -> list[tuple[int, str, Any]]:
+    """Give (second, source, reports): own radar's plots, and what leaves partners as measurements."""
+    start, velocity, g = flight(seed)
+    out = []
+    for t in range(1, seconds + 1):
+        for name, sensor in RADARS.items():
+            if t % PERIODS_S[name]:
+                continue
+            rae = geodesy.ecef_to_rae(start + t * velocity, sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+            rae = rae + g.normal(size=rae.shape) * SIGMA + np.array(truth[name][:3])
+            seen = rae[g.random(len(rae)) < 0.9]
+            columns = empty_reports(len(seen))
+            columns["kind"], columns["t_ns"] = KIND_RADAR, T0_NS + t * S_NS + round(truth[name][3] * S_NS)
+            columns["range_m"], columns["azimuth_rad"], columns["elevation_rad"] = (
+                seen[:, 0],
+                seen[:, 1] % (2 * np.pi),
+                seen[:, 2],
+            )
+            out.append((t, name, columns if name == "JPN:A" else earth_fixed(columns, sensor)))
+    return out
+
+
+def earth_fixed(columns: Any, sensor: Sensor) -> Any:
+    pedigree = Pedigree(nation=sensor.nation, sensors=(sensor.id,))
+    batch = Reports(source=sensor.id, label=LABEL, pedigree=pedigree, received_t_ns=0, columns=columns)
+    return columns_of_measurements(measurements(batch, sensor))
+
+
+def run(said: list[tuple[int, str, Any]], late_s: dict[int, int] | None = None) -> tuple[Between, list[Any]]:
+    """Hand scans over in the order of their arrival (late_s: by place in the list); return what they became, by place."""
+    between, out = Between(), [None] * len(said)
+    arrival = sorted(range(len(said)), key=lambda k: (said[k][0] + (late_s or {}).get(k, 0), -k if late_s else k))
+    for k in arrival:
+        t, name, columns = said[k]
+        between.learn(T0_NS + (t + (late_s or {}).get(k, 0)) * S_NS)
+        own = name == "JPN:A"
+        out[k], _ = between.take(name, columns, None, RADARS[name] if own else None, OWN_PRIOR if own else PARTNER_PRIOR)
+    between.learn(T0_NS + (said[-1][0] + 60) * S_NS)
+    return between, out
+
+
+def in_units(name: str) -> np.ndarray:
+    """Give a source's true biases as they are estimated: angles in sigmas."""
+    return np.array(TRUTH[name]) / [1.0, SIGMA[1], SIGMA[2], 1.0]
+
+
+@pytest.mark.parametrize("name", ["KOR:B", "USA:C"])
+def test_biases_of_partners_are_found_in_five_minutes(name: str) -> None:
+    """0.2 degrees and 100 m of radars whose places are unknown are found within 10 %, and within what is said to be doubt."""
+    known = run(scans(300, TRUTH))[0].known()[name]
+    away = np.abs(known.value - in_units(name))
+    assert (away[:3] < np.maximum(0.1 * np.abs(in_units(name)[:3]), [15.0, 0.15, 0.25])).all(), known
+    assert (away < 4.0 * known.sigma).all(), known
+
+
+def test_what_is_found_is_taken_off() -> None:
+    """Plots of a partner after some minutes are about where its radar would have put them without biases; before, as they came."""
+    said, clean = scans(240, TRUTH), scans(240, dict.fromkeys(TRUTH, (0.0, 0.0, 0.0, 0.0)))
+    _, became = run(said)
+    for k, (t, name, columns) in enumerate(said):
+        if name == "JPN:A" or 40 < t < 200:
+            continue
+        want = points_of(clean[k][2] if t >= 200 else columns, None, None).place_m
+        away = np.linalg.norm(points_of(became[k], None, None).place_m - want, axis=1)
+        assert away.max() < (150.0 if t >= 200 else 1e-6), (t, name, away.max())
+
+
+def test_honest_radars_are_left_alone() -> None:
+    """What is not surely there is not taken off: honest radars' plots stay as they came."""
+    said = scans(240, dict.fromkeys(TRUTH, (0.0, 0.0, 0.0, 0.0)), seed=2)
+    _, became = run(said)
+    changed = [k for k, (_, _, columns) in enumerate(said) if became[k].tobytes() != columns.tobytes()]
+    assert len(changed) < 0.05 * len(said), len(changed)
+
+
+def test_order_lateness_and_repeats_change_nothing() -> None:
+    """Scans up to 20 s late, in another order and twice, become the same bytes as in order."""
+    said = scans(160, TRUTH)
+    g = np.random.default_rng(5)
+    late = {k: int(g.integers(0, 21)) for k in range(len(said))}
+    twice = [*said, *said]
+    late |= {k + len(said): int(g.integers(0, 25)) for k in range(len(said))}
+    _, once = run(said)
+    _, again = run(twice, late)
+    assert any(a.tobytes() != b[2].tobytes() for a, b in zip(once, said, strict=True))
+    for k, one in enumerate(once):
+        assert one.tobytes() == again[k].tobytes(), said[k][:2]
+        assert one.tobytes() == again[k + len(said)].tobytes(), said[k][:2]
+
+
+def test_a_ball_has_no_axis() -> None:
+    """A plot whose ellipsoid was made a ball says nothing of its radar's biases, and is left as it came."""
+    columns = scans(10, TRUTH)[-1][2]
+    columns["sigma_range_m"] = columns["sigma_horizontal_m"] = columns["sigma_vertical_m"] = 300.0
+    assert not points_of(columns, None, None).effect.any()
+    assert (np.einsum("nii->n", points_of(columns, None, None).covariance) > 1e9).all()
+
+
+def test_own_radars_are_believed_before_partners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing tells whose fault it is - a partner's radar stands where the own one does - own plots stay as they came."""
+    monkeypatch.setitem(RADARS, "KOR:B", msgspec.structs.replace(RADARS["KOR:B"], lat_deg=33.0, lon_deg=130.0))
+    truth = TRUTH | {"KOR:B": (0.0, 0.5 * DEG, 0.0, 0.0)}
+    said = [one for one in scans(200, truth) if one[1] != "USA:C"]
+    _, became = run(said)
+    assert [] == [t for (t, name, c), one in zip(said, became, strict=True) if name == "JPN:A" and one.tobytes() != c.tobytes()]
+
+
+@pytest.mark.parametrize("first", sorted(PLACES))
+def test_whoever_comes_first_changes_nothing(first: str) -> None:
+    """Sources that begin in another order are estimated to the same bytes."""
+    said = scans(160, TRUTH)
+    late = {k: 0 if name == first else 3 for k, (_, name, _) in enumerate(said)}
+    once, again = run(said)[0].known(), run(said, late)[0].known()
+    assert {k: v.value.tobytes() for k, v in once.items()} == {k: v.value.tobytes() for k, v in again.items()}
