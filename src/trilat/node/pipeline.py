@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -87,9 +87,12 @@ class Output(NamedTuple):
     assessed: tuple[AssessedInput, ...] = ()
     public: tuple[Warning, ...] = ()
 
-    def digest(self) -> bytes:
-        """Return SHA-256 over everything a replay must give again: what leaves, and the national tracks."""
-        told = hashlib.sha256(self.national.columns.tobytes())
+    def digest(self, national: Any = None) -> bytes:
+        """Return SHA-256 over everything a replay must give again: what leaves, and the national tracks.
+
+        national: `hashed` of these very national tracks, where that is known: most steps make none.
+        """
+        told = (national or hashed(self.national)).copy()
         if self.combined is not None:
             told.update(self.combined.tracks.columns.tobytes())
         for one in self.released:
@@ -106,6 +109,11 @@ class Output(NamedTuple):
         ):
             told.update(msgspec.msgpack.encode(part))
         return told.digest()
+
+
+def hashed(tracks: Tracks) -> Any:
+    """Return SHA-256 begun with a step's national tracks."""
+    return hashlib.sha256(tracks.columns.tobytes())
 
 
 Assessed = tuple[str, Assessment]  # whose, and what

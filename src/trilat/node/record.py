@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,11 +11,12 @@ from trilat.errors import PolicyError
 from trilat.exchange.exchange import Exchange
 from trilat.node import setup
 from trilat.node.inputs import ActInput, AssessedInput, EventInput, Input, LapseInput, RecallInput, ReceivedInput
-from trilat.node.pipeline import Output, Pipeline
+from trilat.node.pipeline import Output, Pipeline, hashed
 from trilat.node.settings import NodeConfig
 from trilat.outward.events import Before
 from trilat.picture.inputs import WarningRecord
 from trilat.policy.agreement import Agreements, Seen, contradictions
+from trilat.records.columns import Tracks
 from trilat.store.journal import Journal
 from trilat.store.sqlite import Store
 
@@ -60,6 +61,8 @@ class Recorder:
         self._store = store
         self._journal = store.journal
         self._config = config
+        self._national: Tracks | None = None  # the tracks that _hashed is of
+        self._hashed: Any = None
 
     def begin(self, now_ns: int, agreements: Agreements) -> None:
         """Note what this run is made of."""
@@ -104,7 +107,12 @@ class Recorder:
         kept = [*(inputs if self._config.store.journal_inputs else people), *out.assessed]
         # Time alone moves warnings, too: a restart goes through those steps at their own times.
         told = out.assessed or out.warnings or out.public or any(one.lane == "flash" for one in out.released)
-        return PEOPLE if people or told else STEP, msgspec.msgpack.encode(_Recorded(tuple(kept), out.digest()))
+        return PEOPLE if people or told else STEP, msgspec.msgpack.encode(_Recorded(tuple(kept), self._digest(out)))
+
+    def _digest(self, out: Output) -> bytes:
+        if out.national is not self._national:
+            self._national, self._hashed = out.national, hashed(out.national)
+        return out.digest(self._hashed)
 
     def append(self, now_ns: int, entry: tuple[str, bytes]) -> None:
         """Append a step's entry; durable with the store's next commit."""
