@@ -108,7 +108,8 @@ class Output(NamedTuple):
             self.public,
         ):
             told.update(msgspec.msgpack.encode(part))
-        return told.digest()
+        digest: bytes = told.digest()
+        return digest
 
 
 def hashed(tracks: Tracks) -> Any:
