@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import node_worlds as worlds
 
+from trilat.exchange import importer
+from trilat.feeds import sockets
 from trilat.joint.tier import stream_name
 from trilat.node import setup
 from trilat.node.audience import ReplayClock, Tick
 from trilat.node.clock import Steady
 from trilat.node.inputs import ReceivedInput
+from trilat.node.live import LiveNode
 from trilat.node.partners import PartnerInputs, PartnerStreams
 from trilat.node.pipeline import Pipeline
 from trilat.picture.inputs import PartnerRecord
@@ -103,3 +108,22 @@ def test_a_replay_runs_at_the_time_of_what_partners_send_as_reports() -> None:
 
     assert ReplayClock(mode).at(worlds.T0_NS, (), received.times_ns()) == ahead_ns
     assert ReplayClock(worlds.MODE).at(worlds.T0_NS, (), received.times_ns()) == worlds.T0_NS
+
+
+def test_a_step_for_feeds_leaves_partners_records_to_the_next(tmp_path) -> None:  # noqa: ANN001
+    """What a step for the feeds releases waits for no partner's record, unless there was no time for a step between."""
+    config = worlds.config_of(worlds.prepare(tmp_path)["JPN"])
+    node, given = LiveNode(config), sockets.Received("jpn-south", worlds.T0_NS, b"\x30")
+    node.people = SimpleNamespace(events=[])  # type: ignore[assignment]  # nobody is logged in
+    node.feeds = SimpleNamespace(take=lambda *_: [given])  # type: ignore[assignment]  # bytes as sockets give them
+
+    def kinds(until_ns: int | None) -> list[str]:
+        return [type(one).__name__ for one in node._gather(until_ns)[0]]
+
+    held = importer.Received("KOR", "state", 1, 1, known=True, raw=b"\x80", row=1)
+    node._received.append(held)
+    assert ["FeedInput"] == kinds(worlds.T0_NS)
+    node._fed = True  # as after that step, with no other since
+    assert ["ReceivedInput", "FeedInput"] == kinds(worlds.T0_NS + 100 * MS)
+    node._received.append(held)
+    assert ["ReceivedInput"] == kinds(None)
