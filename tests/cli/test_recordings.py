@@ -308,3 +308,18 @@ def test_feed_names_stand_before_the_file(tmp_path: Path) -> None:
     assert ("ais-1", Path("x.nmea")) == split_feed("ais-1=x.nmea")
     assert ("", odd) == split_feed(str(odd))
     assert MODES["replay"].id == "R1"
+
+
+@pytest.mark.timeout(400)  # the tracker's kernels are compiled here when their cache is cold
+def test_half_a_second_of_radar_confirms_no_track(recordings: Path, tmp_path: Path) -> None:
+    """From the 0.44 s of the Croatian capture (162 records, 126 plots) tracks are begun, and none is called one."""
+    capture, out = recordings / "asterix-croatiacontrol" / "cat_034_048.pcap", tmp_path / "tracks.csv"
+    if not capture.exists():
+        pytest.skip("no capture")
+
+    items = trilat("decode", "asterix", capture, "--items").stdout.splitlines()
+    said = trilat("track", capture, "--out", out).stderr
+    shown = [line.split(",")[3] for line in out.read_text("utf-8").splitlines()]
+
+    assert (162, True) == (len(items), "126 reports" in said)
+    assert {"status", "tentative"} == set(shown)

@@ -276,3 +276,14 @@ def test_an_unfinished_document_costs_no_more_than_a_few_times_itself() -> None:
     size = sum(len(chunk) for chunk in chunks)
     assert looked_at < 8 * size
     assert 1 <= reasons(*results)["syntax-bad"]
+
+
+@pytest.mark.parametrize("name", ["sigma_horizontal_m", "sigma_vertical_m", "sigma_speed_m_s"])
+@pytest.mark.parametrize("value", ["1e-300", "-1", "1e300"])
+def test_a_sigma_that_nothing_measures_is_refused(name: str, value: str) -> None:
+    """A sigma of a table that is negative, beyond all bounds, or has a square as good as 0 refuses its row."""
+    raw = f"time,lat_deg,lon_deg,{name}\n2024-01-02T12:00:00Z,33.5,130.4,{value}\n2024-01-02T12:00:00Z,33.6,130.4,7.5\n"
+
+    decoded = decoder("fixes-csv").decode(raw.encode(), NOON_NS)
+
+    assert ({"value-implausible": 1}, [7.5]) == (reasons(decoded), columns(decoded)[name].tolist())

@@ -83,3 +83,13 @@ def test_a_feed_without_a_sensor_is_refused() -> None:
 
     with pytest.raises(FeedError):
         open_format(source("plots-json", sensors=()))
+
+
+@pytest.mark.parametrize("name", ["sigma_range_m", "sigma_azimuth_deg", "sigma_elevation_deg", "sigma_doppler_m_s"])
+def test_a_sigma_that_nothing_measures_is_refused(name: str) -> None:
+    """A sigma whose square is as good as 0 would make a filter sure of anything: it is refused, its line counted."""
+    raw = b'{"t_ns":%d,"range_m":9e5,"azimuth_deg":3.0,"%s":%s}\n'
+
+    for value, expected in ((b"1e-300", {"value-implausible": 1}), (b"0.5", {})):
+        decoded = decoder("plots-json").decode(raw % (NOON_NS, name.encode(), value), NOON_NS)
+        assert (expected, 1 - len(expected)) == (reasons(decoded), len(columns(decoded)))

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from trilat.errors import ConfigError
+from trilat.feeds.sockets import parse_address
 from trilat.node import config as node_config
 from trilat.node import setup
 from trilat.warn.areas import AreasError, Layer
@@ -114,6 +115,17 @@ def test_a_configuration_is_a_file_of_bounded_size_and_depth(tmp_path: Path) -> 
             node_config.load(path)
 
     assert refused(tmp_path, MINIMAL + "deep = " + "[" * 10_000).name == "config-syntax"
+
+
+@pytest.mark.parametrize("url", ["file:ships.csv", "file://ships.csv", "file:../there/ships.csv", "file:/var/ships.csv"])
+def test_the_file_of_a_feed_stands_beside_the_configuration(tmp_path: Path, url: str) -> None:
+    """A feed's file is looked for beside the configuration, like every other path, wherever the node is started from."""
+    there = tmp_path / "there"
+    there.mkdir()
+    loaded = node_config.load(write(there, MINIMAL.replace("udp://127.0.0.1:0", url)))
+
+    expected = "/var/ships.csv" if url == "file:/var/ships.csv" else str(there / "ships.csv")
+    assert ("file", expected) == (parse_address(loaded.feed[0].url).kind, parse_address(loaded.feed[0].url).path)
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:

@@ -193,6 +193,22 @@ async def test_filters_hide_tracks_and_say_so_but_never_a_warning(here: Opened) 
     await here.until("openWarnings", lambda keys: "KOR/w-7" not in keys)
 
 
+@pytest.mark.parametrize("width", [1000, 1280, 1440, 1920])
+async def test_a_light_of_the_top_bar_is_whole_or_not_there(here: Opened, width: int) -> None:
+    """However wide the screen is, no light is cut in half; on a wide one every partner's is there."""
+    await here.page.set_viewport_size({"width": width, "height": 800})
+    await here.page.wait_for_selector(".summary .pill:nth-child(3)", state="attached")
+    bar, *pills = await here.page.eval_on_selector_all(
+        ".summary, .summary .pill",
+        "all => all.map(one => one.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])",
+    )
+    await here.page.set_viewport_size({"width": 900, "height": 600})
+    shown = [one for one in pills if one[2] < bar[3]]
+
+    assert [] == [one for one in shown if one[0] < bar[0] - 1 or one[1] > bar[1] + 1 or one[3] > bar[3] + 1]
+    assert width < 1920 or len(shown) == len(pills) >= 3
+
+
 async def test_a_row_chosen_by_keyboard_shows_the_track(here: Opened) -> None:
     """Enter on a table row selects that track; the panel says its label in words, its sensors and who may see it."""
     await here.page.locator("#tab-table").click()

@@ -23,6 +23,7 @@ from trilat.track import Tracker, TrackerSettings
 from trilat.warn.areas import shipped_layer
 from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.classes import launcher_odds
+from trilat.warn.launch import launch_of
 
 SENSORS = tuple(sensor_of(site) for site in SITES)
 PAD = 39.2, 125.7
@@ -349,3 +350,17 @@ def shifted(batch: Reports, by_ns: int) -> Reports:
     columns = batch.columns.copy()
     columns["t_ns"] += by_ns
     return msgspec.structs.replace(batch, columns=columns, received_t_ns=batch.received_t_ns + by_ns)
+
+
+@pytest.mark.parametrize("where", [0, 4])
+def test_what_is_no_number_is_no_launch(where: int) -> None:
+    """A state or covariance that is not finite leads back to no launch; it ended the node."""
+    mean = np.array([6_378_137.0 + 50_000.0, 0.0, 0.0, 1_500.0, 100.0, 0.0])
+    assert launch_of(0, mean, np.eye(6)) is not None
+
+    broken, spread = mean.copy(), np.eye(6)
+    broken[where] = np.nan
+    spread[where, where] = np.inf
+
+    assert launch_of(0, broken, np.eye(6)) is None
+    assert launch_of(0, mean, spread) is None

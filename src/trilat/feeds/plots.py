@@ -42,7 +42,9 @@ SPAN_M = 60_000.0  # one sigma of that height
 LOW_M, HIGH_M = 6_200_000.0, 1e8  # an observer's distance from the Earth's centre
 LENGTH_MAX = 1e12  # of a direction, in whatever unit
 LIMB_M = 600_000.0  # a line that passes the Earth higher than this speaks of no launch
-SIGMA_RAD_MAX = 0.1
+SIGMA_RAD_MIN, SIGMA_RAD_MAX = 1e-8, 0.1
+# One sigma of a plot: nothing measures better, and squares of much less are 0.
+SIGMAS_MIN = {"sigma_range_m": 1e-3, "sigma_azimuth_deg": 1e-6, "sigma_elevation_deg": 1e-6, "sigma_doppler_m_s": 1e-4}
 SLANT_MIN = 0.15  # the sine of the lowest elevation a line is taken to come in at
 _LINES = ("range_m", "doppler_m_s", "sigma_range_m", "sigma_doppler_m_s")
 
@@ -105,7 +107,10 @@ class PlotsJsonDecoder(Decoder):
             reason, detail = "syntax-bad", str(error)
         else:
             off_ns = 0 if received_t_ns == NOT_KNOWN_T_NS else line.t_ns - received_t_ns
-            if (line.sensor or self._only) not in self._sensors:
+            small = [name for name, least in SIGMAS_MIN.items() if (value := getattr(line, name)) is not None and value < least]
+            if small:
+                reason, detail = "value-implausible", f"{small[0]} {getattr(line, small[0])}"
+            elif (line.sensor or self._only) not in self._sensors:
                 reason, detail = "sensor-unknown", f"sensor {line.sensor!r}"
             elif abs(off_ns) > self._source.clock_error_s_max * 1e9:
                 reason, detail = "time-implausible", f"time inside the data minus receipt: {off_ns / 1e9:+.1f} s"
@@ -195,7 +200,7 @@ class SightsDecoder:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             self._refusals.add("syntax-bad", offset, len(text))
             return None
-        if not 0.0 <= line.timestamp * 1e9 <= T_NS_MAX or not 0.0 < line.sigma_rad <= SIGMA_RAD_MAX:
+        if not 0.0 <= line.timestamp * 1e9 <= T_NS_MAX or not SIGMA_RAD_MIN <= line.sigma_rad <= SIGMA_RAD_MAX:
             self._refusals.add("value-implausible", offset, len(text))
             return None
         t_ns = round(line.timestamp * 1e9)

@@ -47,6 +47,10 @@ ALT_M_MIN = np.array([-12_000.0, -1_500.0, -1_500.0, -12_000.0, -12_000.0])
 ALT_M_MAX = np.array([100_000_000.0, 110_000.0, 10_000.0, 100_000_000.0, 100_000_000.0])
 VERTICAL_RATE_M_S_MAX = np.array([20_000.0, 600.0, 150.0, 20_000.0, 20_000.0])
 
+# One sigma: nothing measures better, and squares of much less are 0.
+SIGMA_M_MIN, SIGMA_M_MAX = 1e-3, 1e7
+SIGMA_SPEED_M_S_MIN, SIGMA_SPEED_M_S_MAX = 1e-4, 2e4
+
 NAN = float("nan")
 
 
@@ -124,12 +128,14 @@ def not_physical(columns: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     domain = columns["domain"]
     with np.errstate(invalid="ignore"):
         position = (np.abs(columns["lat_deg"]) <= 90.0) & (np.abs(columns["lon_deg"]) <= 180.0)
-        sigma = (columns["sigma_horizontal_m"] > 0) & (columns["sigma_horizontal_m"] <= 1e7)
+        sigma = (columns["sigma_horizontal_m"] >= SIGMA_M_MIN) & (columns["sigma_horizontal_m"] <= SIGMA_M_MAX)
         time = (columns["t_ns"] >= 0) & (columns["t_ns"] <= T_NS_MAX)
         alt, speed, climb = columns["alt_m"], columns["speed_m_s"], columns["vertical_rate_m_s"]
         beyond = (alt < ALT_M_MIN[domain]) | (alt > ALT_M_MAX[domain])
         beyond |= (speed < 0) | (speed > SPEED_M_S_MAX[domain]) | (np.abs(climb) > VERTICAL_RATE_M_S_MAX[domain])
         beyond |= np.isinf(columns["course_rad"])
+        high, fast = columns["sigma_vertical_m"], columns["sigma_speed_m_s"]
+        beyond |= (high < SIGMA_M_MIN) | (high > SIGMA_M_MAX) | (fast < SIGMA_SPEED_M_S_MIN) | (fast > SIGMA_SPEED_M_S_MAX)
     result: np.ndarray[Any, Any] = ~(position & sigma & time) | beyond
     return result
 

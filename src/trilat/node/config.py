@@ -191,6 +191,12 @@ def _cross_check(config: NodeConfig, file: Path, text: str) -> None:
             raise ConfigError("config-value", f"{file}:{line}: partner {partner.nation!r} is the node's own nation.")
 
 
+def _absolute_url(url: str, absolute: Callable[[str], str]) -> str:
+    """Make the path of a feed's file absolute; other addresses stay as they are."""
+    path = url.removeprefix("file:").removeprefix("//")
+    return f"file:{absolute(path)}" if url.startswith("file:") and path and "\0" not in path else url
+
+
 def _absolute_options(options: Mapping[str, str], absolute: Callable[[str], str]) -> dict[str, str]:
     """Make those options of an output absolute that are paths."""
     return {name: absolute(value) if name in OUTPUT_PATHS else value for name, value in options.items()}
@@ -210,6 +216,7 @@ def _absolute(config: NodeConfig, base: Path) -> NodeConfig:
         agreements=tuple(absolute(path) for path in config.agreements),
         partner=tuple(msgspec.structs.replace(p, file=absolute(p.file)) for p in config.partner),
         exchange=msgspec.structs.replace(config.exchange, nats_server_path=None if server is None else absolute(server)),
+        feed=tuple(msgspec.structs.replace(one, url=_absolute_url(one.url, absolute)) for one in config.feed),
         warning=msgspec.structs.replace(
             config.warning, areas=None if config.warning.areas is None else absolute(config.warning.areas)
         ),

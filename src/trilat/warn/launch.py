@@ -85,7 +85,7 @@ def launch_of(first_ns: int, mean: Array, covariance: Array) -> Launch | None:
     lat, lon, height = geodesy.ecef_to_geodetic(mean[:3]).tolist()
     basis = geodesy.enu_basis(lat, lon)
     east, north, climb = (basis @ mean[3:]).tolist()
-    if climb < CLIMB_MIN_M_S or height < 0.0:
+    if not (climb >= CLIMB_MIN_M_S and height >= 0.0 and np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return None
     seconds = min(2.0 * height / climb, 150.0)
     flat = np.array([east, north])
