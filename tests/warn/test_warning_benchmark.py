@@ -11,7 +11,21 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
-TINY = ["areas", "class", "cue", "ellipse", "flights", "gravity", "physics", "plume", "rockets", "space", "stages", "traffic"]
+TINY = [
+    "areas",
+    "class",
+    "cue",
+    "curve",
+    "ellipse",
+    "flights",
+    "gravity",
+    "physics",
+    "plume",
+    "rockets",
+    "space",
+    "stages",
+    "traffic",
+]
 
 
 @pytest.mark.parametrize("part", TINY)
@@ -40,6 +54,8 @@ def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert 2 == len(re.findall(r": 0 called in a pause .* 0 with areas; called [\d.]+ s", told)), told
     if part == "class":
         assert re.search(r"2 rows; by range 2, by energy 2, by loft 2", told), told
+    if part == "curve":
+        assert re.search(r"0.94 \(in force\): [\d.]+ s \(median\) after burn-out .* of 1 in a pause", told), told
     if part == "gravity":
         assert re.search(r"left out|max \d+ m", told), told
     if part == "space":

@@ -42,6 +42,7 @@ REENTRY_HEIGHT_M = 100_000.0
 LOSS_S = 90.0  # after burn-out, till which what the air has taken is followed back: later its errors would grow with re-entry
 LEVEL_S = 120.0  # so long the arc says how it flew when first seen
 FAN_DEG = 25.0
+PUSH_MOST_M_S2 = 80.0  # more than stages give, but in their last seconds
 GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
 PATH_POINTS_MAX = 240
 AREAS_OPEN_MAX = 0.5
@@ -144,6 +145,8 @@ def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bo
     """Return what speaks for a launch beside the arc."""
     one = flight.filter
     gain = speed[0] - flight.speed_first_m_s
+    if one.burnout_ns is not None:  # what it gained since it was first seen it gained while it burnt
+        gain = min(gain, PUSH_MOST_M_S2 * max(0.0, (one.burnout_ns - flight.first_ns) / NS))
     unsure = sqrt(speed[1] ** 2 + flight.speed_first_sigma_m_s**2)  # two sigmas of it may be the first plots' noise
     launched = max(normal((gain - GAIN_M_S - 2.0 * unsure) / GAIN_SIGMA_M_S), 0.95 if flight.launch is not None else 0.0)
     before = flight.earlier is not None and one.burnout_ns == flight.earlier.burnout_t_ns  # its speed then was not kept
