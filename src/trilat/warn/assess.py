@@ -20,17 +20,17 @@ from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
-from trilat.warn.classes import level, speed_of
+from trilat.warn.classes import CLIMB_HEIGHT_M, CLIMB_M_S, climbs, launch_like, level, speed_of
 from trilat.warn.conclude import Conclusion, conclude
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery
-from trilat.warn.launch import SMOOTH_S, Cue, Launch, Plot, cue_of, goes_on, launch_of, launch_told, moves, passes, smooth
+from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Launch, Plot, cue_of, goes_on, launch_of, launch_told, moves, smooth
 
 FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on
+# Plots, sights and flights tried against tracks in a step: the tracks left then come first at the next. A flood of false plots
+# and sights costs a step no more, and a true launch among it is looked at in its turn.
+WEIGHED_MAX = 4_000  # eight times what launches in clear air were seen to ask for
 REMEMBER_S, REMEMBER_MAX = 45.0, 50_000  # plots kept for launches not yet seen as such
-CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs faster, sustained (open records: about 250 m/s)
-FAST_M_S, FAST_HEIGHT_M = 1_000.0, 16_000.0  # nor does any fly so fast, higher than traffic flies
-SIGMAS = 2.5
 PLOTS_MIN = 4  # of its own, before a flight is spoken of
 ONE_SENSOR_S = 3.0  # another sensor that ought to have seen it for so long, and did not
 LOST_S = 8.0
@@ -43,15 +43,14 @@ NEAR_M, NEAR_M_S = 12_000.0, 500.0
 SAME_M, SAME_S = 3_000.0, 2.0
 SAME_SHARE = 0.5  # of the plots of a flight that begins: were so many another's, it is the same body and its launch is known
 DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that has them, was the same
-CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 # From a launch to the first plot: what was seen later, and was not taken for a flight at once, has no launch point.
 EARLY_S = 100.0
 PLOTS_CUED = 2  # enough where a launch flash was seen
-CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
 # So many sights of it within so short a time before, the last just now, say as plots do where it came from, at any such speed.
 SIGHTS_MIN, SIGHTS_S, SIGHTS_NEW_S = 2, 20.0, 6.0
 SIGHTS_M, SIGHTS_M_S = 10_000.0, 1_000.0
 NS = 1_000_000_000
+ANY_NS = 0, 2**62
 
 
 class AssessorSettings(NamedTuple):
@@ -93,7 +92,8 @@ class Candidate:
 class Assessor:
     """Flights of one picture. `step` takes tracks and reports and returns the assessments that are new, oldest flight first.
 
-    `shed` counts flights that found no room (FLIGHTS_MAX). Deterministic: no clock, no chance.
+    `shed` counts flights that found no room (FLIGHTS_MAX), `put_off` looks at tracks left to the next step (WEIGHED_MAX).
+    Deterministic: no clock, no chance.
     """
 
     def __init__(self, settings: AssessorSettings) -> None:
@@ -102,10 +102,12 @@ class Assessor:
         self._radar_bits = sum(1 << k for k, s in enumerate(settings.sensors[:64]) if s.kind in ("radar3d", "radar2d"))
         self._flights: dict[int, Candidate] = {}
         self._recent: deque[Plot] = deque(maxlen=REMEMBER_MAX)
-        self._cues: deque[Cue] = deque(maxlen=1_000)
+        self._cues = Cues()
         self._earlier: dict[tuple[str, int], Assessment] = {}
         self._count = 0
-        self.shed = 0
+        self._weighed, self._left = 0, 0  # plots and flights tried against tracks so far; the track to look at first
+        self._states: dict[int, tuple[int, Array, Array, float, float]] = {}  # of the flights, while tracks are looked at
+        self.shed, self.put_off = 0, 0
 
     def resume(self, told: Assessment) -> None:
         """Take what an earlier run told of a flight: when a flight begins where that one must be, it goes on under its name."""
@@ -127,8 +129,7 @@ class Assessor:
             self._give(plot)
         for flight in self._flights.values():
             flight.filter.look(now_ns)
-        for row in tracks.columns[self._fast(now_ns, tracks.columns)]:
-            self._look(now_ns, row)
+        self._look_at(now_ns, tracks.columns[self._fast(now_ns, tracks.columns)])
         out = [one for flight in list(self._flights.values()) if (one := self._tell(now_ns, flight)) is not None]
         for number in self._doubles(now_ns):
             del self._flights[number]
@@ -139,7 +140,7 @@ class Assessor:
     def _give(self, plot: Plot) -> None:
         """Give a plot to the flight it belongs to; remember it otherwise."""
         if self.settings.sensors[plot.sensor].kind == "bearing":
-            self._cues.append(cue_of(self.settings.sensors[plot.sensor], plot))
+            self._cues.add(cue_of(self.settings.sensors[plot.sensor], plot))
         else:
             self._recent.append(plot)
         for flight in self._flights.values():
@@ -154,11 +155,27 @@ class Assessor:
     def _fast(self, now_ns: int, columns: Any) -> NDArray[np.bool_]:
         """Tell of every track whether it is worth a look: seen by a radar, and faster than traffic or where a flash just was."""
         speed2 = np.einsum("ka,ka->k", columns["velocity_m_s"], columns["velocity_m_s"])
-        worth = speed2 > CLIMB_M_S**2
+        worth, seen = speed2 > CLIMB_M_S**2, columns["sensors"] & np.uint64(self._radar_bits) != 0
         for cue in (one for one in self._cues if now_ns - one.t_ns < SIGHTS_NEW_S * NS):
             way = columns["position_m"] - cue.from_m
             worth |= np.linalg.norm(way - (way @ cue.along)[:, None] * cue.along, axis=1) < SIGHTS_M
-        return np.asarray((columns["sensors"] & np.uint64(self._radar_bits) != 0) & worth)
+        return np.asarray(seen & worth)
+
+    def weighed(self) -> int:
+        """Return how many plots, sights and flights were tried against tracks so far."""
+        return self._weighed + self._cues.weighed
+
+    def _look_at(self, now_ns: int, rows: Any) -> None:
+        """Look at tracks in their order, till WEIGHED_MAX is spent; the rest comes first at the next step."""
+        spent = self.weighed() + WEIGHED_MAX
+        left, self._states = self._left, {}
+        rows, self._left = rows[np.argsort(rows["number"] < left, kind="stable")], 0
+        for k, row in enumerate(rows):
+            if self.weighed() >= spent:
+                self._left = int(row["number"])
+                self.put_off += len(rows) - k
+                return
+            self._look(now_ns, row)
 
     def _look(self, now_ns: int, row: Any) -> None:
         """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
@@ -166,7 +183,10 @@ class Assessor:
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():
-            t_ns, mean, covariance, *_ = flight.filter.mean_state()
+            if flight.number not in self._states:
+                self._states[flight.number] = flight.filter.mean_state()
+            t_ns, mean, covariance, *_ = self._states[flight.number]
+            self._weighed += 1
             ahead = mean[:3] + mean[3:] * ((now_ns - t_ns) / NS)
             doubt = 4.0 * float(np.sqrt(np.trace(covariance[:3, :3]) + np.trace(row["covariance"][:3, :3])))
             apart = float(np.linalg.norm(ahead - position)) - doubt
@@ -186,11 +206,12 @@ class Assessor:
         Renews the track's state by them: of the track nothing but its place is taken.
         """
         m, spare, since_ns = self._machinery, ROWS * FLIGHTS_MAX, int(row["t_ns"]) - round(SIGHTS_S * NS)
-        sights = [one for one in self._cues if one.t_ns > since_ns and passes(one, row["position_m"])]
+        sights = self._cues.through(row["position_m"], since_ns)
         if len(sights) < SIGHTS_MIN or not moves(sights, row["position_m"]):
             return False
         plots = sorted([*(one.plot for one in sights), *(p for p in self._recent if p.t_ns > since_ns)], key=lambda p: p.t_ns)
         covariance = np.diag([SIGHTS_M**2] * 3 + [SIGHTS_M_S**2] * 3)
+        self._weighed += len(plots)
         m.begin(spare, m.back, 0, plots[0].t_ns, np.concatenate([row["position_m"], np.zeros(3)]), covariance)
         taken = [p for p in plots if m.feed(spare, m.back, p) >= 0.0]
         mine = {id(p) for p in taken}
@@ -205,16 +226,7 @@ class Assessor:
     def _flashed(self, row: Any) -> bool:
         """Tell whether a launch flash was seen where a track comes from."""
         t_ns = int(row["t_ns"])
-        return any(self._from(one, t_ns, row["position_m"], row["velocity_m_s"]) for one in self._cues)
-
-    @staticmethod
-    def _from(cue: Cue, t_ns: int, position_m: Array, velocity_m_s: Array) -> bool:
-        """Tell whether a line of sight passes where something at a state was when it was seen, however it gained its speed."""
-        age_s = (t_ns - cue.t_ns) / NS
-        if not -5.0 < age_s < CUE_S:
-            return False
-        way = velocity_m_s * (0.5 * age_s)
-        return passes(cue, position_m - way, float(np.linalg.norm(way)))
+        return self._cues.shows(t_ns, row["position_m"], row["velocity_m_s"], *ANY_NS)
 
     def _begin(self, slot: int, t_ns: int, row: Any) -> None:
         """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
@@ -223,6 +235,7 @@ class Assessor:
         mean = np.concatenate([row["position_m"], row["velocity_m_s"]])
         mine = list(self._recent)
         back = [p for p in mine if p.t_ns <= t_ns]
+        self._weighed += len(back)
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
         taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
         cued = len(taken) >= PLOTS_CUED and self._flashed(row)
@@ -350,37 +363,10 @@ class Assessor:
     def _cue(self, flight: Candidate) -> bool:
         """Tell whether an infrared line of sight points at where the flight is, was, or was launched."""
         t_ns, mean, *_ = flight.filter.mean_state()
-        for cue in self._cues:
-            if not flight.first_ns - CUE_S * NS <= cue.t_ns <= t_ns + 5 * NS:
-                continue
-            if self._from(cue, t_ns, mean[:3], mean[3:]) or (flight.launch is not None and passes(cue, flight.launch.place_m)):
-                return True
-        return False
-
-
-def launch_like(row: Any) -> bool:
-    """Tell whether a track's state is surely that of a launch or of something as fast and as high, and of no aircraft."""
-    p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
-    speed = float(np.linalg.norm(v))
-    if not np.isfinite(speed) or speed < CLIMB_M_S:
-        return False
-    lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
-    up = geodesy.enu_basis(lat, lon)[2]
-    climb = float(up @ v) - SIGMAS * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
-    high = height - SIGMAS * float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
-    fast = speed - SIGMAS * float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
-    return (climb > CLIMB_M_S and high > CLIMB_HEIGHT_M) or (fast > FAST_M_S and high > FAST_HEIGHT_M)
-
-
-def climbs(row: Any, height_m: float = CUED_HEIGHT_M, speed_m_s: float = CUED_SPEED_M_S) -> bool:
-    """Tell whether a track may be a launch's that has been seen a few times: above a height or faster, and not sinking."""
-    p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
-    lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
-    up = geodesy.enu_basis(lat, lon)[2]
-    climb = float(up @ v) - 0.5 * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
-    high = height - float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
-    fast = float(np.linalg.norm(v)) - float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
-    return climb > 0.0 and (high > height_m or fast > speed_m_s)
+        within = flight.first_ns - round(CUE_S * NS), t_ns + 5 * NS
+        if self._cues.shows(t_ns, mean[:3], mean[3:], *within):
+            return True
+        return flight.launch is not None and self._cues.passed(flight.launch.place_m, *within)
 
 
 def in_sight(sensor: Sensor, place_m: Array) -> bool:

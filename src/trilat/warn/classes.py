@@ -7,7 +7,7 @@ intercontinental above. Lofted and depressed are by the angle at which the arc l
 from __future__ import annotations
 
 from math import erf, exp, hypot, log, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,11 @@ RANGE_SIGMA_SHARE = 0.01  # what drag in the climb and the unknown point of burn
 LAUNCHERS_M_S2, MISSILES_M_S2, LONG_S = (15.3, 1.7), (27.0, 6.0), 100.0
 SPACE_NAMED = 0.9  # a space launch is called one from this probability on: to call a missile so would be the worst of mistakes
 LOFT_DEG = 12.0  # farther from the angle of least energy than this, an arc is named lofted or depressed
+
+CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs faster, sustained (open records: about 250 m/s)
+FAST_M_S, FAST_HEIGHT_M = 1_000.0, 16_000.0  # nor does any fly so fast, higher than traffic flies
+SIGMAS = 2.5
+CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
 
 
 class Spread(NamedTuple):
@@ -223,3 +228,28 @@ def log_density(x: float, mean: float, spread: float, sigma: float) -> float:
 def height_m(mean: Array) -> float:
     """Return the ellipsoidal height m of a state."""
     return float(geodesy.ecef_to_geodetic(mean[:3])[2])
+
+
+def launch_like(row: Any) -> bool:
+    """Tell whether a track's state is surely that of a launch or of something as fast and as high, and of no aircraft."""
+    p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
+    speed = float(np.linalg.norm(v))
+    if not np.isfinite(speed) or speed < CLIMB_M_S:
+        return False
+    lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
+    up = geodesy.enu_basis(lat, lon)[2]
+    climb = float(up @ v) - SIGMAS * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
+    high = height - SIGMAS * float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
+    fast = speed - SIGMAS * float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
+    return (climb > CLIMB_M_S and high > CLIMB_HEIGHT_M) or (fast > FAST_M_S and high > FAST_HEIGHT_M)
+
+
+def climbs(row: Any, height_m: float = CUED_HEIGHT_M, speed_m_s: float = CUED_SPEED_M_S) -> bool:
+    """Tell whether a track may be a launch's that has been seen a few times: above a height or faster, and not sinking."""
+    p, v, spread = row["position_m"], row["velocity_m_s"], row["covariance"]
+    lat, lon, height = geodesy.ecef_to_geodetic(p).tolist()
+    up = geodesy.enu_basis(lat, lon)[2]
+    climb = float(up @ v) - 0.5 * float(np.sqrt(max(up @ spread[3:, 3:] @ up, 0.0)))
+    high = height - float(np.sqrt(max(up @ spread[:3, :3] @ up, 0.0)))
+    fast = float(np.linalg.norm(v)) - float(np.sqrt(max(np.trace(spread[3:, 3:]), 0.0)))
+    return climb > 0.0 and (high > height_m or fast > speed_m_s)

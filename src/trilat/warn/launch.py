@@ -8,7 +8,9 @@ ground meanwhile, while it turns over, is about a third of what the ground speed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from math import log
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,6 +34,9 @@ WAY_SPREAD = 0.15  # one sigma of the share
 CLIMB_MIN_M_S = 50.0
 AIR_BELOW_M = 100_000.0  # what comes down may be pushed by the air from here on
 CUE_M = 30_000.0  # a line of sight that passes a place so near, beside its own accuracy, speaks of what is there
+CUES_MAX = 1_000  # lines of sight kept
+CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
+CUE_EARLY_S = 5.0  # a line of sight may be so much younger than what it is held against
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
 # After a restart: how far from a path that was told, beside both doubts, a track may be and still be that flight; and for how
 # long, and with what acceleration, one of which no path was told is sought within its reach.
@@ -260,6 +265,90 @@ def passes(cue: Cue, place_m: Array, doubt_m: float = 0.0) -> bool:
     if cue.sigma_rad > 0.0 and ahead < 0.0:
         return False
     return across < CUE_M + doubt_m + 3.0 * (cue.sigma_m + cue.sigma_rad * abs(ahead))
+
+
+class Cues:
+    """The newest lines of sight, in the order in which they came. `weighed`: how many were tried against a place so far.
+
+    What surely passes a place or surely does not is found of all at once; only what lies between is tried one by one.
+    """
+
+    def __init__(self) -> None:
+        self._held: deque[Cue] = deque(maxlen=CUES_MAX)
+        self._lines: tuple[Times, Array, Array, Array, NDArray[np.bool_]] | None = None
+        self.weighed = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Cue]:
+        return iter(self._held)
+
+    def add(self, cue: Cue) -> None:
+        """Take one more."""
+        self._held.append(cue)
+        self._lines = None
+
+    def through(self, place_m: Array, since_ns: int) -> list[Cue]:
+        """Return those seen after a time that pass a place."""
+        if not self._held:
+            return []
+        within = self._drawn()[0] > since_ns
+        return [one for one, sure in self._near(place_m[None, :], np.zeros(1), within) if sure or passes(one, place_m)]
+
+    def shows(self, t_ns: int, position_m: Array, velocity_m_s: Array, first_ns: int, last_ns: int) -> bool:
+        """Tell whether one, seen between two times, passes where something at a state was then, however it gained its speed."""
+        if not self._held:
+            return False
+        seen_ns = self._drawn()[0]
+        age_s = (t_ns - seen_ns) / NS
+        ways = velocity_m_s * (0.5 * age_s)[:, None]
+        within = (age_s > -CUE_EARLY_S) & (age_s < CUE_S) & (first_ns <= seen_ns) & (seen_ns <= last_ns)
+        near = self._near(position_m - ways, np.linalg.norm(ways, axis=1), within)
+        return any(sure or comes_from(one, t_ns, position_m, velocity_m_s) for one, sure in near)
+
+    def passed(self, place_m: Array, first_ns: int, last_ns: int) -> bool:
+        """Tell whether one, seen between two times, passes a place."""
+        if not self._held:
+            return False
+        seen_ns = self._drawn()[0]
+        near = self._near(place_m[None, :], np.zeros(1), (first_ns <= seen_ns) & (seen_ns <= last_ns))
+        return any(sure or passes(one, place_m) for one, sure in near)
+
+    def _near(self, places_m: Array, doubts_m: Array, within: NDArray[np.bool_]) -> Iterator[tuple[Cue, bool]]:
+        """Return of these each that may pass its place, and whether it surely does: what lies at the edge is for `passes`."""
+        _, from_m, along, sigmas, flat = self._drawn()
+        way = places_m - from_m
+        ahead = np.einsum("ka,ka->k", way, along)
+        across = np.linalg.norm(way - ahead[:, None] * along, axis=1)
+        reach = CUE_M + doubts_m + 3.0 * (sigmas[:, 1] + sigmas[:, 0] * np.abs(ahead))
+        may = within & ((across < 1.001 * reach) | flat)
+        sure = (across < 0.999 * reach) & ~flat & ((ahead > 1.0) | (sigmas[:, 0] <= 0.0))
+        for one, surely in zip(compress(self._held, may.tolist()), sure[may].tolist(), strict=True):
+            self.weighed += 1
+            yield one, surely
+
+    def _drawn(self) -> tuple[Times, Array, Array, Array, NDArray[np.bool_]]:
+        """Return times, points, directions, sigmas (of angle, of length), and which are without a height, as columns."""
+        if self._lines is None:
+            held = list(self._held)
+            self._lines = (
+                np.array([one.t_ns for one in held]),
+                np.array([one.from_m for one in held]),
+                np.array([one.along for one in held]),
+                np.array([(one.sigma_rad, one.sigma_m) for one in held]),
+                np.array([one.sensor is not None for one in held]),
+            )
+        return self._lines
+
+
+def comes_from(cue: Cue, t_ns: int, position_m: Array, velocity_m_s: Array) -> bool:
+    """Tell whether a line of sight passes where something at a state was when it was seen, however it gained its speed."""
+    age_s = (t_ns - cue.t_ns) / NS
+    if not -CUE_EARLY_S < age_s < CUE_S:
+        return False
+    way = velocity_m_s * (0.5 * age_s)
+    return passes(cue, position_m - way, float(np.linalg.norm(way)))
 
 
 def moves(cues: Sequence[Cue], place_m: Array) -> bool:

@@ -1,0 +1,99 @@
+"""False plots and sights by the hundred: what a step weighs is bounded, and what waits is looked at in its turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, sensor_of
+from trilat.kernels import geodesy
+from trilat.records.columns import KIND_MEASUREMENT, Reports, Tracks, empty_reports, empty_tracks
+from trilat.records.report import Pedigree
+from trilat.records.sensor import Sensor
+from trilat.warn import assess
+from trilat.warn.assess import Assessor, AssessorSettings
+from trilat.warn.launch import passes
+
+NS = 1_000_000_000
+RADAR = sensor_of(SITES[0])
+EYE = Sensor(id="IR", nation="USA", kind="bearing", label=EXERCISE, period_s=2.0)
+SENSORS = (RADAR, EYE)
+STEPS, ROWS = 12, 60
+
+
+def sights(now_ns: int, rng: np.random.Generator, wide_m: float) -> Reports:
+    """Return twenty lines of sight that look down at a place each, some hundred kilometres about one another."""
+    columns = empty_reports(20)
+    columns["kind"], columns["sensor"], columns["t_ns"] = KIND_MEASUREMENT, 1, now_ns
+    columns["lat_deg"], columns["lon_deg"] = rng.uniform(38.0, 40.0, 20), rng.uniform(125.0, 127.0, 20)
+    columns["alt_m"], columns["elevation_rad"], columns["sigma_range_m"] = 30_000.0, rng.uniform(-1.5, -0.3, 20), 60_000.0
+    columns["azimuth_rad"] = rng.uniform(0.0, 6.28, 20)
+    columns["sigma_horizontal_m"] = columns["sigma_vertical_m"] = wide_m
+    pedigree = Pedigree(nation="USA", sensors=("IR",))
+    return Reports(source="ir", label=EXERCISE, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
+
+
+def tracks(now_ns: int, rng: np.random.Generator) -> Tracks:
+    """Return fast false tracks of one radar: none surely a launch's, each worth a look."""
+    columns = empty_tracks(ROWS)
+    lat, lon = rng.uniform(38.0, 40.0, ROWS), rng.uniform(125.0, 127.0, ROWS)
+    columns["number"], columns["t_ns"], columns["sensors"] = np.arange(1, ROWS + 1), now_ns, 1
+    columns["position_m"] = geodesy.geodetic_to_ecef(lat, lon, np.full(ROWS, 20_000.0))
+    columns["velocity_m_s"] = columns["position_m"] / 6.4e6 * -900.0  # they sink: nothing but infrared could say they rose
+    columns["covariance"] = np.eye(6) * 1e6
+    return Tracks(t_ns=now_ns, stream="T", columns=columns)
+
+
+def flooded(wide_m: float, monkeypatch: pytest.MonkeyPatch, most: int) -> tuple[Assessor, list[int], list[list[int]]]:
+    """Return the assessor of a flood, what it weighed in each step, and the tracks looked at in each."""
+    monkeypatch.setattr(assess, "WEIGHED_MAX", most)
+    rng, looked = np.random.default_rng(5), list[list[int]]()
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, SENSORS, None))
+    look = assessor._look
+    monkeypatch.setattr(assessor, "_look", lambda now_ns, row: (looked[-1].append(int(row["number"])), look(now_ns, row)))
+    weighed, before = [], 0
+    for k in range(1, STEPS + 1):
+        now_ns = EPOCH_NS + k * NS
+        looked.append([])
+        assessor.step(now_ns, tracks(now_ns, np.random.default_rng(7)), [sights(now_ns, rng, wide_m)])
+        weighed.append(assessor.weighed() - before)
+        before = assessor.weighed()
+    return assessor, weighed, looked
+
+
+def test_a_flood_is_weighed_within_bounds_and_every_track_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wide sights and fast tracks come, a step weighs at most its bound and one track more; all are looked at."""
+    assessor, weighed, looked = flooded(100_000.0, monkeypatch, 2_000)
+    one = 20 * STEPS * 3  # every sight there is: as flash, as what rises, and fed
+
+    assert max(weighed) <= 2_000 + one
+    assert assessor.put_off > 0
+    full = [step for step in looked if len(step) < ROWS]
+    assert len(full) > 2
+    assert full[1][0] == full[0][-1] % ROWS + 1
+    assert {number for step in full for number in step} == set(range(1, ROWS + 1))
+
+
+def test_what_stays_within_the_bound_is_looked_at_in_the_old_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a flood every track worth a look is looked at in each step, in its order, and nothing is put off."""
+    assessor, _, looked = flooded(100.0, monkeypatch, assess.WEIGHED_MAX)
+
+    assert assessor.put_off == 0
+    assert [step for step in looked if step] == [list(range(1, ROWS + 1))] * STEPS
+
+
+def test_lines_are_found_as_one_by_one() -> None:
+    """Which lines of sight pass a place is what `passes` says of each, near the edge and with flat lines among them."""
+    rng = np.random.default_rng(11)
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, (RADAR, replace(EYE, sigma_azimuth_rad=0.01)), None))
+    for _ in range(10):
+        assessor.step(EPOCH_NS + NS, tracks(EPOCH_NS, rng), [sights(EPOCH_NS + NS, rng, 3_000.0)])
+    places = tracks(EPOCH_NS, rng).columns["position_m"]
+    counted = 0
+    for place in places:
+        expected = [one for one in assessor._cues if passes(one, place)]
+        found = assessor._cues.through(place, EPOCH_NS)
+        assert [id(one) for one in found] == [id(one) for one in expected]
+        counted += len(found)
+    assert 100 < counted < 200 * ROWS
