@@ -3,7 +3,8 @@
 `python benchmarks/ballistic.py` runs the test seeds over both Earths with 10 and 30 missiles; `--development` the seeds the
 parameters were chosen on; `--seeds N` only the first N of them; `--tiny` one small salvo. The landing is told from each
 confirmed estimate by falling on from it with 5,000 kg/m2; its error is the median within 3 s of 10, 20 and 60 s after the later
-of burn-out and confirmation, as the reference scorer counts it (every scan for a track's first 60, then every fourth).
+of burn-out and confirmation, as the reference scorer counts it (every scan for a track's first 60, then every fourth). Below each
+line stand the aims, and bounds of the landing error that the same plots allow (ballistic_bound.py; salvoes of 10).
 """
 
 from __future__ import annotations
@@ -19,13 +20,21 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from scenarios import RADIUS_M, Earth, landing, missiles
+from ballistic_bound import bounds_km
+from scenarios import RADIUS_M, Earth, landing, missile_draws, missiles
 from trilat.cli.bench_track import run_scenario, score_scenario
 
 DEVELOPMENT, TEST = range(1, 21), range(101, 121)  # apart on purpose: nothing was chosen on the test seeds
 AFTER_S = (10.0, 20.0, 30.0, 60.0)
 NEAR_M = 5_000.0
 DENSE_SCANS, WINDOW_S = 60, 3.0
+AIM_KM = (6.8, 2.9, None, 0.6)  # median landing error at AFTER_S
+BOUND_MAX = 10  # missiles in a salvo of which bounds are told
+BOUNDS = {
+    "free": "told of burn-out, of thrust nothing",
+    "programme": "told the generator's programme but its numbers",
+    "fall": "told the true state, falling with 5,000 kg/m2",
+}
 
 
 def examine(arrays: Any, found: Any) -> tuple[Any, list[list[tuple[int, int, int]]]]:
@@ -72,6 +81,20 @@ def landing_errors(earth: Earth, runs: list[tuple[Any, Any]]) -> tuple[Any, Any]
     return np.concatenate(delays), np.array(medians).reshape(-1, len(AFTER_S))
 
 
+def third_plots(salvos: list[Any]) -> tuple[float, float, int]:
+    """Return how long after first sight a missile's third own plot comes, median and most, and how many have no three.
+
+    Nothing is confirmed of fewer.
+    """
+    after = []
+    for arrays in salvos:
+        when = np.repeat(arrays["scan_t"], np.diff(arrays["scan_start"]))
+        for i, first in enumerate(arrays["first_visible_t"]):
+            mine = when[arrays["det_truth"] == i]
+            after.append(mine[2] - first if len(mine) > 2 else np.nan)
+    return float(np.nanmedian(after)), float(np.nanmax(after)), int(np.isnan(after).sum())
+
+
 def measure(kind: str, count: int, seeds: list[int]) -> dict[str, Any]:
     """Return the figures of one Earth and salvo size over seeds."""
     salvos = missiles(seeds, count, kind)
@@ -81,7 +104,14 @@ def measure(kind: str, count: int, seeds: list[int]) -> dict[str, Any]:
         scores.append(score_scenario(arrays, "missile", found, None) | result)
         runs.append((arrays, found))
     delays, errors = landing_errors(Earth(kind), runs)
+    bounds = {}
+    if count <= BOUND_MAX:
+        confirmed = [(arrays, examine(arrays, found)[0]) for arrays, found in runs]
+        draws = [missile_draws(np.random.default_rng(seed), count) for seed in seeds]
+        bounds = bounds_km(Earth(kind), confirmed, draws, AFTER_S)
     return {
+        "bounds_km": bounds,
+        "third_s": third_plots(salvos),
         "gospa_m": float(np.mean([s["gospa_m"] for s in scores])),
         "id_changes": int(sum(s["id_changes"] for s in scores)),
         "false": float(np.mean([s["false"] for s in scores])),
@@ -109,6 +139,20 @@ def row(kind: str, count: int, r: dict[str, Any]) -> str:
     )
 
 
+def beside(count: int, r: dict[str, Any]) -> str:
+    """Return the aims, and the bounds where there are some, as lines below that."""
+    aims = "  ".join(f"+{a:.0f} s {aim}" for a, aim in zip(AFTER_S, AIM_KM, strict=True) if aim)
+    out = f"  aims: confirmed after at most 8 s; number changes at most {r['missiles'] // 10}; landing error median km: {aims}"
+    out += "; GOSPA 952 m (10 on the sphere)" if count == BOUND_MAX else ""
+    middle, most, none = r["third_s"]
+    out += f"\n  the third plot of a missile comes after {middle:.1f} s (most {most:.1f}, never {none})"
+    for name, what in BOUNDS.items():
+        if name in r["bounds_km"]:
+            told = "  ".join(f"+{a:.0f} s {b:5.2f}" for a, b in zip(AFTER_S, r["bounds_km"][name], strict=True))
+            out += f"\n  no tracker is nearer, {what}: {told}"
+    return out
+
+
 def main() -> None:
     """Print one line per Earth and salvo size."""
     parser = argparse.ArgumentParser(description="Missiles on fresh seeds.")
@@ -119,7 +163,9 @@ def main() -> None:
     tiny, seeds = given.tiny, list(DEVELOPMENT if given.development else TEST)[: given.seeds]
     for kind in ("sphere",) if tiny else ("sphere", "wgs84"):
         for count in (3,) if tiny else (10, 30):
-            print(row(kind, count, measure(kind, count, seeds[:1] if tiny else seeds)), flush=True)
+            figures = measure(kind, count, seeds[:1] if tiny else seeds)
+            print(row(kind, count, figures), flush=True)
+            print(beside(count, figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def missiles(seeds: Sequence[int], count: int, kind: str) -> list[Arrays]:
     Thrust of 18-24 m/s2 growing by 20-40 over 60-110 s with a pitch programme; 3,000-8,000 kg/m2; horizon at 2 degrees.
     """
     earth = Earth(kind)
-    draws = [_missile_draw(np.random.default_rng(seed), count) for seed in seeds]
+    draws = [missile_draws(np.random.default_rng(seed), count) for seed in seeds]
     both = {name: np.concatenate([draw[name] for draw in draws]) for name in draws[0]}
     flown = _fly(earth, both)
     out = []
@@ -118,7 +118,7 @@ def missiles(seeds: Sequence[int], count: int, kind: str) -> list[Arrays]:
     return out
 
 
-def _missile_draw(rng: Any, n: int) -> Arrays:
+def missile_draws(rng: Any, n: int) -> Arrays:
     """Return the random numbers of one salvo."""
     return {
         "east": rng.uniform(-250e3, 50e3, n),
@@ -149,7 +149,7 @@ def _fly(earth: Earth, d: Arrays) -> Arrays:
             if done.all():
                 break
             continue
-        new, fast = earth.step(p, v, STEP_S, d["beta"], _thrust(earth, d, p, t))
+        new, fast = earth.step(p, v, STEP_S, d["beta"], thrust_of(earth, d, p, t))
         level = earth.level(new)
         hit = up_now & (t - d["launch_t"] > 10.0) & (level < 1.0)
         ends[hit], end_t[hit] = earth.ground(new)[hit], t + STEP_S
@@ -158,7 +158,7 @@ def _fly(earth: Earth, d: Arrays) -> Arrays:
     return {"path": path, "speed": speed, "flies": flies, "impact_p": ends, "impact_t": end_t}
 
 
-def _thrust(earth: Earth, d: Arrays, p: Any, t: float) -> Any:
+def thrust_of(earth: Earth, d: Arrays, p: Any, t: Any) -> Any:
     """Return the thrust acceleration (n, 3): upright for 8 s, then turning to the final pitch over half the burn."""
     tau = t - d["launch_t"]
     up = (p - earth.centre) / np.linalg.norm(p - earth.centre, axis=1, keepdims=True)
@@ -348,10 +348,10 @@ AIR_RADARS = (
 AIR_S, AIR_HALF_M, AIR_PD, AIR_CLUTTER = 120.0, 150e3, 0.9, 50.0
 
 
-def aircraft(seed: int, count: int) -> Arrays:
+def aircraft(seed: int, count: int, seconds: float = AIR_S) -> Arrays:
     """Return aircraft over 300 x 300 km before three radars: a third turn once, a fifth come late, a tenth leave early."""
     rng = np.random.default_rng([seed, 3])
-    looks = sorted((t, k) for k, (_, _, period, phase) in enumerate(AIR_RADARS) for t in np.arange(phase, AIR_S, period))
+    looks = sorted((t, k) for k, (_, _, period, phase) in enumerate(AIR_RADARS) for t in np.arange(phase, seconds, period))
     scan_t, sensor = np.array([t for t, _ in looks]), np.array([k for _, k in looks])
     start = np.column_stack([rng.uniform(-AIR_HALF_M, AIR_HALF_M, (count, 2)), rng.uniform(3e3, 12e3, count)])
     heading, speed, climb = rng.uniform(-np.pi, np.pi, count), rng.uniform(150.0, 300.0, count), rng.normal(0.0, 4.0, count)
@@ -359,7 +359,7 @@ def aircraft(seed: int, count: int) -> Arrays:
     begin, lasts = rng.uniform(20.0, 90.0, count), rng.uniform(10.0, 30.0, count)
     born = np.where(rng.random(count) < 0.2, rng.uniform(5.0, 60.0, count), -1.0)
     ends = np.where(rng.random(count) < 0.1, rng.uniform(70.0, AIR_S, count), np.inf)
-    t = np.arange(0.0, AIR_S + STEP_S, STEP_S)
+    t = np.arange(0.0, seconds + STEP_S, STEP_S)
     course = heading[:, None] + rate[:, None] * np.clip(t - begin[:, None], 0.0, lasts[:, None])
     velocity = np.stack([speed[:, None] * np.cos(course), speed[:, None] * np.sin(course), climb[:, None] + 0.0 * course], axis=2)
     between = 0.5 * (velocity[:, 1:] + velocity[:, :-1]) * STEP_S

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import numpy as np
 import pytest
-
-from trilat.cli.bench_fusion_world import T0_NS, Real, label_of, make_real_world
-from trilat.joint.watch import SensorWatch
-from trilat.kernels import geodesy
-from trilat.records.columns import KIND_FIX, empty_reports
-from trilat.records.sensor import Sensor
-from trilat.track import Tracker, TrackerSettings
-from trilat.track.library import batch
-
-DEG = np.pi / 180
-TRUTH = {"range": 100.0, "azimuth": 0.2 * DEG, "elevation": 0.1 * DEG, "time": 0.5}
-
-
-def fixes(truth: Any, t: int, g: np.random.Generator) -> Any:
-    """Give what the aircraft say of themselves, 20 m off."""
-    place = geodesy.ecef_to_geodetic(truth[:, :3] + g.normal(0, 20.0, (len(truth), 3)))
-    local = np.einsum("nij,nj->ni", geodesy.enu_basis(place[:, 0], place[:, 1]), truth[:, 3:])
-    out = empty_reports(len(truth))
-    out["kind"], out["t_ns"], out["address"] = KIND_FIX, T0_NS + t * 10**9, np.arange(len(truth)) + 0x840000
-    out["lat_deg"], out["lon_deg"], out["alt_m"] = place.T
-    out["speed_m_s"], out["course_rad"] = np.hypot(local[:, 0], local[:, 1]), np.arctan2(local[:, 0], local[:, 1]) % (2 * np.pi)
-    out["vertical_rate_m_s"], out["sigma_horizontal_m"], out["sigma_vertical_m"] = local[:, 2], 20.0, 20.0
-    return out
+from watch_world import DEG, TRUTH, watched
 
 
 def test_biases_against_self_reports_are_found_and_make_no_second_track() -> None:
     """100 m, 0.2 and 0.1 degrees and 0.5 s of one radar are found within 10 % in five minutes, and each aircraft has one track."""
-    world = make_real_world(2, 25, 300, 11, Real(turning=0.0))
-    sensors = [msgspec.structs.replace(one, nation="AAA", label=label_of("AAA")) for one in world.radars]
-    sensors.append(Sensor(id="adsb", nation="AAA", kind="fixes", label=label_of("AAA"), period_s=1.0, sigma_horizontal_m=20.0))
-    settings = TrackerSettings(domains=("air",))
-    watch, tracker, g = SensorWatch(sensors), Tracker(settings, sensors, "AAA/national"), np.random.default_rng(1)
-    tracks = tracker.step(T0_NS, [])
-    for t, plots in enumerate(world.plots[1:], 1):
-        now_ns = T0_NS + (t + 1) * 10**9
-        parts = []
-        for k, columns in plots:
-            columns["sensor"] = k
-            if k == 0:
-                columns["range_m"] += TRUTH["range"]
-                columns["azimuth_rad"] = (columns["azimuth_rad"] + TRUTH["azimuth"]) % (2 * np.pi)
-                columns["elevation_rad"] += TRUTH["elevation"]
-                columns["t_ns"] += round(TRUTH["time"] * 1e9)
-            parts.append(batch(columns, sensors[k].id))
-        said = fixes(world.truth[t], t, g)
-        said["sensor"] = 2
-        parts.append(batch(said, "adsb"))
-        tracks = tracker.step(now_ns, watch.take(now_ns, parts))
-        watch.learn(now_ns, tracks, tracker.fit())
-    state = watch.states()[sensors[0].id]
+    watch, tracks = watched(25, 300, 11)
+    state = watch.states()[watch.sensors[0].id]
     found, sigma = state.bias.value[:4], state.bias.sigma()[:4]
     assert found == pytest.approx(list(TRUTH.values()), rel=0.1), (found, sigma)
     assert (np.abs(found - list(TRUTH.values())) < 4.0 * sigma).all(), (found, sigma)
     assert state.applied
-    assert 25 == int((tracks.columns["status"] == 1).sum())
-    healthy = watch.states()[sensors[1].id].bias
+    assert 25 == int((tracks["status"] == 1).sum())
+    healthy = watch.states()[watch.sensors[1].id].bias
     assert (np.abs(healthy.value[:4]) < 4.0 * healthy.sigma()[:4] + [10.0, 0.02 * DEG, 0.02 * DEG, 0.05]).all(), healthy

@@ -276,16 +276,12 @@ class Between:
         """Move what is due from what waits to what is held, in order of time, each point once; tell whether there was any."""
         some = False
         for name in sorted(self._waiting):
-            both = [(c[c["t_ns"] > from_ns], None if r is None else r[c["t_ns"] > from_ns]) for c, r in self._waiting[name]]
-            self._waiting[name] = [(c[c["t_ns"] > until_ns], None if r is None else r[c["t_ns"] > until_ns]) for c, r in both]
-            self._waiting[name] = [one for one in self._waiting[name] if len(one[0])]
-            due = [points_of(c, r, self._sources[name]) for c, r in both if len(c)]
-            points = _joined(due)
-            narrow = np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2
-            points = points.rows((points.t_ns <= until_ns) & np.isfinite(points.place_m).all(axis=1) & narrow)
+            points = _due_of(self._waiting[name], from_ns, until_ns, self._sources[name])
+            later = [(c["t_ns"] > until_ns, c, r) for c, r in self._waiting[name]]
+            self._waiting[name] = [(c[keep], None if r is None else r[keep]) for keep, c, r in later if keep.any()]
             some |= bool(len(points.t_ns))
-            known = [self._held[name]] if name in self._held else []
-            self._held[name] = _ordered(_joined([*known, points]))
+            both = _joined([*([self._held[name]] if name in self._held else []), points])
+            self._held[name] = both.rows(np.lexsort([*both.place_m.T, both.t_ns]))
         for name, points in self._held.items():
             self._held[name] = points.rows(points.t_ns > from_ns - LINK_NS)
         cells = {name: _cells(points.place_m) for name, points in self._held.items()}
@@ -343,53 +339,57 @@ class Between:
 
 def linked(points: Points) -> Links:
     """Return which points of a source (in order of time) follow one another beyond doubt: by address, or alone."""
-    dt = (points.t_ns[None] - points.t_ns[:, None]) * 1e-9
-    far = np.linalg.norm(points.place_m[None] - points.place_m[:, None], axis=2)
-    same = (points.address[:, None] == points.address[None]) & (points.address[None] >= 0)
-    other = (points.address[:, None] >= 0) & (points.address[None] >= 0) & ~same
-    after = (dt > 0.0) & (dt <= LINK_NS * 1e-9) & ~other
-    could = after & (far < SPEED_M_S * dt + SLACK_M)
+    n, x = len(points.t_ns), points.place_m[:, 0]
+    i, j = np.nonzero(np.triu(np.abs(x[None] - x[:, None]) < SPEED_M_S * LINK_NS * 1e-9 + SLACK_M, 1))
+    dt = (points.t_ns[j] - points.t_ns[i]) * 1e-9
+    same = (points.address[i] == points.address[j]) & (points.address[i] >= 0)
+    could = (dt > 0.0) & (dt <= LINK_NS * 1e-9) & (same | (points.address[i] < 0) | (points.address[j] < 0))
+    could &= np.linalg.norm(points.place_m[j] - points.place_m[i], axis=1) < SPEED_M_S * dt + SLACK_M
+    i, j, dt, same = i[could], j[could], dt[could], same[could]
     # Only the next look counts: for each point the soonest, and for that one the latest before it.
-    soonest = np.where(could, dt, np.inf).min(axis=1, initial=np.inf)
-    latest = np.where(could, dt, np.inf).min(axis=0, initial=np.inf)
-    slack = LOOK_NS * 1e-9 / 2
-    forth = could & (dt < soonest[:, None] + slack)
-    back = could & (dt < latest[None] + slack)
-    sure = forth & back & (same | ((forth.sum(axis=1) == 1)[:, None] & (back.sum(axis=0) == 1)[None]))
-    first, last = np.nonzero(sure)
-    velocity: Any = (points.place_m[last] - points.place_m[first]) / dt[first, last][:, None]
-    return Links(first, last, velocity)
+    soonest, latest, slack = np.full(n, np.inf), np.full(n, np.inf), LOOK_NS * 1e-9 / 2
+    np.minimum.at(soonest, i, dt)
+    np.minimum.at(latest, j, dt)
+    forth, back = dt < soonest[i] + slack, dt < latest[j] + slack
+    alone = (np.bincount(i[forth], minlength=n)[i] == 1) & (np.bincount(j[back], minlength=n)[j] == 1)
+    first, last, dt = (one[forth & back & (same | alone)] for one in (i, j, dt))
+    return Links(first, last, (points.place_m[last] - points.place_m[first]) / dt[:, None])
 
 
 def pairs_of(mine: Points, own: Links, theirs: Points, links: Links, from_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (point, link) pairs of one target, each once: points that go on, another's links that end after from_ns."""
     point, at = np.unique(own.last, return_index=True)
-    t = mine.t_ns[point][:, None]
-    begin, end = theirs.t_ns[links.first][None], theirs.t_ns[links.last][None]
-    spans = (begin <= t) & (t < end)
-    place = theirs.place_m[links.first][None] + links.velocity[None] * ((t - begin) * 1e-9)[..., None]
-    far = np.linalg.norm(mine.place_m[point][:, None] - place, axis=2)
-    named = (mine.address[point][:, None] >= 0) & (theirs.address[links.first][None] >= 0)
-    same = named & (mine.address[point][:, None] == theirs.address[links.first][None])
-    alone = ((spans & (far < ALONE_M)).sum(axis=1) == 1)[:, None]
-    alike = np.linalg.norm(own.velocity[at][:, None] - links.velocity[None], axis=2) < SAME_SPEED_M_S
-    found = spans & (far < NEAR_M) & alike & (same | (alone & ~named)) & (end > from_ns)
-    row, column = np.nonzero(found)
-    return np.asarray(point[row], np.int64), np.asarray(column, np.int64)
+    t, begin, end = mine.t_ns[point], theirs.t_ns[links.first], theirs.t_ns[links.last]
+    near = (
+        np.abs(mine.place_m[point, 0][:, None] - theirs.place_m[links.first, 0]) < ALONE_M + SPEED_M_S * LINK_NS * 1e-9 + SLACK_M
+    )
+    row, link = np.nonzero(near & (begin <= t[:, None]) & (t[:, None] < end))
+    place = theirs.place_m[links.first[link]] + links.velocity[link] * ((t[row] - begin[link]) * 1e-9)[:, None]
+    far = np.linalg.norm(mine.place_m[point[row]] - place, axis=1)
+    one, other = mine.address[point[row]], theirs.address[links.first[link]]
+    named = (one >= 0) & (other >= 0)
+    alone = np.bincount(row[far < ALONE_M], minlength=len(point))[row] == 1
+    alike = np.linalg.norm(own.velocity[at[row]] - links.velocity[link], axis=1) < SAME_SPEED_M_S
+    found = (far < NEAR_M) & alike & ((named & (one == other)) | (alone & ~named)) & (end[link] > from_ns)
+    return point[row[found]], link[found]
 
 
-def _ordered(points: Points) -> Points:
-    """Return points in order of time and place, each once."""
-    key = np.column_stack([points.t_ns.astype(np.float64), points.place_m])
-    _, first = np.unique(key, axis=0, return_index=True)
-    return points.rows(first)
+def _due_of(waiting: list[tuple[Any, Floats | None]], from_ns: int, until_ns: int, sensor: Sensor | None) -> Points:
+    """Return the points of what waits, of one stretch of time: each report once, in an order that is their own."""
+    made = []
+    for kind in sorted({int(k) for c, _ in waiting for k in np.unique(c["kind"])}):
+        due = [(c, r, (c["kind"] == kind) & (c["t_ns"] > from_ns) & (c["t_ns"] <= until_ns)) for c, r in waiting]
+        columns, rows = np.concatenate([c[k] for c, _, k in due]), [r[k] for _, r, k in due if r is not None]
+        _, first = np.unique(columns.view(f"V{columns.itemsize}"), return_index=True)
+        made.append(points_of(columns[first], np.concatenate(rows)[first] if kind == KIND_TRACKLET else None, sensor))
+    points = _joined(made)
+    return points.rows((np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2) & np.isfinite(points.place_m).all(axis=1))
 
 
 def _joined(parts: list[Points]) -> Points:
     """Return points one after the other."""
-    if not parts:
-        empty = np.zeros(0, np.int64)
-        return Points(empty, np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), empty)
+    none = np.zeros(0, np.int64)
+    parts = parts or [Points(none, np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), none)]
     return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
