@@ -125,6 +125,22 @@ def test_a_partners_warning_that_moved_on_is_not_passed_on_without_areas() -> No
     assert node.public == []
 
 
+def test_what_one_sensor_alone_makes_is_shown_as_unconfirmed_once_and_kept() -> None:
+    """One radar's ghost makes no warning; the watch log says whose it is and that it is unconfirmed, once, and the journal has it."""
+    node = Node()
+    ghost = assessment(10, "unconfirmed", reasons=("one-sensor", "others-do-not-see-it"), confidence=0.3)
+    step = node.at(10, ("national", ghost), ("KOR", assessment(10, "unconfirmed", stream="JPN/KOR")))
+    assert step.taken == [("national", ghost)]
+    assert node.at(20, ("national", assessment(20, "unconfirmed"))).taken == []
+    assert [line for line in node.log if "UNCONFIRMED" in line] == [
+        "UNCONFIRMED: what looks like a launch is seen by JPN/ridge alone, and not by others that look there (30 %): no warning is made"
+    ]
+    assert node.shown == []
+    assert all(gate.sent == [] for gate in node.gates.values())
+    node.at(30, ("national", assessment(30, "detected")))
+    assert [one.state for one in node.shown] == ["detected"]
+
+
 def test_an_issued_warning_that_names_no_area_any_more_says_that_and_the_watch_is_told() -> None:
     """It moves on to where nobody approved a warning: the public's text does not say that no area is named *yet*."""
     node = issued("PUBLIC")

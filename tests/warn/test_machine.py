@@ -166,6 +166,23 @@ def test_what_is_no_launch_leaves_by_itself_only_when_nobody_was_told() -> None:
     dropped = taken(issued(), 70, "dropped")
     assert told(dropped)[::2] == ("issued", "no-launch")
     assert told(taken(dropped, 75, "dropped"))[1] == dropped.warning.version
+    empty = taken(issued(), 70, "dropped", areas=())
+    assert told(empty)[::2] == ("issued", "no-launch")
+    assert told(taken(empty, 75, "dropped", areas=()))[1] == empty.warning.version
+    for one in with_words(empty.warning).words:
+        assert SENTENCES[one.language]["none-now"] in one.text
+
+
+def test_what_is_put_back_says_so_also_where_no_area_is_left() -> None:
+    """A warning that named no area any more when it was retracted is headed as reinstated when it comes back."""
+    empty = taken(issued(), 90, areas=())
+    assert told(empty)[::2] == ("updated", "none-now")
+    assert told(taken(empty, 95, "detected"))[::2] == ("updated", "burns-again")
+    gone = machine.retract(T0_NS + 91 * NS, empty, "issued-in-error", "a")
+    assert gone is not None
+    back = machine.reinstate(T0_NS + 97 * NS, gone)
+    assert back is not None
+    assert told(back)[::2] == ("updated", "reinstated")
 
 
 def test_retracting_and_reinstating_keep_the_state() -> None:

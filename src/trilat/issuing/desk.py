@@ -63,11 +63,10 @@ class DeskStep:
         self._moved(desk.books.tick(now_ns))
         told, lines = desk.duties.step(now_ns, desk.books, desk.audiences, desk.label)
         self.released.extend(told)
+        if desk.leave is not None and now_ns >= desk.leave.until_ns:
+            desk.leave, lines = None, [*lines, "the standing leave to issue automatically has ended"]
         for line in lines:
             self._note("caution", line)
-        if desk.leave is not None and now_ns >= desk.leave.until_ns:
-            desk.leave = None
-            self._note("caution", "the standing leave to issue automatically has ended")
         for text in desk.escalation.step(now_ns):
             self._note("alarm", text)
 
@@ -76,7 +75,9 @@ class DeskStep:
     def assess(self, audience: str, assessment: Assessment) -> None:
         """Take one audience's assessment ("national" and "own" are the nation's)."""
         taken, moved = self._d.books.take(self._now_ns, audience, assessment)
-        if not taken:
+        if audience == NATIONAL and (doubt := self._d.doubtful.line(assessment)):
+            self._note("caution", doubt)
+        elif not taken:
             return
         self.taken.append((audience, assessment))
         self._moved(moved)
@@ -90,8 +91,8 @@ class DeskStep:
         shown, released, public = self._d.books.emit(self._now_ns, moved)
         for one in moved:
             if machine.empties(one.before, one.after):
-                words = f"{one.after.warning.id} names no area any more"
-                self._note("alarm", f"{words}: give the all clear, or have what it touches now approved")
+                words = "names no area any more: give the all clear, or have what it touches now approved"
+                self._note("alarm", f"{one.after.warning.id} {words}")
         for warning in shown:
             self._show(self._d.nation, warning)
             severity = "alarm" if warning.state in ("track-lost", "detected", "issued") else "caution"
@@ -194,8 +195,7 @@ class DeskStep:
         if isinstance(act, IssueWarning):
             content = prepare.issue_content(self._now_ns, books, act)
         else:
-            held = self._d.hand.received(act.originator, act.warning_id)
-            content = prepare.relay_content(self._now_ns, books, held, act)
+            content = prepare.relay_content(self._now_ns, books, self._d.hand.received(act.originator, act.warning_id), act)
         return content if isinstance(content, str) else self._propose(given.session, contents.ISSUE, content)
 
     def _propose_release(self, given: OfficerAct, act: ProposeRelease) -> str:
@@ -231,8 +231,8 @@ class DeskStep:
         if leave and (fault := contents.leave_fault(self._now_ns, self._d.mode, act.content)):  # type: ignore[union-attr]
             return fault
         if isinstance(act, Approve) and (gone := prepare.holds_no_more(self._now_ns, self._d, act.proposal)):
-            words = f"{given.session.user}'s yes to {act.proposal} was refused: approval-outdated"
-            self._note("alarm", f"{words}: it says nothing of {gone} any more")
+            words = f"{given.session.user}'s yes to {act.proposal} was refused: approval-outdated: nothing is said of {gone} now"
+            self._note("alarm", words)
             return "approval-outdated"
         fault, events, notes = self._d.decide(self._now_ns, given.session, act)
         self.approvals.extend(events)
@@ -263,8 +263,7 @@ class DeskStep:
         """Issue to every audience what was approved for it, each from its own assessment as that stands now."""
         d = self._d
         if content.relay is not None:
-            held = d.hand.received(content.relay.originator, content.relay.warning_id)
-            told = d.public.relay(self._now_ns, held, content, by)
+            told = d.public.relay(self._now_ns, d.hand.received(content.relay.originator, content.relay.warning_id), content, by)
             self._publish(told)
             if not told:
                 self._note("alarm", f"{content.warning_id} was approved but is over: nothing is passed on")

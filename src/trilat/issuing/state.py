@@ -12,7 +12,7 @@ from trilat.issuing.contents import PreAuthorise
 from trilat.issuing.duty import Duties, Teller
 from trilat.issuing.editions import TOPIC
 from trilat.issuing.public import PublicWarnings
-from trilat.issuing.watchful import Escalation
+from trilat.issuing.watchful import Doubtful, Escalation
 from trilat.picture.acts import Approve, Decline, Propose
 from trilat.policy.audience import AudiencePolicy
 from trilat.policy.labels import make
@@ -70,6 +70,7 @@ class Desk:
         self.public = PublicWarnings(nation)
         self.duties = Duties()
         self.escalation = Escalation()
+        self.doubtful = Doubtful()
         self.leave: PreAuthorise | None = None
         self.leave_by: tuple[str, ...] = ()
         self.widening: dict[Key, str] = {}

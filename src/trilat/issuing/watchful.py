@@ -1,15 +1,17 @@
-"""Nobody acknowledges: after a while the watch is told again, and louder, until somebody does."""
+"""What the watch is told beside warnings: that nobody acknowledges, louder each time; what one sensor alone makes of nothing."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from trilat.records.assessment import Assessment
 from trilat.records.warning import Warning
 
 NS = 1_000_000_000
 ESCALATE_NS = 30 * NS
 AGAIN_NS = 60 * NS
 WAITING_MAX = 1_000
+ALONE = "others-do-not-see-it"
 
 
 class _Waiting(NamedTuple):
@@ -17,6 +19,25 @@ class _Waiting(NamedTuple):
     next_ns: int
     until_ns: int
     headline: str
+
+
+class Doubtful:
+    """Flights that one sensor alone reports while others that look there see nothing: they make no warning, and are said once."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, int], None] = {}
+
+    def line(self, assessment: Assessment) -> str:
+        """Return the watch log's line on a flight that is unconfirmed; empty when it is none, or was said before."""
+        key = (assessment.stream, assessment.flight)
+        if assessment.state != "unconfirmed" or ALONE not in assessment.reasons or key in self._said:
+            return ""
+        self._said[key] = None
+        while len(self._said) > WAITING_MAX:
+            del self._said[next(iter(self._said))]
+        who, sure = " and ".join(assessment.pedigree.sensors), round(100 * assessment.confidence)
+        words = f"UNCONFIRMED: what looks like a launch is seen by {who} alone, and not by others that look there"
+        return f"{words} ({sure} %): no warning is made"
 
 
 class Escalation:

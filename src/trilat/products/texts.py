@@ -121,7 +121,7 @@ def _where(warning: Warning, language: Language) -> Iterable[str]:
     """Yield what may come down where and pass over what; of a lost flight only the first, and it is said to be unconfirmed."""
     said = SENTENCES[language]
     if not warning.touched and warning.state != "track-lost":
-        yield said["none-now" if warning.reason == "none-now" else "no-areas"]
+        yield said["none-now" if warning.reason in ("none-now", "no-launch") else "no-areas"]
     spoken = [one for one in warning.touched if one.touch == "landing" or warning.state != "track-lost"]
     by_touch = {touch: [one for one in spoken if one.touch == touch and one.kind != "fir"] for touch in ("landing", "overflight")}
     for name, mine in {**by_touch, "airspace": [one for one in spoken if one.kind == "fir"]}.items():

@@ -254,7 +254,8 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
     if lost and assessment.state != "track-lost":
         confidence *= 0.5  # silence: nobody has aged it for us
     touched = _areas(standing, state, lost=lost)
-    if held.issued and not touched and state in ("issued", "updated") and (held.touched or held.reason == NONE_NOW):
+    emptied = held.issued and not touched and state in ("issued", "updated") and (held.touched or held.reason == NONE_NOW)
+    if emptied and reason not in ("no-launch", "reinstated", BURNS_AGAIN):  # these say more
         reason = NONE_NOW
     warning = msgspec.structs.replace(
         held,

@@ -81,6 +81,8 @@ export const EN = {
   autoIssues: "AUTO-ISSUE until",
   areaAtLeast: "An area is at least likely by",
   takeLeaveAway: "take it away",
+  eachHolds: "Each warning holds (min)",
+  leaveEnds: "This leave ends in (hours)",
 };
 
 export const JA = {
@@ -165,6 +167,8 @@ export const JA = {
   autoIssues: "自動発令中、終了",
   areaAtLeast: "地域の確率の下限",
   takeLeaveAway: "取り消す",
+  eachHolds: "警報一件の有効時間 (分)",
+  leaveEnds: "この承認の期限 (時間後)",
 };
 
 export const KO = {
@@ -249,4 +253,6 @@ export const KO = {
   autoIssues: "자동 발령 중, 종료",
   areaAtLeast: "지역 확률 하한",
   takeLeaveAway: "취소",
+  eachHolds: "경보 하나의 유효 시간 (분)",
+  leaveEnds: "이 승인의 기한 (시간 후)",
 };

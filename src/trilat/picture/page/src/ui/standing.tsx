@@ -28,13 +28,13 @@ function put(leave: Omit<AutoLeave, "by">, reason: string): void {
   s.dialog.value = "approvals";
 }
 
-/** In the top bar, at all times: that the node issues by itself, and until when. */
-export function AutoLeaveChip() {
+/** Above the warnings, at all times: that the node issues by itself, to whom and until when. */
+export function AutoLeaveBar() {
   const leave = s.approvals.value.leave;
   if (!leave || leave.until_ms <= s.nowMs.value) return null;
   return (
-    <button type="button" class="raise" data-testid="auto-leave-chip" title={leave.audiences.join(", ")} onClick={() => (s.dialog.value = "approvals")}>
-      {t("autoIssues")} {utc(leave.until_ms)}
+    <button type="button" class="auto" data-testid="auto-leave-chip" onClick={() => (s.dialog.value = "approvals")}>
+      {t("autoIssues")} {utc(leave.until_ms)}: {leave.audiences.join(", ")}
     </button>
   );
 }
@@ -95,10 +95,10 @@ export function ProposeAutoLeave() {
           <Field label={`${t("confidence")} ≥ %`}>
             <input name="confidence" type="number" min={1} max={100} defaultValue="80" required />
           </Field>
-          <Field label={t("minutes")}>
+          <Field label={t("eachHolds")}>
             <input name="minutes" type="number" min={1} max={180} defaultValue="30" required />
           </Field>
-          <Field label={t("hours")}>
+          <Field label={t("leaveEnds")}>
             <input name="hours" type="number" min={1} max={HOURS_MAX} defaultValue="12" required />
           </Field>
         </div>

@@ -4,6 +4,7 @@ import { boxOf } from "../map/geo";
 import * as s from "../state";
 import type { Warning } from "../protocol";
 import { perform } from "../wire";
+import { AutoLeaveBar } from "./standing";
 import { lang, t } from "./strings";
 import { span, utc } from "./words";
 
@@ -230,6 +231,7 @@ export function Strip() {
   return (
     <section class={`strip ${open.length ? "some" : "none"}`} aria-label={t("warningsWord")}>
       <Announcer />
+      <AutoLeaveBar />
       {open.length > 0 && (
         <ul>
           {open.map((warning) => (

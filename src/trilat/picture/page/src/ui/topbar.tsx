@@ -1,7 +1,6 @@
 import * as s from "../state";
 import type { LightState } from "../protocol";
 import { People } from "./people";
-import { AutoLeaveChip } from "./standing";
 import { LANGUAGES, lang, setLanguage, t } from "./strings";
 import type { Language } from "./strings";
 import { localTime, utc } from "./words";
@@ -108,7 +107,6 @@ export function TopBar() {
             {t("raise")}
           </button>
         )}
-        <AutoLeaveChip />
         <People />
         <Clock />
       </div>
