@@ -10,10 +10,9 @@ from exchange_records import MS, SECOND, recall_of, released, track_of, warning_
 from msgspec import structs
 
 from trilat.records import codec
-from trilat.records.envelope import Envelope
 from trilat.records.exchange import Cursor
 from trilat.transport import envelope as sealing
-from trilat.transport.messages import BatchHeader, LaneSettings, PullId, Resync, decode_message
+from trilat.transport.messages import BatchHeader, LaneSettings, Resync, decode_message
 
 
 def test_what_is_offered_arrives_once_and_in_order(pair: Joined) -> None:
@@ -112,28 +111,6 @@ def test_a_lost_reply_is_sent_again_unchanged(pair: Joined) -> None:
     assert 2 == len(again)
     assert lost[0] == again[1]
     assert [item.record for item in offered] == pair.raws("KOR", "history")
-
-
-def test_an_answer_to_a_pull_that_was_given_up_is_late_once_and_replayed_after(pair: Joined) -> None:
-    """What answers a pull of a session that ended is no replay when it comes, and counts as one when it comes again."""
-    held = []
-
-    def hold_one(_nation: str, pull: PullId, envelope: Envelope) -> Envelope | None:
-        if envelope.kind == "trilat.empty/1" and _nation == "KOR" and not held:
-            held.append((pull, envelope))
-            return None
-        return envelope
-
-    pair.tap = hold_one
-    pair.run(200)
-    [(pull, envelope)] = held
-    kor = pair.exchanges["KOR"]
-    before = dict(kor.station.tally.refused)
-
-    kor.handle(pair.now_ns, envelope, pull=pull)
-    assert kor.station.tally.refused == before
-    kor.handle(pair.now_ns, envelope, pull=pull)
-    assert kor.station.tally.refused["JPN", "replayed"].times == 1
 
 
 def test_a_resend_is_cut_smaller_for_a_slower_link(tmp_path: Path) -> None:
