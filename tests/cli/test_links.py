@@ -120,6 +120,16 @@ def test_what_is_printed_fits(narrow: bool) -> None:  # noqa: FBT001 - a paramet
     assert most <= (48 if narrow else 110)
 
 
+def test_no_receipt_yet_is_said_in_words() -> None:
+    """A lane on which no receipt came, or nobody was heard, says so; it said "receipt - ago"."""
+    fresh = structs.replace(UP, receipt_t_ns=0, age_ns=None)
+    text = "\n".join(command.shown(links.report(NOW_NS, [fresh]), narrow=True))
+
+    assert "receipt: not yet" in text
+    assert "heard: not yet" in text
+    assert "- ago" not in text
+
+
 def test_a_node_that_is_not_there_is_an_error(tmp_path: pytest.TempPathFactory) -> None:
     """Nothing listens: the command says so with a remedy, and does not end well."""
     config = tmp_path / "node.toml"  # type: ignore[operator]

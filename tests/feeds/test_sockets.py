@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -294,3 +294,68 @@ async def test_an_address_in_use_is_a_named_error(feeds: FeedSockets) -> None:
             with pytest.raises(FeedError) as caught:
                 await feeds.open("x", f"{kind}://127.0.0.1:{taken.getsockname()[1]}", "ais")
             assert caught.value.name == "feed-address"
+
+
+GROUP, OTHER = "239.192.71.3", "239.192.71.4"
+
+
+@pytest.fixture
+def speaker() -> Iterator[socket.socket]:
+    """Give a socket that sends to groups on the loopback interface alone, or skip where the kernel carries none there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hears:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
+        hears.settimeout(2.0)
+        try:
+            hears.bind((OTHER, 0))
+            member = socket.inet_aton(OTHER) + socket.inet_aton("127.0.0.1")
+            hears.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            sender.sendto(b"?", hears.getsockname())
+            hears.recv(8)
+        except OSError as error:
+            pytest.skip(f"this kernel carries no multicast on loopback: {error}")
+        yield sender
+
+
+async def test_a_group_is_joined_and_nothing_else_is_taken(feeds: FeedSockets, speaker: socket.socket) -> None:
+    """A multicast feed takes what is sent to its group and port, beside another listener; not what comes to the host or another group."""
+    port = await feeds.open("radar", f"udp://{GROUP}:0", "asterix", beyond_loopback=True, interface="127.0.0.1")
+    again = await feeds.open("second", f"udp://{GROUP}:{port}", "asterix", beyond_loopback=True, interface="127.0.0.1")
+    assert again == port
+    for host, data in (("127.0.0.1", b"host"), (OTHER, b"other"), (GROUP, b"group")):
+        speaker.sendto(data, (host, port))
+
+    got: list[Received] = []
+    async with asyncio.timeout(WAIT_S):
+        while len(got) < 2:
+            got += await feeds.receive()
+    assert sorted((one.source, one.data) for one in got) == [("radar", b"group"), ("second", b"group")]
+    assert (feeds.states["radar"].chunks, feeds.states["second"].chunks) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "far", "interface"),
+    [
+        (f"udp://{GROUP}:8600", False, ""),
+        (f"udp://{GROUP}:8600", False, "127.0.0.1"),
+        (f"tcp-listen://{GROUP}:8600", True, ""),
+        (f"tcp://{GROUP}:8600", True, ""),
+        ("udp://[ff05::1]:8600", True, ""),
+        (f"udp://{GROUP}:8600", True, "eth0"),
+        (f"udp://{GROUP}:8600", True, OTHER),
+        ("udp://127.0.0.1:8600", True, "127.0.0.1"),
+    ],
+)
+def test_a_group_that_cannot_be_joined_is_refused(url: str, far: bool, interface: str) -> None:  # noqa: FBT001 - a table's column
+    """Without leave, over TCP, of IPv6, or with an interface that is none: a named error before anything is opened."""
+    with pytest.raises(FeedError) as error:
+        parse_address(url, beyond_loopback=far, interface=interface)
+    assert error.value.name == "feed-address"
+
+
+async def test_an_interface_that_this_machine_has_not_is_said_at_the_start(feeds: FeedSockets) -> None:
+    """Joining at an address of another machine is `feed-address`, not a feed that stays silent."""
+    with pytest.raises(FeedError) as error:
+        await feeds.open("radar", f"udp://{GROUP}:0", "asterix", beyond_loopback=True, interface="192.0.2.7")
+    assert error.value.name == "feed-address"

@@ -97,3 +97,16 @@ def test_lines_are_found_as_one_by_one() -> None:
         assert [id(one) for one in found] == [id(one) for one in expected]
         counted += len(found)
     assert 100 < counted < 200 * ROWS
+
+
+@pytest.mark.parametrize("t_ns", [0, EPOCH_NS - 10 * 365 * 86_400 * NS, EPOCH_NS + 300 * NS, 4_102_444_800 * NS])
+def test_a_plot_of_another_time_is_left_aside(t_ns: int) -> None:
+    """A partner's plot years off is counted and not kept: a filter that went there, step by step, held up the node for minutes."""
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, SENSORS, None))
+    batch, now_ns = sights(EPOCH_NS, np.random.default_rng(1), 100.0), EPOCH_NS + NS
+    batch.columns["t_ns"][:5] = t_ns
+    batch.columns["sensor"] = 0
+
+    assessor.step(now_ns, tracks(now_ns, np.random.default_rng(7)), [batch])
+
+    assert (assessor.out_of_time, len(assessor._recent)) == (5, 15)

@@ -6,6 +6,7 @@ import base64
 import ctypes
 import hashlib
 import importlib.metadata
+import ipaddress
 import os
 import shutil
 import socket
@@ -134,7 +135,7 @@ def one_port(what: str, host: str, port: int, kind: socket.SocketKind) -> Findin
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind) as opened:
-            if kind is socket.SOCK_STREAM:
+            if kind is socket.SOCK_STREAM or ipaddress.ip_address(address[0]).is_multicast:  # several may listen to a group
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind(address)
     except OSError as error:

@@ -107,6 +107,10 @@ def _age(seconds: float | None) -> str:
     return f"{seconds:.0f}s" if seconds >= 10 else f"{seconds:.1f}s"
 
 
+def _ago(what: str, seconds: float | None) -> str:
+    return f"{what}: not yet" if seconds is None else f"{what} {_age(seconds)} ago"
+
+
 def _counts(numbers: dict[str, int]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in sorted(numbers.items()))
 
@@ -133,7 +137,7 @@ def _wide(link: LinkReport) -> str:
 def _narrow(link: LinkReport) -> list[str]:
     marks = _marks(link)
     return [
-        f"{link.partner} {link.lane} {link.direction}: {_state(link)}, heard {_age(link.age_s)} ago",
-        f"    {link.lag_records:,} wait {_age(link.lag_s)}; receipt {_age(link.receipt_age_s)} ago",
+        f"{link.partner} {link.lane} {link.direction}: {_state(link)}, {_ago('heard', link.age_s)}",
+        f"    {link.lag_records:,} wait {_age(link.lag_s)}; {_ago('receipt', link.receipt_age_s)}",
         f"    {link.epoch}.{link.sequence} head {link.head[:8]}" + (f"; {marks}" if marks else ""),
     ]

@@ -5,6 +5,7 @@ the cursor over it in one transaction, and asks on from there; the cursor in the
 not fit is refused, counted, and changes nothing; the next session begins at the cursor.
 """
 
+from collections import deque
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from trilat.transport.pace import Pace
 
 # Counters are reserved on disk in blocks of this many, so that a pull needs no write.
 COUNTER_BLOCK = 100_000
+GIVEN_UP_MAX = 64  # pulls remembered whose late answer is no replay
 # Hashes that are forgotten for each batch.
 RECORDS_PER_BATCH = 50
 
@@ -59,6 +61,7 @@ class Importer(Intake):
         self._counter = self.state.counter_ceiling
         self._session = 0
         self._out: dict[int, _Out] = {}
+        self._given_up: deque[int] = deque(maxlen=GIVEN_UP_MAX)  # pulls whose session ended before their answer came
         self._ahead: dict[int, tuple[BatchHeader, Envelope]] = {}
         self.pace = Pace(
             station.settings, self._settings, station.settings.slack_ms if via is None else station.settings.hub_slack_ms
@@ -136,6 +139,7 @@ class Importer(Intake):
     def _restart(self, now_ns: int, *, failed: bool) -> None:
         self._session = 0
         self._gap_ns = None
+        self._given_up.extend(self._out)
         self._out.clear()
         self._ahead.clear()
         if failed:
@@ -182,6 +186,10 @@ class Importer(Intake):
     def reply(self, now_ns: int, counter: int, message: Message, envelope: Envelope) -> None:
         """Take a verified reply to one of our pulls. Raises Rejected; then nothing has changed but the session."""
         out = self._out.get(counter)
+        if counter in self._given_up:
+            self._given_up.remove(counter)
+            if not isinstance(message, BatchHeader) and message.number == counter:
+                return  # late, not replayed: it answers this pull, once; what it says is of a session that is over
         if not isinstance(message, BatchHeader) and (out is None or message.number != counter):
             raise Rejected("replayed", f"{envelope.kind} for pull {message.number}")
         self._out.pop(counter, None)

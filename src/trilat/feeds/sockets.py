@@ -37,15 +37,20 @@ CONNECT_S_MAX = 10.0
 # A connection that said nothing for this long makes room for a new one (a sender that restarted and left a dead one).
 SILENT_NS_MAX = 60_000_000_000
 FOLLOW_S = 0.2
+IP_MULTICAST_ALL = 49  # Linux: at 0 a socket gets a group from where it joined it, not from where another program did
 
 
 class FeedAddress(NamedTuple):
-    """Where a feed's bytes come from; `kind` is udp, tcp, tcp-listen or file."""
+    """Where a feed's bytes come from; `kind` is udp, tcp, tcp-listen or file.
+
+    A host that is a multicast group is joined, on the interface with the address `interface` ("": as the routing says).
+    """
 
     kind: str
     host: str = ""
     port: int = 0
     path: str = ""
+    interface: str = ""
 
 
 class Received(NamedTuple):
@@ -69,10 +74,11 @@ class FeedState:
         self.problem = ""
 
 
-def parse_address(url: str, *, beyond_loopback: bool = False) -> FeedAddress:
+def parse_address(url: str, *, beyond_loopback: bool = False, interface: str = "") -> FeedAddress:
     """Return the address of a URL: udp://HOST:PORT, tcp://HOST:PORT, tcp-listen://HOST:PORT, file:PATH.
 
-    Raises FeedError `feed-address` when it is none of these, or listens beyond loopback without leave.
+    Raises FeedError `feed-address` when it is none of these, or listens beyond loopback without leave (a multicast group does),
+    or an interface is named for what is no group.
     """
     try:
         parts = urlsplit(url)
@@ -86,7 +92,26 @@ def parse_address(url: str, *, beyond_loopback: bool = False) -> FeedAddress:
         raise FeedError("feed-address", f"{url!r}.")
     if parts.scheme != "tcp" and not beyond_loopback and not _is_loopback(host):
         raise FeedError("feed-address", f"{url!r} listens beyond loopback.")
-    return FeedAddress(parts.scheme, host, port)
+    if is_group(host) and (parts.scheme != "udp" or ":" in host):
+        raise FeedError("feed-address", f"{url!r}: a multicast group is IPv4 over udp.")
+    if interface and not (is_group(host) and _is_host(interface)):
+        raise FeedError("feed-address", f"interface {interface!r}: this takes an IPv4 address, for a group.")
+    return FeedAddress(parts.scheme, host, port, interface=interface)
+
+
+def is_group(host: str) -> bool:
+    """Tell whether a host is a multicast group."""
+    try:
+        return ipaddress.ip_address(host).is_multicast
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return not ipaddress.IPv4Address(host).is_multicast
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:
@@ -120,12 +145,12 @@ class FeedSockets:
         self._closers: list[Callable[[], None]] = []
         self.states: dict[str, FeedState] = {}
 
-    async def open(self, name: str, url: str, format_name: str, *, beyond_loopback: bool = False) -> int:
+    async def open(self, name: str, url: str, format_name: str, *, beyond_loopback: bool = False, interface: str = "") -> int:
         """Open one feed; return the port it listens at (0 where it does not listen).
 
         Raises FeedError `feed-address` for an address that is not understood, not allowed, or not free.
         """
-        address = parse_address(url, beyond_loopback=beyond_loopback)
+        address = parse_address(url, beyond_loopback=beyond_loopback, interface=interface)
         self.states[name] = FeedState(name)
         self._refusals[name] = Refusals(name)
         try:
@@ -215,9 +240,8 @@ class FeedSockets:
     async def _bind(self, name: str, address: FeedAddress, format_name: str) -> int:
         """Receive datagrams; the lines of line formats end with the datagram."""
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self, name, format_name), local_addr=(address.host, address.port)
-        )
+        given = {"sock": _joined(address)} if is_group(address.host) else {"local_addr": (address.host, address.port)}
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self, name, format_name), **given)
         udp = transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
@@ -299,6 +323,26 @@ class FeedSockets:
                 self.put(name, data)
             if len(data) < CHUNK_BYTES_MAX or len(self._queues.get(name, ())) >= self._queue_max // 2:
                 await asyncio.sleep(FOLLOW_S)
+
+
+def _joined(address: FeedAddress) -> socket.socket:
+    """Return a socket that is bound to a multicast group, so that it gets nothing else, and has joined it.
+
+    Others on this machine may listen to the group too. Closing it leaves the group.
+    """
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.settimeout(0.0)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            udp.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
+        udp.bind((address.host, address.port))
+        member = socket.inet_aton(address.host) + socket.inet_aton(address.interface or "0.0.0.0")  # noqa: S104 - as routed
+        udp.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    except OSError:
+        udp.close()
+        raise
+    return udp
 
 
 class _Datagrams(asyncio.DatagramProtocol):

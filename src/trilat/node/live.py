@@ -164,8 +164,8 @@ class LiveNode:
         jitter, step, store = random.Random(config.name), config.step, config.store
         self.feeds = FeedSockets(clock.now_ns, jitter, queue_max=step.queue_max, bytes_per_day_max=store.feed_bytes_per_day_max)
         stack.push_async_callback(self.feeds.close)
-        opened = [(feed.name, feed.url, feed.format, feed.beyond_loopback) for feed in config.feed]
-        ports = {name: await self.feeds.open(name, url, form, beyond_loopback=far) for name, url, form, far in opened}
+        opened = [(f.name, f.url, f.format, f.beyond_loopback, f.interface) for f in config.feed]
+        ports = {n: await self.feeds.open(n, u, k, beyond_loopback=far, interface=at) for n, u, k, far, at in opened}
         self.ports["feeds"] = {name: port for name, port in ports.items() if port}
 
     async def _start_page(self, stack: contextlib.AsyncExitStack) -> None:

@@ -44,7 +44,8 @@ class SensorSettings(SensorSite, frozen=True, kw_only=True):
 class FeedSettings(_Settings, frozen=True, kw_only=True):
     """One feed: where its bytes come from, what they are, and which sensors speak in it.
 
-    url: udp://HOST:PORT (bind), tcp://HOST:PORT (connect), tcp-listen://HOST:PORT, file:PATH. `options` go to the decoder.
+    url: udp://HOST:PORT (bind; a multicast group is joined), tcp://HOST:PORT (connect), tcp-listen://HOST:PORT, file:PATH.
+    `options` go to the decoder.
     """
 
     name: Name  # what pages and figures call it
@@ -54,6 +55,7 @@ class FeedSettings(_Settings, frozen=True, kw_only=True):
     editions: dict[str, str] = {}  # edition per ASTERIX category: { "048" = "1.31" }
     options: dict[str, str] = {}  # what the format's decoder can be told
     beyond_loopback: bool = False  # leave to listen (udp, tcp-listen) for senders on other machines
+    interface: Annotated[str, Meta(max_length=15)] = ""  # IPv4 address at which a multicast group is joined; none: as routed
 
 
 class PartnerSettings(_Settings, frozen=True, kw_only=True):

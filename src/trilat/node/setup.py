@@ -84,7 +84,7 @@ def check(config: NodeConfig, now_ns: int, passphrase: Passphrase | None) -> Non
 def check_feeds(config: NodeConfig) -> None:
     """Raise the FeedError that opening a feed would raise: address, format, edition or option."""
     for feed in config.feed:
-        parse_address(feed.url, beyond_loopback=feed.beyond_loopback)
+        parse_address(feed.url, beyond_loopback=feed.beyond_loopback, interface=feed.interface)
     for source in pipeline_settings(config).sources:
         open_decoder(source)
 

@@ -35,6 +35,7 @@ PLOTS_MIN = 4  # of its own, before a flight is spoken of
 ONE_SENSOR_S = 3.0  # another sensor that ought to have seen it for so long, and did not
 LOST_S = 8.0
 GONE_S = 120.0
+APART_S = 120.0  # a plot of a time so far from now is left aside: filters would follow it through years, step by step
 EVERY_NS = 1_000_000_000
 TAKEN_TWICE = 25.0
 NEAR_M, NEAR_M_S = 12_000.0, 500.0
@@ -93,7 +94,7 @@ class Assessor:
     """Flights of one picture. `step` takes tracks and reports and returns the assessments that are new, oldest flight first.
 
     `shed` counts flights that found no room (FLIGHTS_MAX), `put_off` looks at tracks left to the next step (WEIGHED_MAX).
-    Deterministic: no clock, no chance.
+    `out_of_time` counts plots that no flight of now can be of (APART_S). Deterministic: no clock, no chance.
     """
 
     def __init__(self, settings: AssessorSettings) -> None:
@@ -107,7 +108,7 @@ class Assessor:
         self._count = 0
         self._weighed, self._left = 0, 0  # plots and flights tried against tracks so far; the track to look at first
         self._states: dict[int, tuple[int, Array, Array, float, float]] = {}  # of the flights, while tracks are looked at
-        self.shed, self.put_off = 0, 0
+        self.shed, self.put_off, self.out_of_time = 0, 0, 0
 
     def resume(self, told: Assessment) -> None:
         """Take what an earlier run told of a flight: when a flight begins where that one must be, it goes on under its name."""
@@ -124,7 +125,9 @@ class Assessor:
 
     def step(self, now_ns: int, tracks: Tracks, batches: Sequence[Reports]) -> list[Assessment]:
         """Take the tracks at now_ns and the reports since the last step (column `sensor` as in the settings)."""
-        plots = sorted((p for batch in batches for p in self._machinery.plots(batch.columns)), key=lambda p: (p.t_ns, p.sensor))
+        every = sorted((p for batch in batches for p in self._machinery.plots(batch.columns)), key=lambda p: (p.t_ns, p.sensor))
+        plots = [p for p in every if abs(p.t_ns - now_ns) <= APART_S * NS]
+        self.out_of_time += len(every) - len(plots)
         for plot in plots:
             self._give(plot)
         for flight in self._flights.values():
