@@ -55,7 +55,7 @@ def test_a_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     if part == "class":
         assert re.search(r"2 rows; by range 2, by energy 2, by loft 2", told), told
     if part == "curve":
-        assert re.search(r"0.94 \(in force\): [\d.]+ s \(median\) after burn-out .* of 1 in a pause", told), told
+        assert re.search(r"0.97 \(in force\): [\d.]+ s \(median\) after burn-out .* of 1 in a pause", told), told
     if part == "gravity":
         assert re.search(r"left out|max \d+ m", told), told
     if part == "space":

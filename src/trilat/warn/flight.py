@@ -29,8 +29,8 @@ BURN_S = 40.0  # mean time of burning: how readily it is believed to have ended
 PAUSE_S, RELIT_S, RELIT_LATE_S = 8.0, 20.0, 600.0  # so long after its end a next stage may come, once in so many seconds; later
 HOLD_S = 2.5  # burnt out for longer than this, before burn-out is called: longer than most stages' pauses
 # With this probability; by radars alone, whose evidence comes in small steps and so crosses a bound by chance more often, with
-# that: measured over 220 flights in stages, of which 1 and 6 are then called in a pause.
-CALL, CALL_ALONE, SIGHT_S = 0.9, 0.94, 15.0  # alone: no infrared observer has seen it for so long
+# that: at 0.94 some 7 of 100 flights in stages were called in a pause, at 0.97 one, 0.6 s later (benchmarks/warning.py curve).
+CALL, CALL_ALONE, SIGHT_S = 0.9, 0.97, 15.0  # alone: no infrared observer has seen it for so long
 SETTLE_S, PLOTS_CALL = 20.0, 8  # after its first plot, before a slow climb is known from a free one
 PUSH_LEAST_M_S2 = 9.0  # a vehicle that burns pushes more than this, also at a stage's start
 AGAIN, AGAIN_PLOTS = 0.3, 3  # taken back, when no likelier than this for so many plots
