@@ -9,6 +9,8 @@ import msgspec
 import node_worlds as worlds
 import pytest
 
+from trilat.node import show
+from trilat.node.health import Health
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
@@ -20,6 +22,7 @@ from trilat.records.released import Released
 from trilat.records.report import Fix, Pedigree
 from trilat.records.track import Track
 from trilat.records.warning import Acknowledgement, Retraction, Warning
+from trilat.warn.assess import Assessor, AssessorSettings
 
 SECONDS = 16.0
 
@@ -215,3 +218,18 @@ def test_a_value_that_no_record_may_hold_is_withheld_and_ends_no_step(configs: d
     left = [codec.decode(one.record) for one in audience.step(worlds.T0_NS, [batch])]
     assert [one.lat_deg for one in left if isinstance(one, Fix)] == [33.0]
     assert dict(audience.withheld) == {"release-record": 1}
+
+
+def test_what_a_watch_for_launches_leaves_out_is_counted_and_shown(configs: dict[str, NodeConfig]) -> None:
+    """Looks put off and plots of other times stand among the page's counters and in the metrics, by whose watch it was."""
+    pipeline, health = worlds.pipeline_of(configs["JPN"]), Health()
+    watches = {"own": pipeline.launches.own, "combined": pipeline.launches.combined, "KOR": pipeline.audiences["KOR"].launches}
+    for k, watch in enumerate(watches.values(), start=1):
+        watch._assessor = Assessor(AssessorSettings("JPN", "JPN/national", worlds.MODE, (), None))
+        watch._assessor.put_off, watch._assessor.out_of_time = k, 10 * k
+    told = show.counters(pipeline, health)
+
+    assert [(k, 10 * k) for k in (1, 2, 3)] == [
+        (told[f"launches {name}:put-off"], told[f"launches {name}:out-of-time"]) for name in watches
+    ]
+    assert health.values["trilat_launches_left_out_total"]["KOR", "put-off"] == 3

@@ -127,6 +127,11 @@ class LaunchWatch:
             Reports(source=source, label=held[-1].label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
         )
 
+    def left_out(self) -> dict[str, int]:
+        """Return how much was not looked at: flights without room, tracks put off to a later step, plots of other times."""
+        one = self._assessor
+        return {} if one is None else {"full": one.shed, "put-off": one.put_off, "out-of-time": one.out_of_time}
+
     def step(self, now_ns: int) -> list[Assessment]:
         """Return what is new of every flight, each with the label and the sensors of what it rests on."""
         if self._tracker is None or self._assessor is None:

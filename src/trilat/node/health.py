@@ -88,6 +88,11 @@ METRICS: dict[str, Metric] = {
     "trilat_logins_total": Metric("counter", ("outcome",), "Logins, by outcome: in, refused, rate, busy, bad, out."),
     "trilat_proposals_pending": Metric("gauge", (), "Proposals that wait for another person."),
     "trilat_decisions_total": Metric("counter", ("audience", "verdict"), "Release decisions, by audience: permit or withhold."),
+    "trilat_launches_left_out_total": Metric(
+        "counter",
+        ("watch", "reason"),
+        "Not looked at for launches, by whose watch: flights without room (full), tracks put off to a later step, plots of other times.",  # noqa: E501 - one line
+    ),
     "trilat_judges_disagree_total": Metric("counter", (), "Records withheld because the two judges of the policy disagreed."),
     "trilat_store_degraded": Metric("gauge", (), "1 while the store cannot be written, else 0."),
     "trilat_journal_entries_total": Metric("counter", (), "Entries in the journal."),

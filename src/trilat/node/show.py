@@ -261,6 +261,7 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
     told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
+    told |= _launches_left_out(pipeline, health)
     decided, log = Counter[tuple[str, str]](), decisions_of(pipeline)
     for total, n in log.totals().items():
         decided[total.audience, "permit" if total.permit else "withhold"] += n
@@ -268,6 +269,19 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
         health.put("trilat_decisions_total", n, audience_name, verdict)
     health.put("trilat_judges_disagree_total", log.alarms_total)
     return told | ({"judges disagree": log.alarms_total} if log.alarms_total else {})
+
+
+def _launches_left_out(pipeline: Pipeline, health: Health) -> dict[str, int]:
+    """Count what the watches for launches did not look at: the nation's two, and each audience's."""
+    watches = {"own": pipeline.launches.own, "combined": pipeline.launches.combined}
+    watches |= {name: audience.launches for name, audience in pipeline.audiences.items()}
+    told: dict[str, int] = {}
+    for name, watch in watches.items():
+        for reason, n in watch.left_out().items():
+            if n:
+                told[f"launches {name}:{reason}"] = n
+                health.put("trilat_launches_left_out_total", n, name, reason)
+    return told
 
 
 def sensors(health: Health, pipeline: Pipeline) -> None:
