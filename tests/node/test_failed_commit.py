@@ -15,13 +15,15 @@ from trilat.node.inputs import FeedInput, Input, ReceivedInput
 from trilat.node.live import LiveNode
 from trilat.node.record import Given, Recorder, steps
 from trilat.node.settings import NodeConfig
+from trilat.records.columns import Tracks, empty_tracks
 
 CONFIG = msgspec.convert(
     {"nation": "KOR", "mode": "exercise:TEST-1", "name": "kor", "directory": "/nowhere", "keys": "/nowhere"}, NodeConfig
 )
 FEED = FeedInput(source="radar", received_t_ns=1, data=b"plot")
 # What came out of a step does not matter here; its digest does not either.
-NOTHING = SimpleNamespace(assessed=(), warnings=(), public=(), released=(), digest=lambda: bytes(32))
+TRACKS = Tracks(stream="KOR/national/1", t_ns=1, columns=empty_tracks(0))
+NOTHING = SimpleNamespace(assessed=(), warnings=(), public=(), released=(), national=TRACKS, digest=lambda _: bytes(32))
 
 
 class Waiting:
