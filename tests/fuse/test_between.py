@@ -163,3 +163,15 @@ def test_whoever_comes_first_changes_nothing(first: str) -> None:
     late = {k: 0 if name == first else 3 for k, (_, name, _) in enumerate(said)}
     once, again = run(said)[0].known(), run(said, late)[0].known()
     assert {k: v.value.tobytes() for k, v in once.items()} == {k: v.value.tobytes() for k, v in again.items()}
+
+
+def test_reports_of_other_times_are_not_kept() -> None:
+    """A partner that says what will be in a year, or was an hour ago, fills nothing: only what may yet be learnt from waits."""
+    made, hour_ns = Between(), 3_600 * 10**9
+    columns = next(one for _, name, one in scans(60, TRUTH) if name == "KOR:B")
+    made.learn(int(columns["t_ns"].max()))
+    for ahead_ns in (-hour_ns, 0, hour_ns, 8_760 * hour_ns):
+        said = columns.copy()
+        said["t_ns"] += ahead_ns
+        made.take("KOR:B", said, None, None, PARTNER_PRIOR)
+    assert len(columns) == sum(len(one) for parts in made._waiting["KOR:B"].values() for one, _ in parts)

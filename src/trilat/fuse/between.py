@@ -15,23 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.fuse.earth_fixed import DOUBT_M, ROOT, can_stand_alone, ellipsoids
+from trilat.fuse.links import EFFECTS, LINK_NS, Floats, Links, Points, linked, pairs_of
 from trilat.fuse.pairing import fixes
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET
+from trilat.records.columns import KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET, joined, picked
 from trilat.records.sensor import Sensor
 
-Floats = NDArray[np.float64]
-EFFECTS = 4  # of a radar: range m, azimuth and elevation in its own sigmas, clock (s too late)
+Came = tuple[Any, Floats | None]  # reports (REPORT_DTYPE), and the rows of those that are tracklets
 CLOCK = EFFECTS - 1
 EFFECT_NAMES = ("range_m", "azimuth_sigmas", "elevation_sigmas", "time_s")
 # One sigma of what is thought possible. Own radars have their nation's watch: what may as well be the partner's is the partner's.
 PARTNER_PRIOR = (500.0, 6.0, 6.0, 1.5)
 OWN_PRIOR = (100.0, 2.0, 2.0, 0.3)
 EVERY_NS, SETTLE_NS = 10_000_000_000, 30_000_000_000
-LINK_NS = 15_000_000_000  # two plots of one target by one source are at most this far apart
-LOOK_NS = 1_000_000_000  # what a source shows within this time is of one look
-SPEED_M_S, SLACK_M, SAME_SPEED_M_S = 350.0, 500.0, 100.0  # of targets, and how unlike two sources may find them
-NEAR_M, ALONE_M = 2_500.0, 7_500.0  # how far biases may part a target's plots; a second one nearer than that makes a pair unsure
 TURN_M_S2 = 2.0
 TWICE = 2.0  # a plot takes part in two links, and in pairs with every other source
 GATE = 25.9  # three degrees of freedom, 1 in 100,000
@@ -40,36 +36,12 @@ PAIRS_MIN, SIGMAS_MIN = 60, 3.0  # before a bias is taken off: what is no surer 
 POINTS_MAX = 400  # of one source looked at at a time: those of some places on Earth, the same for all sources
 CELL_M = 20_000.0
 SIGMA_MAX_M, VAGUE_M = 5_000.0, 1e5  # wider, a place says nothing here
+AHEAD_MAX = 2  # stretches of EVERY_NS beyond the present one: what is of later than that is no report of now
 AHEAD_NS = 5_000_000_000  # what is known takes effect so much later: a clock ahead of ours must not change what a report becomes
 KIND_NONE = -1
 IN_FORCE_MAX = 64
 ROUND = 1.25  # axes less unlike than this are not told apart
 _UPPER = np.triu_indices(6)
-
-
-class Points(NamedTuple):
-    """Plots of one source: times (n,), places (n, 3) ECEF, covariances (n, 3, 3), how its biases move them (n, 3, EFFECTS).
-
-    address (n,): what they claim to be, -1 for nothing. The clock's effect is left to whoever knows the velocities.
-    """
-
-    t_ns: NDArray[np.int64]
-    place_m: Floats
-    covariance: Floats
-    effect: Floats
-    address: NDArray[np.int64]
-
-    def rows(self, keep: Any) -> Points:
-        """Return some of the points."""
-        return Points(*(column[keep] for column in self))
-
-
-class Links(NamedTuple):
-    """Pairs of one source's points that follow one another: first and last of each, and velocities (m, 3)."""
-
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
-    velocity: Floats
 
 
 class Known(NamedTuple):
@@ -169,7 +141,8 @@ class Between:
         self._prior = np.zeros(0)
         self._information, self._vector, self._pairs = np.zeros((0, 0)), np.zeros(0), np.zeros(0)
         self._sources: dict[str, Sensor | None] = {}
-        self._waiting: dict[str, list[tuple[Any, Floats | None]]] = {}
+        # By source and by the stretch of EVERY_NS that their times are in, numbered since 1970: what came, as it came.
+        self._waiting: dict[str, dict[int, list[Came]]] = {}
         self._held: dict[str, Points] = {}
         self._boundary_ns: int | None = None
         self._in_force: list[tuple[int, dict[str, Known]]] = []
@@ -185,7 +158,7 @@ class Between:
             self._sources[source] = sensor
             if prior is not None:
                 self._make_room(source, prior)
-        self._waiting.setdefault(source, []).append((columns, rows))
+        self._keep(source, columns, rows)
         values = self._values(source, columns["t_ns"])
         touched = np.flatnonzero(values.any(axis=1))
         if not len(touched):
@@ -196,6 +169,20 @@ class Between:
         if rows is not None:
             rows[touched] = moved
         return columns, rows
+
+    def _keep(self, source: str, columns: Any, rows: Floats | None) -> None:
+        """Put reports to what waits, by the stretch of time that they are in; what is too late or far ahead is not learnt."""
+        held = self._waiting.setdefault(source, {})
+        stretch = (columns["t_ns"] - 1) // EVERY_NS
+        now = 0 if self._boundary_ns is None else self._boundary_ns // EVERY_NS
+        first, last = now - SETTLE_NS // EVERY_NS, now + AHEAD_MAX
+        lowest, highest = (int(stretch.min()), int(stretch.max())) if len(stretch) else (0, -1)
+        if lowest == highest and first <= lowest <= last:  # nearly always
+            held.setdefault(lowest, []).append((columns, rows))
+            return
+        for k in range(max(lowest, first), min(highest, last) + 1):
+            if (keep := stretch == k).any():
+                held.setdefault(k, []).append((picked(columns, keep), None if rows is None else rows[keep]))
 
     def _make_room(self, source: str, prior: tuple[float, ...]) -> None:
         """Give a source its place, in the order of names: in whatever order sources come, the same sums are rounded alike."""
@@ -275,10 +262,12 @@ class Between:
     def _due(self, until_ns: int, from_ns: int) -> bool:
         """Move what is due from what waits to what is held, in order of time, each point once; tell whether there was any."""
         some = False
+        stretch = until_ns // EVERY_NS - 1
         for name in sorted(self._waiting):
-            points = _due_of(self._waiting[name], from_ns, until_ns, self._sources[name])
-            later = [(c["t_ns"] > until_ns, c, r) for c, r in self._waiting[name]]
-            self._waiting[name] = [(c[keep], None if r is None else r[keep]) for keep, c, r in later if keep.any()]
+            waits = self._waiting[name]
+            points = _due_of(waits.pop(stretch, []), from_ns, until_ns, self._sources[name])
+            for late in [k for k in waits if k < stretch]:
+                del waits[late]
             some |= bool(len(points.t_ns))
             both = _joined([*([self._held[name]] if name in self._held else []), points])
             self._held[name] = both.rows(np.lexsort([*both.place_m.T, both.t_ns]))
@@ -337,51 +326,17 @@ class Between:
         return covariance @ self._vector, covariance
 
 
-def linked(points: Points) -> Links:
-    """Return which points of a source (in order of time) follow one another beyond doubt: by address, or alone."""
-    n, x = len(points.t_ns), points.place_m[:, 0]
-    i, j = np.nonzero(np.triu(np.abs(x[None] - x[:, None]) < SPEED_M_S * LINK_NS * 1e-9 + SLACK_M, 1))
-    dt = (points.t_ns[j] - points.t_ns[i]) * 1e-9
-    same = (points.address[i] == points.address[j]) & (points.address[i] >= 0)
-    could = (dt > 0.0) & (dt <= LINK_NS * 1e-9) & (same | (points.address[i] < 0) | (points.address[j] < 0))
-    could &= np.linalg.norm(points.place_m[j] - points.place_m[i], axis=1) < SPEED_M_S * dt + SLACK_M
-    i, j, dt, same = i[could], j[could], dt[could], same[could]
-    # Only the next look counts: for each point the soonest, and for that one the latest before it.
-    soonest, latest, slack = np.full(n, np.inf), np.full(n, np.inf), LOOK_NS * 1e-9 / 2
-    np.minimum.at(soonest, i, dt)
-    np.minimum.at(latest, j, dt)
-    forth, back = dt < soonest[i] + slack, dt < latest[j] + slack
-    alone = (np.bincount(i[forth], minlength=n)[i] == 1) & (np.bincount(j[back], minlength=n)[j] == 1)
-    first, last, dt = (one[forth & back & (same | alone)] for one in (i, j, dt))
-    return Links(first, last, (points.place_m[last] - points.place_m[first]) / dt[:, None])
-
-
-def pairs_of(mine: Points, own: Links, theirs: Points, links: Links, from_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (point, link) pairs of one target, each once: points that go on, another's links that end after from_ns."""
-    point, at = np.unique(own.last, return_index=True)
-    t, begin, end = mine.t_ns[point], theirs.t_ns[links.first], theirs.t_ns[links.last]
-    near = (
-        np.abs(mine.place_m[point, 0][:, None] - theirs.place_m[links.first, 0]) < ALONE_M + SPEED_M_S * LINK_NS * 1e-9 + SLACK_M
-    )
-    row, link = np.nonzero(near & (begin <= t[:, None]) & (t[:, None] < end))
-    place = theirs.place_m[links.first[link]] + links.velocity[link] * ((t[row] - begin[link]) * 1e-9)[:, None]
-    far = np.linalg.norm(mine.place_m[point[row]] - place, axis=1)
-    one, other = mine.address[point[row]], theirs.address[links.first[link]]
-    named = (one >= 0) & (other >= 0)
-    alone = np.bincount(row[far < ALONE_M], minlength=len(point))[row] == 1
-    alike = np.linalg.norm(own.velocity[at[row]] - links.velocity[link], axis=1) < SAME_SPEED_M_S
-    found = (far < NEAR_M) & alike & ((named & (one == other)) | (alone & ~named)) & (end[link] > from_ns)
-    return point[row[found]], link[found]
-
-
-def _due_of(waiting: list[tuple[Any, Floats | None]], from_ns: int, until_ns: int, sensor: Sensor | None) -> Points:
+def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | None) -> Points:
     """Return the points of what waits, of one stretch of time: each report once, in an order that is their own."""
+    plain, wide = [c for c, r in waiting if r is None], [(c, r) for c, r in waiting if r is not None]
+    every: list[Came] = [(joined(plain), None)] if plain else []
+    every += [(joined([c for c, _ in wide]), np.concatenate([r for _, r in wide]))] if wide else []
     made = []
-    for kind in sorted({int(k) for c, _ in waiting for k in np.unique(c["kind"])}):
-        due = [(c, r, (c["kind"] == kind) & (c["t_ns"] > from_ns) & (c["t_ns"] <= until_ns)) for c, r in waiting]
-        columns, rows = np.concatenate([c[k] for c, _, k in due]), [r[k] for _, r, k in due if r is not None]
+    for kind in sorted({int(k) for c, _ in every for k in np.unique(c["kind"])}):
+        due = [(c, r, (c["kind"] == kind) & (c["t_ns"] > from_ns) & (c["t_ns"] <= until_ns)) for c, r in every]
+        columns, rows = joined([picked(c, k) for c, _, k in due]), [r[k] for _, r, k in due if r is not None]
         _, first = np.unique(columns.view(f"V{columns.itemsize}"), return_index=True)
-        made.append(points_of(columns[first], np.concatenate(rows)[first] if kind == KIND_TRACKLET else None, sensor))
+        made.append(points_of(picked(columns, first), np.concatenate(rows)[first] if kind == KIND_TRACKLET else None, sensor))
     points = _joined(made)
     return points.rows((np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2) & np.isfinite(points.place_m).all(axis=1))
 
