@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.fuse.earth_fixed import DOUBT_M, ROOT, can_stand_alone, ellipsoids
-from trilat.fuse.links import EFFECTS, LINK_NS, Floats, Links, Points, linked, pairs_of
-from trilat.fuse.pairing import fixes
+from trilat.fuse.pairing import EFFECTS, LINK_NS, Floats, Links, Placed, fixes, linked, pairs_of
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET, joined, picked
 from trilat.records.sensor import Sensor
@@ -52,14 +51,14 @@ class Known(NamedTuple):
     pairs: int
 
 
-def points_of(columns: Any, rows: Floats | None, sensor: Sensor | None) -> Points:
+def points_of(columns: Any, rows: Floats | None, sensor: Sensor | None) -> Placed:
     """Return the usable points of reports (REPORT_DTYPE, of one kind): rows of tracklets, sensor of own reports."""
     kind = int(columns["kind"][0]) if len(columns) else KIND_NONE
     if kind == KIND_TRACKLET and rows is not None:
         return _of_tracklets(columns, rows)
     if kind == KIND_FIX and sensor is not None:
         held = fixes(columns, sensor)
-        return Points(held.t_ns, held.position_m, held.covariance, np.zeros((len(held.t_ns), 3, EFFECTS)), held.address)
+        return Placed(held.t_ns, held.position_m, held.covariance, np.zeros((len(held.t_ns), 3, EFFECTS)), held.address)
     if kind == KIND_RADAR and sensor is not None:
         columns = columns[can_stand_alone(columns)]
         place, *sigma = ellipsoids(columns, sensor)
@@ -99,16 +98,16 @@ def _axes(axis: Floats, basis: Floats) -> Floats:
     return np.asarray(np.swapaxes(basis, 1, 2) @ local)
 
 
-def _of_ellipsoids(columns: Any, place: Floats, axes: Floats, sigma: list[Floats]) -> Points:
+def _of_ellipsoids(columns: Any, place: Floats, axes: Floats, sigma: list[Floats]) -> Placed:
     """Return points with error ellipsoids about axes: a bias of range is in metres, those of angles are in sigmas."""
     spread = axes * np.stack(sigma, axis=1)[:, None, :]
     effect = np.zeros((len(place), 3, EFFECTS))
     effect[:, :, 0] = axes[:, :, 0]
     effect[:, :, 1:3] = spread[:, :, 1:]
-    return Points(columns["t_ns"].copy(), place, spread @ np.swapaxes(spread, 1, 2), effect, columns["address"].copy())
+    return Placed(columns["t_ns"].copy(), place, spread @ np.swapaxes(spread, 1, 2), effect, columns["address"].copy())
 
 
-def _of_tracklets(columns: Any, rows: Floats) -> Points:
+def _of_tracklets(columns: Any, rows: Floats) -> Placed:
     """Return tracklets as what they mostly are: their last plot. Its ellipsoid's axes are those of the place's covariance.
 
     Across is level, and along is nearer to that than above is; it leads upwards, for radars look up. Where two of them are about
@@ -143,7 +142,7 @@ class Between:
         self._sources: dict[str, Sensor | None] = {}
         # By source and by the stretch of EVERY_NS that their times are in, numbered since 1970: what came, as it came.
         self._waiting: dict[str, dict[int, list[Came]]] = {}
-        self._held: dict[str, Points] = {}
+        self._held: dict[str, Placed] = {}
         self._boundary_ns: int | None = None
         self._in_force: list[tuple[int, dict[str, Known]]] = []
 
@@ -326,7 +325,7 @@ class Between:
         return covariance @ self._vector, covariance
 
 
-def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | None) -> Points:
+def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | None) -> Placed:
     """Return the points of what waits, of one stretch of time: each report once, in an order that is their own."""
     plain, wide = [c for c, r in waiting if r is None], [(c, r) for c, r in waiting if r is not None]
     every: list[Came] = [(joined(plain), None)] if plain else []
@@ -341,11 +340,11 @@ def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | N
     return points.rows((np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2) & np.isfinite(points.place_m).all(axis=1))
 
 
-def _joined(parts: list[Points]) -> Points:
+def _joined(parts: list[Placed]) -> Placed:
     """Return points one after the other."""
     none = np.zeros(0, np.int64)
-    parts = parts or [Points(none, np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), none)]
-    return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    parts = parts or [Placed(none, np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), none)]
+    return Placed(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _cells(place: Floats) -> Floats:
