@@ -243,7 +243,7 @@ async def test_a_browser_that_draws_no_map_shows_all_the_rest(here: Opened, brow
     await page.goto(here.url)
     said = await page.get_by_test_id("mapless").inner_text(timeout=SECONDS_MAX * 1000)
     assert "WebGL" in said
-    assert await page.evaluate("window.trilat.held") > 0
+    await page.wait_for_function("window.trilat.held > 0", timeout=SECONDS_MAX * 1000)  # the words come before the first frame
     await page.get_by_test_id("raise").click(timeout=SECONDS_MAX * 1000)
     place = [await page.locator(f"[name={name}]").input_value() for name in ("lat", "lon")]
     assert [f"{LAT_DEG:.2f}", f"{LON_DEG:.2f}"] == place  # of the node, where its map would open
