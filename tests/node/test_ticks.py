@@ -127,3 +127,14 @@ def test_a_step_for_feeds_leaves_partners_records_to_the_next(tmp_path) -> None:
     assert ["ReceivedInput", "FeedInput"] == kinds(worlds.T0_NS + 100 * MS)
     node._received.append(held)
     assert ["ReceivedInput"] == kinds(None)
+
+
+def test_lanes_have_their_turn_between_steps_of_any_length(tmp_path) -> None:  # noqa: ANN001
+    """However short a node's steps, most of each is left in which its lanes are not held; at 100 ms records leave after 30."""
+    config = worlds.config_of(worlds.prepare(tmp_path)["JPN"])
+    for tick_ms in (1, 5, 20, 30, 31, 90, 100, 1_000):
+        step = msgspec.structs.replace(config.step, tick_ms=tick_ms, state_tick_ms=tick_ms)
+        given = msgspec.structs.replace(config, step=step)
+        assert 3 * setup.leave_ms(given) <= tick_ms
+        assert setup.exchange_settings(given).phase_ms < given.exchange.tick_ms
+    assert 30 == setup.leave_ms(config)

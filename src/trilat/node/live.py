@@ -241,7 +241,7 @@ class LiveNode:
                 now_ns = steady.now_ns()
                 if on_tick := tick.passed(now_ns):
                     now_ns -= now_ns % tick_ns
-                    self.drive.hold(now_ns + setup.LEAVE_MS * MS)
+                    self.drive.hold(now_ns + setup.leave_ms(self.config) * MS)
                 if on_tick or self._is_due(now_ns):
                     self._timed_step(max(now_ns, self._last_ns + 1), feeds=on_tick)
                 await self._sleep(tick_ns)

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 AGREEMENT_BYTES_MAX = 1 << 20
 MS = 1_000_000
 # What a step releases leaves so long after the step's own tick, on one of the lanes': made and on disk by then, as a rule, so
-# that how long that took does not show.
+# that how long that took does not show. At most a third of that tick: lanes must have their turn before the next.
 LEAVE_MS = 30
 # What a node tracks: every domain has its models.
 TRACKED: tuple[Literal["air", "sea", "missile"], ...] = ("air", "sea", "missile")
@@ -190,10 +190,17 @@ def policy_of(config: NodeConfig, agreements: Agreements, recipient: str) -> Aud
     return AudiencePolicy(recipient, agreements, mode, config.nation, sensors=sensors_of(config), hubs=hubs)
 
 
+def leave_ms(config: NodeConfig) -> int:
+    """Return how long after a step's tick what it releases leaves, in ms."""
+    return min(LEAVE_MS, config.step.tick_ms // 3)
+
+
 def exchange_settings(config: NodeConfig) -> ExchangeSettings:
     """Return the exchange's settings: those that the configuration names, and the protocol's own for the rest."""
     tick_ms = config.exchange.tick_ms
-    return ExchangeSettings(tick_ms=tick_ms, phase_ms=LEAVE_MS % tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max)
+    return ExchangeSettings(
+        tick_ms=tick_ms, phase_ms=leave_ms(config) % tick_ms, outbox_bytes_max=config.exchange.outbox_bytes_max
+    )
 
 
 def coarsening_secret(ring: KeyRing, now_ns: int) -> bytes:
