@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, Between, points_of
+from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, SOURCES_MAX, Between, points_of
 from trilat.fuse.earth_fixed import columns_of_measurements, measurements
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, empty_reports
@@ -175,3 +175,14 @@ def test_reports_of_other_times_are_not_kept() -> None:
         said["t_ns"] += ahead_ns
         made.take("KOR:B", said, None, None, PARTNER_PRIOR)
     assert len(columns) == sum(len(one) for parts in made._waiting["KOR:B"].values() for one, _ in parts)
+
+
+def test_a_partner_that_names_ever_new_sensors_fills_nothing() -> None:
+    """Names are what a partner says they are: beyond a bound of its own its reports come through as they came; others' are learnt."""
+    made = Between()
+    columns = next(one for _, name, one in scans(60, TRUTH) if name == "KOR:B")
+    made.learn(int(columns["t_ns"].max()))
+    for k in range(SOURCES_MAX + 40):
+        assert made.take(f"KOR:{k}", columns, None, None, PARTNER_PRIOR)[0] is columns
+    made.take("USA:C", columns, None, None, PARTNER_PRIOR)
+    assert SOURCES_MAX + 1 == len(made.known()) == len(made._waiting)

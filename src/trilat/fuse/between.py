@@ -35,6 +35,7 @@ PAIRS_MIN, SIGMAS_MIN = 60, 3.0  # before a bias is taken off: what is no surer 
 POINTS_MAX = 400  # of one source looked at at a time: those of some places on Earth, the same for all sources
 CELL_M = 20_000.0
 SIGMA_MAX_M, VAGUE_M = 5_000.0, 1e5  # wider, a place says nothing here
+SOURCES_MAX = 64  # of one nation: names are what a partner says they are, and each costs a row of everything
 AHEAD_MAX = 2  # stretches of EVERY_NS beyond the present one: what is of later than that is no report of now
 AHEAD_NS = 5_000_000_000  # what is known takes effect so much later: a clock ahead of ours must not change what a report becomes
 KIND_NONE = -1
@@ -154,6 +155,9 @@ class Between:
         prior: one sigma of its biases before anything is seen, None for a source that has none. Learning is by `learn`, before.
         """
         if source not in self._sources:
+            nation = source.partition(":")[0]
+            if sum(name.partition(":")[0] == nation for name in self._sources) >= SOURCES_MAX:
+                return columns, rows
             self._sources[source] = sensor
             if prior is not None:
                 self._make_room(source, prior)
