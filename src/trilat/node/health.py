@@ -91,7 +91,7 @@ METRICS: dict[str, Metric] = {
     "trilat_launches_left_out_total": Metric(
         "counter",
         ("watch", "reason"),
-        "Not looked at for launches, by whose watch: flights without room (full), tracks put off to a later step, plots of other times.",  # noqa: E501 - one line
+        "Not looked at for launches, by whose watch: flights without room, tracks put off, plots of other times.",
     ),
     "trilat_judges_disagree_total": Metric("counter", (), "Records withheld because the two judges of the policy disagreed."),
     "trilat_store_degraded": Metric("gauge", (), "1 while the store cannot be written, else 0."),
