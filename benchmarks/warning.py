@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/warning.py [--tiny] [PART ...]
 
 Parts: physics gravity ellipse areas flights class rockets, and those of benchmarks/warning_false.py: cue plume stages space
-traffic; and that of benchmarks/warning_curve.py: curve
+traffic; those of benchmarks/warning_curve.py and warning_told.py: curve told wolf
 
 Times are CPU time of this process. Public flights: range and apogee as published (notes' table; `dprk-missiles-nagix`); vehicles
 and radars are generic. `gravity` wants heyoka (MPL-2.0), an oracle that the product does not use.
@@ -22,6 +22,7 @@ import numpy as np
 import warning_curve
 import warning_false
 import warning_physics
+import warning_told
 from trilat.errors import ExerciseError
 from trilat.flights.flight import Flight, Wanted, generic_flight
 from trilat.flights.history import ROUNDED
@@ -303,7 +304,7 @@ def lift(rocket: Rocket, name: str, seed: int) -> Lifted:
 
 PARTS = {
     **warning_physics.PARTS, "areas": areas, "flights": flights, "class": klass, "rockets": rockets, **warning_false.PARTS,
-    **warning_curve.PARTS,
+    **warning_curve.PARTS, **warning_told.PARTS,
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
 from trilat.warn.areas import shipped_layer
-from trilat.warn.assess import Assessor, AssessorSettings
+from trilat.warn.assess import Assessor, AssessorSettings, Pointing
 
 Array = NDArray[np.float64]
 NS = 1_000_000_000
@@ -67,9 +67,9 @@ def say(text: str) -> None:
 class Watch:
     """Tracker and assessor over sensors, as a node runs them; keeps what was said."""
 
-    def __init__(self, sensors: tuple[Sensor, ...]) -> None:
+    def __init__(self, sensors: tuple[Sensor, ...], pointing: Pointing | None = None) -> None:
         self.tracker = Tracker(TrackerSettings(), sensors, "bench")
-        self.assessor = Assessor(AssessorSettings("JPN", "JPN/combined", EXERCISE, sensors, shipped_layer()))
+        self.assessor = Assessor(AssessorSettings("JPN", "JPN/combined", EXERCISE, sensors, shipped_layer()), pointing)
         self.told: list[Assessment] = []
         self.plots = 0
 

@@ -8,7 +8,7 @@ import pytest
 from flight_records import assessment, label
 from node_worlds import T0_NS
 
-from trilat.node.inputs import AssessedInput, Input
+from trilat.node.inputs import AssessedInput, Input, ReceivedInput
 from trilat.node.record import by_people
 from trilat.node.settings import NodeConfig
 from trilat.picture import acts
@@ -96,6 +96,23 @@ def test_partners_plots_make_a_launch_known_before_the_own_radar_sees_it(flown: 
     last = flown.newest("JPN", "JPN")
     assert last is not None
     assert last.pedigree.sensors == ("JPN/early", "KOR/early", "USA/early")
+
+
+def test_a_partner_s_warning_points_in_the_nation_s_own_watch_alone(made: dict[str, NodeConfig], flown: nodes.Three) -> None:
+    """KOR's warning, as JPN's node received it, is a pointer in JPN's own combined watch; no watch for a partner has any."""
+    fresh = nodes.pipeline_of(made["JPN"])
+    now_ns, given = next(
+        (at, one)
+        for at, inputs, _ in flown.journal["JPN"]
+        for one in inputs
+        if isinstance(one, ReceivedInput) and one.exporter == "KOR" and isinstance(codec.decode(one.record), Warning)
+    )
+    fresh.step(now_ns, [given])
+    assert fresh.launches.combined.pointers is not None
+    assert len(fresh.launches.combined.pointers) == 1
+    assert [None] * 3 == [
+        watch.pointers for watch in (fresh.launches.own, *(fresh.audiences[a].launches for a in ("KOR", "USA")))
+    ]
 
 
 def test_one_flight_is_one_warning_for_everybody(flown: nodes.Three) -> None:

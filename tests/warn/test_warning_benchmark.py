@@ -107,3 +107,14 @@ def test_what_gained_speed_slowly_has_a_launch_point_too() -> None:
     assert abs((known[-1].t_ns - warning.EPOCH_NS) / 1e9) < 15.0
     assert any(one.burnout_t_ns is not None for one in told)
     assert [] == [one.areas for one in told if one.areas]
+
+
+def test_a_partner_s_word_is_measured_and_makes_no_traffic_a_launch(capsys: pytest.CaptureFixture[str]) -> None:
+    """The parts that measure it print a wait for each kind of word, and no false launch."""
+    import warning
+
+    for part in ("told", "wolf"):
+        warning.PARTS[part](tiny=True)
+    told = capsys.readouterr().out
+    assert 4 == len(re.findall(r"own first plot to `detected` [\d.]+ s median.*, 0 never", told)), told
+    assert "0 false `detected`, 0 false area lists" in told

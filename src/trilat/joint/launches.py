@@ -14,6 +14,8 @@ import msgspec
 from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import columns_of_measurements
 from trilat.joint.core import PartnerReport, batch_of
+from trilat.joint.pointers import Pointers
+from trilat.picture.inputs import PartnerRecord, WarningRecord
 from trilat.policy.labels import join
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
@@ -58,6 +60,9 @@ class LaunchWatch:
         self._labels: dict[int, Label] = {k: one.label for k, one in enumerate(own)}
         self._ids: dict[int, str] = {k: one.id for k, one in enumerate(own)}
         self._slots: dict[tuple[str, str], int] = {}
+        self._nations: dict[int, str] = {}  # of partners' places; all others are one's own
+        # Only where partners' reports come in at all: what is for others rests on own sensors alone.
+        self.pointers = Pointers(lambda k: self._nations.get(k, nation)) if spare else None
         self._waiting: list[Reports] = []
         self._joined: dict[tuple[Label, ...], Label] = {}
         self._make: Callable[[Label], None] = lambda label: self._begin(stream, layer, settings, label)
@@ -77,7 +82,7 @@ class LaunchWatch:
         self._tracker = Tracker(narrow, (*self._own, *spare), f"{stream}/launch")
         # The assessor asks who ought to have seen a flight: these never, as far as is known here.
         seen = (*self._own, *(msgspec.structs.replace(one, kind="radar3d", range_max_m=1.0) for one in spare))
-        self._assessor = Assessor(AssessorSettings(self.nation, stream, label, seen, layer))
+        self._assessor = Assessor(AssessorSettings(self.nation, stream, label, seen, layer), self.pointers)
         for one in self._earlier:
             self._assessor.resume(one)
 
@@ -100,7 +105,9 @@ class LaunchWatch:
                 self._waiting.append(batch_of(batch, k))
 
     def take_partners(self, now_ns: int, partners: Mapping[str, Sequence[PartnerReport]]) -> None:
-        """Take partners' released plots. What says that it is an aircraft, and what is no plot, is none of a launch's."""
+        """Take partners' released plots, and where their tracklets point. What says it is an aircraft is none of a launch's."""
+        if self.pointers is not None:
+            self.pointers.step(now_ns, partners)
         for nation, records in sorted(partners.items()):
             groups: dict[str, list[Measurement]] = {}
             for one in records:
@@ -116,7 +123,7 @@ class LaunchWatch:
                 self.refused["sensors-full"] = self.refused.get("sensors-full", 0) + len(held)
                 return
             slot = self._slots[nation, source] = len(self._own) + len(self._slots)
-            self._ids[slot] = source
+            self._ids[slot], self._nations[slot] = source, nation
         self._labels[slot] = held[-1].label
         if self._tracker is None:
             self._make(held[-1].label)
@@ -130,7 +137,9 @@ class LaunchWatch:
     def left_out(self) -> dict[str, int]:
         """Return how much was not looked at: flights without room, tracks put off to a later step, plots of other times."""
         one = self._assessor
-        return {} if one is None else {"full": one.shed, "put-off": one.put_off, "out-of-time": one.out_of_time}
+        pointers = 0 if self.pointers is None else self.pointers.left_out.total()
+        assessor = {} if one is None else {"full": one.shed, "put-off": one.put_off, "out-of-time": one.out_of_time}
+        return assessor | ({"pointers-full": pointers} if pointers else {})
 
     def step(self, now_ns: int) -> list[Assessment]:
         """Return what is new of every flight, each with the label and the sensors of what it rests on."""
@@ -141,9 +150,11 @@ class LaunchWatch:
         return [self._said(one) for one in self._assessor.step(now_ns, tracks, waiting)]
 
     def _said(self, one: Assessment) -> Assessment:
-        """Put the true names and labels in the place of those of the table."""
+        """Put the true names and labels in the place of those of the table; what pointed at it adds its label alone."""
         slots = [k for k in range(len(self._own) + self._spare) if self._name(k) in one.pedigree.sensors]
+        pointed = () if self.pointers is None else [self.pointers.label(key) for key in one.pedigree.sensors]
         labels = tuple(self._labels[k] for k in slots) or tuple(self._labels.values())
+        labels += tuple(dict.fromkeys(label for label in pointed if label is not None))
         names = tuple(sorted({self._ids[k] for k in slots}))
         pedigree = msgspec.structs.replace(one.pedigree, sensors=names)
         return msgspec.structs.replace(one, pedigree=pedigree, label=self._label(labels))
@@ -187,6 +198,11 @@ class NationLaunches:
     def resume(self, told: Assessment, *, by_all: bool) -> None:
         """Take what an earlier run told by all sensors, or by the own ones alone."""
         (self.combined if by_all else self.own).resume(told)
+
+    def hear(self, now_ns: int, warnings: Sequence[WarningRecord], tracks: Sequence[PartnerRecord]) -> None:
+        """Take partners' warnings and tracks: they point at launches, in what is the nation's own alone."""
+        if self.combined.pointers is not None:
+            self.combined.pointers.hear(now_ns, warnings, tracks)
 
     def step(
         self,

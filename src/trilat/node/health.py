@@ -91,7 +91,8 @@ METRICS: dict[str, Metric] = {
     "trilat_launches_left_out_total": Metric(
         "counter",
         ("watch", "reason"),
-        "Not looked at for launches, by whose watch: flights without room, tracks put off, plots of other times.",
+        "Not looked at for launches, by whose watch: flights without room, tracks put off, plots of other times, "
+        "what partners said that made room for newer.",
     ),
     "trilat_judges_disagree_total": Metric("counter", (), "Records withheld because the two judges of the policy disagreed."),
     "trilat_store_degraded": Metric("gauge", (), "1 while the store cannot be written, else 0."),

@@ -313,6 +313,7 @@ class Pipeline:
         self._own_waiting.extend(mine)
         for exporter, records in received.reports.items():
             self._waiting.setdefault(exporter, []).extend(records)
+        self.launches.hear(now_ns, received.warnings, received.tracks)
         self._picture_is_old |= bool(received.tracks or received.reports)
         if self.tracks is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
             return self.tracks, None, []

@@ -103,7 +103,7 @@ class Assessment(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
 
     `classes` is by energy-equivalent range (what the flight could have reached), `classes_flown` by the range it flies; each
     sums to one, likeliest first. `lost_since_ns` is set while no plot explains the track: the confidence falls with its age.
-    `reasons` are words such as "one-sensor", "manoeuvring", "cue-infrared", "burn-out".
+    `reasons` are words such as "one-sensor", "manoeuvring", "cue-infrared", "cue-partner", "burn-out".
     """
 
     stream: Name

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trilat.kernels import geodesy
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports, Tracks
 from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
-from trilat.warn.classes import CLIMB_HEIGHT_M, CLIMB_M_S, climbs, launch_like, level, speed_of
-from trilat.warn.conclude import Conclusion, conclude
+from trilat.warn.classes import CLIMB_HEIGHT_M, CLIMB_M_S, TOLD_HEIGHT_M, TOLD_SPEED_M_S, climbs, launch_like, level, speed_of
+from trilat.warn.conclude import PLOTS_SURE, Candidate, Conclusion, conclude, in_sight
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery
-from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Launch, Plot, cue_of, goes_on, launch_of, launch_told, moves, smooth
+from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Plot, cue_of, goes_on, launch_of, launch_told, moves, smooth
 
 FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on
@@ -64,30 +63,20 @@ class AssessorSettings(NamedTuple):
     layer: Layer | None
 
 
-class Candidate:
-    """One flight under watch."""
+class Pointing(Protocol):
+    """What partners say of where launches are, by keys: see joint.pointers. It lets fewer plots speak, and is none itself."""
 
-    def __init__(self, number: int, slot: int, track: int, filters: FlightFilter) -> None:
-        self.number, self.slot, self.track, self.filter = number, slot, track, filters
-        self.sensors: set[int] = set()
-        self.first_ns = 0
-        self.seen_ns = 0
-        self.detected_ns: int | None = None
-        self.told_ns = 0
-        self.told_called_ns: int | None = None  # the call of burn-out that was told
-        self.sequence = 0
-        self.launch: Launch | None = None
-        self.first: tuple[Array, Array] | None = None
-        self.launcher = 0.0
-        self.lost_m = 0.0  # of energy-equivalent range, to the air since burn-out
-        self.speed_first_m_s, self.speed_first_sigma_m_s = 0.0, 0.0
-        self.level_first = False  # first seen to fly level or nearly so, as what comes out of an orbit does
-        self.unseen_s: dict[int, float] = {}
-        self.cued = False
-        self.landing_ns: int | None = None
-        self.last: Assessment | None = None
-        self.earlier: Assessment | None = None  # what an earlier run last told of it
-        self.steps_ns = 0
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def at(self, t_ns: int, place_m: Array, doubt_m: float) -> frozenset[str]:
+        """Return those that point at a place (ECEF) at a time."""
+
+    def held(self, keys: frozenset[str]) -> frozenset[str]:
+        """Return those of these that were not taken back, nor are over."""
+
+    def backs(self, keys: frozenset[str], sensors: set[int]) -> bool:
+        """Tell whether one of these rests on sensors of none of the nations whose sensors these are."""
 
 
 class Assessor:
@@ -97,8 +86,8 @@ class Assessor:
     `out_of_time` counts plots that no flight of now can be of (APART_S). Deterministic: no clock, no chance.
     """
 
-    def __init__(self, settings: AssessorSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: AssessorSettings, pointing: Pointing | None = None) -> None:
+        self.settings, self._pointing = settings, pointing
         self._machinery = Machinery(settings.sensors, FLIGHTS_MAX + 1)
         self._radar_bits = sum(1 << k for k, s in enumerate(settings.sensors[:64]) if s.kind in ("radar3d", "radar2d"))
         self._flights: dict[int, Candidate] = {}
@@ -182,7 +171,8 @@ class Assessor:
 
     def _look(self, now_ns: int, row: Any) -> None:
         """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
-        if not launch_like(row) and not (self._cues and climbs(row) and self._flashed(row)) and not self._risen(row):
+        cued = (self._cues and climbs(row) and self._flashed(row)) or self._pointed(row)
+        if not launch_like(row) and not cued and not self._risen(row):
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():
@@ -231,6 +221,13 @@ class Assessor:
         t_ns = int(row["t_ns"])
         return self._cues.shows(t_ns, row["position_m"], row["velocity_m_s"], *ANY_NS)
 
+    def _pointed(self, row: Any) -> frozenset[str]:
+        """Return what partners say of a launch where a track is that may be one: no line that sees it, but a region, speaks."""
+        if not self._pointing or not climbs(row, TOLD_HEIGHT_M, TOLD_SPEED_M_S):
+            return frozenset()
+        self._weighed += len(self._pointing)
+        return self._pointing.at(int(row["t_ns"]), row["position_m"], _doubt_m(row["covariance"]))
+
     def _begin(self, slot: int, t_ns: int, row: Any) -> None:
         """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
         m = self._machinery
@@ -242,14 +239,15 @@ class Assessor:
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
         taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
         cued = len(taken) >= PLOTS_CUED and self._flashed(row)
-        if len(taken) < PLOTS_MIN and not cued:
+        pointed = self._pointed(row) if len(taken) >= PLOTS_CUED else frozenset[str]()
+        if len(taken) < PLOTS_MIN and not cued and not pointed:
             return
         first, covariance = m.state(spare, 0)
         # The same plots are taken again, forwards: what they told of the first state is let go.
         flight_filter = FlightFilter(m, slot, int(m.rows[spare]["t_ns"]), first, covariance * TAKEN_TWICE)
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
-        flight.first_ns, flight.steps_ns, flight.cued = taken[-1].t_ns, t_ns, cued
+        flight.first_ns, flight.steps_ns, flight.cued, flight.pointed = taken[-1].t_ns, t_ns, cued, pointed
         for plot in reversed(taken):
             if flight_filter.take(plot):
                 flight.sensors.add(plot.sensor)
@@ -262,7 +260,7 @@ class Assessor:
 
     def _go_on(self, flight: Candidate, t_ns: int, row: Any) -> None:
         """Go on with a flight of an earlier run, where it must be by now: its name, its launch, that it burnt out."""
-        doubt = 4.0 * float(np.sqrt(np.trace(row["covariance"][:3, :3])))
+        doubt = _doubt_m(row["covariance"])
         taken = {id(one.earlier) for one in self._flights.values()}
         told = next(
             (one for one in self._earlier.values() if id(one) not in taken and goes_on(one, t_ns, row["position_m"], doubt)), None
@@ -290,10 +288,11 @@ class Assessor:
         """Return the flight's new assessment, once a second, and at once when burn-out is called or taken back."""
         called_ns = flight.filter.called_ns
         waits = now_ns - flight.told_ns < EVERY_NS and called_ns == flight.told_called_ns
-        if waits or len(flight.filter.plots) < (PLOTS_CUED if flight.cued else PLOTS_MIN):
+        if waits or len(flight.filter.plots) < (PLOTS_CUED if flight.cued or flight.pointed else PLOTS_MIN):
             return None
         self._unseen(now_ns, flight)
         flight.cued = flight.cued or self._cue(flight)
+        self._point(flight)
         self._launch(flight)
         flight.told_ns, flight.told_called_ns = now_ns, called_ns
         flight.sequence += 1
@@ -303,7 +302,7 @@ class Assessor:
             ),
             flight,
             now_ns,
-            self.alone(flight),
+            self.alone(flight) and not flight.backed,
         )
         if flight.earlier is not None:
             found = msgspec.structs.replace(found, stream=flight.earlier.stream, flight=flight.earlier.flight)
@@ -363,6 +362,21 @@ class Assessor:
             return False
         return any(s > ONE_SENSOR_S + 2.0 * self.settings.sensors[k].period_s for k, s in flight.unseen_s.items())
 
+    def _point(self, flight: Candidate) -> None:
+        """Take what partners say of a flight, and keep it only while something rests on it; then all is said by plots alone."""
+        if self._pointing is None:
+            return
+        t_ns, mean, covariance, *_ = flight.filter.mean_state()
+        plots, row = len(flight.filter.plots), {"position_m": mean[:3], "velocity_m_s": mean[3:], "covariance": covariance}
+        few = plots < PLOTS_MIN or not launch_like(row)
+        unsure = self.alone(flight) or (len(flight.sensors) < 2 and not flight.cued and plots < PLOTS_SURE)
+        flight.pointed = self._pointing.held(flight.pointed)
+        if unsure:
+            flight.pointed |= self._pointing.at(t_ns, mean[:3], _doubt_m(covariance))
+        flight.backed = unsure and self._pointing.backs(flight.pointed, flight.sensors)
+        if not few and not flight.backed:
+            flight.pointed = frozenset()
+
     def _cue(self, flight: Candidate) -> bool:
         """Tell whether an infrared line of sight points at where the flight is, was, or was launched."""
         t_ns, mean, *_ = flight.filter.mean_state()
@@ -372,13 +386,9 @@ class Assessor:
         return flight.launch is not None and self._cues.passed(flight.launch.place_m, *within)
 
 
-def in_sight(sensor: Sensor, place_m: Array) -> bool:
-    """Tell whether a sensor's coverage holds a place (ECEF), with a margin of a degree of elevation."""
-    rng, _, elevation = geodesy.ecef_to_rae(place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).tolist()
-    if not sensor.range_min_m <= rng <= 0.95 * sensor.range_max_m:
-        return False
-    high = float(geodesy.ecef_to_geodetic(place_m)[2])
-    return bool(sensor.elevation_min_rad + 0.0175 <= elevation <= sensor.elevation_max_rad and high <= sensor.alt_max_m)
+def _doubt_m(covariance: Array) -> float:
+    """Return four sigmas of a place."""
+    return 4.0 * float(np.sqrt(np.trace(covariance[:3, :3])))
 
 
 def _over(flight: Candidate, now_ns: int) -> bool:

@@ -49,6 +49,7 @@ CLIMB_M_S, CLIMB_HEIGHT_M = 300.0, 8_000.0  # no aircraft in service climbs fast
 FAST_M_S, FAST_HEIGHT_M = 1_000.0, 16_000.0  # nor does any fly so fast, higher than traffic flies
 SIGMAS = 2.5
 CUED_HEIGHT_M, CUED_SPEED_M_S = 16_000.0, 700.0  # higher than traffic flies, or faster
+TOLD_HEIGHT_M, TOLD_SPEED_M_S = 30_000.0, 1_500.0  # higher than anything with wings, or faster than two bad plots of it make it
 
 
 class Spread(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import exp, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,10 @@ from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer, touched
 from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, level, normal, shape_of, speed_of
-from trilat.warn.flight import Array
+from trilat.warn.flight import Array, FlightFilter
 from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_lost_m, energy_range_m, predict
+from trilat.warn.launch import Launch
 from trilat.warn.state import FlightState, StateError, check
-
-if TYPE_CHECKING:
-    from trilat.warn.assess import Candidate
 
 NS = 1_000_000_000
 LOST_S, LOST_PERIODS = 8.0, 4.0
@@ -46,6 +44,35 @@ PUSH_MOST_M_S2 = 80.0  # more than stages give, but in their last seconds
 GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
 PATH_POINTS_MAX = 240
 AREAS_OPEN_MAX = 0.5
+PLOTS_SURE = 6  # of one sensor alone, before it is more than unconfirmed
+
+
+class Candidate:
+    """One flight under watch."""
+
+    def __init__(self, number: int, slot: int, track: int, filters: FlightFilter) -> None:
+        self.number, self.slot, self.track, self.filter = number, slot, track, filters
+        self.sensors: set[int] = set()
+        self.first_ns = 0
+        self.seen_ns = 0
+        self.detected_ns: int | None = None
+        self.told_ns = 0
+        self.told_called_ns: int | None = None  # the call of burn-out that was told
+        self.sequence = 0
+        self.launch: Launch | None = None
+        self.first: tuple[Array, Array] | None = None
+        self.launcher = 0.0
+        self.lost_m = 0.0  # of energy-equivalent range, to the air since burn-out
+        self.speed_first_m_s, self.speed_first_sigma_m_s = 0.0, 0.0
+        self.level_first = False  # first seen to fly level or nearly so, as what comes out of an orbit does
+        self.unseen_s: dict[int, float] = {}
+        self.cued = False
+        self.pointed: frozenset[str] = frozenset()  # what partners say of it, as far as what is said rests on that
+        self.backed = False  # whether sensors of others are behind that
+        self.landing_ns: int | None = None
+        self.last: Assessment | None = None
+        self.earlier: Assessment | None = None  # what an earlier run last told of it
+        self.steps_ns = 0
 
 
 class Conclusion(NamedTuple):
@@ -90,7 +117,9 @@ def conclude(frame: Conclusion, flight: Candidate, now_ns: int, alone: bool) -> 
         sequence=flight.sequence,
         t_ns=now_ns,
         label=frame.label,
-        pedigree=Pedigree(nation=frame.nation, sensors=tuple(sorted(frame.sensors[k].id for k in flight.sensors))),
+        pedigree=Pedigree(
+            nation=frame.nation, sensors=tuple(sorted({*(frame.sensors[k].id for k in flight.sensors), *flight.pointed}))
+        ),
         state=state,
         phase=_phase(height, climb, burns=burns),
         confidence=_confidence(flight, now_ns, lost, nothing, alone=alone),
@@ -175,11 +204,16 @@ def _state(flight: Candidate, *, alone: bool, nothing: float, burns: bool, lost:
         return "dropped"
     if landed:
         return "landed"
-    if alone or (len(flight.sensors) < 2 and not flight.cued and len(flight.filter.plots) < 6):
+    if alone or (len(flight.sensors) < 2 and not _backed(flight) and len(flight.filter.plots) < PLOTS_SURE):
         return "unconfirmed"
     if lost:
         return "track-lost"
     return "detected" if burns else "assessed"
+
+
+def _backed(flight: Candidate) -> bool:
+    """Tell whether others than the plots' sensors speak for it: an infrared observer, or a partner's own."""
+    return flight.cued or flight.backed
 
 
 def _phase(height: float, climb: float, *, burns: bool) -> FlightPhase:
@@ -191,7 +225,7 @@ def _phase(height: float, climb: float, *, burns: bool) -> FlightPhase:
 def _confidence(flight: Candidate, now_ns: int, lost: int | None, nothing: float, *, alone: bool) -> float:
     """Return how sure it is that this is a flight as described: plots, sensors that agree, and how long it is unseen."""
     plots = 1.0 - exp(-len(flight.filter.plots) / 6.0)
-    sensors = 0.3 if alone else 0.7 if len(flight.sensors) < 2 and not flight.cued else 0.97
+    sensors = 0.3 if alone else 0.7 if len(flight.sensors) < 2 and not _backed(flight) else 0.97
     age = 1.0 if lost is None else 0.5 ** ((now_ns - lost) / NS / LOST_HALF_S)
     return float(min(1.0, max(0.0, plots * sensors * age * (1.0 - nothing))))
 
@@ -201,6 +235,7 @@ def _reasons(flight: Candidate, *, alone: bool, burns: bool, lost: bool) -> tupl
         "one-sensor": len(flight.sensors) < 2,
         "others-do-not-see-it": alone,
         "cue-infrared": flight.cued,
+        "cue-partner": bool(flight.pointed),
         "burn-out": not burns,
         "burnt-again": flight.filter.relit > 0,
         "burns-like-a-launcher": flight.launcher > 0.5,
@@ -208,6 +243,15 @@ def _reasons(flight: Candidate, *, alone: bool, burns: bool, lost: bool) -> tupl
         "track-lost": lost,
     }
     return tuple(word for word, holds in told.items() if holds)
+
+
+def in_sight(sensor: Sensor, place_m: Array) -> bool:
+    """Tell whether a sensor's coverage holds a place (ECEF), with a margin of a degree of elevation."""
+    rng, _, elevation = geodesy.ecef_to_rae(place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).tolist()
+    if not sensor.range_min_m <= rng <= 0.95 * sensor.range_max_m:
+        return False
+    high = float(geodesy.ecef_to_geodetic(place_m)[2])
+    return bool(sensor.elevation_min_rad + 0.0175 <= elevation <= sensor.elevation_max_rad and high <= sensor.alt_max_m)
 
 
 def _bounded(height_m: float) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.assessment import Assessment, LaunchEstimate
+from trilat.records.assessment import Assessment, LandingEstimate, LaunchEstimate, PathPoint
 from trilat.records.columns import KIND_BEARING
 from trilat.records.sensor import Sensor
 from trilat.warn.landing import Array, GroundEllipse, ellipses
@@ -378,17 +378,21 @@ def goes_on(told: Assessment, t_ns: int, position_m: Array, doubt_m: float) -> b
     if seconds < -1.0:
         return False
     if told.path:
-        times = np.array([point.t_ns for point in told.path])
-        if not times[0] - NS <= t_ns <= times[-1]:
-            return False
-        lat, lon, alt = np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in told.path]).T
-        places = geodesy.geodetic_to_ecef(lat, lon, alt)
-        place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
-        wide = ON_PATH_M if told.landing is None else ON_PATH_M + told.landing.ellipse95.semi_major_m
-        return bool(np.linalg.norm(position_m - place) < wide + doubt_m)
+        return on_path(told.path, told.landing, t_ns, position_m, doubt_m)
     reach = ON_PATH_M + seconds * (told.speed_m_s + 0.5 * REACH_M_S2 * seconds)
     place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, told.alt_m)
     return seconds < REACH_S and bool(np.linalg.norm(position_m - place) < reach + doubt_m)
+
+
+def on_path(path: Sequence[PathPoint], landing: LandingEstimate | None, t_ns: int, position_m: Array, doubt_m: float) -> bool:
+    """Tell whether a place (ECEF) at a time is on a path that was told, within ON_PATH_M and both doubts."""
+    times = np.array([point.t_ns for point in path])
+    if not times[0] - NS <= t_ns <= times[-1]:
+        return False
+    places = geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
+    place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
+    wide = ON_PATH_M if landing is None else ON_PATH_M + landing.ellipse95.semi_major_m
+    return bool(np.linalg.norm(position_m - place) < wide + doubt_m)
 
 
 def descends(mean: Array) -> bool:
