@@ -154,15 +154,18 @@ class Everywhere:
 
 
 def wolf(*, tiny: bool) -> None:
-    """Traffic without a missile, while a partner says everywhere that there is one."""
-    end_s, watch = TINY_S if tiny else DAY_S, Watch(SENSORS, Everywhere())
+    """Traffic without a missile, while a partner says everywhere that there is one, beside the same traffic without that."""
+    end_s, watches = TINY_S if tiny else DAY_S, (Watch(SENSORS), Watch(SENSORS, Everywhere()))
     for now_ns, batches in day(end_s, 62):
-        watch.step(now_ns, batches)
-    spoken = {one.flight for one in watch.told if one.state in ("detected", "assessed", "track-lost")}
-    listed = {one.flight for one in watch.told if one.areas or one.landing}
+        for watch in watches:
+            watch.step(now_ns, batches)
+    without, spoken = (
+        len({one.flight for one in watch.told if one.state in ("detected", "assessed", "track-lost")}) for watch in watches
+    )
+    listed = {one.flight for one in watches[1].told if one.areas or one.landing}
     say(
-        f"wolf: {end_s / 3_600:.1f} h of traffic, {watch.plots:,} plots, a partner that warns everywhere all the time: "
-        f"{len(spoken)} false `detected`, {len(listed)} false area lists"
+        f"wolf: {end_s / 3_600:.1f} h of traffic, {watches[0].plots:,} plots, a partner that warns everywhere all the time: "
+        f"{spoken} false `detected` ({without} without it), {len(listed)} false area lists"
     )
 
 
