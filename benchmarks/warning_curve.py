@@ -58,9 +58,7 @@ def curve(*, tiny: bool) -> None:
     staged = list(warning_false.drawn(np.random.default_rng(STAGED_SEED), counts[1], (1_800e3, 5_000e3)))
     bound_s = np.nanmedian([warning_false.stop_bound_s(one, PLOTS_SEED + k) for k, one in enumerate(single)])
     say(f"curve: {len(single)} flights of 200-1,000 km, {len(staged)} in stages with pauses of 0-2.5 s, other seeds")
-    for name, satellites, in_force in (
-        ("radars alone", (), filters.CALL_ALONE), ("with two satellites", (STANDING, MOVING), filters.CALL)
-    ):  # fmt: skip
+    for name, satellites in (("radars alone", ()), ("with two satellites", (STANDING, MOVING))):
         told = [ended(one, satellites, PLOTS_SEED + k) for k, one in enumerate(single)]
         paused = [ended(one, satellites, PLOTS_SEED + 500 + k) for k, one in enumerate(staged)]
         for bound in BOUNDS:
@@ -68,7 +66,7 @@ def curve(*, tiny: bool) -> None:
             early = sum(t_s < 0.0 for t_s in crossings(bound, paused))
             middle = float(np.median([*late, *[np.inf] * (len(told) - len(late))]))  # what is not called by then is called later
             after = f"{middle:.1f} s (median)" if np.isfinite(middle) else f"more than {SEEN_S:.0f} s (median)"
-            now = " (in force)" if bound == in_force else ""
+            now = " (in force)" if bound == (filters.CALL if satellites else filters.CALL_ALONE) else ""
             say(
                 f"curve: {name}, called at a probability of {bound:g}{now}: {after} after burn-out (5 s; bound by radars alone "
                 f"{bound_s:.1f} s); {early} of {len(staged)} in a pause ({early / len(staged):.1%}; aim 1 %)"

@@ -20,7 +20,8 @@ from trilat.picture.inputs import PartnerRecord, WarningRecord
 from trilat.records.label import Label
 from trilat.records.track import Track, Tracklet
 from trilat.records.warning import FlightFacts, Retraction, Warning
-from trilat.warn.launch import CUE_M, ON_PATH_M, REACH_M_S2, on_path
+from trilat.warn.conclude import ON_PATH_M, REACH_M_S2, on_path
+from trilat.warn.launch import CUE_M
 
 Array = NDArray[np.float64]
 NS = 1_000_000_000

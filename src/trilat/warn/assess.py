@@ -20,9 +20,9 @@ from trilat.records.label import Label
 from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
 from trilat.warn.classes import CLIMB_HEIGHT_M, CLIMB_M_S, TOLD_HEIGHT_M, TOLD_SPEED_M_S, climbs, launch_like, level, speed_of
-from trilat.warn.conclude import PLOTS_SURE, Candidate, Conclusion, conclude, in_sight
+from trilat.warn.conclude import PLOTS_SURE, Candidate, Conclusion, conclude, doubt_of, goes_on, in_sight, launch_told
 from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery
-from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Plot, cue_of, goes_on, launch_of, launch_told, moves, smooth
+from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Plot, cue_of, launch_of, moves, smooth
 
 FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on
@@ -51,6 +51,7 @@ SIGHTS_MIN, SIGHTS_S, SIGHTS_NEW_S = 2, 20.0, 6.0
 SIGHTS_M, SIGHTS_M_S = 10_000.0, 1_000.0
 NS = 1_000_000_000
 ANY_NS = 0, 2**62
+OVER = ("landed", "passed", "dropped")
 
 
 class AssessorSettings(NamedTuple):
@@ -103,7 +104,7 @@ class Assessor:
         """Take what an earlier run told of a flight: when a flight begins where that one must be, it goes on under its name."""
         key = told.stream, told.flight
         self._earlier.pop(key, None)
-        if told.state not in ("landed", "passed", "dropped"):
+        if told.state not in OVER:
             self._earlier[key] = told
         while len(self._earlier) > EARLIER_MAX:
             del self._earlier[next(iter(self._earlier))]
@@ -123,7 +124,7 @@ class Assessor:
             flight.filter.look(now_ns)
         self._look_at(now_ns, tracks.columns[self._fast(now_ns, tracks.columns)])
         out = [one for flight in list(self._flights.values()) if (one := self._tell(now_ns, flight)) is not None]
-        for number in self._doubles(now_ns):
+        for number in {*self._doubles(now_ns), *(k for k, one in self._flights.items() if one.absurd)}:
             del self._flights[number]
         for number in [k for k, one in self._flights.items() if now_ns - one.seen_ns > GONE_S * NS and _over(one, now_ns)]:
             del self._flights[number]
@@ -136,10 +137,7 @@ class Assessor:
         else:
             self._recent.append(plot)
         for flight in self._flights.values():
-            if flight.filter.take(plot):
-                flight.sensors.add(plot.sensor)
-                flight.seen_ns = max(flight.seen_ns, plot.t_ns)
-                flight.unseen_s.pop(plot.sensor, None)
+            if flight.take(plot):
                 return
         while self._recent and plot.t_ns - self._recent[0].t_ns > REMEMBER_S * NS:
             self._recent.popleft()
@@ -185,7 +183,7 @@ class Assessor:
             apart = float(np.linalg.norm(ahead - position)) - doubt
             same = apart < SAME_M and now_ns - flight.seen_ns < SAME_S * NS
             if same or (apart < NEAR_M and np.linalg.norm(mean[3:] - velocity) < NEAR_M_S):
-                flight.track = int(row["number"])
+                flight.track, flight.found_ns = int(row["number"]), now_ns
                 return
         slot = next((k for k in range(FLIGHTS_MAX) if all(one.slot != k for one in self._flights.values())), None)
         if slot is None:
@@ -226,7 +224,7 @@ class Assessor:
         if not self._pointing or not climbs(row, TOLD_HEIGHT_M, TOLD_SPEED_M_S):
             return frozenset()
         self._weighed += len(self._pointing)
-        return self._pointing.at(int(row["t_ns"]), row["position_m"], _doubt_m(row["covariance"]))
+        return self._pointing.at(int(row["t_ns"]), row["position_m"], doubt_of(row["covariance"]))
 
     def _begin(self, slot: int, t_ns: int, row: Any) -> None:
         """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
@@ -239,7 +237,8 @@ class Assessor:
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
         taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
         cued = len(taken) >= PLOTS_CUED and self._flashed(row)
-        pointed = self._pointed(row) if len(taken) >= PLOTS_CUED else frozenset[str]()
+        fresh = len(taken) >= PLOTS_CUED and t_ns - taken[0].t_ns < SAME_S * NS
+        pointed = self._pointed(row) if fresh else frozenset[str]()
         if len(taken) < PLOTS_MIN and not cued and not pointed:
             return
         first, covariance = m.state(spare, 0)
@@ -247,26 +246,26 @@ class Assessor:
         flight_filter = FlightFilter(m, slot, int(m.rows[spare]["t_ns"]), first, covariance * TAKEN_TWICE)
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
-        flight.first_ns, flight.steps_ns, flight.cued, flight.pointed = taken[-1].t_ns, t_ns, cued, pointed
+        flight.first_ns, flight.steps_ns, flight.found_ns = taken[-1].t_ns, t_ns, t_ns
+        flight.cued, flight.pointed = cued, pointed
         for plot in reversed(taken):
-            if flight_filter.take(plot):
-                flight.sensors.add(plot.sensor)
-                flight.seen_ns = max(flight.seen_ns, plot.t_ns)
+            flight.take(plot)
         flight.speed_first_m_s, flight.speed_first_sigma_m_s = speed_of(first, covariance)
         flight.level_first = level(first)
         self._inherit(flight)
-        self._go_on(flight, t_ns, row)
         self._flights[flight.number] = flight
 
-    def _go_on(self, flight: Candidate, t_ns: int, row: Any) -> None:
-        """Go on with a flight of an earlier run, where it must be by now: its name, its launch, that it burnt out."""
-        doubt = _doubt_m(row["covariance"])
+    def _go_on(self, flight: Candidate) -> None:
+        """Go on with a flight of an earlier run, or one that strays, where it must be by now: its name, launch, burn-out."""
+        t_ns, mean, covariance, *_ = flight.filter.mean_state()
         taken = {id(one.earlier) for one in self._flights.values()}
-        told = next(
-            (one for one in self._earlier.values() if id(one) not in taken and goes_on(one, t_ns, row["position_m"], doubt)), None
-        )
+        lost = {k: one.last for k, one in self._flights.items() if one.last is not None and one.strays(t_ns)}
+        may = [one for one in (*self._earlier.values(), *lost.values()) if one.state not in OVER and id(one) not in taken]
+        told = next((one for one in may if goes_on(one, t_ns, mean, covariance)), None)
         if told is None:
             return
+        for number in [number for number, one in lost.items() if one is told]:
+            del self._flights[number]
         flight.earlier, flight.first_ns, flight.detected_ns = told, min(told.first_t_ns, flight.first_ns), told.detected_t_ns
         flight.sequence, flight.cued = told.sequence, flight.cued or "cue-infrared" in told.reasons
         flight.level_first = False
@@ -290,6 +289,8 @@ class Assessor:
         waits = now_ns - flight.told_ns < EVERY_NS and called_ns == flight.told_called_ns
         if waits or len(flight.filter.plots) < (PLOTS_CUED if flight.cued or flight.pointed else PLOTS_MIN):
             return None
+        if not flight.sequence:
+            self._go_on(flight)
         self._unseen(now_ns, flight)
         flight.cued = flight.cued or self._cue(flight)
         self._point(flight)
@@ -372,7 +373,7 @@ class Assessor:
         unsure = self.alone(flight) or (len(flight.sensors) < 2 and not flight.cued and plots < PLOTS_SURE)
         flight.pointed = self._pointing.held(flight.pointed)
         if unsure:
-            flight.pointed |= self._pointing.at(t_ns, mean[:3], _doubt_m(covariance))
+            flight.pointed |= self._pointing.at(t_ns, mean[:3], doubt_of(covariance))
         flight.backed = unsure and self._pointing.backs(flight.pointed, flight.sensors)
         if not few and not flight.backed:
             flight.pointed = frozenset()
@@ -384,11 +385,6 @@ class Assessor:
         if self._cues.shows(t_ns, mean[:3], mean[3:], *within):
             return True
         return flight.launch is not None and self._cues.passed(flight.launch.place_m, *within)
-
-
-def _doubt_m(covariance: Array) -> float:
-    """Return four sigmas of a place."""
-    return 4.0 * float(np.sqrt(np.trace(covariance[:3, :3])))
 
 
 def _over(flight: Candidate, now_ns: int) -> bool:

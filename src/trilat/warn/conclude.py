@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, sqrt
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from trilat.warn.areas import Layer, touched
 from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, level, normal, shape_of, speed_of
 from trilat.warn.flight import Array, FlightFilter
 from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_lost_m, energy_range_m, predict
-from trilat.warn.launch import Launch
+from trilat.warn.launch import Launch, Plot
 from trilat.warn.state import FlightState, StateError, check
 
 NS = 1_000_000_000
@@ -44,6 +45,14 @@ PUSH_MOST_M_S2 = 80.0  # more than stages give, but in their last seconds
 GAIN_M_S, GAIN_SIGMA_M_S = 150.0, 40.0  # so much gain of speed is thrust
 PATH_POINTS_MAX = 240
 AREAS_OPEN_MAX = 0.5
+# A flight not seen for so long, which may be so far from where it is thought to be (unseen, a burn changes by so much).
+STRAYS_S, STRAYS_M, STRAYS_M_S2, FOUND_S = 8.0, 5_000.0, 30.0, 3.0
+# Of what is lost, or was told before a restart: how far from a path that was told, beside both doubts, a track may be and still
+# be that flight; for how long, and with what acceleration, one of which no path was told is sought within its reach; and how
+# much slower it may be there.
+ON_PATH_M, REACH_S, REACH_M_S2, SLOWS_M_S2 = 20_000.0, 60.0, 50.0, 15.0
+FOUND_BURNT_OUT_S = 10.0  # a burn-out so soon after a flight was found again lies before that: nothing tells when
+ESCAPES_M_S = 12_000.0  # faster than this, surely, nothing flies that comes down or goes round
 PLOTS_SURE = 6  # of one sensor alone, before it is more than unconfirmed
 
 
@@ -73,6 +82,25 @@ class Candidate:
         self.last: Assessment | None = None
         self.earlier: Assessment | None = None  # what an earlier run last told of it
         self.steps_ns = 0
+        self.found_ns = 0  # when a track was last seen where it is
+        self.absurd = False  # nothing flies as its state does: chance put it together
+
+    def take(self, plot: Plot) -> bool:
+        """Take a plot when it lies in the gate. What may be anywhere by now takes none, till a track shows where it is."""
+        if (self.strays(plot.t_ns) and plot.t_ns - self.found_ns > FOUND_S * NS) or not self.filter.take(plot):
+            return False
+        self.sensors.add(plot.sensor)
+        self.seen_ns = max(self.seen_ns, plot.t_ns)
+        self.unseen_s.pop(plot.sensor, None)
+        return True
+
+    def strays(self, t_ns: int) -> bool:
+        """Tell whether it was not seen for so long that other bodies' plots would lie in its gate."""
+        unseen_s = (t_ns - self.seen_ns) / NS
+        if unseen_s < STRAYS_S or not self.filter.plots:
+            return False
+        place, speed, _ = self.filter.spread()
+        return bool(place + unseen_s * speed + 0.5 * STRAYS_M_S2 * self.filter.boosting * unseen_s**2 > STRAYS_M)
 
 
 class Conclusion(NamedTuple):
@@ -90,7 +118,8 @@ def conclude(frame: Conclusion, flight: Candidate, now_ns: int, alone: bool) -> 
     one = flight.filter
     t_ns, mean, covariance, beta, log_sigma = one.mean_state()
     burns = one.called_ns is None
-    speed, _ = speed_of(mean, covariance)
+    speed, sigma = speed_of(mean, covariance)
+    flight.absurd = speed - 3.0 * sigma > ESCAPES_M_S
     lat, lon, height = geodesy.ecef_to_geodetic(mean[:3]).tolist()
     basis = geodesy.enu_basis(lat, lon)
     east, north, climb = (basis @ mean[3:]).tolist()
@@ -180,8 +209,9 @@ def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bo
     launched = max(normal((gain - GAIN_M_S - 2.0 * unsure) / GAIN_SIGMA_M_S), 0.95 if flight.launch is not None else 0.0)
     before = flight.earlier is not None and one.burnout_ns == flight.earlier.burnout_t_ns  # its speed then was not kept
     if flight.launch is not None and one.burnout_ns is not None and not before:
-        burn_s = (one.burnout_ns - flight.launch.t_ns) / NS
-        flight.launcher = launcher_odds(one.speed_m_s, burn_s, flight.launch.sigma_s)
+        unseen_s = _unseen_s(flight, one.burnout_ns)  # it ended somewhere in there
+        burn_s = (one.burnout_ns - flight.launch.t_ns) / NS - 0.5 * unseen_s
+        flight.launcher = launcher_odds(one.speed_m_s, burn_s, sqrt(flight.launch.sigma_s**2 + unseen_s**2 / 12.0))
     more, next_stage = 1.0, 1.0
     if not burns and one.burnout_ns is not None:
         since = max(0.0, (t_ns - one.burnout_ns) / NS)
@@ -192,6 +222,14 @@ def _odds(flight: Candidate, t_ns: int, speed: tuple[float, float], *, burns: bo
     return Odds(launch=launched, more_thrust=more, launcher=flight.launcher, next_stage=next_stage, level=flight.level_first)
 
 
+def _unseen_s(flight: Candidate, burnout_ns: int) -> float:
+    """Return for how long before a burn-out nobody saw the flight: lost while it burnt, and found when it did not."""
+    told, found_ns = flight.earlier, flight.filter.plots[0].t_ns
+    if told is None or told.burnout_t_ns is not None or burnout_ns > found_ns + FOUND_BURNT_OUT_S * NS:
+        return 0.0
+    return max(0.0, (burnout_ns - told.updated_t_ns) / NS)
+
+
 def _lost_since(sensors: tuple[Sensor, ...], flight: Candidate, now_ns: int) -> int | None:
     """Return since when no plot explains the flight, None while one does."""
     period = min((sensors[k].period_s for k in flight.sensors), default=1.0)
@@ -200,7 +238,7 @@ def _lost_since(sensors: tuple[Sensor, ...], flight: Candidate, now_ns: int) -> 
 
 def _state(flight: Candidate, *, alone: bool, nothing: float, burns: bool, lost: bool, landed: bool) -> AssessmentState:
     """Return the state that is shown."""
-    if nothing > 0.5:
+    if nothing > 0.5 or flight.absurd:
         return "dropped"
     if landed:
         return "landed"
@@ -313,3 +351,42 @@ def _path(found: Landing, t_ns: int) -> tuple[PathPoint, ...]:
         )
         for k, one in enumerate(place)
     )
+
+
+def doubt_of(covariance: Array) -> float:
+    """Return four sigmas of a place, m."""
+    return 4.0 * float(np.sqrt(np.trace(covariance[:3, :3])))
+
+
+def launch_told(told: LaunchEstimate) -> Launch:
+    """Return the launch that an earlier run told."""
+    semi_m = (told.ellipse95.semi_major_m, told.ellipse95.semi_minor_m)
+    place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, 0.0)
+    ellipse = GroundEllipse(semi_m, told.ellipse95.bearing_deg)
+    return Launch(told.lat_deg, told.lon_deg, told.t_ns, told.sigma_s, ellipse, place)
+
+
+def goes_on(told: Assessment, t_ns: int, mean: Array, covariance: Array) -> bool:
+    """Tell whether a flight that was told of and is lost may be at a state (6,) now: on its path, or within its reach."""
+    doubt_m = doubt_of(covariance)
+    seconds = (t_ns - told.updated_t_ns) / NS
+    if seconds < -1.0:
+        return False
+    if told.path:
+        return on_path(told.path, told.landing, t_ns, mean[:3], doubt_m)
+    reach = ON_PATH_M + seconds * (told.speed_m_s + 0.5 * REACH_M_S2 * seconds)
+    place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, told.alt_m)
+    speed, sigma = speed_of(mean, covariance)
+    slower = speed + 4.0 * sigma < told.speed_m_s - SLOWS_M_S2 * seconds  # what burns does not: it is another one
+    return seconds < REACH_S and not slower and bool(np.linalg.norm(mean[:3] - place) < reach + doubt_m)
+
+
+def on_path(path: Sequence[PathPoint], landing: LandingEstimate | None, t_ns: int, position_m: Array, doubt_m: float) -> bool:
+    """Tell whether a place (ECEF) at a time is on a path that was told, within ON_PATH_M and both doubts."""
+    times = np.array([point.t_ns for point in path])
+    if not times[0] - NS <= t_ns <= times[-1]:
+        return False
+    places = geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
+    place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
+    wide = ON_PATH_M if landing is None else ON_PATH_M + landing.ellipse95.semi_major_m
+    return bool(np.linalg.norm(position_m - place) < wide + doubt_m)

@@ -29,8 +29,8 @@ BURN_S = 40.0  # mean time of burning: how readily it is believed to have ended
 PAUSE_S, RELIT_S, RELIT_LATE_S = 8.0, 20.0, 600.0  # so long after its end a next stage may come, once in so many seconds; later
 HOLD_S = 2.5  # burnt out for longer than this, before burn-out is called: longer than most stages' pauses
 # With this probability; by radars alone, whose evidence comes in small steps and so crosses a bound by chance more often, with
-# that: at 0.94 some 7 of 100 flights in stages were called in a pause, at 0.97 one, 0.6 s later (benchmarks/warning.py curve).
-CALL, CALL_ALONE, SIGHT_S = 0.9, 0.97, 15.0  # alone: no infrared observer has seen it for so long
+# that: by less more than one flight in a hundred is called in a pause between stages (benchmarks/warning.py curve).
+CALL, CALL_ALONE, SIGHT_S = 0.94, 0.97, 15.0  # alone: no infrared observer has seen it for so long
 SETTLE_S, PLOTS_CALL = 20.0, 8  # after its first plot, before a slow climb is known from a free one
 PUSH_LEAST_M_S2 = 9.0  # a vehicle that burns pushes more than this, also at a stage's start
 AGAIN, AGAIN_PLOTS = 0.3, 3  # taken back, when no likelier than this for so many plots
@@ -39,13 +39,10 @@ ARCS, FORK_S, FORK_LEAST = 24, 0.3, 0.01  # arcs at most; one forked so often, w
 LOG_GONE = 20.0  # an arc this much less likely than the best is forgotten
 PRIOR_WIDER = 1.2  # arcs start from the burning pair's covariance, so much wider: its thrust's noise is a guess
 ANEW_WIDER = 4.0  # where no arc explains the plots any more, one begins from the three's state, so much wider
-THIN_AIR_M = 110_000.0  # below it arcs have noise: the air is not the standard's
-PLOTS_MAX = 4_000
+THIN_AIR_M, PLOTS_MAX = 110_000.0, 4_000  # below it arcs have noise: the air is not the standard's; of a flight, kept
 MANOEUVRE, MANOEUVRE_PLOTS = 3.5, 12  # mean normalised innovation of so many plots that no free fall gives
-PUSH_NOISE_M2_S5 = 150.0
-EVEN_M2_S5 = 12.0  # how the thrust of the first half minute wanders, where its plots are known: less than where they are sought
-STEADY_M2_S5, UNSTEADY_M2_S5 = 3.0, 400.0  # how a burn wanders within a stage, and where stages change
-STEADY_STAY_S = 1_000.0  # how long it burns steadily
+PUSH_NOISE_M2_S5, EVEN_M2_S5 = 150.0, 12.0  # how the first half minute's thrust wanders, where plots are sought, and are known
+STEADY_M2_S5, UNSTEADY_M2_S5, STEADY_STAY_S = 3.0, 400.0, 1_000.0  # how a burn wanders within a stage, between two; how long so
 AGAIN_M2_S5, AGAIN_STAY_S = 6.0, 40.0  # the same two, once burn-out is called: anything may come
 SIGMA_FIXED_M = 1_000.0  # of a plot in Earth-fixed terms that does not say
 # That what ended was a stage and the next was lit: with this probability, after a pause of about so long; each such hypothesis
@@ -225,6 +222,10 @@ class FlightFilter:
     def t_ns(self) -> int:
         """The time of the state."""
         return int(self._m.rows[self._burn]["t_ns"])
+
+    def spread(self) -> list[float]:
+        """Return the three's sigmas: of place m, of velocity m/s, of acceleration m/s2."""
+        return list(self._m.rows[self._three]["spread"].tolist())
 
     def take(self, plot: Plot) -> bool:
         """Take a plot when it lies in the gate."""

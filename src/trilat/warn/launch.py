@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.assessment import Assessment, LandingEstimate, LaunchEstimate, PathPoint
 from trilat.records.columns import KIND_BEARING
 from trilat.records.sensor import Sensor
 from trilat.warn.landing import Array, GroundEllipse, ellipses
@@ -38,9 +37,6 @@ CUES_MAX = 1_000  # lines of sight kept
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 CUE_EARLY_S = 5.0  # a line of sight may be so much younger than what it is held against
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
-# After a restart: how far from a path that was told, beside both doubts, a track may be and still be that flight; and for how
-# long, and with what acceleration, one of which no path was told is sought within its reach.
-ON_PATH_M, REACH_S, REACH_M_S2 = 20_000.0, 60.0, 50.0
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
 PAUSED, GLOWS, LOST, BLIND, HOT = 0.02, 0.02, 0.01, 0.01, 0.01
@@ -362,37 +358,6 @@ def moves(cues: Sequence[Cue], place_m: Array) -> bool:
     apart = float(np.linalg.norm(way - (way @ first.along) * first.along))
     wide = [one.sigma_m + one.sigma_rad * float(np.linalg.norm(place_m - one.from_m)) for one in (first, last)]
     return apart > MOVES_SIGMAS * float(np.hypot(wide[0], wide[1]))
-
-
-def launch_told(told: LaunchEstimate) -> Launch:
-    """Return the launch that an earlier run told."""
-    semi_m = (told.ellipse95.semi_major_m, told.ellipse95.semi_minor_m)
-    place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, 0.0)
-    ellipse = GroundEllipse(semi_m, told.ellipse95.bearing_deg)
-    return Launch(told.lat_deg, told.lon_deg, told.t_ns, told.sigma_s, ellipse, place)
-
-
-def goes_on(told: Assessment, t_ns: int, position_m: Array, doubt_m: float) -> bool:
-    """Tell whether a flight of which an earlier run told may be at a place (ECEF) now: on its path, or within its reach."""
-    seconds = (t_ns - told.t_ns) / NS
-    if seconds < -1.0:
-        return False
-    if told.path:
-        return on_path(told.path, told.landing, t_ns, position_m, doubt_m)
-    reach = ON_PATH_M + seconds * (told.speed_m_s + 0.5 * REACH_M_S2 * seconds)
-    place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, told.alt_m)
-    return seconds < REACH_S and bool(np.linalg.norm(position_m - place) < reach + doubt_m)
-
-
-def on_path(path: Sequence[PathPoint], landing: LandingEstimate | None, t_ns: int, position_m: Array, doubt_m: float) -> bool:
-    """Tell whether a place (ECEF) at a time is on a path that was told, within ON_PATH_M and both doubts."""
-    times = np.array([point.t_ns for point in path])
-    if not times[0] - NS <= t_ns <= times[-1]:
-        return False
-    places = geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
-    place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
-    wide = ON_PATH_M if landing is None else ON_PATH_M + landing.ellipse95.semi_major_m
-    return bool(np.linalg.norm(position_m - place) < wide + doubt_m)
 
 
 def descends(mean: Array) -> bool:
