@@ -15,6 +15,7 @@ from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import columns_of_measurements
 from trilat.joint.core import PartnerReport, batch_of
 from trilat.joint.pointers import Pointers
+from trilat.marking.canonical import PURPOSE_NONE
 from trilat.picture.inputs import PartnerRecord, WarningRecord
 from trilat.policy.labels import join
 from trilat.records.assessment import Assessment
@@ -30,6 +31,7 @@ LOOK_HIGH = ("radar3d", "bearing")
 TRACKS_MAX = 2_000  # in the sight of the sensors that look high
 SLOTS = 63  # the tracker's bit set names so many sensors
 SPARE_MAX = 24  # of them for partners' sources
+JOINED_MAX = 1_000  # joined labels remembered: partners may name ever new ones
 
 
 def looks_high(sensor: Sensor) -> bool:
@@ -166,16 +168,29 @@ class LaunchWatch:
     def _label(self, labels: tuple[Label, ...]) -> Label:
         known = self._joined.get(labels)
         if known is None:
+            if len(self._joined) >= JOINED_MAX:
+                self._joined.clear()
             known = self._joined[labels] = self._join(labels)
         return known
 
     def _join(self, labels: tuple[Label, ...]) -> Label:
-        """Join the labels of what a flight rests on; what does not join is for this nation alone, at the highest level."""
+        """Join the labels of what a flight rests on.
+
+        What does not join is for this nation alone, at the highest level and for no purpose; it still names everybody behind it,
+        or nobody's consent would be asked for.
+        """
         try:
             return join(labels, originator=self.nation)
         except PolicyError:
-            first = labels[0]
-            return Label(policy=first.policy, originator=self.nation, mode=first.mode, level=4, sources=first.sources)
+            first, sources = labels[0], {source for one in labels for source in (one.originator, *one.sources)}
+            return Label(
+                policy=first.policy,
+                originator=self.nation,
+                mode=first.mode,
+                level=4,
+                purposes=(PURPOSE_NONE,),
+                sources=tuple(sorted(sources)),
+            )
 
 
 def _unnamed(one: Measurement) -> bool:

@@ -171,8 +171,7 @@ class Assessor:
 
     def _look(self, now_ns: int, row: Any) -> None:
         """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
-        cued = (self._cues and climbs(row) and self._flashed(row)) or self._pointed(row)
-        if not launch_like(row) and not cued and not self._risen(row):
+        if not launch_like(row) and not self._cued(row) and not self._risen(row):
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():
@@ -216,6 +215,10 @@ class Assessor:
         row["position_m"], row["velocity_m_s"] = mean[:3], mean[3:]
         return climbs(row, CLIMB_HEIGHT_M, CLIMB_M_S)
 
+    def _cued(self, row: Any) -> bool:
+        """Tell whether somebody else speaks of a launch where a track is that may be one."""
+        return bool((self._cues and climbs(row) and self._flashed(row)) or self._pointed(row))
+
     def _flashed(self, row: Any) -> bool:
         """Tell whether a launch flash was seen where a track comes from."""
         t_ns = int(row["t_ns"])
@@ -248,6 +251,7 @@ class Assessor:
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
         flight.first_ns, flight.steps_ns, flight.cued, flight.pointed = taken[-1].t_ns, t_ns, cued, pointed
+        flight.leans = bool(pointed) and not cued
         for plot in reversed(taken):
             if flight_filter.take(plot):
                 flight.sensors.add(plot.sensor)
@@ -368,7 +372,8 @@ class Assessor:
             return
         t_ns, mean, covariance, *_ = flight.filter.mean_state()
         plots, row = len(flight.filter.plots), {"position_m": mean[:3], "velocity_m_s": mean[3:], "covariance": covariance}
-        few = plots < PLOTS_MIN or not launch_like(row)
+        few = not flight.cued and (plots < PLOTS_MIN or not launch_like(row))
+        flight.leans = flight.leans and few
         unsure = self.alone(flight) or (len(flight.sensors) < 2 and not flight.cued and plots < PLOTS_SURE)
         flight.pointed = self._pointing.held(flight.pointed)
         if unsure:
