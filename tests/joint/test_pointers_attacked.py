@@ -112,7 +112,7 @@ def over(now_ns: int, version: int) -> WarningRecord:
     one = a_warning()
     assert one.flight is not None
     assert one.flight.launch is not None
-    near = msgspec.structs.replace(one.flight.launch, lat_deg=37.6, lon_deg=136.0, t_ns=now_ns - 5 * NS)
+    near = msgspec.structs.replace(one.flight.launch, lat_deg=37.6, lon_deg=136.0, t_ns=now_ns - 60 * NS)
     fields = {"t_ns": now_ns, "expires_ns": now_ns + 60 * NS, "version": version}
     return of(one, flight=msgspec.structs.replace(one.flight, launch=near, fan=None), **fields)
 
@@ -131,8 +131,8 @@ def test_what_spoke_by_a_partner_s_word_alone_is_silent_without_it() -> None:
         said += launches.step(now_ns, batches, {}, source_of)[1]
     before = [one for one in said if one.t_ns < taken_ns]
     after = [one for one in said if one.t_ns > taken_ns + NS]
-    assert before[-1].state == "detected"
-    assert {("JPN", "KOR")} == {tuple(one.label.sources) for one in before if one.state == "detected"}
+    assert {"detected", "assessed"} >= {one.state for one in before} > set()
+    assert {("JPN", "KOR")} == {one.label.sources for one in before}
     assert after
     assert {"unconfirmed"} == {one.state for one in after}
     assert all(one.confidence <= 0.3 and "cue-partner" not in one.reasons for one in after)

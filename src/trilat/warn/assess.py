@@ -250,8 +250,8 @@ class Assessor:
         flight_filter = FlightFilter(m, slot, int(m.rows[spare]["t_ns"]), first, covariance * TAKEN_TWICE)
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
-        flight.first_ns, flight.steps_ns, flight.cued, flight.pointed = taken[-1].t_ns, t_ns, cued, pointed
-        flight.leans = bool(pointed) and not cued
+        flight.first_ns, flight.steps_ns, flight.cued = taken[-1].t_ns, t_ns, cued
+        flight.pointed, flight.leans = pointed, bool(pointed) and not cued
         for plot in reversed(taken):
             if flight_filter.take(plot):
                 flight.sensors.add(plot.sensor)
@@ -373,9 +373,8 @@ class Assessor:
         t_ns, mean, covariance, *_ = flight.filter.mean_state()
         plots, row = len(flight.filter.plots), {"position_m": mean[:3], "velocity_m_s": mean[3:], "covariance": covariance}
         few = not flight.cued and (plots < PLOTS_MIN or not launch_like(row))
-        flight.leans = flight.leans and few
         unsure = self.alone(flight) or (len(flight.sensors) < 2 and not flight.cued and plots < PLOTS_SURE)
-        flight.pointed = self._pointing.held(flight.pointed)
+        flight.pointed, flight.leans = self._pointing.held(flight.pointed), flight.leans and few
         if unsure:
             flight.pointed |= self._pointing.at(t_ns, mean[:3], _doubt_m(covariance))
         flight.backed = unsure and self._pointing.backs(flight.pointed, flight.sensors)
