@@ -233,16 +233,15 @@ class Assessor:
 
     def _begin(self, slot: int, t_ns: int, row: Any) -> None:
         """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
-        m = self._machinery
-        spare = ROWS * FLIGHTS_MAX
+        m, spare = self._machinery, ROWS * FLIGHTS_MAX
         mean = np.concatenate([row["position_m"], row["velocity_m_s"]])
-        mine = list(self._recent)
-        back = [p for p in mine if p.t_ns <= t_ns]
+        back = [p for p in self._recent if p.t_ns <= t_ns]
         self._weighed += len(back)
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
         taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
         cued = len(taken) >= PLOTS_CUED and self._flashed(row)
-        pointed = self._pointed(row) if len(taken) >= PLOTS_CUED else frozenset[str]()
+        few = not cued and (len(taken) < PLOTS_MIN or not launch_like(row))
+        pointed = self._pointed(row) if few and len(taken) >= PLOTS_CUED else frozenset[str]()
         if len(taken) < PLOTS_MIN and not cued and not pointed:
             return
         first, covariance = m.state(spare, 0)
@@ -251,7 +250,7 @@ class Assessor:
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
         flight.first_ns, flight.steps_ns, flight.cued = taken[-1].t_ns, t_ns, cued
-        flight.pointed, flight.leans = pointed, bool(pointed) and not cued
+        flight.pointed, flight.leans = pointed, bool(pointed)
         for plot in reversed(taken):
             if flight_filter.take(plot):
                 flight.sensors.add(plot.sensor)
