@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import columns_of_measurements
 from trilat.joint.core import PartnerReport, batch_of
 from trilat.joint.pointers import Pointers
-from trilat.marking.canonical import PURPOSE_NONE
 from trilat.picture.inputs import PartnerRecord, WarningRecord
-from trilat.policy.labels import join
+from trilat.policy.labels import join_for_own
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
 from trilat.records.label import Label
@@ -170,27 +168,8 @@ class LaunchWatch:
         if known is None:
             if len(self._joined) >= JOINED_MAX:
                 self._joined.clear()
-            known = self._joined[labels] = self._join(labels)
+            known = self._joined[labels] = join_for_own(labels, self.nation)
         return known
-
-    def _join(self, labels: tuple[Label, ...]) -> Label:
-        """Join the labels of what a flight rests on.
-
-        What does not join is for this nation alone, at the highest level and for no purpose; it still names everybody behind it,
-        or nobody's consent would be asked for.
-        """
-        try:
-            return join(labels, originator=self.nation)
-        except PolicyError:
-            first, sources = labels[0], {source for one in labels for source in (one.originator, *one.sources)}
-            return Label(
-                policy=first.policy,
-                originator=self.nation,
-                mode=first.mode,
-                level=4,
-                purposes=(PURPOSE_NONE,),
-                sources=tuple(sorted(sources)),
-            )
 
 
 def _unnamed(one: Measurement) -> bool:
