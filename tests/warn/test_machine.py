@@ -227,11 +227,13 @@ def test_what_is_not_confirmed_any_more_says_so() -> None:
     assert ("assessed", 4, "unconfirmed") == told(taken(doubted, 76, "unconfirmed", areas=()))
     assert ("assessed", 4, "assessed") == told(taken(doubted, 70))
 
-    public = taken(issued(), 65, "unconfirmed", areas=(), landing=None)
+    public = taken(issued(), 65, "unconfirmed", areas=(), landing=None, phase="coast")
     assert ("updated", 4, "unconfirmed") == told(public)
     assert ["JP-02"] == [one.id for one in public.warning.touched]
     assert ("issued", 3, "approved") == told(taken(issued(), 4_000, "unconfirmed", areas=()))  # after what was approved
-    for words in with_words(public.warning).words:
+    widened = machine.issue(T0_NS + 70 * NS, public, replace(AOMORI, areas=("JP-02", "JP-05")))
+    assert ("updated", 5, "unconfirmed") == told(widened)
+    for words in (words for one in (public, widened) for words in with_words(one.warning).words):
         for text in (words.text, words.line):
             assert SENTENCES[words.language]["unconfirmed"] in text
             assert SENTENCES[words.language]["none-now"] not in text

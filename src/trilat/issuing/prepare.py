@@ -83,7 +83,7 @@ def _variant(
 
 
 def _as_issued(standing: Standing, base: Assessment, areas: tuple[TouchedArea, ...], until_ns: int) -> Warning:
-    warning, reason = standing.warning, machine.issued_reason(standing)
+    warning, reason = standing.warning, machine.issued_reason(msgspec.structs.replace(standing, assessment=base))
     state = warning.state if warning.state == "track-lost" else "updated" if warning.issued else "issued"
     told = msgspec.structs.replace(
         warning, state=state, reason=reason, touched=areas, expires_ns=until_ns, flight=machine.facts(base)

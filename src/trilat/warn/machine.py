@@ -167,8 +167,9 @@ def _doubted(now_ns: int, standing: Standing) -> tuple[WarningState, str]:
 
 
 def issued_reason(standing: Standing) -> str:
-    """Return the reason of the version that is issued now: that it burns again is not unsaid by two people's yes."""
-    return BURNS_AGAIN if standing.again else "approved"
+    """Return the reason of the version that is issued now: what is open about a flight is not unsaid by two people's yes."""
+    doubted = UNCONFIRMED if standing.assessment.state == "unconfirmed" else "approved"
+    return BURNS_AGAIN if standing.again else doubted
 
 
 def _news(held: Assessment, new: Assessment) -> str:
