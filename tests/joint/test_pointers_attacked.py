@@ -138,6 +138,22 @@ def test_what_spoke_by_a_partner_s_word_alone_is_silent_without_it() -> None:
     assert all(one.confidence <= 0.3 and "cue-partner" not in one.reasons for one in after)
 
 
+def test_what_leans_on_a_partner_s_word_takes_its_next_word() -> None:
+    """Where a partner's track ends and its next takes over, what rests on its word goes on resting on it."""
+    launches = NationLaunches("JPN", lambda what: f"JPN/{what}", (JPN,), None, TrackerSettings())
+    said: list[Assessment] = []
+    for now_ns, batches in Observation((JPN,), climber, 70.0, np.random.default_rng(2)).steps():
+        seconds = (now_ns - EPOCH_NS) / NS
+        place = geodesy.ecef_to_geodetic(climber(seconds)[0, :3]).tolist()
+        facts = {"t_ns": now_ns, "lat_deg": place[0], "lon_deg": place[1], "alt_m": place[2], "number": 1 + (seconds > 30.0)}
+        track = msgspec.structs.replace(a_track(), **facts)
+        launches.hear(now_ns, [], [PartnerRecord(origin="KOR", lane="state", record=track)])
+        said += launches.step(now_ns, batches, {}, source_of)[1]
+    assert said[-1].t_ns > EPOCH_NS + 60 * NS
+    assert {"detected", "assessed"} >= {one.state for one in said} > set()
+    assert {("JPN", "KOR")} == {one.label.sources for one in said}
+
+
 def test_an_originator_s_own_sensors_count_among_what_it_rests_on() -> None:
     """A joined label names other nations alone: a partner's plot is not confirmed by a warning that the same nation made of it."""
     one = a_warning()

@@ -374,7 +374,7 @@ class Assessor:
         few = not flight.cued and (plots < PLOTS_MIN or not launch_like(row))
         unsure = self.alone(flight) or (len(flight.sensors) < 2 and not flight.cued and plots < PLOTS_SURE)
         flight.pointed, flight.leans = self._pointing.held(flight.pointed), flight.leans and few
-        if unsure:
+        if unsure or flight.leans:
             flight.pointed |= self._pointing.at(t_ns, mean[:3], _doubt_m(covariance))
         flight.backed = unsure and self._pointing.backs(flight.pointed, flight.sensors)
         if not few and not flight.backed:
