@@ -54,6 +54,21 @@ def test_leave_issues_to_a_partner_by_what_its_own_edition_says() -> None:
     assert any("issued automatically to KOR, by leave of ann and ben" in line for line in node.log)
 
 
+def test_leave_issues_to_the_public_by_what_may_bear_on_it() -> None:
+    """How sure the nation is by a partner's data issues nothing to the public without consent: the own sensors must be as sure."""
+    node = Node()
+    leave_of_two(node, "PUBLIC")
+    ours, theirs = {"stream": "JPN/own"}, {"label": msgspec.structs.replace(label(), sources=("JPN", "KOR"))}
+    node.at(9, ("own", assessment(9, areas=(area("JP-02", probability=0.05),), **ours)))
+    node.at(10, ("national", assessment(10, areas=(area("JP-02", probability=0.9),), **theirs)))
+    node.at(15, ("own", assessment(15, areas=(area("JP-02", probability=0.3),), confidence=0.2, **ours)))
+    node.at(16, ("national", assessment(16, areas=(area("JP-02", probability=0.9),), **theirs)))
+    assert [] == node.public
+    node.at(20, ("own", assessment(20, areas=(area("JP-02", probability=0.3), area("JP-05", probability=0.3)), **ours)))
+    node.at(21, ("national", assessment(21, areas=(area("JP-02", probability=0.9),), **theirs)))
+    assert [("issued", ["JP-02"])] == [(one.state, [a.id for a in one.touched]) for one in node.public]
+
+
 def test_leave_makes_no_edition_for_a_partner_that_has_none() -> None:
     """A partner whose own data shows no flight gets none by leave, however sure the nation is."""
     node = Node()

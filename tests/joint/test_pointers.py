@@ -225,13 +225,12 @@ def test_aircraft_where_a_partner_warns_are_no_launch() -> None:
         return np.hstack([start + way * t, np.broadcast_to(way, (len(t), 3))])
 
     said: list[Assessment] = []
-    for now_ns, batches in Observation((JPN,), at, 90.0, np.random.default_rng(2)).steps():
+    for k, (now_ns, batches) in enumerate(Observation((JPN,), at, 90.0, np.random.default_rng(2)).steps()):
         assert one.flight is not None
         assert one.flight.launch is not None
         near = msgspec.structs.replace(one.flight.launch, lat_deg=40.0, lon_deg=137.0, t_ns=EPOCH_NS)
-        told = of(
-            one, t_ns=now_ns, expires_ns=now_ns + 60 * NS, flight=msgspec.structs.replace(one.flight, launch=near, fan=None)
-        )
+        facts = msgspec.structs.replace(one.flight, launch=near, fan=None)
+        told = of(one, version=k, t_ns=now_ns, expires_ns=now_ns + 60 * NS, flight=facts)
         launches.hear(now_ns, [told], [])
         assert launches.combined.pointers is not None
         assert launches.combined.pointers.at(now_ns, at((now_ns - EPOCH_NS) / NS)[0, :3], 0.0)

@@ -13,12 +13,15 @@ import pytest
 from trilat.lessons import three as lessons
 from trilat.node import record
 from trilat.node.config import mode_of
-from trilat.node.inputs import AssessedInput
+from trilat.node.inputs import AssessedInput, ReceivedInput
 from trilat.node.pipeline import Output
 from trilat.node.settings import NodeConfig
 from trilat.picture import acts
-from trilat.records.assessment import Assessment
-from trilat.records.warning import Warning
+from trilat.records import codec
+from trilat.records.assessment import Assessment, Ellipse, LaunchEstimate
+from trilat.records.label import Label
+from trilat.records.report import Pedigree
+from trilat.records.warning import FlightFacts, Retraction, Warning
 from trilat.store.sqlite import Store, open_store
 
 NS = 1_000_000_000
@@ -162,3 +165,27 @@ def test_the_public_is_told_of_one_warning(restarted: Restarted) -> None:
     assert [one.version for one in (*before, *after)] == sorted({one.version for one in (*before, *after)})
     areas = {area.id for area in before[-1].touched}
     assert all({area.id for area in one.touched} <= areas for one in after if one.state == "updated")
+
+
+def test_a_start_knows_where_partners_warnings_point(tmp_path: Path) -> None:
+    """What a partner warned of before the stop points at launches again at once, unless the partner took it back."""
+    config = nodes.configs(tmp_path)["JPN"]
+    label = Label(policy="TRILAT", originator="KOR", mode=mode_of(config), level=1, rel_to=("JPN",), topics=("missile-warning",))
+    ellipse = Ellipse(semi_major_m=5e3, semi_minor_m=5e3, bearing_deg=0.0)
+    launch = LaunchEstimate(lat_deg=39.2, lon_deg=125.7, t_ns=worlds.T0_NS, sigma_s=3.0, ellipse95=ellipse)
+    warning = Warning(
+        id="KOR-JPN-W1", version=1, state="detected", t_ns=worlds.T0_NS, expires_ns=worlds.T0_NS + 600 * NS, label=label,
+        pedigree=Pedigree(nation="KOR"), kind="launch", headline="Launch", raised_by="node", flight=FlightFacts(launch=launch),
+    )  # fmt: skip
+    back = Retraction(
+        warning_id=warning.id, warning_version=1, reason="issued-in-error", by="KOR", t_ns=worlds.T0_NS, label=label
+    )
+    for records, expected in (((warning,), 1), ((warning, back), 0)):
+        fresh = nodes.pipeline_of(config)
+        for k, one in enumerate(records, 1):
+            flash = ReceivedInput(exporter="KOR", lane="flash", epoch=1, sequence=k, record=codec.encode(one))
+            fresh.restore(worlds.T0_NS + k * NS, [flash])
+        assert fresh.launches.combined.pointers is not None
+        assert expected == len(fresh.launches.combined.pointers)
+        fresh.step(worlds.T0_NS + 1_000 * NS, [])
+        assert 0 == len(fresh.launches.combined.pointers)

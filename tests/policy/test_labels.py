@@ -14,6 +14,7 @@ from trilat.policy.labels import (
     digest,
     from_json,
     join,
+    join_for_own,
     make,
     meet_purposes,
     to_json,
@@ -254,3 +255,15 @@ def test_marking_in_words() -> None:
     assert banner(label) == "EXERCISE EXERCISE EXERCISE//TRILAT-2//watch-floor//no-onward-release//REL TO JPN, KOR"
     assert in_words(label).startswith("TRILAT-2 of JPN (TRILAT, exercise T1); for KOR; about air")
     assert banner(make(**{**BASE, "rel_to": ()})).endswith("JPN ONLY")
+
+
+@pytest.mark.parametrize("other", [{"policy": "ANOTHER"}, {"rel_to": ("USA",)}])
+def test_what_does_not_join_is_for_nobody_and_hides_nobody(other: dict[str, str]) -> None:
+    """A nation's own label of data that does not join lets nobody in, serves no purpose, and names all who are behind it."""
+    theirs = make(**{**BASE, "originator": "KOR", "rel_to": ("JPN",), "sources": ("USA",), **other})
+    found = join_for_own([make(**BASE), theirs], "JPN")
+    assert (4, (), (PURPOSE_NONE,), ()) == (found.level, found.rel_to, found.purposes, found.consents)
+    assert {"JPN", "KOR", "USA"} == set(found.sources)
+    assert fault_of(found) == ""
+    whole = [make(**BASE), make(**{**BASE, "originator": "KOR", "rel_to": ("JPN",)})]
+    assert join_for_own(whole, "JPN") == join(whole, originator="JPN")

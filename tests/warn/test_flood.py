@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, sensor_of
+from trilat.flights.flight import Wanted, generic_flight
+from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, sensor_of
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_MEASUREMENT, Reports, Tracks, empty_reports, empty_tracks
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
+from trilat.track import Tracker, TrackerSettings
 from trilat.warn import assess
 from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.launch import passes
@@ -110,3 +114,65 @@ def test_a_plot_of_another_time_is_left_aside(t_ns: int) -> None:
     assessor.step(now_ns, tracks(now_ns, np.random.default_rng(7)), [batch])
 
     assert (assessor.out_of_time, len(assessor._recent)) == (5, 15)
+
+
+class Pointing:
+    """Partners that say much of where launches are: here and there, or nowhere."""
+
+    def __init__(self, count: int, *, here: bool) -> None:
+        self._keys = frozenset({f"KOR:track:{k}" for k in range(count)})
+        self._at = self._keys if here else frozenset[str]()
+        self.asked = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def at(self, t_ns: int, place_m: Any, doubt_m: float) -> frozenset[str]:
+        """Return those that point at a place, and count that it was asked."""
+        del t_ns, place_m, doubt_m
+        self.asked += len(self)
+        return self._at
+
+    def held(self, keys: frozenset[str]) -> frozenset[str]:
+        """Return them all."""
+        return keys
+
+    def backs(self, keys: frozenset[str], sensors: set[int]) -> bool:
+        """Tell that none is a second witness."""
+        del keys, sensors
+        return False
+
+
+def test_what_many_partners_say_is_weighed_within_the_bound() -> None:
+    """Hundreds of pointers against many tracks that climb are tried no more than the bound and one track allow, and in turn."""
+    pointing = Pointing(384, here=False)
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, SENSORS, None), pointing)
+    rows = tracks(EPOCH_NS, np.random.default_rng(7))
+    rows.columns["position_m"] *= 1.004  # above 30 km
+    rows.columns["velocity_m_s"] *= -0.35  # they climb, slower than is surely a launch's
+    rows.columns["covariance"] *= 1e-4
+    asked = []
+    for k in range(1, STEPS + 1):
+        before = pointing.asked
+        assessor.step(EPOCH_NS + k * NS, replace(rows, t_ns=EPOCH_NS + k * NS), [])
+        asked.append(pointing.asked - before)
+    assert assess.WEIGHED_MAX <= max(asked) <= assess.WEIGHED_MAX + len(pointing)
+    assert assessor.put_off > 0
+
+
+def test_what_begins_by_its_own_plots_leans_on_nobody() -> None:
+    """A flight whose plots speak for themselves when it begins rests on no partner's word, however many point there."""
+    pointing, began = Pointing(3, here=True), []
+    assessor = Assessor(AssessorSettings("JPN", "JPN/national", EXERCISE, (RADAR,), None), pointing)
+    tracker, point = Tracker(TrackerSettings(), (RADAR,), "t"), assessor._point
+    assessor._point = lambda flight: (began.append((flight.pointed, flight.leans)), point(flight))  # type: ignore[method-assign]
+    flight = generic_flight(Wanted(39.2, 125.7, 80.0, 1_300e3, 400e3))
+    seen = Observation((RADAR,), flight.at, 160.0, np.random.default_rng(9))
+    enough_ns = int(seen.columns["t_ns"][0]) + 12 * NS
+    for now_ns, batches in seen.steps():
+        found = tracker.step(now_ns, batches)
+        if now_ns < enough_ns:
+            found = replace(found, columns=found.columns[:0])
+        assessor.step(now_ns, found, batches)
+    assert began
+    assert (frozenset(), False) == began[0]

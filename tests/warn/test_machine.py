@@ -210,6 +210,36 @@ def test_what_is_issued_after_it_is_over_names_approved_areas_only() -> None:
     assert (now.state, {"JP-02"}) == ("landed", {one.id for one in now.touched})
 
 
+def test_what_is_not_confirmed_any_more_says_so() -> None:
+    """A warning whose flight falls back to unconfirmed is not left as it stood: unissued it names no area, issued it keeps its own."""
+    open_ = taken(begun(), 50)
+    assert open_.warning.touched
+    doubted = taken(open_, 55, "unconfirmed", areas=(), landing=None, confidence=0.3)
+    assert ("assessed", 3, "unconfirmed") == told(doubted)
+    assert (0.3, (), None) == (
+        doubted.warning.confidence,
+        doubted.warning.touched,
+        doubted.warning.flight and doubted.warning.flight.landing,
+    )
+    for second in (56, 60, 64):  # said once; then with newer figures
+        doubted = machine.take(T0_NS + second * NS, doubted, assessment(second, "unconfirmed", areas=())) or doubted
+    assert 3 == doubted.warning.version
+    assert ("assessed", 4, "unconfirmed") == told(taken(doubted, 76, "unconfirmed", areas=()))
+    assert ("assessed", 4, "assessed") == told(taken(doubted, 70))
+
+    public = taken(issued(), 65, "unconfirmed", areas=(), landing=None, phase="coast")
+    assert ("updated", 4, "unconfirmed") == told(public)
+    assert ["JP-02"] == [one.id for one in public.warning.touched]
+    assert ("issued", 3, "approved") == told(taken(issued(), 4_000, "unconfirmed", areas=()))  # after what was approved
+    widened = machine.issue(T0_NS + 70 * NS, public, replace(AOMORI, areas=("JP-02", "JP-05")))
+    assert ("updated", 5, "unconfirmed") == told(widened)
+    for words in (words for one in (public, widened) for words in with_words(one.warning).words):
+        for text in (words.text, words.line):
+            assert SENTENCES[words.language]["unconfirmed"] in text
+            assert SENTENCES[words.language]["none-now"] not in text
+            assert SENTENCES[words.language]["act"] in text
+
+
 STATES = st.sampled_from(["detected", "assessed", "track-lost", "landed", "passed", "dropped", "unconfirmed"])
 STEPS = st.lists(
     st.tuples(STATES, st.integers(1, 40), st.sampled_from(["", "issue", "tick", "retract", "reinstate"])), max_size=25

@@ -20,12 +20,13 @@ NEAR_M, FAST_M_S, TOGETHER_NS = 100_000.0, 8_000.0, 60 * 10**9
 def calmly(now_ns: int, before: Standing, after: Standing) -> Standing:
     """Leave out a version that only says the same more exactly, soon after the last one: a siren is not to sound every second.
 
-    A new state, an area that was not named, and that it burns again (or no more) are told at once; what is left out comes with
-    the next version.
+    A new state, an area that was not named, and that it burns again or is not confirmed (or no more) are told at once; what is
+    left out comes with the next version.
     """
     was, now = before.warning, after.warning
     named = {(one.id, one.touch) for one in was.touched}
-    turn = now.reason == "track-found" or (was.reason == machine.BURNS_AGAIN) != (now.reason == machine.BURNS_AGAIN)
+    turns = (machine.BURNS_AGAIN, machine.UNCONFIRMED)
+    turn = now.reason == "track-found" or any((was.reason == one) != (now.reason == one) for one in turns)
     calm = was.state == now.state == "updated" and not turn and now_ns - was.t_ns < machine.UPDATE_EVERY_NS
     if calm and {(one.id, one.touch) for one in now.touched} <= named:
         return msgspec.structs.replace(after, warning=was)

@@ -83,7 +83,7 @@ def _variant(
 
 
 def _as_issued(standing: Standing, base: Assessment, areas: tuple[TouchedArea, ...], until_ns: int) -> Warning:
-    warning, reason = standing.warning, machine.issued_reason(standing)
+    warning, reason = standing.warning, machine.issued_reason(msgspec.structs.replace(standing, assessment=base))
     state = warning.state if warning.state == "track-lost" else "updated" if warning.issued else "issued"
     told = msgspec.structs.replace(
         warning, state=state, reason=reason, touched=areas, expires_ns=until_ns, flight=machine.facts(base)
@@ -188,8 +188,13 @@ def sure_areas(now_ns: int, nation: str, standing: Standing | None, leave: PreAu
     """Return the own nation's areas for which a standing leave lets one audience's warning be issued; none while it does not."""
     if standing is None or now_ns >= leave.until_ns or standing.warning.issued or standing.warning.state != "assessed":
         return ()
-    assessment = standing.assessment
-    if assessment.confidence < leave.confidence_min or (assessment.landing is not None and not assessment.landing.reliable):
+    return _sure_areas_of(nation, standing.assessment, leave)
+
+
+def _sure_areas_of(nation: str, assessment: Assessment | None, leave: PreAuthorise) -> tuple[str, ...]:
+    if assessment is None or assessment.confidence < leave.confidence_min:
+        return ()
+    if assessment.landing is not None and not assessment.landing.reliable:
         return ()
     return tuple(one.id for one in assessment.areas if one.nation == nation and one.probability >= leave.probability_min)
 
@@ -201,9 +206,12 @@ def automatic_content(now_ns: int, books: Books, national: Key, leave: PreAuthor
     """
     standing = books.standing(NATIONAL, national)
     areas = sure_areas(now_ns, books.nation, standing, leave)
+    audiences = tuple(one for one in leave.audiences if one != books.nation and one not in books.partners)
+    if standing is not None and PUBLIC in audiences:  # when it is told, too, rests on nothing that may not bear on it
+        may = _sure_areas_of(books.nation, books.basis_for(now_ns, PUBLIC, standing.assessment), leave)
+        areas = tuple(one for one in areas if one in may)
     if standing is None or not areas:
         return None
-    audiences = tuple(one for one in leave.audiences if one != books.nation and one not in books.partners)
     act = IssueWarning(
         act_id="auto",
         warning_id=standing.warning.id,

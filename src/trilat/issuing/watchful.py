@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from trilat.records.assessment import Assessment
@@ -10,7 +11,7 @@ from trilat.records.warning import Warning
 NS = 1_000_000_000
 ESCALATE_NS = 30 * NS
 AGAIN_NS = 60 * NS
-WAITING_MAX = 1_000
+WAITING_MAX = 1_000  # of one nation
 ALONE = "others-do-not-see-it"
 
 
@@ -45,24 +46,26 @@ class Escalation:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._count: Counter[str] = Counter()  # of them, by whose they are
         self._done: set[tuple[str, str]] = set()
 
     def shown(self, now_ns: int, origin: str, warning: Warning) -> None:
         """A warning came up (or was updated): it waits from its first version on, and anew when it is issued."""
         key = (origin, warning.id)
         if warning.state in ("stood-down", "retracted"):
-            self._waiting.pop(key, None)
+            self._drop(key)
             return
         if key in self._waiting:
             self._waiting[key] = self._waiting[key]._replace(headline=warning.headline, until_ns=warning.expires_ns)
             return
-        if (key in self._done and warning.state != "issued") or len(self._waiting) >= WAITING_MAX:
+        if (key in self._done and warning.state != "issued") or self._count[origin] >= WAITING_MAX:
             return
+        self._count[origin] += 1
         self._waiting[key] = _Waiting(now_ns, now_ns + ESCALATE_NS, warning.expires_ns, warning.headline)
 
     def acknowledged(self, origin: str, warning_id: str) -> None:
         """Somebody here acknowledged it."""
-        self._waiting.pop((origin, warning_id), None)
+        self._drop((origin, warning_id))
         self._done.add((origin, warning_id))
 
     def step(self, now_ns: int) -> list[str]:
@@ -70,9 +73,13 @@ class Escalation:
         said = []
         for (origin, name), one in list(self._waiting.items()):
             if now_ns >= one.until_ns:
-                del self._waiting[origin, name]
+                self._drop((origin, name))
             elif now_ns >= one.next_ns:
                 waited_s = (now_ns - one.since_ns) // NS
                 said.append(f"NOT ACKNOWLEDGED for {waited_s} s: {origin} {name}: {one.headline}")
                 self._waiting[origin, name] = one._replace(next_ns=now_ns + AGAIN_NS)
         return said
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        if self._waiting.pop(key, None) is not None:
+            self._count[key[0]] -= 1

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from trilat.errors import PolicyError
 from trilat.fuse.earth_fixed import columns_of_measurements
 from trilat.joint.core import PartnerReport, batch_of
 from trilat.joint.pointers import Pointers
 from trilat.picture.inputs import PartnerRecord, WarningRecord
-from trilat.policy.labels import join
+from trilat.policy.labels import join_for_own
 from trilat.records.assessment import Assessment
 from trilat.records.columns import Reports
 from trilat.records.label import Label
@@ -30,6 +29,7 @@ LOOK_HIGH = ("radar3d", "bearing")
 TRACKS_MAX = 2_000  # in the sight of the sensors that look high
 SLOTS = 63  # the tracker's bit set names so many sensors
 SPARE_MAX = 24  # of them for partners' sources
+JOINED_MAX = 1_000  # joined labels remembered: partners may name ever new ones
 
 
 def looks_high(sensor: Sensor) -> bool:
@@ -166,16 +166,10 @@ class LaunchWatch:
     def _label(self, labels: tuple[Label, ...]) -> Label:
         known = self._joined.get(labels)
         if known is None:
-            known = self._joined[labels] = self._join(labels)
+            if len(self._joined) >= JOINED_MAX:
+                self._joined.clear()
+            known = self._joined[labels] = join_for_own(labels, self.nation)
         return known
-
-    def _join(self, labels: tuple[Label, ...]) -> Label:
-        """Join the labels of what a flight rests on; what does not join is for this nation alone, at the highest level."""
-        try:
-            return join(labels, originator=self.nation)
-        except PolicyError:
-            first = labels[0]
-            return Label(policy=first.policy, originator=self.nation, mode=first.mode, level=4, sources=first.sources)
 
 
 def _unnamed(one: Measurement) -> bool:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from trilat.joint.core import PartnerReport
 from trilat.kernels import geodesy
 from trilat.picture.inputs import PartnerRecord, WarningRecord
+from trilat.records.assessment import PathPoint
 from trilat.records.label import Label
 from trilat.records.track import Track, Tracklet
 from trilat.records.warning import FlightFacts, Retraction, Warning
-from trilat.warn.conclude import ON_PATH_M, REACH_M_S2, on_path
+from trilat.warn.conclude import ON_PATH_M, REACH_M_S2
 from trilat.warn.launch import CUE_M
 
 Array = NDArray[np.float64]
@@ -32,6 +33,9 @@ CLIMBS_S = 180.0  # so long after a launch that was told, without a path, what c
 EARLY_S, AHEAD_S = 5.0, 2.0  # a place may be so much younger than what points at it; what points, so far ahead of now
 SECTOR_DEG = 20.0  # beside a fan that was told
 NO_SECTOR_M = 30_000.0  # so near to where it was launched no bearing says anything
+# However little is known of a place or a time, it points so wide and no wider: one record would else point everywhere.
+WIDE_M, WIDE_S = 100_000.0, 30.0
+VERSIONS_MAX = 1_000  # of one nation's warnings, whose newest version is remembered
 FAST_M_S = 700.0  # a partner's track this fast is no aircraft's
 OPEN = ("detected", "assessed", "issued", "updated")
 LOOSE_M, LOOSE_M_S = 50_000.0, 5_000.0  # how little is known of what a tracklet leaves open
@@ -48,32 +52,45 @@ class Pointer(NamedTuple):
     velocity_m_s: Array
     sigma_m: float
     told: FlightFacts | None = None
+    path: tuple[Array, Array] | None = None  # times (ns) and places (ECEF) of the way that was told
 
     def at(self, t_ns: int, place_m: Array, doubt_m: float) -> bool:
         """Tell whether it points at a place (ECEF) at a time."""
         seconds = (t_ns - self.t_ns) / NS
         if self.told is None:
             ahead = self.place_m + self.velocity_m_s * seconds
-            reach = CUE_M + 3.0 * self.sigma_m + 0.5 * REACH_M_S2 * seconds**2
+            reach = CUE_M + 3.0 * min(self.sigma_m, WIDE_M) + 0.5 * REACH_M_S2 * seconds**2
             return seconds > -EARLY_S and t_ns <= self.until_ns and float(np.linalg.norm(place_m - ahead)) < reach + doubt_m
-        if self.told.path:
-            return on_path(self.told.path, self.told.landing, t_ns, place_m, doubt_m)
+        if self.path is not None:
+            return self._passes(self.told, self.path, t_ns, place_m, doubt_m)
         return self._climbs(self.told, place_m, (t_ns - self.t_ns) / NS, doubt_m)
+
+    def _passes(self, told: FlightFacts, path: tuple[Array, Array], t_ns: int, place_m: Array, doubt_m: float) -> bool:
+        """Tell whether a place is on the way that was told (as warn.conclude.on_path, whose arrays are made once here)."""
+        times, places = path
+        if not times[0] - NS <= t_ns <= times[-1]:
+            return False
+        way = place_m - [np.interp(t_ns, times, places[:, axis]) for axis in range(3)]
+        wide = 0.0 if told.landing is None else min(told.landing.ellipse95.semi_major_m, WIDE_M)
+        return float(np.linalg.norm(way)) < ON_PATH_M + wide + doubt_m
 
     def _climbs(self, told: FlightFacts, place_m: Array, seconds: float, doubt_m: float) -> bool:
         """Tell whether a place is within reach of a launch, and in the direction that its fan says."""
-        if told.launch is None or not -EARLY_S - 3.0 * told.launch.sigma_s < seconds < CLIMBS_S:
+        if told.launch is None:
+            return False
+        sigma_s, wide = min(max(told.launch.sigma_s, 0.0), WIDE_S), min(told.launch.ellipse95.semi_major_m, WIDE_M)
+        if not -EARLY_S - 3.0 * sigma_s < seconds < CLIMBS_S:
             return False
         way = place_m - self.place_m
-        reach = ON_PATH_M + told.launch.ellipse95.semi_major_m + 0.5 * REACH_M_S2 * (abs(seconds) + told.launch.sigma_s) ** 2
+        reach = ON_PATH_M + wide + 0.5 * REACH_M_S2 * (abs(seconds) + sigma_s) ** 2
         if float(np.linalg.norm(way)) > reach + doubt_m:
             return False
         east, north, _ = (geodesy.enu_basis(told.launch.lat_deg, told.launch.lon_deg) @ way).tolist()
-        if told.fan is None or float(np.hypot(east, north)) < NO_SECTOR_M + told.launch.ellipse95.semi_major_m:
+        if told.fan is None or float(np.hypot(east, north)) < NO_SECTOR_M + wide:
             return True
         bearing = float(np.degrees(np.arctan2(east, north)))
-        wide = (told.fan.bearing_to_deg - told.fan.bearing_from_deg) % 360.0 + 2.0 * SECTOR_DEG
-        return (bearing - told.fan.bearing_from_deg + SECTOR_DEG) % 360.0 <= wide
+        open_deg = (told.fan.bearing_to_deg - told.fan.bearing_from_deg) % 360.0 + 2.0 * SECTOR_DEG
+        return (bearing - told.fan.bearing_from_deg + SECTOR_DEG) % 360.0 <= open_deg
 
 
 class Pointers:
@@ -86,6 +103,7 @@ class Pointers:
         self._nation_of = nation_of
         self._held: dict[str, Pointer] = {}
         self._kinds: dict[tuple[str, str], dict[str, None]] = {}  # keys of each nation and kind, oldest first
+        self._versions: dict[str, dict[str, int]] = {}  # newest version of each nation's warnings, by key
         self.left_out: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -103,13 +121,20 @@ class Pointers:
                 case Warning():
                     self._hear_warning(now_ns, one.origin, one.record)
                 case Retraction(reason="issued-in-error" | "threat-over" | "superseded"):
-                    self._drop(one.origin, "warning", _key(one.origin, "warning", one.record.warning_id))
+                    name = _key(one.origin, "warning", one.record.warning_id)
+                    self._is_newer(one.origin, name, one.record.warning_version)  # what it takes back does not come again
+                    self._drop(one.origin, "warning", name)
                 case _:
-                    pass  # an acknowledgement; one that was reinstated comes again as a warning
+                    pass  # an acknowledgement; one that was reinstated comes again with its next version
         for given in tracks:
             track = given.record
-            if isinstance(track, Track) and (track.domain == "missile" or _fast(track)):
-                self._put(given.origin, "track", f"{track.stream}/{track.number}", now_ns, _of_track(track))
+            if not isinstance(track, Track):
+                continue
+            name = f"{track.stream}/{track.number}"
+            if track.status == "deleted":
+                self._drop(given.origin, "track", _key(given.origin, "track", name))
+            elif track.domain == "missile" or _fast(track):
+                self._put(given.origin, "track", name, now_ns, _of_track(track))
 
     def step(self, now_ns: int, partners: Mapping[str, Sequence[PartnerReport]]) -> None:
         """Take partners' tracklets, and forget what points nowhere any more."""
@@ -134,19 +159,33 @@ class Pointers:
     def backs(self, keys: frozenset[str], sensors: set[int]) -> bool:
         """Tell whether one of these rests on sensors of none of the nations whose sensors these are."""
         nations = {self._nation_of(k) for k in sensors}
-        return any(nations.isdisjoint(_sources(self._held[key].label)) for key in self.held(keys))
+        return any(nations.isdisjoint(_rests_on(self._held[key].label)) for key in self.held(keys))
+
+    def _is_newer(self, nation: str, key: str, version: int) -> bool:
+        """Tell whether a version of a warning was not heard yet, nor a later one, and remember it."""
+        known = self._versions.setdefault(nation, {})
+        if known.get(key, -1) >= version:
+            return False
+        known.pop(key, None)
+        known[key] = version
+        if len(known) > VERSIONS_MAX:
+            del known[next(iter(known))]
+        return True
 
     def _hear_warning(self, now_ns: int, nation: str, warning: Warning) -> None:
         """Take a warning of a launch while it is open and of now; a version that says it is over ends what it pointed at."""
         name, told = _key(nation, "warning", warning.id), warning.flight
-        if told is None or warning.state not in OPEN or (told.launch is None and not told.path):
+        if not self._is_newer(nation, name, warning.version):
+            return
+        path = None if told is None else _way(told.path)
+        if told is None or warning.state not in OPEN or (told.launch is None and path is None):
             self._drop(nation, "warning", name)
             return
         start, t_ns = np.zeros(3), warning.t_ns
         if told.launch is not None:
             start, t_ns = geodesy.geodetic_to_ecef(told.launch.lat_deg, told.launch.lon_deg, 0.0), told.launch.t_ns
         until_ns = min(warning.expires_ns, warning.t_ns + round(WARNS_S * NS))
-        made = Pointer(t_ns, until_ns, warning.label, start, np.zeros(3), 0.0, told)
+        made = Pointer(t_ns, until_ns, warning.label, start, np.zeros(3), 0.0, told, path)
         if warning.t_ns <= now_ns + AHEAD_S * NS:
             self._put(nation, "warning", warning.id, now_ns, made)
 
@@ -172,8 +211,18 @@ def _key(nation: str, kind: str, name: str) -> str:
     return f"{nation}:{kind}:{name}"
 
 
-def _sources(label: Label) -> tuple[str, ...]:
-    return label.sources or (label.originator,)
+def _rests_on(label: Label) -> set[str]:
+    """Return whose sensors are behind what carries a label: its originator's own are not among its sources, once it joined."""
+    return {label.originator, *label.sources}
+
+
+def _way(path: Sequence[PathPoint]) -> tuple[Array, Array] | None:
+    """Return times and places (ECEF) of a path; None of one that is none: its times do not rise."""
+    times = np.array([point.t_ns for point in path], dtype=np.float64)
+    if not len(times) or not (np.diff(times) > 0.0).all():
+        return None
+    places = geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
+    return times, places
 
 
 def _fast(track: Track) -> bool:

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from trilat.errors import PolicyError
 from trilat.fuse.combine import Combiner, PartnerItem
 from trilat.joint.core import CoreTracker
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
-from trilat.policy.labels import join
+from trilat.policy.labels import join_for_own
 from trilat.records.columns import Tracks
 from trilat.records.label import Label
 from trilat.records.track import Track
 
 # Pictures are at least this far apart: no eye sees more, and each costs processor time.
 GAP_NS = 40_000_000
+JOINED_MAX = 4_000  # joined labels remembered: partners may name ever new ones
 
 
 class CombinedPicture:
@@ -68,13 +68,7 @@ class CombinedPicture:
         labels = tuple(label for one in evidence for label in ([one] if isinstance(one, Label) else self._core.labels_of(one)))
         known = self._joined.get(labels)
         if known is None:
-            known = self._joined[labels] = self._join(list(labels))
+            if len(self._joined) >= JOINED_MAX:
+                self._joined.clear()
+            known = self._joined[labels] = join_for_own(labels, self._nation)
         return known
-
-    def _join(self, labels: list[Label]) -> Label:
-        """Join the labels of what a track rests on; what does not join is for this nation alone, at the highest level."""
-        try:
-            return join(labels, originator=self._nation)
-        except PolicyError:
-            first = labels[0]
-            return Label(policy=first.policy, originator=self._nation, mode=first.mode, level=4)

@@ -266,6 +266,7 @@ class Pipeline:
         for one in inputs:
             if isinstance(one, ReceivedInput):
                 received.take(one)
+        self.launches.hear(now_ns, received.warnings, [])  # what they point at, a flight in the air may rest on
         # The journal holds the assessments that were taken, as derived ones; one given from outside would be there twice.
         desk = self._at_desk(now_ns, received, inputs, None)
         self.restored_public += public_of(desk.released)

@@ -187,6 +187,27 @@ def join(
     )
 
 
+def join_for_own(labels: Sequence[Label], nation: str) -> Label:
+    """Return the label of what this nation makes of all of these, for itself: where they do not join, for nobody else.
+
+    That is at the highest level and for no purpose; it names everybody behind it all the same: consent is asked of whom a label
+    names.
+    """
+    try:
+        return join(labels, originator=nation)
+    except PolicyError:
+        sources = {source for label in labels for source in _rests_on(label)}
+        first = labels[0]
+        return Label(
+            policy=first.policy,
+            originator=nation,
+            mode=first.mode,
+            level=4,
+            purposes=(PURPOSE_NONE,),
+            sources=tuple(sorted(sources)),
+        )
+
+
 def _in_one_policy(labels: list[Label], policy: str | None, equivalences: Sequence[LevelEquivalence]) -> list[Label]:
     wanted = policy if policy is not None else labels[0].policy
     said = [translate(label, wanted, equivalences) for label in labels]

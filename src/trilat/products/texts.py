@@ -23,6 +23,7 @@ AREAS_NAMED_MAX = 20
 LINE_AREAS_MAX = 4
 LIKELY = 0.01
 ACTING = ("issued", "updated")
+SAID = {"burns-again": "again", "none-now": "none-now", "unconfirmed": "unconfirmed"}  # reasons that are a sentence
 # Who lives there is named first, then who sails there; airspace is for those who fly.
 RANKS = {"sea": 1, "fir": 2}
 
@@ -106,8 +107,8 @@ def _sentences(warning: Warning, language: Language) -> Iterable[str]:
         yield said["class"].format(name=name, percent=round(100 * flight.probability))
     if warning.state == "track-lost" or warning.reason == "time-over-unseen":
         yield said["lost"]
-    if warning.reason == "burns-again":
-        yield said["again"]
+    if warning.reason in SAID and warning.reason != "none-now":  # that one is said with the areas
+        yield said[SAID[warning.reason]]
     if warning.state not in ("landed", "passed"):
         yield from _where(warning, language)
     if flight is not None and flight.landing is not None and not flight.landing.reliable:
@@ -142,8 +143,8 @@ def _spoken(warning: Warning, language: Language) -> Iterable[str]:
     if warning.state == "track-lost":
         yield said["lost"]
         return
-    if warning.reason in ("burns-again", "none-now"):
-        yield said["again" if warning.reason == "burns-again" else "none-now"]
+    if warning.reason in SAID:
+        yield said[SAID[warning.reason]]
     places = _places(_foremost(warning), language, LINE_AREAS_MAX)
     if places:
         yield f"{places}."

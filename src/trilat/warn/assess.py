@@ -169,8 +169,7 @@ class Assessor:
 
     def _look(self, now_ns: int, row: Any) -> None:
         """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
-        cued = (self._cues and climbs(row) and self._flashed(row)) or self._pointed(row)
-        if not launch_like(row) and not cued and not self._risen(row):
+        if not launch_like(row) and not self._cued(row) and not self._risen(row):
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():
@@ -214,6 +213,10 @@ class Assessor:
         row["position_m"], row["velocity_m_s"] = mean[:3], mean[3:]
         return climbs(row, CLIMB_HEIGHT_M, CLIMB_M_S)
 
+    def _cued(self, row: Any) -> bool:
+        """Tell whether somebody else speaks of a launch where a track is that may be one."""
+        return bool((self._cues and climbs(row) and self._flashed(row)) or self._pointed(row))
+
     def _flashed(self, row: Any) -> bool:
         """Tell whether a launch flash was seen where a track comes from."""
         t_ns = int(row["t_ns"])
@@ -228,17 +231,16 @@ class Assessor:
 
     def _begin(self, slot: int, t_ns: int, row: Any) -> None:
         """Begin a flight from a track: take its remembered plots backwards, then forwards from the first."""
-        m = self._machinery
-        spare = ROWS * FLIGHTS_MAX
+        m, spare = self._machinery, ROWS * FLIGHTS_MAX
         mean = np.concatenate([row["position_m"], row["velocity_m_s"]])
-        mine = list(self._recent)
-        back = [p for p in mine if p.t_ns <= t_ns]
+        back = [p for p in self._recent if p.t_ns <= t_ns]
         self._weighed += len(back)
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
         taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
         cued = len(taken) >= PLOTS_CUED and self._flashed(row)
+        few = not cued and (len(taken) < PLOTS_MIN or not launch_like(row))
         fresh = len(taken) >= PLOTS_CUED and t_ns - taken[0].t_ns < SAME_S * NS
-        pointed = self._pointed(row) if fresh else frozenset[str]()
+        pointed = self._pointed(row) if few and fresh else frozenset[str]()
         if len(taken) < PLOTS_MIN and not cued and not pointed:
             return
         first, covariance = m.state(spare, 0)
@@ -247,7 +249,7 @@ class Assessor:
         self._count += 1
         flight = Candidate(self._count, slot, int(row["number"]), flight_filter)
         flight.first_ns, flight.steps_ns, flight.found_ns = taken[-1].t_ns, t_ns, t_ns
-        flight.cued, flight.pointed = cued, pointed
+        flight.cued, flight.pointed, flight.leans = cued, pointed, bool(pointed)
         for plot in reversed(taken):
             flight.take(plot)
         flight.speed_first_m_s, flight.speed_first_sigma_m_s = speed_of(first, covariance)
@@ -369,10 +371,10 @@ class Assessor:
             return
         t_ns, mean, covariance, *_ = flight.filter.mean_state()
         plots, row = len(flight.filter.plots), {"position_m": mean[:3], "velocity_m_s": mean[3:], "covariance": covariance}
-        few = plots < PLOTS_MIN or not launch_like(row)
+        few = not flight.cued and (plots < PLOTS_MIN or not launch_like(row))
         unsure = self.alone(flight) or (len(flight.sensors) < 2 and not flight.cued and plots < PLOTS_SURE)
-        flight.pointed = self._pointing.held(flight.pointed)
-        if unsure:
+        flight.pointed, flight.leans = self._pointing.held(flight.pointed), flight.leans and few
+        if unsure or flight.leans:
             flight.pointed |= self._pointing.at(t_ns, mean[:3], doubt_of(covariance))
         flight.backed = unsure and self._pointing.backs(flight.pointed, flight.sensors)
         if not few and not flight.backed:

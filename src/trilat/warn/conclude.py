@@ -78,6 +78,7 @@ class Candidate:
         self.cued = False
         self.pointed: frozenset[str] = frozenset()  # what partners say of it, as far as what is said rests on that
         self.backed = False  # whether sensors of others are behind that
+        self.leans = False  # whether its own plots alone never spoke of it yet
         self.landing_ns: int | None = None
         self.last: Assessment | None = None
         self.earlier: Assessment | None = None  # what an earlier run last told of it
@@ -242,11 +243,16 @@ def _state(flight: Candidate, *, alone: bool, nothing: float, burns: bool, lost:
         return "dropped"
     if landed:
         return "landed"
-    if alone or (len(flight.sensors) < 2 and not _backed(flight) and len(flight.filter.plots) < PLOTS_SURE):
+    if alone or _unsaid(flight) or (len(flight.sensors) < 2 and not _backed(flight) and len(flight.filter.plots) < PLOTS_SURE):
         return "unconfirmed"
     if lost:
         return "track-lost"
     return "detected" if burns else "assessed"
+
+
+def _unsaid(flight: Candidate) -> bool:
+    """Tell whether nobody says any more what alone made it spoken of."""
+    return flight.leans and not flight.pointed
 
 
 def _backed(flight: Candidate) -> bool:
@@ -263,7 +269,7 @@ def _phase(height: float, climb: float, *, burns: bool) -> FlightPhase:
 def _confidence(flight: Candidate, now_ns: int, lost: int | None, nothing: float, *, alone: bool) -> float:
     """Return how sure it is that this is a flight as described: plots, sensors that agree, and how long it is unseen."""
     plots = 1.0 - exp(-len(flight.filter.plots) / 6.0)
-    sensors = 0.3 if alone else 0.7 if len(flight.sensors) < 2 and not _backed(flight) else 0.97
+    sensors = 0.3 if alone or _unsaid(flight) else 0.7 if len(flight.sensors) < 2 and not _backed(flight) else 0.97
     age = 1.0 if lost is None else 0.5 ** ((now_ns - lost) / NS / LOST_HALF_S)
     return float(min(1.0, max(0.0, plots * sensors * age * (1.0 - nothing))))
 

@@ -13,7 +13,7 @@ from trilat.records.label import Label
 from trilat.records.report import Pedigree
 from trilat.records.warning import Acknowledgement, Retraction, Warning, WarningArea
 
-WARNINGS_MAX = 10_000
+WARNINGS_MAX = 10_000  # held of one partner
 NS = 1_000_000_000
 
 
@@ -37,6 +37,7 @@ class WarningDesk:
         self._own: dict[str, Warning] = {}
         self._retracted_by: dict[str, str] = {}
         self._received: dict[tuple[str, str], Warning] = {}
+        self._heard: dict[str, dict[tuple[str, str], None]] = {}  # each partner's, the one heard of last at the end
 
     def raise_by_hand(self, now_ns: int, draft: Draft, label: Label, by: str) -> Warning:
         """Return a new warning in state `issued`: a person raised it, so it was detected and assessed by a person."""
@@ -113,9 +114,12 @@ class WarningDesk:
         held = self._received.get(key)
         if held is not None and held.version >= warning.version:
             return False
-        if held is None and len(self._received) >= WARNINGS_MAX:
-            oldest = min(self._received, key=lambda k: (self._received[k].expires_ns, k))
-            del self._received[oldest]
+        heard = self._heard.setdefault(origin, {})
+        heard.pop(key, None)
+        heard[key] = None
+        if len(heard) > WARNINGS_MAX:  # a partner's flood takes no other's place
+            oldest = next(iter(heard))
+            del heard[oldest], self._received[oldest]
         self._received[key] = warning
         return True
 

@@ -30,6 +30,7 @@ MOVED_NS = 30 * NS
 BEYOND_PROBABILITY_MIN = 0.01
 BURNS_AGAIN = "burns-again"  # why a version is made while it does: its words say so, in every one
 NONE_NOW = "none-now"  # why a version of an issued warning is made that names no area any more: its words say that
+UNCONFIRMED = "unconfirmed"  # why a version is made of a flight that is not confirmed any more: its words say that
 PATH_POINTS = 24  # of the predicted way, in a warning
 
 
@@ -137,7 +138,7 @@ def _next(now_ns: int, standing: Standing, assessment: Assessment, *, again: boo
             return warning.state, "" if warning.reason == "no-launch" else "no-launch"
         return "stood-down", "no-launch"
     if warning.state in OVER or assessment.state == "unconfirmed":
-        return warning.state, ""
+        return _doubted(now_ns, standing)
     if assessment.state in ("landed", "passed", "track-lost"):
         same = assessment.state == warning.state and now_ns - warning.t_ns < UPDATE_EVERY_NS
         return assessment.state, "" if same else str(assessment.state)
@@ -155,9 +156,20 @@ def _next(now_ns: int, standing: Standing, assessment: Assessment, *, again: boo
     return state, BURNS_AGAIN if again and (reason or untold) else reason
 
 
+def _doubted(now_ns: int, standing: Standing) -> tuple[WarningState, str]:
+    """Return what becomes of a warning whose flight is not confirmed any more: it says so, at once and with newer figures."""
+    warning, envelope = standing.warning, standing.envelope
+    said = warning.reason == UNCONFIRMED and now_ns - warning.t_ns < UPDATE_EVERY_NS
+    late = envelope is not None and now_ns >= envelope.until_ns
+    if said or late or warning.state in (*OVER, "track-lost"):
+        return warning.state, ""
+    return "updated" if warning.issued else warning.state, UNCONFIRMED
+
+
 def issued_reason(standing: Standing) -> str:
-    """Return the reason of the version that is issued now: that it burns again is not unsaid by two people's yes."""
-    return BURNS_AGAIN if standing.again else "approved"
+    """Return the reason of the version that is issued now: what is open about a flight is not unsaid by two people's yes."""
+    doubted = UNCONFIRMED if standing.assessment.state == "unconfirmed" else "approved"
+    return BURNS_AGAIN if standing.again else doubted
 
 
 def _news(held: Assessment, new: Assessment) -> str:
@@ -255,7 +267,7 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
         confidence *= 0.5  # silence: nobody has aged it for us
     touched = _areas(standing, state, lost=lost)
     emptied = held.issued and not touched and state in ("issued", "updated") and (held.touched or held.reason == NONE_NOW)
-    if emptied and reason not in ("no-launch", "reinstated", BURNS_AGAIN):  # these say more
+    if emptied and reason not in ("no-launch", "reinstated", BURNS_AGAIN, UNCONFIRMED):  # these say more
         reason = NONE_NOW
     warning = msgspec.structs.replace(
         held,
@@ -276,8 +288,9 @@ def _version(now_ns: int, standing: Standing, state: WarningState, reason: str) 
 def _areas(standing: Standing, state: WarningState, *, lost: bool) -> tuple[TouchedArea, ...]:
     """Return the areas that a version names: inside the envelope, and of a lost flight never one that it would fly over."""
     done = state in CLOSED or state in OVER
-    # To whom it was issued an area is not unsaid because it burns again: that would read as an all clear.
-    stays = done or (standing.warning.issued and standing.assessment.phase == "boost")
+    # To whom it was issued an area is not unsaid because it burns again, or is doubted: that would read as an all clear.
+    open_again = standing.assessment.phase == "boost" or standing.assessment.state == "unconfirmed"
+    stays = done or (standing.warning.issued and open_again)
     told = standing.warning.touched if stays else standing.assessment.areas
     if standing.envelope is not None:
         told = tuple(one for one in told if one.id in standing.envelope.areas)
