@@ -6,7 +6,7 @@ Its tracks are what the combined picture is made of, so that a partner's plot co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, Between
 from trilat.fuse.earth_fixed import columns_of_measurements, columns_of_tracklets
 from trilat.fuse.health import Health, HealthSettings, Verdict
 from trilat.fuse.tracklet import MODELS
+from trilat.joint.labels import SourceLabels
 from trilat.joint.watch import RADARS
 from trilat.records.columns import Reports, Tracks, joined
 from trilat.records.convert import to_columns
@@ -50,7 +51,7 @@ class CoreTracker:
         self._settings = settings
         self._tracker: Tracker | None = None
         self._slots: dict[tuple[str, str], int] = {}
-        self._labels: dict[int, Label] = {k: sensor.label for k, sensor in enumerate(sensors)}
+        self._labels = SourceLabels(nation, {k: sensor.label for k, sensor in enumerate(sensors)})
         self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
         self._fit = np.zeros((0, 6))
         self._judge_ns = 0
@@ -88,7 +89,8 @@ class CoreTracker:
 
     def labels_of(self, bits: int) -> list[Label]:
         """Return the labels of the sensors of a bit set, own and partners'; of all own ones for an empty set."""
-        return [label for k, label in self._labels.items() if bits >> k & 1] or [one.label for one in self.own]
+        places = [k for k in self._nations if bits >> k & 1]
+        return [label for k in places for label in self._labels.of(k)] or [one.label for one in self.own]
 
     def nations_of(self, bits: int) -> set[str]:
         """Return the nations whose sensors are in a bit set."""
@@ -96,11 +98,11 @@ class CoreTracker:
 
     def _table(self) -> tuple[Sensor, ...]:
         """Return the tracker's sensors: one's own, then a place for every source that partners may yet name."""
-        label = self.own[0].label if self.own else next(iter(self._labels.values()))
+        label = self.own[0].label if self.own else self._labels.every()[0]
         spare = [Sensor(id=f"partner-{k}", nation=self.nation, kind="fixes", label=label) for k in range(len(self.own), SLOTS)]
         return (*self.own, *spare)
 
-    def _slot(self, nation: str, source: str, label: Label) -> int | None:
+    def _slot(self, now_ns: int, nation: str, source: str, labels: Iterable[Label]) -> int | None:
         """Return the place of a partner's sensor or stream, a new one when it is met first; None when there is no more room."""
         slot = self._slots.get((nation, source))
         if slot is None:
@@ -109,7 +111,7 @@ class CoreTracker:
                 return None
             self._slots[nation, source] = slot
             self._nations[slot] = nation
-        self._labels[slot] = label
+        self._labels.take(now_ns, slot, labels)
         return slot
 
     def _batches(
@@ -126,7 +128,7 @@ class CoreTracker:
                 groups.setdefault((source, type(record), record.pedigree.sensors), []).append(record)
         made = []
         for (source, form, sensors), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__, one[0][2])):
-            slot = self._slot(nation, source, held[-1].label)
+            slot = self._slot(now_ns, nation, source, (one.label for one in held))
             if slot is None:
                 self.refused["sensors-full"] += len(held)
                 continue

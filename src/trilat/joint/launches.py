@@ -13,6 +13,7 @@ import msgspec
 
 from trilat.fuse.earth_fixed import columns_of_measurements
 from trilat.joint.core import PartnerReport, batch_of
+from trilat.joint.labels import SourceLabels
 from trilat.joint.pointers import Pointers
 from trilat.picture.inputs import PartnerRecord, WarningRecord
 from trilat.policy.labels import join_for_own
@@ -57,7 +58,7 @@ class LaunchWatch:
         own = tuple(one for one in sensors if looks_high(one))[: SLOTS - spare]
         self.index = {one.id: k for k, one in enumerate(own)}
         self._own, self._spare = own, spare
-        self._labels: dict[int, Label] = {k: one.label for k, one in enumerate(own)}
+        self._labels = SourceLabels(nation, {k: one.label for k, one in enumerate(own)})
         self._ids: dict[int, str] = {k: one.id for k, one in enumerate(own)}
         self._slots: dict[tuple[str, str], int] = {}
         self._nations: dict[int, str] = {}  # of partners' places; all others are one's own
@@ -124,7 +125,7 @@ class LaunchWatch:
                 return
             slot = self._slots[nation, source] = len(self._own) + len(self._slots)
             self._ids[slot], self._nations[slot] = source, nation
-        self._labels[slot] = held[-1].label
+        self._labels.take(now_ns, slot, (one.label for one in held))
         if self._tracker is None:
             self._make(held[-1].label)
         columns = columns_of_measurements(held)
@@ -153,7 +154,7 @@ class LaunchWatch:
         """Put the true names and labels in the place of those of the table; what pointed at it adds its label alone."""
         slots = [k for k in range(len(self._own) + self._spare) if self._name(k) in one.pedigree.sensors]
         pointed = () if self.pointers is None else [self.pointers.label(key) for key in one.pedigree.sensors]
-        labels = tuple(self._labels[k] for k in slots) or tuple(self._labels.values())
+        labels = tuple(label for k in slots for label in self._labels.of(k)) or self._labels.every()
         labels += tuple(dict.fromkeys(label for label in pointed if label is not None))
         names = tuple(sorted({self._ids[k] for k in slots}))
         pedigree = msgspec.structs.replace(one.pedigree, sensors=names)
