@@ -17,9 +17,6 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-# As a command of ours says, before numpy is imported: what a test measures and compares is what a node does.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 TESTS = Path(__file__).parent
 # Modules of vectors and oracles stand beside the tests that use them; importlib mode asks for them to be on the path.
 sys.path[:0] = [str(folder) for folder in sorted(TESTS.iterdir()) if folder.is_dir() and not folder.name.startswith((".", "_"))]
