@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,23 @@ def imported(arguments: list[str], prefixes: list[str] | tuple[str, ...], keep: 
     return [
         name for name in loaded if name not in keep and any(name == p or name.startswith(f"{p.rstrip('.')}.") for p in prefixes)
     ]
+
+
+@pytest.mark.parametrize(("given", "threads"), [({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, min(2, os.cpu_count() or 1))])
+def test_a_commands_linear_algebra_has_one_thread(given: dict[str, str], threads: int) -> None:
+    """A process of ours solves in the thread that asks, unless whoever starts it says otherwise; a second would turn while it waits."""
+    code = (
+        "import os\n"
+        "from trilat.cli import main\n"
+        "try: main(['schema', '--help'], prog_name='trilat')\n"
+        "except SystemExit: pass\n"
+        "import numpy\n"
+        "numpy.linalg.inv(numpy.eye(300))\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    alone = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=alone | given)
+    assert str(threads) == done.stdout.split()[-1]
 
 
 def test_an_error_is_its_sentence() -> None:

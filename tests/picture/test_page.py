@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from mapless import without_map
 
+from trilat.picture.inputs import AudienceView
 from trilat.picture.web import STATIC, serving
 
 if TYPE_CHECKING:
@@ -224,6 +225,63 @@ async def test_a_row_chosen_by_keyboard_shows_the_track(here: Opened) -> None:
     await here.page.keyboard.press("Escape")
     assert await here.until("selected", lambda chosen: chosen == 0) == 0
     await here.page.locator("#tab-log").click()
+
+
+WHOLE = """() => {
+  const box = document.querySelector(".tablebox");
+  const ends = [...box.querySelectorAll("thead th")].map((one) => one.getBoundingClientRect().right);
+  return { wide: box.scrollWidth, room: box.clientWidth, end: Math.max(...ends), edge: box.getBoundingClientRect().right };
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+async def test_the_track_table_shows_every_column(here: Opened, width: int) -> None:
+    """Beside both panels no column is cut and none needs scrolling to, in any language."""
+    page = here.page
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.locator("#tab-table").click()
+    for language in ("ja", "ko", "en"):
+        await page.locator(".tools select").select_option(language)
+        at = await page.evaluate(WHOLE)
+        assert at["wide"] <= at["room"], (language, at)
+        assert at["end"] <= at["edge"] + 0.5, (language, at)
+    await page.locator("#tab-log").click()
+    await page.set_viewport_size({"width": 900, "height": 600})
+
+
+AUDIENCES = ("KOR", "USA", "PUBLIC")
+TOUCHING = """() => {
+  const bad = [];
+  const text = (one) => { const range = document.createRange(); range.selectNodeContents(one); return range.getBoundingClientRect(); };
+  for (const row of document.querySelectorAll(".audiences li")) {
+    const parts = [...row.querySelectorAll("svg, b, span, button")];
+    const at = parts.map((one) => (one.tagName === "svg" ? one.getBoundingClientRect() : text(one)));
+    for (let k = 1; k < parts.length; k += 1) {
+      if (at[k].left < at[k - 1].right + 2) bad.push(`${row.textContent}: ${at[k - 1].right} then ${at[k].left}`);
+    }
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("width", [900, 1280, 1440])
+async def test_who_may_see_a_track_is_told_without_names_and_marks_touching(
+    here: Opened, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the selection panel marks, names (PUBLIC, the longest), words and buttons stand apart; the public has no nation's mark."""
+    page = here.page
+    told = [AudienceView(audience=name, permit=name == "USA", tier="track", reason="not-releasable") for name in AUDIENCES]
+    monkeypatch.setattr(here.given.cop, "_audiences_of", lambda *_: told)
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.locator("#tab-table").click()
+    await page.get_by_test_id("tracks").locator("tbody tr[tabindex]").first.click()
+    await page.get_by_test_id("audiences").get_by_text("PUBLIC").wait_for(timeout=SECONDS_MAX * 1000)
+    assert await page.evaluate(TOUCHING) == []
+    marks = await page.locator(".audiences .badge").evaluate_all("all => all.map(one => one.innerHTML)")
+    assert len(marks) == len(set(marks)) >= 3
+    await page.keyboard.press("Escape")
+    await page.locator("#tab-log").click()
+    await page.set_viewport_size({"width": 900, "height": 600})
 
 
 async def test_silence_is_shown_and_the_page_comes_back(here: Opened) -> None:

@@ -44,6 +44,42 @@ CUT_OFF = """() => {
   }
   return bad;
 }"""
+# What a watch officer must see of each warning without scrolling, whole, and nothing of it on or under anything else.
+SHOWN = ("state", "from", "since", "landing", "class", "confidence", "areas", "ack")
+SEEN_WHOLE = """shown => {
+  const bad = [];
+  const list = document.querySelector(".strip ul");
+  const whole = list.getBoundingClientRect();
+  if (list.scrollHeight > list.clientHeight || list.scrollWidth > list.clientWidth) {
+    bad.push(`scrolls: ${list.scrollWidth} x ${list.scrollHeight} in ${list.clientWidth} x ${list.clientHeight}`);
+  }
+  const text = (one) => { const range = document.createRange(); range.selectNodeContents(one); return range.getBoundingClientRect(); };
+  const leaves = [];
+  for (const row of document.querySelectorAll(".warning")) {
+    for (const name of shown) {
+      if (!row.querySelector(`[data-testid="${name}"]`)) bad.push(`${row.dataset.key} has no ${name}`);
+    }
+    if (!row.querySelector(".ack[data-nation]")) bad.push(`${row.dataset.key} has no acknowledgements`);
+    for (const one of row.querySelectorAll("[data-testid], .ack, .what b, .what small, .ends")) leaves.push(one);
+  }
+  for (const one of leaves) {
+    const at = text(one);
+    const name = `${one.dataset.testid ?? one.className} ${one.textContent}`;
+    if (at.left < Math.max(whole.left, 0) || at.right > Math.min(whole.right, innerWidth)) bad.push(`beside: ${name}`);
+    if (at.top < whole.top || at.bottom > whole.bottom) bad.push(`below: ${name}`);
+    if (one.clientWidth && (one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)) bad.push(`cut: ${name}`);
+    const on = document.elementFromPoint(at.left + at.width / 2, at.top + Math.min(at.height / 2, 6));
+    if (!on || !(one.contains(on) || on.contains(one))) bad.push(`covered: ${name} by ${on && on.className}`);
+    for (const other of leaves) {
+      const to = text(other);
+      if (one !== other && !one.contains(other) && !other.contains(one) && at.left + 1 < to.right && to.left + 1 < at.right
+          && at.top + 2 < to.bottom && to.top + 2 < at.bottom) bad.push(`over: ${name} / ${other.textContent}`);
+    }
+  }
+  const map = document.querySelector(".mapbox").getBoundingClientRect();
+  if (map.height < 0.38 * innerHeight) bad.push(`a map of ${map.height} in ${innerHeight}`);
+  return bad;
+}"""
 SEEN_S, DETECTED_S, ASSESSED_S = 66.0, 85.0, 124.0  # of the world: in nobody's sight before; called by all; with areas
 
 
@@ -120,6 +156,17 @@ async def nothing_cut_off(page: Page) -> None:
     await page.set_viewport_size({"width": 1100, "height": 640})
 
 
+async def seen_whole(page: Page) -> None:
+    """On the screens of watch floors, in every language, all there is to know and to do of three nations' warnings is in sight."""
+    for width, height in ((1280, 800), (1440, 900), (1920, 1080)):
+        await page.set_viewport_size({"width": width, "height": height})
+        for language in ("ja", "ko", "en"):
+            await page.locator(".tools select").select_option(language)
+            bad = await page.evaluate(SEEN_WHOLE, SHOWN)
+            assert [] == bad, (width, height, language, bad)
+    await page.set_viewport_size({"width": 1100, "height": 640})
+
+
 async def test_a_flight_from_its_first_plots_to_the_all_clear(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -150,6 +197,10 @@ async def test_a_flight_from_its_first_plots_to_the_all_clear(
             await row(on[name], "JPN").get_by_test_id("ack").click()
         for nation in ("JPN", "KOR", "USA"):
             await mine.locator(f'[data-nation="{nation}"].yes, [data-nation="{nation}"].older').wait_for(timeout=MS_MAX)
+        assert await on["ann"].get_by_test_id("warning").count() == 3
+        buttons = await mine.locator("button").evaluate_all("all => all.map(one => one.dataset.testid)")
+        assert {"locate", "issue", "stand-down", "retract", "ack"} <= set(buttons)
+        await seen_whole(on["ann"])
         said = on["lee"].locator('.said[role="alert"]')
         assert await said.get_attribute("aria-live") == "assertive"
         await mine.get_by_test_id("stand-down").click()

@@ -6,6 +6,8 @@ inside functions, and add its line here (a test compares the table with the file
 
 from __future__ import annotations
 
+import os
+
 import click
 
 import trilat
@@ -43,3 +45,6 @@ COMMANDS: dict[str, Command] = {
 @click.version_option(trilat.__version__, prog_name="trilat", message="%(prog)s %(version)s")
 def main() -> None:
     """Trilat: the shared warning and awareness system of allies."""
+    # Said before numpy is imported. A second thread of its linear algebra waits by turning: on a busy machine it made a matrix of
+    # a hundred rows, one for each bias of each sensor, take 100 ms instead of half a one. And one thread rounds alike everywhere.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -5,10 +5,10 @@ the cursor over it in one transaction, and asks on from there; the cursor in the
 not fit is refused, counted, and changes nothing; the next session begins at the cursor.
 """
 
-from collections import deque
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from trilat.exchange.epochs import place_of
 from trilat.exchange.intake import KNOWN_TYPES, Intake, Received, raw_of
 from trilat.exchange.station import Station, health_of
 from trilat.identity.sign import Rejected
@@ -34,6 +34,8 @@ COUNTER_BLOCK = 100_000
 GIVEN_UP_MAX = 64  # pulls remembered whose late answer is no replay
 # Hashes that are forgotten for each batch.
 RECORDS_PER_BATCH = 50
+# Before every epoch and number.
+_NOWHERE = (0, 0)
 
 __all__ = ["Importer", "Received", "Request"]
 
@@ -50,6 +52,7 @@ class _Out(NamedTuple):
     sent_ns: int
     give_up_ns: int
     credit_bytes: int
+    cursor: Cursor
 
 
 class Importer(Intake):
@@ -61,7 +64,11 @@ class Importer(Intake):
         self._counter = self.state.counter_ceiling
         self._session = 0
         self._out: dict[int, _Out] = {}
-        self._given_up: deque[int] = deque(maxlen=GIVEN_UP_MAX)  # pulls whose session ended before their answer came
+        # Pulls whose session ended before their answer came, each with the cursor at which that session began.
+        self._given_up: dict[int, Cursor] = {}
+        # The present session: the cursor at which it began, up to where batches came past it, and up to where they came again.
+        self._began = Cursor()
+        self._past_to = self._again_to = _NOWHERE
         self._ahead: dict[int, tuple[BatchHeader, Envelope]] = {}
         self.pace = Pace(
             station.settings, self._settings, station.settings.slack_ms if via is None else station.settings.hub_slack_ms
@@ -80,7 +87,7 @@ class Importer(Intake):
         if now_ns < self.pace.resume_ns or self.prepares:
             return []
         if not self._session:
-            self._session = self._counter + 1
+            self._session, self._began = self._counter + 1, self.state.cursor
         requests = []
         while len(self._out) < self.pace.window:
             requests.append(self._request(now_ns))
@@ -112,7 +119,7 @@ class Importer(Intake):
             else Pull(**fields)
         )
         timeout_ns = self.pace.timeout_ns()
-        self._out[self._counter] = _Out(now_ns, now_ns + timeout_ns, self.pace.credit_bytes)
+        self._out[self._counter] = _Out(now_ns, now_ns + timeout_ns, self.pace.credit_bytes, self.state.cursor)
         return Request(PullId(self.name, self.lane, self._counter), sealing.seal(key, pull), timeout_ns)
 
     def expire(self, now_ns: int) -> None:
@@ -139,7 +146,10 @@ class Importer(Intake):
     def _restart(self, now_ns: int, *, failed: bool) -> None:
         self._session = 0
         self._gap_ns = None
-        self._given_up.extend(self._out)
+        self._past_to = self._again_to = _NOWHERE
+        self._given_up |= dict.fromkeys(self._out, self._began)
+        for counter in list(self._given_up)[:-GIVEN_UP_MAX]:
+            del self._given_up[counter]
         self._out.clear()
         self._ahead.clear()
         if failed:
@@ -185,11 +195,9 @@ class Importer(Intake):
 
     def reply(self, now_ns: int, counter: int, message: Message, envelope: Envelope) -> None:
         """Take a verified reply to one of our pulls. Raises Rejected; then nothing has changed but the session."""
-        out = self._out.get(counter)
-        if counter in self._given_up:
-            self._given_up.remove(counter)
-            if not isinstance(message, BatchHeader) and message.number == counter:
-                return  # late, not replayed: it answers this pull, once; what it says is of a session that is over
+        out, began = self._out.get(counter), self._given_up.pop(counter, None)
+        if began is not None and not isinstance(message, BatchHeader) and message.number == counter:
+            return  # late, not replayed: it answers this pull, once; what it says is of a session that is over
         if not isinstance(message, BatchHeader) and (out is None or message.number != counter):
             raise Rejected("replayed", f"{envelope.kind} for pull {message.number}")
         self._out.pop(counter, None)
@@ -201,7 +209,11 @@ class Importer(Intake):
                 if rejected.name not in {"replayed", "epoch-wrong"}:
                     self.trouble = rejected.name
                     self._restart(now_ns, failed=True)
-                raise
+                if rejected.name != "replayed" or not self._came_twice(message, out, began):
+                    raise
+            else:
+                if out is None:
+                    self._past_to = max(self._past_to, (message.epoch, message.number + message.count - 1))
             if out is not None:
                 self.pace.replied(now_ns, out.sent_ns, len(envelope.payload), out.credit_bytes)
         elif isinstance(message, Empty):
@@ -210,6 +222,21 @@ class Importer(Intake):
             self._refused(now_ns, message)
         else:
             raise Rejected("envelope-mismatch", f"{envelope.kind} is no reply")
+
+    def _came_twice(self, header: BatchHeader, out: _Out | None, began: Cursor | None) -> bool:
+        """Tell whether a batch that we hold is no replay: its exporter could not know that we do when it answered this pull.
+
+        A session goes on from the cursor at which it began. What was under way when the one before it ended comes past it (an
+        exporter that starts has just answered a pull when its wake ends the session), and then again in it, or the other way.
+        """
+        place = (header.epoch, header.number)
+        if out is None:
+            return began is not None and place > place_of(began)
+        told = place > self._past_to and place <= place_of(out.cursor)
+        if told or place <= max(self._again_to, place_of(self._began)):
+            return False
+        self._again_to = (header.epoch, header.number + header.count - 1)
+        return True
 
     def _empty(self, now_ns: int, empty: Empty) -> None:
         """Take note of where the exporter stands; ask anew when its epoch goes on from a place that we do not hold."""

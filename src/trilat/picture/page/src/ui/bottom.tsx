@@ -49,7 +49,7 @@ function TrackRow({ slot }: { slot: number }) {
         {nationsOf(slot).map((nation) => (
           <Badge key={nation} nation={nation} />
         ))}{" "}
-        {nationsOf(slot).join("+")}
+        <span class="spelt">{nationsOf(slot).join("+")}</span>
       </td>
       <td>{domain}</td>
       <td>{hello?.affiliations[tracks.affiliation[slot] ?? 1]}</td>

@@ -110,6 +110,8 @@ function OwnActs({ warning }: { warning: Warning }) {
   );
 }
 
+const percent = (share: number) => `${Math.round(share * 100)} %`;
+
 function Row({ warning }: { warning: Warning }) {
   const now = s.nowMs.value;
   const seen = s.acknowledgedHere(warning);
@@ -126,66 +128,77 @@ function Row({ warning }: { warning: Warning }) {
     });
   return (
     <li class={`warning ${s.newsAcknowledged(warning) ? "seen" : "new"}`} data-testid="warning" data-key={warning.key}>
-      <span class="state" data-testid="state">
-        {warning.retraction && warning.retraction.reason !== "reinstated" ? warning.retraction.reason : warning.state}
-      </span>
-      <span class="from">{warning.nations.join("+")}</span>
+      <div class="who">
+        <span class="state" data-testid="state">
+          {warning.retraction && warning.retraction.reason !== "reinstated" ? warning.retraction.reason : warning.state}
+        </span>
+        <span class="from" data-testid="from">
+          {warning.nations.join("+")}
+        </span>
+      </div>
       <div class="what">
         <b>
           {warning.exercise.startsWith("LIVE") ? "" : <em>EXERCISE</em>} {warning.headline.replace(/^EXERCISE:?\s+/, "")}
         </b>
         <small>
           {warning.kind} · v{warning.version} · {warning.label}
-          {warning.flight && ` · ${warning.flight.name} ${Math.round(warning.flight.probability * 100)} % ${warning.flight.shape ?? ""}`}
         </small>
-        {areas && (
-          <small class="areas" data-testid="areas" title={areas}>
-            {areas}
-          </small>
-        )}
       </div>
       <div class="times">
-        <b>T+{span(now - (warning.event_t_ms ?? warning.first_t_ms))}</b>
-        <small>
+        <b data-testid="since">T+{span(now - (warning.event_t_ms ?? warning.first_t_ms))}</b>
+        <small class="ends">
           {t("ends")} {span(warning.expires_ms - now)}
         </small>
         <Landing warning={warning} />
       </div>
       <div class="sure">
-        <b>{warning.confidence === null ? "—" : `${Math.round(warning.confidence * 100)} %`}</b>
-        <small>{t("confidence")}</small>
+        {warning.flight && (
+          <b data-testid="class">
+            {warning.flight.name} {percent(warning.flight.probability)} {warning.flight.shape ?? ""}
+          </b>
+        )}
+        <small data-testid="confidence">
+          {t("confidence")} {warning.confidence === null ? "—" : percent(warning.confidence)}
+        </small>
       </div>
-      <Acks warning={warning} />
-      <div class="acts">
-        {(box || area) && (
-          <button
-            type="button"
-            class="quiet"
-            data-testid="locate"
-            onClick={() => (s.flyTo.value = box ? { box } : area ? { lon: area.lon_deg, lat: area.lat_deg } : null)}
-          >
-            {t("locate")}
-          </button>
+      <div class="below">
+        {areas && (
+          <small class="areas" data-testid="areas" title={areas}>
+            {areas}
+          </small>
         )}
-        {warning.mine && s.may("see-release") && (
-          <button type="button" class="quiet" data-testid="why-warning" onClick={() => (s.dialog.value = `why-warning:${warning.id}`)}>
-            {t("why")}
+        <Acks warning={warning} />
+        <div class="acts">
+          {(box || area) && (
+            <button
+              type="button"
+              class="quiet"
+              data-testid="locate"
+              onClick={() => (s.flyTo.value = box ? { box } : area ? { lon: area.lon_deg, lat: area.lat_deg } : null)}
+            >
+              {t("locate")}
+            </button>
+          )}
+          {warning.mine && s.may("see-release") && (
+            <button type="button" class="quiet" data-testid="why-warning" onClick={() => (s.dialog.value = `why-warning:${warning.id}`)}>
+              {t("why")}
+            </button>
+          )}
+          {warning.mine && <OwnActs warning={warning} />}
+          {!warning.mine && warning.flight && ["issued", "updated"].includes(warning.state) && s.may("relay") && (
+            <button
+              type="button"
+              class="quiet"
+              data-testid="relay"
+              onClick={() => perform({ act: "relay", originator: warning.originator, warning_id: warning.id, version: warning.version, areas: [], minutes: 30 })}
+            >
+              {t("relay")}
+            </button>
+          )}
+          <button type="button" class="ackbutton" data-testid="ack" disabled={seen || !s.may("acknowledge")} onClick={acknowledge}>
+            {seen ? t("acknowledged") : t("acknowledge")}
           </button>
-        )}
-        {warning.mine && <OwnActs warning={warning} />}
-        {!warning.mine && warning.flight && ["issued", "updated"].includes(warning.state) && s.may("relay") && (
-          <button
-            type="button"
-            class="quiet"
-            data-testid="relay"
-            onClick={() => perform({ act: "relay", originator: warning.originator, warning_id: warning.id, version: warning.version, areas: [], minutes: 30 })}
-          >
-            {t("relay")}
-          </button>
-        )}
-        <button type="button" class="ackbutton" data-testid="ack" disabled={seen || !s.may("acknowledge")} onClick={acknowledge}>
-          {seen ? t("acknowledged") : t("acknowledge")}
-        </button>
+        </div>
       </div>
     </li>
   );
