@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, SOURCES_MAX, Between, points_of
-from trilat.fuse.earth_fixed import columns_of_measurements, measurements
+from trilat.fuse.earth_fixed import ROOT, columns_of_measurements, measurements
 from trilat.fuse.pairing import SITE
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_FIX, KIND_RADAR, Reports, empty_reports
+from trilat.records.columns import KIND_FIX, KIND_RADAR, KIND_TRACKLET, Reports, empty_reports
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -204,6 +204,31 @@ def test_a_ball_has_no_axis() -> None:
     columns["sigma_range_m"] = columns["sigma_horizontal_m"] = columns["sigma_vertical_m"] = 300.0
     assert not points_of(columns, None, None).effect.any()
     assert (np.einsum("nii->n", points_of(columns, None, None).covariance) > 1e9).all()
+
+
+@pytest.mark.parametrize("range_m", [45e3, 60e3, 150e3, 280e3])
+def test_a_tracklets_axes_are_those_of_its_radar(range_m: float) -> None:
+    """A radar whose elevation is an eighth wider than its azimuth: its tracklets are moved as its plots would be, near and far."""
+    one = msgspec.structs.replace(
+        RADARS["KOR:B"], sigma_range_m=75.0, sigma_azimuth_rad=0.12 * DEG, sigma_elevation_rad=0.135 * DEG
+    )
+    columns = empty_reports(8)
+    columns["kind"], columns["range_m"], columns["elevation_rad"] = KIND_RADAR, range_m, 4_000.0 / range_m
+    columns["azimuth_rad"] = np.linspace(0.1, 6.0, 8)
+    plots = points_of(columns, None, one)
+    rows = np.zeros((8, ROOT + 21))
+    rows[:, :3] = plots.place_m
+    for k, P in enumerate(plots.covariance):  # noqa: N806 - the field's letter
+        root = np.zeros((6, 6))
+        root[:3, :3] = np.linalg.cholesky(np.linalg.inv(P)).T
+        rows[k, ROOT:] = root[np.triu_indices(6)]
+    told = columns.copy()
+    told["kind"] = KIND_TRACKLET
+    told["lat_deg"], told["lon_deg"], told["alt_m"] = geodesy.ecef_to_geodetic(plots.place_m).T
+    away = np.linalg.norm(points_of(told, rows, None).effect - plots.effect, axis=1)[:, :SITE] / np.linalg.norm(
+        plots.effect, axis=1
+    )[:, :SITE].clip(1e-9)
+    assert away[:, :3].max() < 0.1, away
 
 
 def test_own_radars_are_believed_before_partners(monkeypatch: pytest.MonkeyPatch) -> None:

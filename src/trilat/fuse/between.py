@@ -44,7 +44,7 @@ AHEAD_MAX = 2  # stretches of EVERY_NS beyond the present one: what is of later 
 AHEAD_NS = 5_000_000_000  # what is known takes effect so much later: a clock ahead of ours must not change what a report becomes
 KIND_NONE = -1
 IN_FORCE_MAX = 64
-ROUND = 1.25  # axes less unlike than this are not told apart
+ROUND = 1.05  # axes less unlike than this are not told apart: lengths are computed, not sampled, and hardly turn in a span
 _UPPER = np.triu_indices(6)
 
 
