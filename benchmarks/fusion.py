@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fuse"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "joint"))
 
 from fuse_world import START_NS, World
-from watch_world import TRUTH, watched
+from watch_world import HONEST, TRUTH, watched
 
 from trilat.cli.bench_fusion import Network, measure
 from trilat.cli.bench_fusion_world import Real, Tally, central_tally, make_real_world, measure_real
 from trilat.fuse.combine import Combiner
+from trilat.fuse.registration import PLACE, RegistrationSettings
 from trilat.track import TrackerSettings
 
 _parser = argparse.ArgumentParser(description="Fusion between nations.")
@@ -37,6 +38,7 @@ CONDITIONS = {
     "20 % lost": Network(loss=0.2),
 }
 AIMS = {"plot": "aim 1.01", "tracklet": "aim 1.01", "track": "aim 1.20", "naive": "to fail"}
+PLACE_M = (300.0, 200.0, 0.0)
 BIASED = Real(bias_deg=0.2, bias_m=100.0)
 REAL = {
     "no bias": (Network(), Real()),
@@ -92,7 +94,7 @@ def registration() -> None:
     """Print what is found of 0.2 degrees, 100 m and 0.5 s of one of two radars in five minutes, and how many tracks there are."""
     worst, doubt, tracks, targets, seeds = [], [], 0, 25, (11,) if TINY else (11, 12, 13, 14)
     for seed in seeds:
-        watch, shown = watched(targets, SECONDS if TINY else 300, seed)
+        watch, shown, *_ = watched(targets, SECONDS if TINY else 300, seed)
         bias = watch.registration.bias(0)
         worst.append(np.abs(bias.value[:4] / list(TRUTH.values()) - 1.0))
         doubt.append(bias.sigma()[:4] / list(TRUTH.values()))
@@ -103,6 +105,34 @@ def registration() -> None:
             f"registration, 5 min: {name:9s} within {off:5.1%} at worst of {len(seeds)} draws (aim 10 %), one sigma {sigma:.1%}"
         )
     print(f"registration: {tracks} tracks of {targets * len(seeds)} aircraft (aim one each)", flush=True)
+    place(targets, seeds)
+
+
+def place(targets: int, seeds: tuple[int, ...]) -> None:
+    """Print what is found of a radar's wrong place, and the tracks' error with that, without, and where the place is right."""
+    for name, truth in (("alone", HONEST), ("and the biases above", TRUTH)):
+        said = {
+            "taken off": (PLACE_M, None),
+            "not looked for": (PLACE_M, RegistrationSettings(place_wrong_sigma_m=1.0)),
+            "right": ((0.0, 0.0, 0.0), None),
+        }
+        off, sigma, told = [], [], []
+        for how, (stands, settings) in said.items():
+            got = [
+                watched(targets, SECONDS if TINY else 300, seed, truth, stands, settings, silent=targets // 2) for seed in seeds
+            ]
+            if how == "taken off":
+                bias = [one.watch.registration.bias(0) for one in got]
+                off, sigma = [one.value[PLACE:] - PLACE_M for one in bias], [one.sigma()[PLACE:] for one in bias]
+            rmse_m, false = np.sqrt(np.mean([one.rmse_m**2 for one in got])), np.mean([one.false for one in got])
+            told.append(f"{how} {rmse_m:.0f} m, {false:.1f} tracks too many")
+        away, wide = np.abs(off).max(axis=0), np.max(sigma, axis=0)
+        print(
+            f"registration, place 300 m east, 200 m north, {name}: found within {away[0]:.0f}, {away[1]:.0f}, {away[2]:.0f} m "
+            f"(east, north, up; one sigma {wide[0]:.0f}, {wide[1]:.0f}, {wide[2]:.0f}) at worst of {len(seeds)} draws; "
+            f"error of the tracks, half of the aircraft silent: {'; '.join(told)}",
+            flush=True,
+        )
 
 
 def combined() -> None:

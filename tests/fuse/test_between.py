@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, SOURCES_MAX, Between, points_of
-from trilat.fuse.earth_fixed import columns_of_measurements, measurements
+from trilat.fuse.earth_fixed import ROOT, columns_of_measurements, measurements
+from trilat.fuse.pairing import SITE
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_RADAR, Reports, empty_reports
+from trilat.records.columns import KIND_FIX, KIND_RADAR, KIND_TRACKLET, Reports, empty_reports
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -34,6 +35,7 @@ def radar(name: str) -> Sensor:
 
 
 RADARS = {name: radar(name) for name in PLACES}
+REPORTS = Sensor(id="F", nation="JPN", label=LABEL, kind="fixes", period_s=5.0, sigma_horizontal_m=30.0, sigma_vertical_m=30.0)
 
 
 def flight(seed: int, count: int = 40) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
@@ -49,8 +51,17 @@ def flight(seed: int, count: int = 40) -> tuple[np.ndarray, np.ndarray, np.rando
     )
 
 
-def scans(seconds: int, truth: dict[str, tuple[float, ...]], seed: int = 1) -> list[tuple[int, str, Any]]:
-    """Give (second, source, reports): own radar's plots, and what leaves partners as measurements."""
+def said_to_stand(one: Sensor, place_m: tuple[float, float, float]) -> Sensor:
+    """Give a radar with the place it is said to have when it truly stands place_m (east, north, up) beside that."""
+    here = geodesy.geodetic_to_ecef(one.lat_deg, one.lon_deg, one.alt_m)
+    lat, lon, alt = geodesy.ecef_to_geodetic(here - np.array(place_m) @ geodesy.enu_basis(one.lat_deg, one.lon_deg))
+    return msgspec.structs.replace(one, lat_deg=float(lat), lon_deg=float(lon), alt_m=float(alt))
+
+
+def scans(
+    seconds: int, truth: dict[str, tuple[float, ...]], seed: int = 1, beside: dict[str, tuple[float, float, float]] | None = None
+) -> list[tuple[int, str, Any]]:
+    """Give (second, source, reports): own radar's plots, and what leaves partners, who may stand beside where they think they do."""
     start, velocity, g = flight(seed)
     out = []
     for t in range(1, seconds + 1):
@@ -67,7 +78,8 @@ def scans(seconds: int, truth: dict[str, tuple[float, ...]], seed: int = 1) -> l
                 seen[:, 1] % (2 * np.pi),
                 seen[:, 2],
             )
-            out.append((t, name, columns if name == "JPN:A" else earth_fixed(columns, sensor)))
+            said = said_to_stand(sensor, (beside or {}).get(name, (0.0, 0.0, 0.0)))
+            out.append((t, name, columns if name == "JPN:A" else earth_fixed(columns, said)))
     return out
 
 
@@ -84,15 +96,15 @@ def run(said: list[tuple[int, str, Any]], late_s: dict[int, int] | None = None) 
     for k in arrival:
         t, name, columns = said[k]
         between.learn(T0_NS + (t + (late_s or {}).get(k, 0)) * S_NS)
-        own = name == "JPN:A"
-        out[k], _ = between.take(name, columns, None, RADARS[name] if own else None, OWN_PRIOR if own else PARTNER_PRIOR)
+        own = {"JPN:A": (RADARS["JPN:A"], OWN_PRIOR), "JPN:F": (REPORTS, None)}
+        out[k], _ = between.take(name, columns, None, *own.get(name, (None, PARTNER_PRIOR)))
     between.learn(T0_NS + (said[-1][0] + 60) * S_NS)
     return between, out
 
 
 def in_units(name: str) -> np.ndarray:
-    """Give a source's true biases as they are estimated: angles in sigmas."""
-    return np.array(TRUTH[name]) / [1.0, SIGMA[1], SIGMA[2], 1.0]
+    """Give a source's true biases as they are estimated: angles in sigmas, and its place right."""
+    return np.array([*TRUTH[name], 0.0, 0.0, 0.0]) / [1.0, SIGMA[1], SIGMA[2], 1.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("name", ["KOR:B", "USA:C"])
@@ -114,6 +126,53 @@ def test_what_is_found_is_taken_off() -> None:
         want = points_of(clean[k][2] if t >= 200 else columns, None, None).place_m
         away = np.linalg.norm(points_of(became[k], None, None).place_m - want, axis=1)
         assert away.max() < (150.0 if t >= 200 else 1e-6), (t, name, away.max())
+
+
+def self_reports(seconds: int, seed: int = 1) -> list[tuple[int, str, Any]]:
+    """Give (second, source, reports) of what the aircraft of `scans` say of themselves every five seconds, 30 m off."""
+    start, velocity, _ = flight(seed)
+    out, g = [], np.random.default_rng(99)
+    for t in range(5, seconds + 1, 5):
+        place = geodesy.ecef_to_geodetic(start + t * velocity + g.normal(0, 30.0, start.shape))
+        local = np.einsum("nij,nj->ni", geodesy.enu_basis(place[:, 0], place[:, 1]), velocity)
+        said = empty_reports(len(start))
+        said["kind"], said["t_ns"], said["address"] = KIND_FIX, T0_NS + t * S_NS, np.arange(len(start)) + 0x840000
+        said["lat_deg"], said["lon_deg"], said["alt_m"] = place.T
+        said["speed_m_s"] = np.hypot(local[:, 0], local[:, 1])
+        said["course_rad"], said["vertical_rate_m_s"] = np.arctan2(local[:, 0], local[:, 1]) % (2 * np.pi), local[:, 2]
+        out.append((t, "JPN:F", said))
+    return out
+
+
+@pytest.mark.parametrize("biases", [dict.fromkeys(TRUTH, (0.0,) * 4), TRUTH], ids=["place", "place-and-biases"])
+def test_a_partner_that_stands_elsewhere_is_found_and_its_plots_are_moved(biases: dict[str, tuple[float, ...]]) -> None:
+    """300 m east and 200 m north of what its nation thinks: found, and its plots come to where self-reports have the targets."""
+    radars = scans(300, biases, beside={"KOR:B": (300.0, 200.0, 0.0)})
+    between, became = run(sorted(radars + self_reports(300), key=lambda one: one[:2]))
+    known, truth_m = between.known()["KOR:B"], np.array([300.0, 200.0, 0.0]) @ geodesy.enu_basis(*PLACES["KOR:B"])
+    assert (np.abs(known.value[SITE:] - truth_m) < np.minimum(4.0 * known.sigma[SITE:] + 10.0, 60.0)).all(), (known, truth_m)
+    assert np.abs(between.known()["USA:C"].taken[SITE:]).max() < 1.0
+    means = []
+    clean = {(t, name): one for t, name, one in scans(300, dict.fromkeys(TRUTH, (0.0,) * 4))}
+    came = {(t, name): one for t, name, one in radars}
+    for (t, name), after in zip(sorted([*came, *((t, name) for t, name, _ in self_reports(300))]), became, strict=True):
+        if name == "KOR:B" and t > 240:
+            want = points_of(clean[t, name], None, None).place_m
+            means.append([(points_of(one, None, None).place_m - want).mean(axis=0) for one in (came[t, name], after)])
+    before_m, after_m = np.linalg.norm(np.mean(means, axis=0), axis=1)
+    assert before_m > 300.0
+    assert after_m < 0.2 * before_m, (before_m, after_m)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_which_of_two_partners_stands_wrong_is_not_made_up(seed: int) -> None:
+    """By three radars alone a place that is wrong may as well be the other partner's: both are in doubt, and it is said how much."""
+    beside = {"KOR:B": (300.0, 200.0, 0.0)}
+    known = run(scans(300, dict.fromkeys(TRUTH, (0.0,) * 4), seed=seed, beside=beside))[0].known()
+    for name, one in known.items():
+        truth_m = np.array(beside.get(name, (0.0, 0.0, 0.0))) @ geodesy.enu_basis(*PLACES[name])
+        assert (np.abs(one.value[SITE:] - truth_m) < 4.0 * one.sigma[SITE:]).all(), (name, one)
+    assert min(known[name].sigma[SITE:].max() for name in beside | {"USA:C": ()}) > 100.0
 
 
 def test_honest_radars_are_left_alone() -> None:
@@ -145,6 +204,31 @@ def test_a_ball_has_no_axis() -> None:
     columns["sigma_range_m"] = columns["sigma_horizontal_m"] = columns["sigma_vertical_m"] = 300.0
     assert not points_of(columns, None, None).effect.any()
     assert (np.einsum("nii->n", points_of(columns, None, None).covariance) > 1e9).all()
+
+
+@pytest.mark.parametrize("range_m", [45e3, 60e3, 150e3, 280e3])
+def test_a_tracklets_axes_are_those_of_its_radar(range_m: float) -> None:
+    """A radar whose elevation is an eighth wider than its azimuth: its tracklets are moved as its plots would be, near and far."""
+    one = msgspec.structs.replace(
+        RADARS["KOR:B"], sigma_range_m=75.0, sigma_azimuth_rad=0.12 * DEG, sigma_elevation_rad=0.135 * DEG
+    )
+    columns = empty_reports(8)
+    columns["kind"], columns["range_m"], columns["elevation_rad"] = KIND_RADAR, range_m, 4_000.0 / range_m
+    columns["azimuth_rad"] = np.linspace(0.1, 6.0, 8)
+    plots = points_of(columns, None, one)
+    rows = np.zeros((8, ROOT + 21))
+    rows[:, :3] = plots.place_m
+    for k, P in enumerate(plots.covariance):  # noqa: N806 - the field's letter
+        root = np.zeros((6, 6))
+        root[:3, :3] = np.linalg.cholesky(np.linalg.inv(P)).T
+        rows[k, ROOT:] = root[np.triu_indices(6)]
+    told = columns.copy()
+    told["kind"] = KIND_TRACKLET
+    told["lat_deg"], told["lon_deg"], told["alt_m"] = geodesy.ecef_to_geodetic(plots.place_m).T
+    away = np.linalg.norm(points_of(told, rows, None).effect - plots.effect, axis=1)[:, :SITE] / np.linalg.norm(
+        plots.effect, axis=1
+    )[:, :SITE].clip(1e-9)
+    assert away[:, :3].max() < 0.1, away
 
 
 def test_own_radars_are_believed_before_partners(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +270,4 @@ def test_a_partner_that_names_ever_new_sensors_fills_nothing() -> None:
         assert made.take(f"KOR:{k}", columns, None, None, PARTNER_PRIOR)[0] is columns
     made.take("USA:C", columns, None, None, PARTNER_PRIOR)
     assert SOURCES_MAX + 1 == len(made.known()) == len(made._waiting)
+    assert {"sources-full": 40 * len(columns)} == made.refused

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from trilat.fuse.registration import AZIMUTH, RANGE, TIME, Registration, by_address
+from trilat.fuse.registration import AZIMUTH, PLACE, RANGE, TIME, Registration, by_address, look
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, empty_reports, empty_tracks
 from trilat.records.label import Label, Mode
@@ -175,3 +176,105 @@ def test_a_registered_radar_makes_no_second_track() -> None:
         if registered:
             assert 20 == len(sure)
     assert rmse_m[1] < 0.8 * rmse_m[0]
+
+
+def said_to_stand(one: Sensor, place_m: tuple[float, float, float]) -> Sensor:
+    """Give a radar with the place it is said to have when it truly stands place_m (east, north, up) beside that."""
+    here = geodesy.geodetic_to_ecef(one.lat_deg, one.lon_deg, one.alt_m)
+    lat, lon, alt = geodesy.ecef_to_geodetic(here - np.array(place_m) @ geodesy.enu_basis(one.lat_deg, one.lon_deg))
+    return msgspec.structs.replace(one, lat_deg=float(lat), lon_deg=float(lon), alt_m=float(alt))
+
+
+def sky_of(seed: int, sector_deg: float, count: int = 30) -> Sky:
+    """Give aircraft 40 to 150 km from the radar at 33.2, 130.1, within a sector about the east."""
+    sky, one = Sky(seed, count), radar("R1", 33.2, 130.1)
+    azimuth = np.pi / 2 + sector_deg / 2 * DEG * sky.g.uniform(-1, 1, count)
+    r = sky.g.uniform(40e3, 150e3, count)
+    sky.start = geodesy.rae_to_ecef(r, azimuth, np.arcsin(8_000 / r), one.lat_deg, one.lon_deg, one.alt_m)
+    sky.velocity *= 0.1  # so that they stay there
+    return sky
+
+
+def apart_m(one: Sensor, plots: Any, sky: Sky, t_s: float) -> np.ndarray:
+    """Give the mean error (3,) of a radar's plots as places on the Earth, seen from where it is said to stand: along ENU."""
+    given = (plots["range_m"], plots["azimuth_rad"], plots["elevation_rad"])
+    place = geodesy.rae_to_ecef(*given, one.lat_deg, one.lon_deg, one.alt_m)
+    return np.asarray(((place - sky.at(t_s)) @ geodesy.enu_basis(one.lat_deg, one.lon_deg).T).mean(axis=0))
+
+
+@pytest.mark.parametrize("bias", [(0.0,) * 4, (100.0, 0.2 * DEG, -0.1 * DEG, 0.5)], ids=["place", "place-and-biases"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wrong_place_is_found_and_taken_off(seed: int, bias: tuple[float, float, float, float]) -> None:
+    """A radar 300 m east and 200 m north of its survey: found within a tenth, and little is left of its plots' mean error."""
+    true, place_m = radar("R1", 33.2, 130.1), (300.0, 200.0, 0.0)
+    made, sky = Registration([said_to_stand(true, place_m)]), Sky(seed)
+    for t in range(0, 300, 4):
+        plots = sky.plots(true, float(t), bias)
+        rows, position, velocity, covariance = by_address(plots, sky.reference(t + 1.0))
+        made.against_reference(0, plots[rows], position, velocity, covariance)
+    found = made.bias(0)
+    assert not found.surveyed
+    assert (np.abs(found.value[PLACE:] - place_m)[:2] < [30.0, 20.0]).all(), (found.value, found.sigma())
+    assert (np.abs(found.value - [*bias, *place_m]) < 4.0 * found.sigma()).all(), (found.value, found.sigma())
+    means = []
+    for t in range(300, 400, 4):
+        plots = sky.plots(true, float(t), bias)
+        means.append([apart_m(made.sensors[0], one, sky, float(t))[:2] for one in (plots, made.correct(0, plots))])
+    before, after = np.linalg.norm(np.mean(means, axis=0), axis=1)
+    assert before > 150.0
+    assert after < 0.15 * before, (before, after)
+
+
+def test_a_place_and_a_range_that_cannot_be_told_apart_are_taken_off_together_where_they_were_seen() -> None:
+    """By aircraft of one sector: there the plots are put right, the split stays in doubt, and elsewhere plots are said to be wide."""
+    true = radar("R1", 33.2, 130.1)
+    made, sky = Registration([said_to_stand(true, (300.0, 400.0, 0.0))]), sky_of(4, 10.0)
+    for t in range(0, 300, 4):
+        plots = sky.plots(true, float(t), (0.0,) * 4)
+        rows, position, velocity, covariance = by_address(plots, sky.reference(t + 1.0))
+        made.against_reference(0, plots[rows], position, velocity, covariance)
+    found, one = made.bias(0), made.sensors[0]
+    assert not found.surveyed
+    assert found.sigma()[PLACE] > 50.0, "east is nearly along the sector: range may be it as well"
+    corrected = made.correct(0, sky.plots(true, 300.0, (0.0,) * 4))
+    assert np.linalg.norm(apart_m(one, corrected, sky, 300.0)[:2]) < 60.0
+    elsewhere = sky.plots(true, 300.0, (0.0,) * 4)[:1]
+    elsewhere["range_m"], elsewhere["azimuth_rad"], elsewhere["elevation_rad"] = 60_000.0, 1.5 * np.pi, 0.1
+    here = elsewhere.copy()
+    here["azimuth_rad"] = 0.5 * np.pi
+    wide, narrow = (float(made.correct(0, which)["sigma_range_m"][0]) for which in (elsewhere, here))
+    assert wide > 2.0 * narrow, (wide, narrow)
+
+
+def test_which_of_two_radars_stands_wrong_is_not_made_up() -> None:
+    """Two radars that only see what parts them, 360 m: neither is moved as if it were known whose place is wrong."""
+    true, place_m = [radar("R1", 33.2, 130.1), radar("R2", 32.6, 129.2)], (300.0, 200.0, 0.0)
+    made, sky = Registration([said_to_stand(true[0], place_m), true[1]]), Sky(7)
+    for t in range(0, 400, 4):
+        seen = [sky.plots(one, float(t), (0.0,) * 4) for one in true]
+        for k, other in ((0, 1), (1, 0)):
+            one = made.sensors[other]
+            given = (seen[other]["range_m"], seen[other]["azimuth_rad"], seen[other]["elevation_rad"])
+            place = geodesy.rae_to_ecef(*given, one.lat_deg, one.lon_deg, one.alt_m)
+            sigma = np.maximum(60.0, 0.1 * DEG * seen[other]["range_m"])
+            made.against_sensor(k, seen[k], other, place, sky.velocity, np.eye(3) * (sigma**2)[:, None, None])
+    assert np.linalg.norm(made.bias(0).taken[PLACE:]) < 100.0, made.bias(0)
+    assert np.linalg.norm(made.bias(1).taken[PLACE:]) < 100.0, made.bias(1)
+
+
+@pytest.mark.parametrize("bias", [(0.0,) * 4, (100.0, 0.2 * DEG, -0.1 * DEG, 0.5)], ids=["honest", "biased"])
+def test_a_place_is_not_doubted_without_need(bias: tuple[float, float, float, float]) -> None:
+    """Range, angles and time explain what they do: whoever stands where it is said to is not moved, whatever else it adds."""
+    for seed in range(4):
+        made = Registration([radar("R1", 33.2, 130.1)])
+        feed(Sky(20 + seed), made, 0, bias)
+        found = made.bias(0)
+        assert found.surveyed
+        assert np.abs(found.taken[PLACE:]).max() < 1.0
+
+
+def test_what_is_where_a_sensor_stands_has_finite_derivatives() -> None:
+    """A track at a radar's very place has no direction; what is made of it is finite, and no warning is raised."""
+    site, basis = geodesy.geodetic_to_ecef(36.0, 130.0, 50.0), geodesy.enu_basis(36.0, 130.0)
+    for made in look(site, basis, site[None, :], np.zeros((1, 3))):
+        assert np.isfinite(made).all()

@@ -13,9 +13,13 @@ from trilat.track import TrackerSettings
 
 AIR = TrackerSettings(domains=("air",))
 FIRST_S, SECONDS, LATE_S = 10, 150, 20
-SAME = [
-    name for name in TRACK_DTYPE.names or () if name != "number"
-]  # numbers are given in the order in which tracks are first seen
+# Numbers, and with them the order of tracks, are given as tracks are first seen.
+SAME = [name for name in TRACK_DTYPE.names or () if name != "number"]
+
+
+def rows_of(columns: Any) -> list[list[bytes]]:
+    """Give tracks without their numbers, in an order that is their own."""
+    return sorted([columns[name][k].tobytes() for name in SAME] for k in range(len(columns)))
 
 
 def shown(tiers: tuple[str, str], late: bool, seed: int = 1) -> tuple[Any, Node]:  # noqa: FBT001 - one of two runs
@@ -49,7 +53,7 @@ def test_order_lateness_and_repeats_change_nothing(tiers: tuple[str, str]) -> No
     """
     want, in_order = shown(tiers, late=False)
     got, out_of_order = shown(tiers, late=True)
-    assert [want[name].tobytes() for name in SAME] == [got[name].tobytes() for name in SAME]
+    assert rows_of(want) == rows_of(got)
     taken_off = [k for k in in_order.core.between.known().values() if (np.abs(k.value) > 3.0 * k.sigma).any()]
     assert len(taken_off) > 0
     assert frozenset() == in_order.core.health.quarantined == out_of_order.core.health.quarantined

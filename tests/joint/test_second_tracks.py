@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trilat.cli.bench_fusion import Network
-from trilat.cli.bench_fusion_world import T0_NS, Node, Real, RealWorld, make_real_world, measure_real
+from trilat.cli.bench_fusion_world import T0_NS, Node, Real, RealWorld, Tally, make_real_world, measure_real
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, empty_reports
 from trilat.track import TrackerSettings
@@ -28,6 +28,25 @@ def test_biased_radars_make_no_second_tracks(tier: str, most: float, nees_max: f
     assert figures["missed"] < 0.1, figures
     assert figures["nees"] < nees_max, figures
     assert figures["rmse_m"] < 180.0, figures
+
+
+def test_tracks_that_biases_parted_are_one_again() -> None:
+    """Once biases are taken off no target keeps two tracks, though each of them is fed by other partners' tracklets."""
+    world = make_real_world(3, 100, 230, 14, Real(bias_deg=0.2, bias_m=100.0))
+    nodes, told = [Node(k, world.radars, "tracklet", TrackerSettings(domains=("air",))) for k in range(3)], []
+    early, late = Tally(), Tally()
+    for t, plots in enumerate(world.plots[1:], 1):
+        now_ns = T0_NS + t * 10**9
+        mine = [node.look(now_ns, [c for who, c in plots if who == k]) for k, node in enumerate(nodes)]
+        if t % 5 == 0:
+            told = [(node.nation, node.message(now_ns)) for node in nodes]
+        for k, node in enumerate(nodes):
+            columns = node.step(now_ns, mine[k], [one for one in told if one[0] != node.nation] if t % 5 == 0 else [])
+            if t % 10 == 0 and t in (*range(50, 90), *range(190, 230)):
+                (early if t < 90 else late).add(world.truth[t], columns)
+    assert early.figures()["false"] > 10.0, early.figures()
+    assert late.figures()["false"] < 1.0, late.figures()
+    assert late.figures()["missed"] < 0.1, late.figures()
 
 
 def pair(gap_m: float, seconds: int, sees: tuple[float, float]) -> RealWorld:
@@ -59,9 +78,10 @@ def pair(gap_m: float, seconds: int, sees: tuple[float, float]) -> RealWorld:
 
 @pytest.mark.parametrize("sees", [(0.9, 0.9), (0.6, 0.6), (0.9, 0.0)])
 @pytest.mark.parametrize("tier", ["plot", "tracklet"])
-def test_a_pair_stays_a_pair(tier: str, sees: tuple[float, float]) -> None:
-    """Two aircraft 2 km apart are two tracks, also while a partner's radar sees them badly, or one of them never."""
-    world = pair(2_000.0, 120, sees)
+@pytest.mark.parametrize(("gap_m", "seconds"), [(2_000.0, 120), (300.0, 400)])
+def test_a_pair_stays_a_pair(tier: str, sees: tuple[float, float], gap_m: float, seconds: int) -> None:
+    """Two aircraft side by side are two tracks, also while a partner's radar sees them badly, or one of them never."""
+    world = pair(gap_m, seconds, sees)
     nodes = [Node(k, world.radars, tier, TrackerSettings(domains=("air",))) for k in range(2)]
     held = []
     for t, plots in enumerate(world.plots[1:], 1):

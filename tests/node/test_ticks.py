@@ -37,13 +37,6 @@ def test_a_tick_stands_on_the_clock_whatever_comes_between() -> None:
     assert [seldom.passed(ms * MS) for ms in (1_000, 1_099, 1_350, 1_399, 1_401)] == [True, False, True, False, True]
 
 
-def test_a_shifted_tick_falls_between_those_of_one_that_is_not() -> None:
-    """A phase of half a length puts a tick half way: national tracks are made when nothing leaves."""
-    shifted = Tick(100 * MS, 50 * MS)
-
-    assert [ms for ms in range(1_000, 1_300, 10) if shifted.passed(ms * MS)] == [1_000, 1_050, 1_150, 1_250]
-
-
 def test_the_loops_clock_goes_on_while_the_wall_clock_is_set_back() -> None:
     """A wall clock that jumps a day back holds up nothing and turns nothing round."""
     wall, pace = [1_000 * MS], [5 * MS]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from track_cases import S_NS, T0_NS, Line, confirmed, feed, fixes, tracker
+import pytest
+from track_cases import RADAR_B, S_NS, T0_NS, Line, confirmed, feed, fixes, radar_plots, reports, tracker
 
 LINE = Line(40e3, 20e3, 9e3, 200.0, 50.0)
 ADDRESS = 0xABCDEF
@@ -66,3 +67,20 @@ def test_the_last_word_of_a_flight_is_not_taken_by_who_claims_its_address() -> N
     honest = fixes(LINE, times(0, 40, 2), rng, address=ADDRESS)
     last = feed(tracker(), np.concatenate([honest, fixes(liar, times(31, 60, 2), rng, address=ADDRESS)]))
     assert 1 in confirmed(last)["number"].tolist()
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_two_that_fly_side_by_side_stay_two(seed: int) -> None:
+    """Aircraft 400 m apart, hardly told apart by these radars, each seen in seven looks of ten, are two tracks for minutes."""
+    rng = np.random.default_rng(30 + seed)
+    beside = Line(40e3, 20.4e3, 9e3, 200.0, 50.0)
+    both = [LINE, beside]
+    columns = np.concatenate([radar_plots(both, 400.0, rng), radar_plots(both, 400.0, rng, 1, RADAR_B)])
+    made, held = tracker(), []
+    columns = columns[rng.random(len(columns)) < 0.7]
+    columns = columns[np.argsort(columns["t_ns"], kind="stable")]
+    for t in range(1, 400):
+        now = T0_NS + t * S_NS
+        part = columns[(columns["t_ns"] >= now - S_NS) & (columns["t_ns"] < now)]
+        held.append(len(confirmed(made.step(now, [reports(part)]))))
+    assert 2 == min(held[60:])

@@ -9,23 +9,27 @@ the order of it, and a report is corrected by what was known at its own time.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trilat.fuse.earth_fixed import DOUBT_M, ROOT, can_stand_alone, ellipsoids
-from trilat.fuse.pairing import EFFECTS, LINK_NS, Floats, Links, Placed, fixes, linked, pairs_of
+from trilat.fuse.pairing import EFFECTS, LINK_NS, SITE, Floats, Links, Points, fixes, linked, pairs_of, points, together
+from trilat.fuse.registration import judged, solved, sure
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACKLET, joined, picked
 from trilat.records.sensor import Sensor
 
 Came = tuple[Any, Floats | None]  # reports (REPORT_DTYPE), and the rows of those that are tracklets
-CLOCK = EFFECTS - 1
-EFFECT_NAMES = ("range_m", "azimuth_sigmas", "elevation_sigmas", "time_s")
+CLOCK = SITE - 1
+EFFECT_NAMES = ("range_m", "azimuth_sigmas", "elevation_sigmas", "time_s", "x_m", "y_m", "z_m")
 # One sigma of what is thought possible. Own radars have their nation's watch: what may as well be the partner's is the partner's.
 PARTNER_PRIOR = (500.0, 6.0, 6.0, 1.5)
 OWN_PRIOR = (100.0, 2.0, 2.0, 0.3)
+SURVEY_M, WRONG_M = 1.0, 500.0  # one sigma of a place as surveyed, and of a partner's that its reports contradict
+SITE_GATES = (100.0, 25.9)  # by how much they must: see `registration.judged`
 EVERY_NS, SETTLE_NS = 10_000_000_000, 30_000_000_000
 TURN_M_S2 = 2.0
 TWICE = 2.0  # a plot takes part in two links, and in pairs with every other source
@@ -40,26 +44,26 @@ AHEAD_MAX = 2  # stretches of EVERY_NS beyond the present one: what is of later 
 AHEAD_NS = 5_000_000_000  # what is known takes effect so much later: a clock ahead of ours must not change what a report becomes
 KIND_NONE = -1
 IN_FORCE_MAX = 64
-ROUND = 1.25  # axes less unlike than this are not told apart
+ROUND = 1.05  # axes less unlike than this are not told apart: lengths are computed, not sampled, and hardly turn in a span
 _UPPER = np.triu_indices(6)
 
 
 class Known(NamedTuple):
-    """What is known of a source: its biases (EFFECTS,), one sigma of each, and how many pairs speak of it."""
+    """What is known of a source: its biases (EFFECTS,), one sigma of each, how many pairs speak of it, and what is taken off."""
 
     value: Floats
     sigma: Floats
     pairs: int
+    taken: Floats
 
 
-def points_of(columns: Any, rows: Floats | None, sensor: Sensor | None) -> Placed:
+def points_of(columns: Any, rows: Floats | None, sensor: Sensor | None) -> Points:
     """Return the usable points of reports (REPORT_DTYPE, of one kind): rows of tracklets, sensor of own reports."""
     kind = int(columns["kind"][0]) if len(columns) else KIND_NONE
     if kind == KIND_TRACKLET and rows is not None:
         return _of_tracklets(columns, rows)
     if kind == KIND_FIX and sensor is not None:
-        held = fixes(columns, sensor)
-        return Placed(held.t_ns, held.position_m, held.covariance, np.zeros((len(held.t_ns), 3, EFFECTS)), held.address)
+        return fixes(columns, sensor)
     if kind == KIND_RADAR and sensor is not None:
         columns = columns[can_stand_alone(columns)]
         place, *sigma = ellipsoids(columns, sensor)
@@ -79,7 +83,7 @@ def points_of(columns: Any, rows: Floats | None, sensor: Sensor | None) -> Place
         made.effect[ball] = 0.0
         made.covariance[ball] = VAGUE_M**2 * np.eye(3)
         return made
-    return _joined([])
+    return together([])
 
 
 def _axes(axis: Floats, basis: Floats) -> Floats:
@@ -99,16 +103,17 @@ def _axes(axis: Floats, basis: Floats) -> Floats:
     return np.asarray(np.swapaxes(basis, 1, 2) @ local)
 
 
-def _of_ellipsoids(columns: Any, place: Floats, axes: Floats, sigma: list[Floats]) -> Placed:
+def _of_ellipsoids(columns: Any, place: Floats, axes: Floats, sigma: list[Floats]) -> Points:
     """Return points with error ellipsoids about axes: a bias of range is in metres, those of angles are in sigmas."""
     spread = axes * np.stack(sigma, axis=1)[:, None, :]
     effect = np.zeros((len(place), 3, EFFECTS))
     effect[:, :, 0] = axes[:, :, 0]
     effect[:, :, 1:3] = spread[:, :, 1:]
-    return Placed(columns["t_ns"].copy(), place, spread @ np.swapaxes(spread, 1, 2), effect, columns["address"].copy())
+    effect[:, :, SITE:] = -np.eye(3)
+    return points(columns, place, spread @ np.swapaxes(spread, 1, 2), effect=effect)
 
 
-def _of_tracklets(columns: Any, rows: Floats) -> Placed:
+def _of_tracklets(columns: Any, rows: Floats) -> Points:
     """Return tracklets as what they mostly are: their last plot. Its ellipsoid's axes are those of the place's covariance.
 
     Across is level, and along is nearer to that than above is; it leads upwards, for radars look up. Where two of them are about
@@ -134,18 +139,24 @@ def _of_tracklets(columns: Any, rows: Floats) -> Placed:
 
 
 class Between:
-    """What is known of every source of one combined picture."""
+    """What is known of every source of one combined picture. `refused` counts reports of sources beyond the bound of a nation's.
 
-    def __init__(self) -> None:
+    Those are used as they came: nothing is learnt of their biases, and nothing taken off.
+    """
+
+    def __init__(self, refused: Counter[str] | None = None) -> None:
+        self.refused: Counter[str] = Counter() if refused is None else refused
         self._place: dict[str, int] = {}
-        self._prior = np.zeros(0)
+        # Variances before anything was seen, with places as surveyed, and where those of partners may be wrong.
+        self._surveyed, self._moved = np.zeros(0), np.zeros(0)
         self._information, self._vector, self._pairs = np.zeros((0, 0)), np.zeros(0), np.zeros(0)
         self._sources: dict[str, Sensor | None] = {}
         # By source and by the stretch of EVERY_NS that their times are in, numbered since 1970: what came, as it came.
         self._waiting: dict[str, dict[int, list[Came]]] = {}
-        self._held: dict[str, Placed] = {}
+        self._held: dict[str, Points] = {}
         self._boundary_ns: int | None = None
         self._in_force: list[tuple[int, dict[str, Known]]] = []
+        self._known: dict[str, Known] | None = None
 
     def take(
         self, source: str, columns: Any, rows: Floats | None, sensor: Sensor | None, prior: tuple[float, ...] | None
@@ -157,10 +168,12 @@ class Between:
         if source not in self._sources:
             nation = source.partition(":")[0]
             if sum(name.partition(":")[0] == nation for name in self._sources) >= SOURCES_MAX:
+                self.refused["sources-full"] += len(columns)
                 return columns, rows
             self._sources[source] = sensor
             if prior is not None:
-                self._make_room(source, prior)
+                own = sensor is not None  # of whose place its nation's own watch judges
+                self._make_room(source, (*prior, *[SURVEY_M] * 3), (*prior, *[SURVEY_M if own else WRONG_M] * 3))
         self._keep(source, columns, rows)
         values = self._values(source, columns["t_ns"])
         touched = np.flatnonzero(values.any(axis=1))
@@ -187,16 +200,16 @@ class Between:
             if (keep := stretch == k).any():
                 held.setdefault(k, []).append((picked(columns, keep), None if rows is None else rows[keep]))
 
-    def _make_room(self, source: str, prior: tuple[float, ...]) -> None:
+    def _make_room(self, source: str, surveyed: tuple[float, ...], moved: tuple[float, ...]) -> None:
         """Give a source its place, in the order of names: in whatever order sources come, the same sums are rounded alike."""
-        before = sorted(self._place)
+        before, self._known = sorted(self._place), None
         self._place = {name: k for k, name in enumerate(sorted([*before, source]))}
         at = np.concatenate([np.arange(EFFECTS) + self._place[name] * EFFECTS for name in before] or [np.zeros(0, np.int64)])
-        n = EFFECTS * len(self._place)
-        information, vector, prior_, pairs = np.zeros((n, n)), np.zeros(n), np.tile(np.square(prior), n // EFFECTS), np.zeros(n)
-        information[np.ix_(at, at)], vector[at], prior_[at] = self._information, self._vector, self._prior
-        pairs[at[::EFFECTS]] = self._pairs[::EFFECTS]
-        self._information, self._vector, self._prior, self._pairs = information, vector, prior_, pairs
+        n, old = len(self._place), (self._information, self._vector, self._surveyed, self._moved, self._pairs)
+        self._information, self._vector, self._pairs = np.zeros((n * EFFECTS,) * 2), np.zeros(n * EFFECTS), np.zeros(n * EFFECTS)
+        self._surveyed, self._moved = np.tile(np.square(surveyed), n), np.tile(np.square(moved), n)
+        self._information[np.ix_(at, at)], self._vector[at], self._surveyed[at], self._moved[at] = old[:4]
+        self._pairs[at[::EFFECTS]] = old[4][::EFFECTS]
 
     def learn(self, now_ns: int) -> None:
         """Learn from what is SETTLE_NS old, every EVERY_NS of time; call it with each step's time before `take`."""
@@ -212,13 +225,15 @@ class Between:
         some = self._due(until_ns, until_ns - EVERY_NS)
         self._information *= np.exp(-EVERY_NS * 1e-9 / FADE_S)
         self._vector *= np.exp(-EVERY_NS * 1e-9 / FADE_S)
+        self._known = None
         if not some:
             return
-        links = {name: linked(points) for name, points in self._held.items()}
+        links = {name: linked(seen) for name, seen in self._held.items()}
+        before = solved(self._information, self._vector, self._moved)
         for a in sorted(links):
             for b in sorted(links):
                 if a != b and (a in self._place or b in self._place):
-                    self._compare(a, b, links, until_ns - EVERY_NS)
+                    self._compare(a, b, links, until_ns - EVERY_NS, before)
         self._in_force = [*self._in_force[1 - IN_FORCE_MAX :], (at_ns, self.known())]
 
     def _values(self, source: str, t_ns: NDArray[np.int64]) -> Floats:
@@ -228,7 +243,7 @@ class Between:
         for k in np.unique(at[at >= 0]).tolist():
             known = self._in_force[k][1].get(source)
             if known is not None and known.pairs >= PAIRS_MIN:
-                out[at == k] = np.where(np.abs(known.value) >= SIGMAS_MIN * known.sigma, known.value, 0.0)
+                out[at == k] = known.taken
         return out
 
     def _corrected(self, columns: Any, rows: Floats | None, sensor: Sensor | None, values: Floats) -> tuple[Any, Floats | None]:
@@ -242,10 +257,10 @@ class Between:
                 columns[name] -= values[:, k] * sigma
             columns["azimuth_rad"] %= 2.0 * np.pi
         else:
-            points = points_of(columns, rows, sensor)
+            seen = points_of(columns, rows, sensor)
             # Rounded: numpy's last bits depend on how many stand side by side, and what comes twice must be the same twice.
-            moved = np.round(np.einsum("nij,nj->ni", points.effect, values), 3)
-            spot = geodesy.ecef_to_geodetic(points.place_m - moved).reshape(-1, 3).T
+            moved = np.round(np.einsum("nij,nj->ni", seen.effect, values), 3)
+            spot = geodesy.ecef_to_geodetic(seen.place_m - moved).reshape(-1, 3).T
             columns["lat_deg"], columns["lon_deg"], columns["alt_m"] = (
                 np.round(spot[0], 7),
                 np.round(spot[1], 7),
@@ -257,10 +272,18 @@ class Between:
 
     def known(self) -> dict[str, Known]:
         """Return what is known of every source that has biases."""
-        value, covariance = self._solve()
-        parts = {name: slice(k * EFFECTS, (k + 1) * EFFECTS) for name, k in self._place.items()}
-        sigma = np.sqrt(np.diag(covariance))
-        return {name: Known(value[part], sigma[part], int(self._pairs[part.start])) for name, part in parts.items()}
+        if self._known is None:
+            places = [slice(k * EFFECTS + SITE, (k + 1) * EFFECTS) for k in range(len(self._place))]
+            given = (self._information, self._vector, self._surveyed, self._moved, places)
+            value, covariance, moved = judged(*given, np.array(SITE_GATES))
+            self._known = {}
+            for name, k in self._place.items():
+                part = slice(k * EFFECTS, (k + 1) * EFFECTS)
+                own, doubt = value[part], covariance[part, part]
+                prior = np.sqrt((self._moved if moved[k] else self._surveyed)[part])
+                taken, _ = sure(own, doubt, prior, SIGMAS_MIN, not moved[k])
+                self._known[name] = Known(own, np.sqrt(np.diag(doubt)), int(self._pairs[part.start]), taken)
+        return self._known
 
     def _due(self, until_ns: int, from_ns: int) -> bool:
         """Move what is due from what waits to what is held, in order of time, each point once; tell whether there was any."""
@@ -268,21 +291,21 @@ class Between:
         stretch = until_ns // EVERY_NS - 1
         for name in sorted(self._waiting):
             waits = self._waiting[name]
-            points = _due_of(waits.pop(stretch, []), from_ns, until_ns, self._sources[name])
+            seen = _due_of(waits.pop(stretch, []), from_ns, until_ns, self._sources[name])
             for late in [k for k in waits if k < stretch]:
                 del waits[late]
-            some |= bool(len(points.t_ns))
-            both = _joined([*([self._held[name]] if name in self._held else []), points])
+            some |= bool(len(seen.t_ns))
+            both = together([*([self._held[name]] if name in self._held else []), seen])
             self._held[name] = both.rows(np.lexsort([*both.place_m.T, both.t_ns]))
-        for name, points in self._held.items():
-            self._held[name] = points.rows(points.t_ns > from_ns - LINK_NS)
-        cells = {name: _cells(points.place_m) for name, points in self._held.items()}
+        for name, seen in self._held.items():
+            self._held[name] = seen.rows(seen.t_ns > from_ns - LINK_NS)
+        cells = {name: _cells(seen.place_m) for name, seen in self._held.items()}
         most = max((len(one) for one in cells.values()), default=0)
         if most > POINTS_MAX:
-            self._held = {name: points.rows(cells[name] * most < POINTS_MAX) for name, points in self._held.items()}
+            self._held = {name: seen.rows(cells[name] * most < POINTS_MAX) for name, seen in self._held.items()}
         return some
 
-    def _compare(self, a: str, b: str, links: dict[str, Links], from_ns: int) -> None:
+    def _compare(self, a: str, b: str, links: dict[str, Links], from_ns: int, before: tuple[Floats, Floats]) -> None:
         """Weigh the points of one source against what goes on between those of another."""
         mine, theirs = self._held[a], self._held[b]
         point, link = pairs_of(mine, links[a], theirs, links[b], from_ns)
@@ -305,11 +328,11 @@ class Between:
                 at = self._place[name] * EFFECTS
                 full[:, :, at : at + EFFECTS] = sign * effect
                 full[:, :, at + CLOCK] = -sign * velocity
-        self._add((a, b), mine.place_m[point] - place, full, noise)
+        self._add((a, b), mine.place_m[point] - place, full, noise, before)
 
-    def _add(self, names: tuple[str, str], residual: Floats, full: Floats, noise: Floats) -> None:
-        """Gate pairs against what is known, and add those within."""
-        value, doubt = self._solve()
+    def _add(self, names: tuple[str, str], residual: Floats, full: Floats, noise: Floats, before: tuple[Floats, Floats]) -> None:
+        """Gate pairs against what was known before, and add those within."""
+        value, doubt = before
         surprise = residual - full @ value
         spread = noise + full @ doubt @ np.swapaxes(full, 1, 2)
         squared = np.einsum("ni,ni->n", surprise, np.linalg.solve(spread, surprise[..., None])[..., 0])
@@ -321,15 +344,8 @@ class Between:
             if name in self._place:
                 self._pairs[self._place[name] * EFFECTS] += int(near.sum())
 
-    def _solve(self) -> tuple[Floats, Floats]:
-        """Return all biases and their covariance, scaled by the prior while it is inverted: metres and seconds are far apart."""
-        scale = np.sqrt(self._prior)
-        covariance: Any = np.linalg.inv(np.eye(len(scale)) + self._information * scale[:, None] * scale)
-        covariance = covariance * scale[:, None] * scale
-        return covariance @ self._vector, covariance
 
-
-def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | None) -> Placed:
+def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | None) -> Points:
     """Return the points of what waits, of one stretch of time: each report once, in an order that is their own."""
     plain, wide = [c for c, r in waiting if r is None], [(c, r) for c, r in waiting if r is not None]
     every: list[Came] = [(joined(plain), None)] if plain else []
@@ -340,15 +356,8 @@ def _due_of(waiting: list[Came], from_ns: int, until_ns: int, sensor: Sensor | N
         columns, rows = joined([picked(c, k) for c, _, k in due]), [r[k] for _, r, k in due if r is not None]
         _, first = np.unique(columns.view(f"V{columns.itemsize}"), return_index=True)
         made.append(points_of(picked(columns, first), np.concatenate(rows)[first] if kind == KIND_TRACKLET else None, sensor))
-    points = _joined(made)
-    return points.rows((np.einsum("nii->n", points.covariance) < SIGMA_MAX_M**2) & np.isfinite(points.place_m).all(axis=1))
-
-
-def _joined(parts: list[Placed]) -> Placed:
-    """Return points one after the other."""
-    none = np.zeros(0, np.int64)
-    parts = parts or [Placed(none, np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), none)]
-    return Placed(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    seen = together(made)
+    return seen.rows((np.einsum("nii->n", seen.covariance) < SIGMA_MAX_M**2) & np.isfinite(seen.place_m).all(axis=1))
 
 
 def _cells(place: Floats) -> Floats:

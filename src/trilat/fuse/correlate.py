@@ -58,7 +58,7 @@ class CorrelationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     gate_join: Annotated[float, Meta(gt=0)] = 16.8
     gate_stay: Annotated[float, Meta(gt=0)] = 22.5
-    bias_sigma_m: Annotated[float, Meta(ge=0)] = 150.0
+    bias_sigma_m: Annotated[float, Meta(ge=0)] = 220.0
     bias_sigma_m_s: Annotated[float, Meta(ge=0)] = 3.0
     density: Annotated[float, Meta(gt=0)] = 4e-21
     window: Annotated[int, Meta(ge=2, le=60)] = 16

@@ -27,7 +27,9 @@ TURN_M_S2 = 1.0  # how hard targets may turn between the two times
 REFERENCES_MAX = 20_000
 BAROMETRIC_SIGMA_M, HEIGHT_SIGMA_M = 150.0, 4_000.0
 # Between nations, whose radars' places are not known:
-EFFECTS = 4  # of a radar: range m, azimuth and elevation in its own sigmas, clock (s too late)
+# Of a radar: range m, azimuth and elevation in its own sigmas, clock (s too late), and how far beside where it is thought to
+# stand it does, m along the Earth-fixed axes.
+EFFECTS, SITE = 7, 4
 LINK_NS = 15_000_000_000  # two plots of one target by one source are at most this far apart
 LOOK_NS = 1_000_000_000  # what a source shows within this time is of one look
 SPEED_M_S, SLACK_M, SAME_SPEED_M_S = 350.0, 500.0, 100.0  # of targets, and how unlike two sources may find them
@@ -35,17 +37,32 @@ PARTED_M, ALONE_M = 2_500.0, 7_500.0  # biases part a target's plots by less; a 
 
 
 class Points(NamedTuple):
-    """Where targets were: times (n,), positions, velocities (n, 3) ECEF, position covariances (n, 3, 3), addresses (n,)."""
+    """Where targets were: times (n,), places (n, 3) ECEF, covariances (n, 3, 3), and addresses (n,), -1 for none claimed.
+
+    velocity_m_s (n, 3): NaN where it is not known. effect (n, 3, EFFECTS): how the biases of who saw them move the places; the
+    clock's is left to whoever knows the velocities.
+    """
 
     t_ns: NDArray[np.int64]
-    position_m: Floats
+    place_m: Floats
     velocity_m_s: Floats
     covariance: Floats
+    effect: Floats
     address: NDArray[np.int64]
 
     def rows(self, keep: Any) -> Points:
         """Return some of the points."""
         return Points(*(column[keep] for column in self))
+
+
+def points(
+    columns: Any, place: Floats, covariance: Floats, *, velocity: Floats | None = None, effect: Floats | None = None
+) -> Points:
+    """Return reports (REPORT_DTYPE) as points: of no velocity, and of none whose biases matter, unless given."""
+    n = len(columns)
+    moved = np.zeros((n, 3, EFFECTS)) if effect is None else effect
+    speed = np.full((n, 3), np.nan) if velocity is None else velocity
+    return Points(columns["t_ns"].copy(), place.reshape(-1, 3), speed, covariance, moved, columns["address"].copy())
 
 
 def fixes(columns: Any, sensor: Sensor) -> Points:
@@ -64,7 +81,7 @@ def fixes(columns: Any, sensor: Sensor) -> Points:
     spread = np.stack([level, level, steep], axis=1) ** 2
     covariance = np.swapaxes(basis, 1, 2) @ (spread[:, :, None] * basis)
     velocity = np.einsum("nji,nj->ni", basis, local)
-    return Points(columns["t_ns"].copy(), np.atleast_2d(place), velocity, covariance, columns["address"].copy())
+    return points(columns, place, covariance, velocity=velocity)
 
 
 def plots(columns: Any, sensor: Sensor, tracks: Any) -> Points:
@@ -86,7 +103,7 @@ def plots(columns: Any, sensor: Sensor, tracks: Any) -> Points:
     sigma = np.stack([along, across / (r * level), up / r], axis=1)
     inverse = np.linalg.inv(jacobian) * sigma[:, None, :]
     covariance = inverse @ np.swapaxes(inverse, 1, 2)
-    return Points(columns["t_ns"].copy(), place, velocity, covariance, columns["address"].copy()).rows(good)
+    return points(columns, place, covariance, velocity=velocity).rows(good)
 
 
 class References:
@@ -96,9 +113,9 @@ class References:
         self._age_ns = round(age_s * 1e9)
         self._held: Points | None = None
 
-    def take(self, points: Points) -> None:
+    def take(self, seen: Points) -> None:
         """Take points in; what is older than the newest by more than the age is dropped."""
-        both = points if self._held is None else Points(*(np.concatenate(p) for p in zip(self._held, points, strict=True)))
+        both = seen if self._held is None else together([self._held, seen])
         if not len(both.t_ns):
             return
         both = both.rows(both.t_ns > both.t_ns.max() - 2 * self._age_ns)
@@ -113,22 +130,22 @@ class References:
         """Return rows of a radar's plots and the points they are of, moved to the plots' stamped times."""
         usable = np.flatnonzero(can_stand_alone(columns))
         if self._held is None or not len(usable):
-            return np.zeros(0, np.int64), _none()
+            return np.zeros(0, np.int64), together([])
         row, at = self._alone(columns[usable], sensor, self._held)
         row = usable[row]
         held = self._held.rows(at)
         dt = (columns["t_ns"][row] - held.t_ns) * 1e-9
         drift = (0.5 * TURN_M_S2 * dt**2) ** 2 + (3.0 * dt) ** 2
-        moved = held.position_m + dt[:, None] * held.velocity_m_s
+        moved = held.place_m + dt[:, None] * held.velocity_m_s
         covariance = held.covariance + drift[:, None, None] * np.eye(3)
-        return row, held._replace(t_ns=columns["t_ns"][row], position_m=moved, covariance=covariance)
+        return row, held._replace(t_ns=columns["t_ns"][row], place_m=moved, covariance=covariance)
 
     def _alone(self, columns: Any, sensor: Sensor, held: Points) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (plot, point) pairs: of one address, or of none and with no second one near."""
         dt = (columns["t_ns"][:, None] - held.t_ns[None]) * 1e-9
         young = np.abs(dt) <= self._age_ns * 1e-9
-        spot = geodesy.ecef_to_rae(held.position_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).reshape(-1, 3)
-        ahead = geodesy.ecef_to_rae(held.position_m + held.velocity_m_s, sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
+        spot = geodesy.ecef_to_rae(held.place_m, sensor.lat_deg, sensor.lon_deg, sensor.alt_m).reshape(-1, 3)
+        ahead = geodesy.ecef_to_rae(held.place_m + held.velocity_m_s, sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
         rate = ahead.reshape(-1, 3) - spot
         turn = _turned(rate[:, 1])[None] * dt + spot[None, :, 1]
         away = np.abs(columns["range_m"][:, None] - (spot[None, :, 0] + rate[None, :, 0] * dt)) / NEAR_M
@@ -148,25 +165,11 @@ def _turned(angle: Floats) -> Floats:
     return np.asarray((angle + math.pi) % (2 * math.pi) - math.pi)
 
 
-def _none() -> Points:
-    return Points(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros(0, np.int64))
-
-
-class Placed(NamedTuple):
-    """Plots of one source: times (n,), places (n, 3) ECEF, covariances (n, 3, 3), how its biases move them (n, 3, EFFECTS).
-
-    address (n,): what they claim to be, -1 for nothing. The clock's effect is left to whoever knows the velocities.
-    """
-
-    t_ns: NDArray[np.int64]
-    place_m: Floats
-    covariance: Floats
-    effect: Floats
-    address: NDArray[np.int64]
-
-    def rows(self, keep: Any) -> Placed:
-        """Return some of the points."""
-        return Placed(*(column[keep] for column in self))
+def together(parts: list[Points]) -> Points:
+    """Return points one after the other."""
+    none, flat = np.zeros(0, np.int64), np.zeros((0, 3))
+    parts = parts or [Points(none, flat, flat, np.zeros((0, 3, 3)), np.zeros((0, 3, EFFECTS)), none)]
+    return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class Links(NamedTuple):
@@ -177,14 +180,14 @@ class Links(NamedTuple):
     velocity: Floats
 
 
-def linked(points: Placed) -> Links:
+def linked(seen: Points) -> Links:
     """Return which points of a source (in order of time) follow one another beyond doubt: by address, or alone."""
-    n, x = len(points.t_ns), points.place_m[:, 0]
+    n, x = len(seen.t_ns), seen.place_m[:, 0]
     i, j = np.nonzero(np.triu(np.abs(x[None] - x[:, None]) < SPEED_M_S * LINK_NS * 1e-9 + SLACK_M, 1))
-    dt = (points.t_ns[j] - points.t_ns[i]) * 1e-9
-    same = (points.address[i] == points.address[j]) & (points.address[i] >= 0)
-    could = (dt > 0.0) & (dt <= LINK_NS * 1e-9) & (same | (points.address[i] < 0) | (points.address[j] < 0))
-    could &= np.linalg.norm(points.place_m[j] - points.place_m[i], axis=1) < SPEED_M_S * dt + SLACK_M
+    dt = (seen.t_ns[j] - seen.t_ns[i]) * 1e-9
+    same = (seen.address[i] == seen.address[j]) & (seen.address[i] >= 0)
+    could = (dt > 0.0) & (dt <= LINK_NS * 1e-9) & (same | (seen.address[i] < 0) | (seen.address[j] < 0))
+    could &= np.linalg.norm(seen.place_m[j] - seen.place_m[i], axis=1) < SPEED_M_S * dt + SLACK_M
     i, j, dt, same = i[could], j[could], dt[could], same[could]
     # Only the next look counts: for each point the soonest, and for that one the latest before it.
     soonest, latest, slack = np.full(n, np.inf), np.full(n, np.inf), LOOK_NS * 1e-9 / 2
@@ -193,10 +196,10 @@ def linked(points: Placed) -> Links:
     forth, back = dt < soonest[i] + slack, dt < latest[j] + slack
     alone = (np.bincount(i[forth], minlength=n)[i] == 1) & (np.bincount(j[back], minlength=n)[j] == 1)
     first, last, dt = (one[forth & back & (same | alone)] for one in (i, j, dt))
-    return Links(first, last, (points.place_m[last] - points.place_m[first]) / dt[:, None])
+    return Links(first, last, (seen.place_m[last] - seen.place_m[first]) / dt[:, None])
 
 
-def pairs_of(mine: Placed, own: Links, theirs: Placed, links: Links, from_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pairs_of(mine: Points, own: Links, theirs: Points, links: Links, from_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (point, link) pairs of one target, each once: points that go on, another's links that end after from_ns."""
     point, at = np.unique(own.last, return_index=True)
     t, begin, end = mine.t_ns[point], theirs.t_ns[links.first], theirs.t_ns[links.last]

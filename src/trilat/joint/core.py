@@ -46,7 +46,7 @@ class CoreTracker:
         self.nation, self.own, self._national = nation, tuple(sensors), national
         self.refused: Counter[str] = Counter()
         self.health = Health(HealthSettings(late_s_max=settings.lag_s))  # what comes within the lag is in time, however late
-        self.between = Between()
+        self.between = Between(self.refused)
         self.verdicts: dict[str, Verdict] = {}
         self._settings = settings
         self._tracker: Tracker | None = None

@@ -16,7 +16,7 @@ import numpy as np
 
 from trilat.fuse.health import Health, HealthSettings, Verdict
 from trilat.fuse.pairing import FIX_AGE_S, PLOT_AGE_S, References, fixes, plots
-from trilat.fuse.registration import Bias, Registration, RegistrationSettings
+from trilat.fuse.registration import PLACE, Bias, Registration, RegistrationSettings
 from trilat.fuse.tracklet import plots_of_tracks
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, Tracks, joined
@@ -31,7 +31,7 @@ PLOTS_MIN = 60  # pairs before a bias is taken off, and its doubt added to the p
 PLOTS_MAX = 300  # of one sensor looked at in one second
 HEALTH_GATE = 400.0  # how far off a quarantined sensor's plot may be and still be compared
 GHOST_AGE_NS = 30_000_000_000
-BIAS_NAMES = ("range_m", "azimuth_rad", "elevation_rad", "time_s", "east_m", "north_m", "up_m")  # in the registration's order
+BIAS_NAMES = ("range_m", "azimuth_rad", "elevation_rad", "time_s", "east_m", "north_m", "up_m")  # as the registration's
 RADARS = ("radar3d", "radar2d")
 
 
@@ -128,6 +128,13 @@ class SensorWatch:
             for k, one in enumerate(self.sensors)
         }
 
+    def moved_m(self) -> dict[str, float]:
+        """Return how far beside where they are said to stand radars are held to: for people, to survey anew."""
+        applied = self._applied[-1][1] if self._applied else {}
+        return {
+            self.sensors[k].id: float(np.linalg.norm(one.value[PLACE:])) for k, one in sorted(applied.items()) if not one.surveyed
+        }
+
     # Biases -------------------------------------------------------------------------------------------------------------
 
     def _believed(self) -> dict[int, Bias]:
@@ -162,13 +169,13 @@ class SensorWatch:
         for k in radars:
             rows, points = self._reported.pair(newest[k], self.sensors[k])
             if len(rows):
-                self.registration.against_reference(k, newest[k][rows], points.position_m, points.velocity_m_s, points.covariance)
+                self.registration.against_reference(k, newest[k][rows], points.place_m, points.velocity_m_s, points.covariance)
             for other in range(len(self.sensors)):
                 if other != k and self.sensors[other].kind == "radar3d":
                     rows, points = self._seen[other].pair(newest[k], self.sensors[k])
                     if len(rows):
                         self.registration.against_sensor(
-                            k, newest[k][rows], other, points.position_m, points.velocity_m_s, points.covariance
+                            k, newest[k][rows], other, points.place_m, points.velocity_m_s, points.covariance
                         )
         for k in radars:
             if self.sensors[k].kind == "radar3d" and self.sensors[k].id not in self.health.quarantined:

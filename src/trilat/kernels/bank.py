@@ -60,6 +60,8 @@ ROW_DTYPE = np.dtype(
         ("spread", "f8", 3),  # sigmas of position, velocity, acceleration: all axes, all modes
         ("existence", "f8"),
         ("last_frame", "i8"),  # number of the frame that last updated it
+        ("took_frame", "i8"),  # and of the last that it took a plot of
+        ("beside", "i8"),  # partners' frames in a row in which one that cannot be told from it took the only plot
         ("born_ns", "i8"),
         ("checked_ns", "i8"),  # time up to which survival has been applied
         ("key", "i8"),  # hash of the plot that began the track: its name, whatever the order of arrival

@@ -8,6 +8,7 @@ import numpy as np
 
 from trilat.kernels.assign import NO_CHOICE, assign
 from trilat.kernels.bank import (
+    CONFIRMED,
     FREE,
     I_ID,
     I_KIND,
@@ -39,6 +40,7 @@ PAIRS_PER_PLOT = 24  # room for gated pairs, per plot, plus PAIRS_MIN; beyond it
 PAIRS_MIN = 4096
 JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
+BESIDE_MAX = 16  # looks in a row that showed one of two: among 10,000 pairs, each seen in 7 looks of 10, one in 100 looks
 TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
 CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
 BESIDE_M = 2_500.0  # a partner's plot this near a track (along each axis) tells that its sensor looked there
@@ -270,14 +272,16 @@ def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
                 continue
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
             taken[j] = 1.0
-    _doubles(bank, rows, start, column, owner)
+    _doubles(bank, rows, start, column, owner, frame, plots[0, I_KIND] >= KIND_MEASUREMENT)
 
 
 @leaf
-def _doubles(bank, rows, start, column, owner):  # type: ignore[no-untyped-def]
-    """End the younger of two tracks that want one plot, claim one identity, and cannot be told apart: they are one body.
+def _doubles(bank, rows, start, column, owner, frame, partners):  # type: ignore[no-untyped-def]
+    """End the younger of two tracks that want one plot, cannot be told apart, and claim one identity or never took two plots.
 
-    What claims an identity from elsewhere is another matter, and stays: see `contested`. owner (plots,) is scratch.
+    Without a claim they are one when for long no look has shown both: tracks that a bias between nations parted while it lasted,
+    and that live on, each fed by another partner. What claims an identity from elsewhere is another matter, and stays.
+    owner (plots,) is scratch.
     """
     for j in range(len(owner)):
         owner[j] = -1
@@ -288,12 +292,33 @@ def _doubles(bank, rows, start, column, owner):  # type: ignore[no-untyped-def]
                 owner[j] = rows[c]
                 continue
             a, b = bank[owner[j]], bank[rows[c]]
-            if min(a.status, b.status) == FREE or not (same_claim(a, b) and _one_body(a, b)):
+            if min(a.status, b.status) == FREE:
+                continue
+            never = _never_two(a, b, frame, partners)
+            if not ((never or same_claim(a, b)) and _one_body(a, b)):
                 continue
             if a.born_ns < b.born_ns or (a.born_ns == b.born_ns and a.key <= b.key):
                 b.status = FREE
             else:
                 a.status, owner[j] = FREE, rows[c]
+
+
+@leaf
+def _never_two(a, b, frame, partners):  # type: ignore[no-untyped-def]
+    """Count, for two tracks that want one plot, the partners' looks that showed one since the last look that showed both.
+
+    Only partners': how far apart two are that one's own radars show as one is for the hypotheses.
+    """
+    if min(a.status, b.status) < CONFIRMED:
+        return False
+    one, other = a.took_frame == frame, b.took_frame == frame
+    if one and other:
+        a.beside, b.beside = 0, 0
+    elif partners and (one or other) and _one_body(a, b):
+        younger = b if a.born_ns <= b.born_ns else a
+        younger.beside += 1
+        return younger.beside > BESIDE_MAX
+    return False
 
 
 @leaf

@@ -209,7 +209,7 @@ def learn(bank, i, s, plots, j, nis, frame):  # type: ignore[no-untyped-def]
     t_ns = plots[j, I_T]
     bank[i].updated_ns = max(bank[i].updated_ns, t_ns)
     bank[i].hits += 1
-    bank[i].last_frame = frame
+    bank[i].last_frame, bank[i].took_frame = frame, frame
     bank[i].chance_ns[s] = t_ns
     if s < 63:
         bank[i].sensors |= 1 << s
@@ -361,7 +361,7 @@ def _first_set(model, sensor, domain, point, assumed):  # type: ignore[no-untype
 @leaf
 def _empty_row(bank, i):  # type: ignore[no-untyped-def]
     """Clear the record of a row that is taken into use."""
-    bank[i].hits, bank[i].flags, bank[i].sensors, bank[i].group, bank[i].of = 0, 0, 0, 0, 0
+    bank[i].hits, bank[i].flags, bank[i].sensors, bank[i].group, bank[i].of, bank[i].beside = 0, 0, 0, 0, 0, 0
     bank[i].flagged_ns[0], bank[i].flagged_ns[1] = 0, 0
     for c in range(5):
         bank[i].identity[c] = -1

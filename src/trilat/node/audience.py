@@ -51,19 +51,18 @@ def sensor_of(batch: Reports) -> str:
 
 
 class Tick:
-    """A fixed tick on the clock itself (whole multiples of its length, moved by `phase_ns`), whatever came between.
+    """A fixed tick on the clock itself (whole multiples of its length), whatever came between.
 
     Whether anything else was stepped late or early moves it not: what leaves on it tells nothing of other load.
     """
 
-    def __init__(self, length_ns: int, phase_ns: int = 0) -> None:
+    def __init__(self, length_ns: int) -> None:
         self._length_ns = max(length_ns, 1)
-        self._phase_ns = phase_ns
         self._last: int | None = None
 
     def passed(self, now_ns: int) -> bool:
         """Tell whether a tick has come since the last call that said so (the first call always does)."""
-        number = (now_ns - self._phase_ns) // self._length_ns
+        number = now_ns // self._length_ns
         if self._last is not None and number <= self._last:
             return False
         self._last = number

@@ -36,7 +36,8 @@ METRICS: dict[str, Metric] = {
     "trilat_sensor_bias": Metric(
         "gauge",
         ("tracker", "sensor", "bias"),
-        "Estimated bias (range_m, azimuth_rad, elevation_rad, time_s, place; in the core angles in sigmas).",
+        "Estimated bias: range_m, azimuth_rad, elevation_rad, time_s; east_m, north_m, up_m: how far beside where it is said to "
+        "stand it does. In the core angles are in sigmas, and the place is along the Earth's axes (x_m, y_m, z_m).",
     ),
     "trilat_sensor_bias_sigma": Metric("gauge", ("tracker", "sensor", "bias"), "One sigma of the estimated bias."),
     "trilat_released_total": Metric("counter", ("audience", "lane"), "Records released, by audience and lane."),

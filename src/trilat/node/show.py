@@ -260,6 +260,7 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
     told |= {f"core:{reason}": n for reason, n in sorted(pipeline.core.refused.items())}
     verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
+    told |= {f"metres beside its survey {name}": round(metres) for name, metres in pipeline.watch.moved_m().items()}
     told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
     told |= _launches_left_out(pipeline, health)
     decided, log = Counter[tuple[str, str]](), decisions_of(pipeline)

@@ -21,7 +21,7 @@ from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
 from trilat.track.past import Past, pack_bank
 from trilat.track.settings import TrackerSettings, build_model, checked
 
-CHECKPOINT_FORMAT = 5
+CHECKPOINT_FORMAT = 6
 STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to come back
 
 
