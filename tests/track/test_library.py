@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trilat.track import Tracker, TrackerSettings, sensor_at, track_table
+from trilat.track import Tracker, TrackerSettings, reports_of, sensor_at, track_table
 
 RADAR = sensor_at(33.0, 130.0)
 PLOT = {"t_s": [0.0, 4.0], "range_m": [5e4, 5e4], "azimuth_rad": [1.0, 1.0], "elevation_rad": [0.1, 0.1]}
@@ -47,3 +47,22 @@ def test_what_is_wrong_is_named(name: str) -> None:
 def test_an_empty_table_has_no_tracks() -> None:
     """No plots are no fault."""
     assert 0 == len(track_table({"t_s": [], "range_m": [], "azimuth_rad": []}, RADAR)["number"])
+
+
+def test_dates_of_any_unit_are_the_times_they_name() -> None:
+    """Times as dates, in whatever unit a table keeps them, are nanoseconds; one that is no date is refused by its row."""
+    named = np.array(["2026-01-01T00:00:00", "2026-01-01T00:00:04"], "datetime64[s]")
+    plots = {name: values for name, values in PLOT.items() if name != "t_s"}
+    for unit in ("s", "ms", "us", "ns"):
+        columns = reports_of({**plots, "t_ns": named.astype(f"datetime64[{unit}]")})
+        assert [1_767_225_600_000_000_000, 1_767_225_604_000_000_000] == columns["t_ns"].tolist()
+    for wrong in (np.array([named[0], np.datetime64("NaT")]), [1.7e18, np.nan], [1.7e18, 1e30]):
+        with pytest.raises(ValueError, match=r"row 1 is no time; 1 of 2"):
+            reports_of({**plots, "t_ns": wrong})
+
+
+def test_plots_that_are_not_used_are_said_by_reason() -> None:
+    """A table of which every plot is refused gives no tracks, and a warning that says why, and how many."""
+    with pytest.warns(UserWarning, match=r"of 2 plots not everything was used: 2 \w"):
+        tracks = track_table({**PLOT, "range_m": [np.nan, np.nan]}, RADAR)
+    assert 0 == len(tracks["number"])

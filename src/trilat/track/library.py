@@ -6,6 +6,7 @@ tracks = track_table({"t_s": t, "range_m": r, "azimuth_rad": a, "elevation_rad":
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,8 @@ def sensor_at(lat_deg: float, lon_deg: float, alt_m: float = 0.0, name: str = "s
 def reports_of(table: Any, sensor: int = 0) -> Any:
     """Return REPORT_DTYPE columns of a table: a mapping of arrays, or anything with columns such as a DataFrame.
 
-    Column names are those of records.columns.REPORT_DTYPE, plus `t_s` (seconds) for `t_ns`. The kind follows from what is
+    Column names are those of records.columns.REPORT_DTYPE, plus `t_s` (seconds) for `t_ns`, which may be dates and times of any
+    unit (numpy or pandas, UTC), too. The kind follows from what is
     there: lat_deg makes fixes, range_m radar plots, azimuth alone bearings. Raises KeyError for an unknown or missing column,
     ValueError for one of another length than the times, and for times that are none.
     """
@@ -68,6 +70,8 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
             raise ValueError(msg)
         if name == "t_s":
             out["t_ns"] = _times_ns(np.asarray(table[name], np.float64))
+        elif name == "t_ns":
+            out["t_ns"] = _whole_ns(np.asarray(table[name]))
         elif name in (out.dtype.names or ()):
             out[name] = np.asarray(table[name])
         else:
@@ -89,6 +93,20 @@ def _times_ns(t_s: Floats) -> NDArray[np.int64]:
     return EPOCH_NS + np.round(t_s * 1e9).astype(np.int64)
 
 
+def _whole_ns(given: NDArray[Any]) -> NDArray[np.int64]:
+    """Return whole nanoseconds since 1970: numbers as they are, dates and times by their own unit."""
+    if given.dtype.kind == "M":  # pandas keeps them in microseconds or seconds as well: the bare number would be another time
+        wrong = np.isnat(given)
+    else:
+        numbers = given.astype(np.float64)
+        wrong = ~(np.abs(numbers) <= 9e18)  # nanoseconds of 64 bits
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        msg = f"column 't_ns': {given[first]} in row {first} is no time; {int(wrong.sum())} of {len(given)} rows are so"
+        raise ValueError(msg)
+    return np.asarray(given.astype("datetime64[ns]") if given.dtype.kind == "M" else given).astype(np.int64)
+
+
 def track_table(
     table: Any, sensors: Sequence[Sensor] | Sensor | None = None, settings: TrackerSettings | None = None, every_s: float = 1.0
 ) -> dict[str, NDArray[Any]]:
@@ -96,7 +114,8 @@ def track_table(
 
     Returned arrays, one entry per track and time: number, t_ns, status (index into records.columns.STATUSES), lat_deg, lon_deg,
     alt_m, east_m_s, north_m_s, up_m_s, sigma_m (root of the position covariance's trace), existence. Raises ValueError for an
-    interval that is not above zero, or so short that the table would take more than STEPS_MAX steps.
+    interval that is not above zero, or so short that the table would take more than STEPS_MAX steps. Plots that the tracker
+    refuses, and what its bounds make it drop, are said in one UserWarning, by reason.
     """
     columns = reports_of(table)
     span_s = float(np.ptp(columns["t_ns"].astype(np.float64))) * 1e-9 if len(columns) else 0.0
@@ -121,6 +140,9 @@ def track_table(
         end = int(np.searchsorted(columns["t_ns"], now_ns))
         shown.append(tracker.step(now_ns, [batch(columns[at:end])]).columns)
         at = end
+    if lost := sorted((tracker.refused + tracker.shed).items()):
+        said = ", ".join(f"{count} {reason}" for reason, count in lost)
+        warnings.warn(f"of {len(columns)} plots not everything was used: {said}", stacklevel=2)
     return _flat(np.concatenate(shown) if shown else tracker.step(now_ns, []).columns)
 
 
