@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from trilat.cli.bench_track import command, load_scenario
 from trilat.errors import TrilatError
-from trilat.track.scenario import fault_of
+from trilat.track.scenario import Scenario, fault_of
 
 SCANS, AIRCRAFT = 8, 4
 ORIGIN = np.array([35.0, 129.0, 0.0])
@@ -67,6 +67,12 @@ BROKEN = {
     "sensor": ({"scan_sensor": np.ones(SCANS, int)}, "scan_sensor must name sensors from 0 to 0, of at most 64"),
     "time": ({"scan_t": -np.arange(SCANS)}, "scan_t must not fall"),
     "finite": ({"sensor_pos": np.full((1, 3), np.nan)}, "sensor_pos holds numbers that are not finite"),
+    "words": ({"scan_t": np.array(["noon"] * SCANS)}, "scan_t holds no numbers"),
+    "sigma": ({"sensor_sigma": np.zeros((1, 3))}, "sensor_sigma must lie between 1e-09 and 1e+06"),
+    "sure": ({"sensor_pd": np.array([2.0])}, "sensor_pd must lie between 0 and 1"),
+    "still": ({"sensor_period": np.array([0.0])}, "sensor_period must lie between 0.001 and 3600"),
+    "clutter": ({"sensor_clutter": np.array([-1.0])}, "sensor_clutter must lie between 0 and 1e+06"),
+    "late": ({"scan_t": np.arange(SCANS) * 1e12}, "scan_t must lie between -7e+09 and 7e+09"),
     "domain": ({"domain": "swamp"}, "domain is 'swamp', one of air, sea, missile wanted"),
     "earth": ({"earth": "disc"}, "earth is 'disc', one of flat, sphere, wgs84 wanted"),
     "origin": ({"origin": np.zeros(2)}, "origin must be latitude and longitude in degrees and height in metres"),
@@ -78,6 +84,17 @@ def test_what_is_wrong_with_a_file_is_named(name: str) -> None:
     """Every fault of a scenario's arrays is told with its key; a whole file has none."""
     more, fault = BROKEN[name]
     assert ("", fault) == (fault_of(crossing()), fault_of(crossing(**more)))
+
+
+def test_plots_that_cannot_be_are_the_tracker_s_to_refuse() -> None:
+    """A file whose plots are partly NaN, negative or too far makes its tracker all the same, and those plots are counted."""
+    det = crossing()["det"].copy()
+    det[:3, 2] = np.nan, -5.0, 1e12
+    held = Scenario(crossing(det=det))
+    made = held.tracker()
+    for t_ns, _, plots in held.scans():
+        made.step(t_ns, [plots])
+    assert made.refused.total() == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 cut short"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, empty_reports
 from trilat.records.sensor import Sensor
-from trilat.track.library import EPOCH_NS, batch, sensor_at
+from trilat.track.library import EPOCH_NS, TIME_MAX_S, batch, sensor_at
 from trilat.track.settings import SETS, Domain, TrackerSettings
 from trilat.track.tracker import Tracker
 
@@ -33,7 +33,17 @@ SHAPES: dict[str, tuple[Any, ...]] = {
     "truth_alive": ("N", "K"),
 }
 FINITE = ("sensor_pos", "sensor_sigma", "sensor_period", "sensor_pd", "sensor_clutter", "scan_t")
+# The least and the most that a value may be.
+WITHIN = {
+    "sensor_sigma": (1e-9, 1e6),
+    "sensor_period": (1e-3, 3_600.0),
+    "sensor_pd": (0.0, 1.0),
+    "sensor_clutter": (0.0, 1e6),
+    "sensor_births": (1e-9, 1e6),
+    "scan_t": (-TIME_MAX_S, TIME_MAX_S),
+}
 SENSORS_MAX = 64
+RANGE_MAX_M = 1e8  # of a plot that says how far a sensor sees; one beyond it is refused like any that cannot be
 
 
 def fault_of(scenario: Mapping[str, Any]) -> str:
@@ -51,9 +61,9 @@ def _faults(s: Mapping[str, Any]) -> Iterator[str]:
         fault = _shape_fault(key, np.shape(s[key]), shape, sizes) if key in s else f"key {key} is missing"
         if fault:
             yield fault
-    for key in FINITE:
-        if not np.isfinite(s[key]).all():
-            yield f"{key} holds numbers that are not finite"
+        if np.asarray(s[key]).dtype.kind not in "iufb":
+            yield f"{key} holds no numbers"
+    yield from _value_faults(s)
     starts, sensors = np.asarray(s["scan_start"]), np.asarray(s["scan_sensor"])
     if not sizes["K"]:
         yield "there is no scan"
@@ -68,6 +78,16 @@ def _faults(s: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is {str(s[key])!r}, one of {', '.join(words)} wanted"
     if "origin" in s and (np.shape(s["origin"]) != (3,) or not np.isfinite(s["origin"]).all()):
         yield "origin must be latitude and longitude in degrees and height in metres"
+
+
+def _value_faults(s: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which numbers are none, or none that a sensor or a time may have."""
+    for key in FINITE:
+        if not np.isfinite(s[key]).all():
+            yield f"{key} holds numbers that are not finite"
+    for key, (least, most) in WITHIN.items():
+        if key in s and not ((np.asarray(s[key]) >= least) & (np.asarray(s[key]) <= most)).all():
+            yield f"{key} must lie between {least:g} and {most:g}"
 
 
 def _shape_fault(key: str, given: tuple[int, ...], wanted: tuple[Any, ...], sizes: dict[str, int]) -> str:
@@ -108,7 +128,9 @@ class Scenario:
         s = self.arrays
         sigma = s["sensor_sigma"][k]
         missile = self.domain == "missile"
-        reach = float(s["det"][:, 2].max()) * 1.05 if len(s["det"]) else 4e5
+        ranges = s["det"][:, 2]
+        ranges = ranges[(ranges > 0.0) & (ranges < RANGE_MAX_M)]  # others are for the tracker to refuse
+        reach = float(ranges.max()) * 1.05 if len(ranges) else 4e5
         return sensor_at(
             0.0,
             0.0,
