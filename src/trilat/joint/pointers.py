@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from trilat.joint.core import PartnerReport
 from trilat.kernels import geodesy
 from trilat.picture.inputs import PartnerRecord, WarningRecord
-from trilat.records.assessment import PathPoint
 from trilat.records.label import Label
 from trilat.records.track import Track, Tracklet
 from trilat.records.warning import FlightFacts, Retraction, Warning
-from trilat.warn.conclude import ON_PATH_M, REACH_M_S2
-from trilat.warn.launch import CUE_M
+from trilat.warn.conclude import REACH_M_S2
+from trilat.warn.launch import CUE_M, ON_PATH_M, on_path, way_of
 
 Array = NDArray[np.float64]
 NS = 1_000_000_000
@@ -62,17 +61,9 @@ class Pointer(NamedTuple):
             reach = CUE_M + 3.0 * min(self.sigma_m, WIDE_M) + 0.5 * REACH_M_S2 * seconds**2
             return seconds > -EARLY_S and t_ns <= self.until_ns and float(np.linalg.norm(place_m - ahead)) < reach + doubt_m
         if self.path is not None:
-            return self._passes(self.told, self.path, t_ns, place_m, doubt_m)
+            wide_m = 0.0 if self.told.landing is None else min(self.told.landing.ellipse95.semi_major_m, WIDE_M)
+            return on_path(self.path, wide_m, t_ns, place_m, doubt_m)
         return self._climbs(self.told, place_m, (t_ns - self.t_ns) / NS, doubt_m)
-
-    def _passes(self, told: FlightFacts, path: tuple[Array, Array], t_ns: int, place_m: Array, doubt_m: float) -> bool:
-        """Tell whether a place is on the way that was told (as warn.conclude.on_path, whose arrays are made once here)."""
-        times, places = path
-        if not times[0] - NS <= t_ns <= times[-1]:
-            return False
-        way = place_m - [np.interp(t_ns, times, places[:, axis]) for axis in range(3)]
-        wide = 0.0 if told.landing is None else min(told.landing.ellipse95.semi_major_m, WIDE_M)
-        return float(np.linalg.norm(way)) < ON_PATH_M + wide + doubt_m
 
     def _climbs(self, told: FlightFacts, place_m: Array, seconds: float, doubt_m: float) -> bool:
         """Tell whether a place is within reach of a launch, and in the direction that its fan says."""
@@ -177,7 +168,7 @@ class Pointers:
         name, told = _key(nation, "warning", warning.id), warning.flight
         if not self._is_newer(nation, name, warning.version):
             return
-        path = None if told is None else _way(told.path)
+        path = None if told is None else way_of(told.path)
         if told is None or warning.state not in OPEN or (told.launch is None and path is None):
             self._drop(nation, "warning", name)
             return
@@ -214,15 +205,6 @@ def _key(nation: str, kind: str, name: str) -> str:
 def _rests_on(label: Label) -> set[str]:
     """Return whose sensors are behind what carries a label: its originator's own are not among its sources, once it joined."""
     return {label.originator, *label.sources}
-
-
-def _way(path: Sequence[PathPoint]) -> tuple[Array, Array] | None:
-    """Return times and places (ECEF) of a path; None of one that is none: its times do not rise."""
-    times = np.array([point.t_ns for point in path], dtype=np.float64)
-    if not len(times) or not (np.diff(times) > 0.0).all():
-        return None
-    places = geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
-    return times, places
 
 
 def _fast(track: Track) -> bool:

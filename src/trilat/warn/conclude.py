@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import exp, sqrt
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from trilat.warn.areas import Layer, touched
 from trilat.warn.classes import BY_RANGE, Odds, Shape, classes, launcher_odds, level, normal, shape_of, speed_of
 from trilat.warn.flight import Array, FlightFilter
 from trilat.warn.landing import PATH_EVERY_S, T_MAX_S, Z_95, GroundEllipse, Landing, energy_lost_m, energy_range_m, predict
-from trilat.warn.launch import Launch, Plot
+from trilat.warn.launch import ON_PATH_M, Launch, Plot, on_path, way_of
 from trilat.warn.state import FlightState, StateError, check
 
 NS = 1_000_000_000
@@ -47,10 +46,9 @@ PATH_POINTS_MAX = 240
 AREAS_OPEN_MAX = 0.5
 # A flight not seen for so long, which may be so far from where it is thought to be (unseen, a burn changes by so much).
 STRAYS_S, STRAYS_M, STRAYS_M_S2, FOUND_S = 8.0, 5_000.0, 30.0, 3.0
-# Of what is lost, or was told before a restart: how far from a path that was told, beside both doubts, a track may be and still
-# be that flight; for how long, and with what acceleration, one of which no path was told is sought within its reach; and how
-# much slower it may be there.
-ON_PATH_M, REACH_S, REACH_M_S2, SLOWS_M_S2 = 20_000.0, 60.0, 50.0, 15.0
+# Of what is lost, or was told before a restart, without a path: for how long, and with what acceleration, it is sought within its
+# reach; and how much slower it may be there.
+REACH_S, REACH_M_S2, SLOWS_M_S2 = 60.0, 50.0, 15.0
 FOUND_BURNT_OUT_S = 10.0  # a burn-out so soon after a flight was found again lies before that: nothing tells when
 ESCAPES_M_S = 12_000.0  # faster than this, surely, nothing flies that comes down or goes round
 PLOTS_SURE = 6  # of one sensor alone, before it is more than unconfirmed
@@ -378,21 +376,10 @@ def goes_on(told: Assessment, t_ns: int, mean: Array, covariance: Array) -> bool
     seconds = (t_ns - told.updated_t_ns) / NS
     if seconds < -1.0:
         return False
-    if told.path:
-        return on_path(told.path, told.landing, t_ns, mean[:3], doubt_m)
+    if (path := way_of(told.path)) is not None:
+        return on_path(path, told.landing.ellipse95.semi_major_m if told.landing else 0.0, t_ns, mean[:3], doubt_m)
     reach = ON_PATH_M + seconds * (told.speed_m_s + 0.5 * REACH_M_S2 * seconds)
     place = geodesy.geodetic_to_ecef(told.lat_deg, told.lon_deg, told.alt_m)
     speed, sigma = speed_of(mean, covariance)
     slower = speed + 4.0 * sigma < told.speed_m_s - SLOWS_M_S2 * seconds  # what burns does not: it is another one
     return seconds < REACH_S and not slower and bool(np.linalg.norm(mean[:3] - place) < reach + doubt_m)
-
-
-def on_path(path: Sequence[PathPoint], landing: LandingEstimate | None, t_ns: int, position_m: Array, doubt_m: float) -> bool:
-    """Tell whether a place (ECEF) at a time is on a path that was told, within ON_PATH_M and both doubts."""
-    times = np.array([point.t_ns for point in path])
-    if not times[0] - NS <= t_ns <= times[-1]:
-        return False
-    places = geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
-    place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
-    wide = ON_PATH_M if landing is None else ON_PATH_M + landing.ellipse95.semi_major_m
-    return bool(np.linalg.norm(position_m - place) < wide + doubt_m)

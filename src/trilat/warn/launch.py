@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
+from trilat.records.assessment import PathPoint
 from trilat.records.columns import KIND_BEARING
 from trilat.records.sensor import Sensor
 from trilat.warn.landing import Array, GroundEllipse, ellipses
@@ -37,6 +38,7 @@ CUES_MAX = 1_000  # lines of sight kept
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 CUE_EARLY_S = 5.0  # a line of sight may be so much younger than what it is held against
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
+ON_PATH_M = 20_000.0  # how far from a path that was told, beside both doubts, a track may be and still be that flight
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
 PAUSED, GLOWS, LOST, BLIND, HOT = 0.02, 0.02, 0.01, 0.01, 0.01
@@ -358,6 +360,23 @@ def moves(cues: Sequence[Cue], place_m: Array) -> bool:
     apart = float(np.linalg.norm(way - (way @ first.along) * first.along))
     wide = [one.sigma_m + one.sigma_rad * float(np.linalg.norm(place_m - one.from_m)) for one in (first, last)]
     return apart > MOVES_SIGMAS * float(np.hypot(wide[0], wide[1]))
+
+
+def on_path(path: tuple[Array, Array], wide_m: float, t_ns: int, position_m: Array, doubt_m: float) -> bool:
+    """Tell whether a place (ECEF) at a time is on a path (`way_of`), within ON_PATH_M, its width and a doubt of the place."""
+    times, places = path
+    if not times[0] - NS <= t_ns <= times[-1]:
+        return False
+    place = np.array([np.interp(t_ns, times, places[:, axis]) for axis in range(3)])
+    return bool(np.linalg.norm(position_m - place) < ON_PATH_M + wide_m + doubt_m)
+
+
+def way_of(path: Sequence[PathPoint]) -> tuple[Array, Array] | None:
+    """Return times (ns) and places (ECEF) of a path; None of one that is none: its times do not rise."""
+    times = np.array([point.t_ns for point in path], dtype=np.float64)
+    if not len(times) or not (np.diff(times) > 0.0).all():
+        return None
+    return times, geodesy.geodetic_to_ecef(*np.array([(point.lat_deg, point.lon_deg, point.alt_m) for point in path]).T)
 
 
 def descends(mean: Array) -> bool:
