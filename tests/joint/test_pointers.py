@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from pointer_world import a_warning, flight, korea, of
 
-from trilat.flights.flight import Flight, Wanted, generic_flight
+import warning_told as world
 from trilat.flights.observe import EPOCH_NS, Observation
 from trilat.joint.launches import LaunchWatch, NationLaunches
 from trilat.joint.pointers import KEPT_MAX, Pointers
@@ -23,27 +21,11 @@ from trilat.records.assessment import Assessment
 from trilat.records.codec import encode
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track, Tracklet
-from trilat.records.warning import Retraction, Warning
+from trilat.records.warning import Retraction
 from trilat.track import TrackerSettings
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import warning_told as world
 from warning_told import JPN, NOTHING, ONLY, Heard, label
 
 NS = 1_000_000_000
-
-
-@cache
-def flight() -> Flight:
-    """Return one generic medium flight."""
-    return generic_flight(Wanted(39.2, 125.7, 80.0, 1_300e3, 400e3))
-
-
-@cache
-def korea() -> Heard:
-    """Return what Korea's node says of it."""
-    return world.korea(flight(), 160.0, 5)
 
 
 def japan(heard: Heard, end_s: float = 160.0, sensors: Sequence[Sensor] = (JPN,)) -> tuple[list[Assessment], list[Assessment]]:
@@ -129,18 +111,6 @@ def test_a_warning_taken_back_backs_nothing() -> None:
     told = ghost(heard._replace(warnings={**until, at_ns: [WarningRecord(origin="KOR", record=taken)]}))
     assert "unconfirmed" not in {one.state for one in told if one.t_ns < at_ns}
     assert {"unconfirmed"} == {one.state for one in told if one.t_ns > at_ns + NS}
-
-
-def of(warning: Warning, **other: Any) -> WarningRecord:
-    """Return a warning as heard, with changes."""
-    return WarningRecord(origin="KOR", record=msgspec.structs.replace(warning, **other))
-
-
-def a_warning() -> Warning:
-    """Return the first warning that Korea's node made."""
-    one = next(iter(korea().warnings.values()))[0].record
-    assert isinstance(one, Warning)
-    return one
 
 
 def place_of(seconds: float) -> Any:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from pointer_world import a_warning, flight, korea, of
 
-from trilat.flights.flight import Flight, Wanted, generic_flight
+import warning_told as world
 from trilat.flights.observe import EPOCH_NS, Observation
 from trilat.issuing.books import Books
 from trilat.joint.launches import JOINED_MAX, LaunchWatch, NationLaunches
@@ -24,37 +22,9 @@ from trilat.records.label import Consent
 from trilat.records.track import Track
 from trilat.records.warning import Retraction, Warning
 from trilat.track import TrackerSettings
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import warning_told as world
-from warning_told import JPN, ONLY, Heard, label
+from warning_told import JPN, ONLY, label
 
 NS = 1_000_000_000
-
-
-@cache
-def flight() -> Flight:
-    """Return one generic medium flight."""
-    return generic_flight(Wanted(39.2, 125.7, 80.0, 1_300e3, 400e3))
-
-
-@cache
-def korea() -> Heard:
-    """Return what Korea's node says of it."""
-    return world.korea(flight(), 160.0, 5)
-
-
-def a_warning() -> Warning:
-    """Return the first warning that Korea's node made."""
-    one = next(iter(korea().warnings.values()))[0].record
-    assert isinstance(one, Warning)
-    return one
-
-
-def of(warning: Warning, **other: Any) -> WarningRecord:
-    """Return a warning as heard, with changes."""
-    return WarningRecord(origin="KOR", record=msgspec.structs.replace(warning, **other))
 
 
 def telling(warning: Warning, **other: Any) -> WarningRecord:
