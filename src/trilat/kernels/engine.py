@@ -16,6 +16,7 @@ from trilat.kernels.bank import (
     ID_ADDRESS,
     ID_MMSI,
     O_ASSOCIATION,
+    TENTATIVE,
     Z_X,
     Z_Y,
     Z_Z,
@@ -42,7 +43,7 @@ JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time 
 SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
 BESIDE_MAX = 16  # looks in a row that showed one of two: among 10,000 pairs, each seen in 7 looks of 10, one in 100 looks
 TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
-CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
+CLAIMED = 0.5  # and by more than this it begins no track: a second one beside the first is the likelier error
 BESIDE_M = 2_500.0  # a partner's plot this near a track (along each axis) tells that its sensor looked there
 PD_BESIDE = 0.9  # what such a sensor, of which no more is known, is granted: as one of ours that says nothing
 ONE_LOOK_NS = 1_500_000_000  # what a sensor shows within this time is of one look
@@ -197,6 +198,8 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
         pd = detection_probability(model, bank, i, sensor, t_ns)
         for k in range(near):
             c, log_ratio, _ = worth(model, bank, i, sensor, z, plots, hits[k], pd, work)
+            if bank[i].status == TENTATIVE:
+                c = _if_it_is(bank[i].existence, pd, c)
             if c > NO_CHOICE and bank[i].group == 0:  # what is none for the leaf shown may be one for an alternate
                 continue
             if edges == len(column):
@@ -245,12 +248,26 @@ def _near_alternates(others, bank, i, sensor, kind, grid, frame, wide, at, hits,
 
 
 @leaf
+def _if_it_is(r, pd, cost):  # type: ignore[no-untyped-def]
+    """Return what a plot costs a track of existence r that is hardly believed yet: taken where it would be the track's if there is one.
+
+    Whether there is one is for its existence, which weighs the plot against false ones; a plot not taken for want of belief would count
+    as a miss, and where false plots are dense no track could ever begin. Against others it claims a plot by its odds as they are.
+    """
+    pd = max(pd, PD_UNEXPECTED)
+    sure = cost + np.log(max(1.0 - pd, 1e-9) * max(r, 1e-12) / max(1.0 - r * pd, 1e-9))
+    return -np.log1p(np.exp(min(-cost, 200.0))) if sure < 0.0 <= cost else cost
+
+
+@leaf
 def _alone(model, head, bank, sensor, s, z, plots, j, i, taken, frame, work):  # type: ignore[no-untyped-def]
     """Update row i by plot j, its only one, where that is likelier than a miss: what the assignment would choose."""
     t_ns = plots[j, I_T]
     predict(model, bank, i, t_ns, work)
     pd = detection_probability(model, bank, i, sensor, t_ns)
     cost, log_ratio, n = worth(model, bank, i, sensor, z, plots, j, pd, work)
+    if bank[i].status == TENTATIVE:
+        cost = _if_it_is(bank[i].existence, pd, cost)
     if cost < 0.0:
         _take(model, head, bank, s, plots, j, i, log_ratio, n, max(pd, PD_UNEXPECTED), frame, work)
         taken[j] = 1.0
