@@ -42,6 +42,7 @@ PAIRS_MIN = 4096
 JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
 BESIDE_MAX = 16  # looks in a row that showed one of two: among 10,000 pairs, each seen in 7 looks of 10, one in 100 looks
+EVEN = -np.log(2.0)  # cost
 TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
 CLAIMED = 0.5  # and by more than this it begins no track: a second one beside the first is the likelier error
 BESIDE_M = 2_500.0  # a partner's plot this near a track (along each axis) tells that its sensor looked there
@@ -256,7 +257,7 @@ def _if_it_is(r, pd, cost):  # type: ignore[no-untyped-def]
     """
     pd = max(pd, PD_UNEXPECTED)
     sure = cost + np.log(max(1.0 - pd, 1e-9) * max(r, 1e-12) / max(1.0 - r * pd, 1e-9))
-    return -np.log1p(np.exp(min(-cost, 200.0))) if sure < 0.0 <= cost else cost
+    return -np.log1p(np.exp(min(-cost, 200.0))) if sure < 0.0 and cost >= 0.0 else cost
 
 
 @leaf
@@ -266,11 +267,12 @@ def _alone(model, head, bank, sensor, s, z, plots, j, i, taken, frame, work):  #
     predict(model, bank, i, t_ns, work)
     pd = detection_probability(model, bank, i, sensor, t_ns)
     cost, log_ratio, n = worth(model, bank, i, sensor, z, plots, j, pd, work)
-    if bank[i].status == TENTATIVE:
+    tentative = bank[i].status == TENTATIVE
+    if tentative:
         cost = _if_it_is(bank[i].existence, pd, cost)
     if cost < 0.0:
         _take(model, head, bank, s, plots, j, i, log_ratio, n, max(pd, PD_UNEXPECTED), frame, work)
-        taken[j] = 1.0
+        taken[j] = 1.0 if not tentative or cost < EVEN else 1.0 - np.exp(cost)
 
 
 @kernel
@@ -287,8 +289,9 @@ def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
             j = column[chosen[c]]
             if taken[j] > TAKEN:  # a soft cluster has it
                 continue
+            tentative = bank[rows[c]].status == TENTATIVE
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
-            taken[j] = 1.0
+            taken[j] = 1.0 if not tentative or cost[chosen[c]] < EVEN else 1.0 - np.exp(cost[chosen[c]])
     _doubles(bank, rows, start, column, owner, frame, plots[0, I_KIND] >= KIND_MEASUREMENT)
 
 
