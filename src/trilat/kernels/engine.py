@@ -25,6 +25,7 @@ from trilat.kernels.bank import (
 from trilat.kernels.gate import (
     PD_UNEXPECTED,
     detection_probability,
+    if_it_is,
     near_plots,
     sectors_of,
     sort_frame,
@@ -42,9 +43,7 @@ PAIRS_MIN = 4096
 JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
 BESIDE_MAX = 16  # looks in a row that showed one of two: among 10,000 pairs, each seen in 7 looks of 10, one in 100 looks
-EVEN = -np.log(2.0)  # cost
-TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
-CLAIMED = 0.5  # and by more than this it begins no track: a second one beside the first is the likelier error
+TAKEN = 0.5  # a plot given away by more than this is no tentative track's and begins none: that would be a second one
 BESIDE_M = 2_500.0  # a partner's plot this near a track (along each axis) tells that its sensor looked there
 PD_BESIDE = 0.9  # what such a sensor, of which no more is known, is granted: as one of ours that says nothing
 ONE_LOOK_NS = 1_500_000_000  # what a sensor shows within this time is of one look
@@ -200,7 +199,7 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
         for k in range(near):
             c, log_ratio, _ = worth(model, bank, i, sensor, z, plots, hits[k], pd, work)
             if bank[i].status == TENTATIVE:
-                c = _if_it_is(bank[i].existence, pd, c)
+                c = if_it_is(bank[i].existence, pd, c)
             if c > NO_CHOICE and bank[i].group == 0:  # what is none for the leaf shown may be one for an alternate
                 continue
             if edges == len(column):
@@ -249,18 +248,6 @@ def _near_alternates(others, bank, i, sensor, kind, grid, frame, wide, at, hits,
 
 
 @leaf
-def _if_it_is(r, pd, cost):  # type: ignore[no-untyped-def]
-    """Return what a plot costs a track of existence r that is hardly believed yet: taken where it would be the track's if there is one.
-
-    Whether there is one is for its existence, which weighs the plot against false ones; a plot not taken for want of belief would count
-    as a miss, and where false plots are dense no track could ever begin. Against others it claims a plot by its odds as they are.
-    """
-    pd = max(pd, PD_UNEXPECTED)
-    sure = cost + np.log(max(1.0 - pd, 1e-9) * max(r, 1e-12) / max(1.0 - r * pd, 1e-9))
-    return -np.log1p(np.exp(min(-cost, 200.0))) if sure < 0.0 and cost >= 0.0 else cost
-
-
-@leaf
 def _alone(model, head, bank, sensor, s, z, plots, j, i, taken, frame, work):  # type: ignore[no-untyped-def]
     """Update row i by plot j, its only one, where that is likelier than a miss: what the assignment would choose."""
     t_ns = plots[j, I_T]
@@ -269,10 +256,10 @@ def _alone(model, head, bank, sensor, s, z, plots, j, i, taken, frame, work):  #
     cost, log_ratio, n = worth(model, bank, i, sensor, z, plots, j, pd, work)
     tentative = bank[i].status == TENTATIVE
     if tentative:
-        cost = _if_it_is(bank[i].existence, pd, cost)
+        cost = if_it_is(bank[i].existence, pd, cost)
     if cost < 0.0:
         _take(model, head, bank, s, plots, j, i, log_ratio, n, max(pd, PD_UNEXPECTED), frame, work)
-        taken[j] = 1.0 if not tentative or cost < EVEN else 1.0 - np.exp(cost)
+        taken[j] = 1.0 - np.exp(cost) if tentative else 1.0
 
 
 @kernel
@@ -291,7 +278,7 @@ def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
                 continue
             tentative = bank[rows[c]].status == TENTATIVE
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
-            taken[j] = 1.0 if not tentative or cost[chosen[c]] < EVEN else 1.0 - np.exp(cost[chosen[c]])
+            taken[j] = 1.0 - np.exp(cost[chosen[c]]) if tentative else 1.0
     _doubles(bank, rows, start, column, owner, frame, plots[0, I_KIND] >= KIND_MEASUREMENT)
 
 
@@ -358,7 +345,7 @@ def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type
     """Begin a track from every plot that no track took."""
     first = 0
     for j in range(len(z)):
-        if taken[j] > CLAIMED:
+        if taken[j] > TAKEN:
             continue
         i = initiate(model, head, bank, sensor, s, z, plots, j, 1.0 - taken[j], first, frame, work)
         if i >= 0:

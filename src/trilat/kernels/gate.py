@@ -274,3 +274,16 @@ def worth(model, bank, i, sensor, z, plots, j, pd, work):  # type: ignore[no-unt
     log_ratio = log + np.log(pd / (false + new))
     cost = np.log(max(1.0 - r * pd, 1e-9) / max(r, 1e-12)) - log_ratio - identity_evidence(model, bank, i, plots, j)
     return cost, log_ratio, n
+
+
+@leaf
+def if_it_is(r, pd, cost):  # type: ignore[no-untyped-def]
+    """Return what a plot at a cost (`worth`) costs a tentative track of existence r: below 0 where it is its own if it exists.
+
+    Whether there is one is for its existence, which weighs its plots against false ones. If want of belief were a reason not to
+    take a plot, it would count as a miss, and where false plots are dense no track could begin. Against others the track claims
+    the plot by its odds, and 1 - exp(cost) is the probability that the plot is its own.
+    """
+    pd = max(pd, PD_UNEXPECTED)
+    sure = cost + np.log(max(1.0 - pd, 1e-9) * max(r, 1e-12) / max(1.0 - r * pd, 1e-9))
+    return -np.log1p(np.exp(min(-cost, 200.0))) if sure < 0.0 else cost

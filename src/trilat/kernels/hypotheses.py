@@ -20,7 +20,7 @@ from trilat.kernels.life import age, classify, detected, learn, missed
 TRACKS_MAX, PLOTS_MAX = 16, 60  # of one cluster: beyond them it is weighed softly
 GROUPS_MAX = 6  # groups that one cluster may bring together
 # The hypothesis shown stays until another is e^CHANGE times as likely, e^JUMP where numbers would change places.
-CHANGE, JUMP = 1.5, 4.0
+CHANGE, JUMP = 0.0, 1.5
 ALIKE, SWAPPED = 0.5, 1.0  # sigmas: leaves of one track nearer than this are one; of two tracks, they cannot be told apart
 
 
