@@ -122,7 +122,7 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
             continue
         rule = model.life[bank[i].model_set]
         unseen_s = (t_ns - bank[i].updated_ns) * 1e-9
-        r = bank[i].existence
+        r = bank[i].existence if bank[i].group == 0 else believed(head, bank, i)
         if bank[i].status == TENTATIVE:
             if bank[i].hits >= rule[L_HITS] and (mofn or r >= rule[L_CONFIRM]):
                 bank[i].status = CONFIRMED
@@ -140,6 +140,20 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
         if bank[i].status != FREE:
             top = i + 1
     head.rows = top
+
+
+@leaf
+def believed(head, bank, i):  # type: ignore[no-untyped-def]
+    """Return the existence of row i over all hypotheses of its group, not in the one that is shown alone."""
+    g, total = bank[i].group, 0.0
+    for k in range(head.alternates + 1):
+        a = head.first + k - 1 if k > 0 else i
+        if k > 0 and (bank[a].group != g or bank[a].of != i):
+            continue
+        for h in range(head.many[g]):
+            if (bank[a].held >> h) & 1:
+                total += np.exp(head.weights[g, h]) * bank[a].existence
+    return total
 
 
 @leaf
