@@ -166,7 +166,7 @@ def test_the_determinant_of_an_unseen_track_never_falls(steps: list[float], seed
     for dt_s in steps:
         t_s += dt_s
         works = b.box(b.record(b.WORK_DTYPE))
-        show.show(b.box(model), made.rows, round(t_s * 1e9), zero, held, out, np.empty(1, np.int64), works)
+        show.show(b.box(model), b.box(made.head), made.rows, round(t_s * 1e9), zero, held, out, np.empty(1, np.int64), works)
         after = np.linalg.slogdet(out["covariance"][0])[1]
         assert after >= before - 1e-9
         before = after

@@ -35,7 +35,7 @@ def warm_tracks() -> None:
     held, row = np.zeros((2, 4), show.HELD_ROW), np.zeros((4, 4), np.int64)
     n = show.number(models, heads, rows, 1, 1, held[0], 0, held[1], row[0], 0, row[1], row[2], row[3])[0]
     shown = np.zeros(n, show.TRACK_ROW)
-    show.show(models, rows, 1, row[0, :n], held[1], shown, row[1, :n], works)
+    show.show(models, heads, rows, 1, row[0, :n], held[1], shown, row[1, :n], works)
     show.merged_into(shown, shown, row[1, :n])
     show.came_from(shown, shown, row[0, :0], row[1, :0], row[2, :0])
 

@@ -204,7 +204,7 @@ class Tracker:
         self._ordered = n
         out, callsign = np.empty(n, TRACK_DTYPE), np.empty(n, np.int64)
         out["callsign"] = b""  # the kernel leaves them alone
-        self._view.show(self._models, self._bank.rows, now_ns, row[:n], self._next_held, out, callsign, self._works)
+        self._view.show(self._models, self._heads, self._bank.rows, now_ns, row[:n], self._next_held, out, callsign, self._works)
         if self._past.texts:
             for k in np.flatnonzero(callsign >= 0).tolist():
                 out["callsign"][k] = self._past.texts.get(int(callsign[k]), b"")
