@@ -43,7 +43,8 @@ PAIRS_MIN = 4096
 JUMP_NS = 120_000_000_000  # a claimed identity seen elsewhere within this time is a jump or a double
 SAME_SIGMAS = 2.0  # of two tracks together: nearer than this they are one
 BESIDE_MAX = 16  # looks in a row that showed one of two: among 10,000 pairs, each seen in 7 looks of 10, one in 100 looks
-TAKEN = 0.5  # a plot given away by more than this is no tentative track's and begins none: that would be a second one
+TAKEN = 0.5  # a plot that soft association gave away by more than this is no tentative track's
+CLAIMED = 0.2  # and by more than this it begins no track: a second one beside the first is the likelier error
 BESIDE_M = 2_500.0  # a partner's plot this near a track (along each axis) tells that its sensor looked there
 PD_BESIDE = 0.9  # what such a sensor, of which no more is known, is granted: as one of ours that says nothing
 ONE_LOOK_NS = 1_500_000_000  # what a sensor shows within this time is of one look
@@ -345,7 +346,7 @@ def _births(model, head, bank, sensor, s, z, plots, taken, frame, work):  # type
     """Begin a track from every plot that no track took."""
     first = 0
     for j in range(len(z)):
-        if taken[j] > TAKEN:
+        if taken[j] > CLAIMED:
             continue
         i = initiate(model, head, bank, sensor, s, z, plots, j, 1.0 - taken[j], first, frame, work)
         if i >= 0:
