@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -43,17 +43,14 @@ def test_the_library_stands_alone() -> None:
     assert "[]" == done.stdout.strip()
 
 
-def test_stone_soup_detections_become_its_tracks() -> None:
+def test_stone_soup_detections_become_its_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detections of two aircraft, with noise and a false one each second, become two Stone Soup tracks near the truth (seed 2)."""
     pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
     from stonesoup.models.measurement.linear import LinearGaussian  # noqa: TID251 - the peer this example is for
     from stonesoup.types.detection import Detection  # noqa: TID251 - same
 
-    spec = importlib.util.spec_from_file_location("stone_soup_example", EXAMPLES / "stone_soup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example = importlib.import_module("stone_soup")
     g = np.random.default_rng(2)
     model = LinearGaussian(ndim_state=6, mapping=(0, 2, 4), noise_covar=np.diag([60.0**2, 90.0**2, 80.0**2]))
     adapter = example.StoneSoupTracker(33.0, 130.0)

@@ -43,8 +43,9 @@ def sensor_at(lat_deg: float, lon_deg: float, alt_m: float = 0.0, name: str = "s
     Raises ValueError that names a field which is unknown or out of its range.
     """
     given = {"id": name, "nation": "ZZZ", "kind": "radar3d", "label": OWN, "lat_deg": lat_deg, "lon_deg": lon_deg, "alt_m": alt_m}
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in (given | fields).items()}
     try:
-        return msgspec.convert(given | fields, Sensor)
+        return msgspec.convert(plain, Sensor)
     except msgspec.ValidationError as error:
         msg = f"sensor {name!r}: {error}"
         raise ValueError(msg) from error
