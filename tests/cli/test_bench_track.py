@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,38 @@ def test_what_was_refused_and_shed_is_told(tmp_path: Path) -> None:
     assert "plots refused: none; tracks and pairs shed: none" in told["good"]
     said = json.loads(CliRunner().invoke(command, [str(tmp_path / "bad.npz"), "--rounds", "1", "--json"]).output)
     assert ({"not-finite": 1, "out-of-range": 2}, {}) == (said["refused"], said["shed"])
+
+
+def test_the_peer_is_measured_beside_ours(tmp_path: Path) -> None:
+    """`trilat bench compare` tracks the same scans with both: rates and their ratio, both GOSPA, ours as `bench track` has it."""
+    pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
+    scenario = crossing()
+    scenario["det"] = scenario["det"] + np.random.default_rng(1).normal(0, 1, (SCANS * AIRCRAFT, 3)) * scenario["sensor_sigma"]
+    np.savez(tmp_path / "s.npz", **scenario)
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--json"])
+    assert (0, None) == (done.exit_code, done.exception), done.output
+    said = json.loads(done.output)
+    assert (SCANS, True) == (said["scans"], said["rounds"] >= 1)
+    assert said["ratio"] == pytest.approx(said["detections_per_s"] / said["peer_detections_per_s"])
+    assert said["ratio"] > 1.0
+    own = json.loads(CliRunner().invoke(bench, ["track", str(tmp_path / "s.npz"), "--rounds", "1", "--json"]).output)
+    assert (own["gospa_m"], own["id_changes"]) == (said["gospa_m"], said["id_changes"])
+    # Both have a track an aircraft from 20 s on: a missed one alone would make GOSPA 1,414 m.
+    assert [True, True] == [0.0 < said[key] < 600.0 for key in ("gospa_m", "peer_gospa_m")]
+    assert said["gospa_m"] != said["peer_gospa_m"]
+    told = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--max-s", "1e-6"])
+    assert 0 == told.exit_code, told.output
+    assert "s.npz, 1 scans: Stone Soup" in told.output
+    assert "number changes" in told.output
+
+
+def test_without_the_peer_compare_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Stone Soup is not installed, compare says so, and how to install it."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    np.savez(tmp_path / "s.npz", **crossing())
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz")])
+    assert 1 == done.exit_code
+    assert "Stone Soup is not installed: pip install 'trilat[compare]'" in done.output
 
 
 NONSENSE = {
