@@ -76,6 +76,7 @@ def test_kernels_decide_alike_on_the_plainest_processor(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_200)
 def test_tracks_are_alike_on_the_plainest_processor(tmp_path: Path) -> None:
     """A minute of aircraft, false plots and fixes: the same numbers, statuses, flags and events at each step, states to a micrometre."""
     own, plain = run(TRACKER, None), run(TRACKER, tmp_path)
