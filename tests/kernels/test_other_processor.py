@@ -63,6 +63,7 @@ def run(code: str, folder: Path | None) -> Any:
     if folder is not None:
         environ |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder)}
     done = subprocess.run([sys.executable, "-c", code + END], capture_output=True, text=True, check=True, env=environ)
+    assert folder is None or list(folder.rglob("*.nbc")), "nothing was compiled anew"
     return json.loads(done.stdout)
 
 
@@ -83,6 +84,4 @@ def test_tracks_are_alike_on_the_plainest_processor(tmp_path: Path) -> None:
     assert ("generic", True) == (plain[0], own[0] != "generic")
     assert own[1] == plain[1]
     assert len(own[2]) > 300
-    off = np.abs(np.array(own[2]) - np.array(plain[2])).max()
-    assert off <= ALIKE
-    assert off > 0.0, "the same to the last bit: was it compiled for another processor at all?"
+    assert np.abs(np.array(own[2]) - np.array(plain[2])).max() <= ALIKE

@@ -16,8 +16,11 @@ from trilat.track import TrackerSettings
 SECONDS = 16
 
 
-def world(bodies: int, seed: int) -> list[Any]:
-    """What two radars and a feed of fixes tell of some aircraft, with false plots of few ranges, so that many tie: by seconds."""
+def world(bodies: int, seed: int, *, alone: bool = False) -> list[Any]:
+    """What two radars and a feed of fixes tell of some aircraft, with false plots of few ranges, so that many tie: by seconds.
+
+    alone: one radar's whole looks of a moment each, which are sorted in another way than what many sensors say.
+    """
     rng = np.random.default_rng(seed)
     lines = [Line(*rng.uniform(-5e4, 5e4, 2), rng.uniform(5e3, 1e4), *rng.uniform(-200, 200, 2)) for _ in range(bodies)]
     false = empty_reports(3 * SECONDS)
@@ -26,6 +29,9 @@ def world(bodies: int, seed: int) -> list[Any]:
     parts = [radar_plots(lines, SECONDS, rng), radar_plots(lines, SECONDS, rng, 1, RADAR_B), false]
     parts.append(fixes(lines[0], [T0_NS + k * S_NS // 2 for k in range(2 * SECONDS)], rng, address=7))
     columns = np.concatenate(parts)
+    if alone:
+        columns = columns[columns["sensor"] == 0]
+        columns["t_ns"] = T0_NS + (columns["t_ns"] - T0_NS) // S_NS * S_NS
     second = (columns["t_ns"] - T0_NS) // S_NS
     return [columns[second == k] for k in range(SECONDS)]
 
@@ -42,10 +48,10 @@ def ends(steps: list[Any], now_s: int | None = None) -> bytes:
 
 
 @settings(max_examples=40)
-@given(st.integers(1, 5), st.integers(0, 2**31), st.data())
-def test_the_order_of_reports_within_a_scan_changes_nothing(bodies: int, seed: int, data: Any) -> None:
+@given(st.integers(1, 5), st.integers(0, 2**31), st.booleans(), st.data())
+def test_the_order_of_reports_within_a_scan_changes_nothing(bodies: int, seed: int, alone: bool, data: Any) -> None:  # noqa: FBT001 - drawn
     """Any order, drawn, of the reports of each second, in any cut into batches, gives the same bytes."""
-    steps = world(bodies, seed)
+    steps = world(bodies, seed, alone=alone)
     mixed = [part[data.draw(st.permutations(range(len(part))))] for part in steps]
     made, cut = tracker(), data.draw(st.integers(0, 6))
     for k, part in enumerate(mixed):
