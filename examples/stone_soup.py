@@ -33,6 +33,7 @@ from trilat.track.intake import sensor_table
 from trilat.track.library import batch
 
 SHOWN = (1, 2)  # confirmed and coasting, of records.columns.STATUSES
+BIRTH_M_S = 200.0  # sigma of a new aircraft's velocity (trilat.track.settings.MODELS)
 SPAN_M = 20_000.0  # the tracker takes false plots as spread over this height
 FORGET_NS = 180_000_000_000  # a track that ended is kept so long, for it may be found again
 EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
@@ -105,7 +106,9 @@ class StoneSoupTracker:
         if site.level and site.kind != "bearing":
             # Its false plots lie in the plane as well, not in all the heights that the tracker spreads them over.
             fields.setdefault("elevation_min_rad", -np.pi / 2)
-            dense = max(SPAN_M / (2.0 * np.sqrt(np.pi) * self.frame.sigma_height_m), 1.0)
+            # How many times as dense follows from how far a new track's second plot may lie off in height.
+            second_m = np.hypot(np.sqrt(2.0) * self.frame.sigma_height_m, BIRTH_M_S * fields.get("period_s", 4.0))
+            dense = max(SPAN_M / (np.sqrt(2.0 * np.pi) * second_m), 1.0)
             fields |= {name: min(fields[name] * dense, 1e6) for name in ("clutter_per_scan", "births_per_scan")}
         lat, lon, alt = geodesy.ecef_to_geodetic(self.frame.zero + np.array(site.place) @ self.frame.basis).tolist()
         return sensor_at(lat, lon, alt, f"site-{k}", **({"kind": site.kind} | fields))

@@ -110,6 +110,9 @@ def read(frame: LocalFrame, one: Any, time: dt.datetime) -> Plot:
         names = ", ".join(kind.__name__ for kind in READERS)
         raise DetectionRefused("unknown-model", f"{_name(model)} is none of {names}: convert the detection to one of these")
     vector = np.asarray(one.state_vector)
+    if vector.shape[:1] != (model.ndim_meas,):
+        message = f"state_vector holds {len(vector)} values, {_name(model)} measures {model.ndim_meas}"
+        raise DetectionRefused("shape", f"{message}: give the detection the model that it was made with")
     if vector.shape != (model.ndim_meas, 1):
         message = f"state_vector of shape {vector.shape}, ({model.ndim_meas}, 1) wanted"
         raise DetectionRefused("not-one-vector", f"{message}: of samples or particles give the mean, their spread as noise_covar")

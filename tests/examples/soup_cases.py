@@ -34,7 +34,7 @@ ANGLE, RANGE, RATE = 0.0015, 75.0, 3.0
 FRAME = LocalFrame(LAT, LON)
 SPREAD = np.diag([60.0**2, 90.0**2, 80.0**2])
 MOVING = np.diag([60.0, 4.0, 90.0, 5.0, 80.0, 6.0]) ** 2
-DENSE = 20_000.0 / (2.0 * np.sqrt(np.pi) * 100.0)  # false plots of a level world lie in its plane
+DENSE = 20_000.0 / np.sqrt(2.0 * np.pi * (2.0 * 100.0**2 + 800.0**2))  # false plots of a level world lie in its plane
 
 
 def where(bodies: Any, scan: int) -> Any:

@@ -21,6 +21,7 @@ from soup_cases import (
     ORDER,
     PERIOD_S,
     RADARS,
+    RANGE,
     SCANS,
     SETTINGS,
     SIGMA,
@@ -237,6 +238,26 @@ def test_a_level_range_among_heights_is_taken_along_the_ground() -> None:
     track = next(iter(tracks))
     assert np.abs(np.asarray(track.state_vector, float).ravel()[[0, 2]] - [x, y]).max() < 60.0
     assert np.sqrt(float(track.covar[4, 4])) > 1_000.0
+
+
+@pytest.mark.parametrize("kind", ["bearing, range", "x, y"])
+def test_false_plots_of_a_level_world_make_no_tracks(kind: str) -> None:
+    """Of two aircraft, seen at nine of ten looks among sixty false plots each, two tracks are made, within four looks, and no other."""
+    given, rng, counts = adapter(level=True, clutter_per_scan=60.0, range_max_m=120e3), np.random.default_rng(3), []
+    radar = model_of(*RADARS["level bearing, range"][:2], level=True)
+    model = radar if kind == "bearing, range" else LinearGaussian(4, (0, 2), np.eye(2) * RANGE**2)
+    for k in range(40):
+        far, around = 120e3 * np.sqrt(rng.random(60)), rng.uniform(0.0, 2.0 * np.pi, 60)
+        false = np.column_stack([far * np.cos(around), far * np.sin(around), np.zeros((60, 4))])
+        there = np.concatenate([where(FLAT, k)[rng.random(2) < 0.9], false])
+        plots = seen(there, rng)
+        rows = (
+            np.array([plots["bearing"], plots["range"]]).T
+            if model is radar
+            else there[:, :2] + rng.normal(0, RANGE, (len(there), 2))
+        )
+        counts.append(len(given.step(START + dt.timedelta(seconds=PERIOD_S * k), [detection(row, model, k) for row in rows])))
+    assert [2] * 36 == counts[4:]
 
 
 def test_names_go_in_as_evidence_and_come_back() -> None:

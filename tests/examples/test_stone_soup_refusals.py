@@ -51,6 +51,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
         "not-one-vector",
         "give the mean",
     ),
+    "a vector of another model": (lambda: detection([1.0] * 2, PLACE), "shape", "holds 2 values, LinearGaussian measures 3"),
     "a variance of zero": (
         lambda: detection([1.0] * 3, LinearGaussian(6, (0, 2, 4), np.diag([1.0, 0.0, 1.0]))),
         "covariance",
