@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from trilat.cli.bench import command as bench
 from trilat.cli.bench_track import command, load_scenario
 from trilat.errors import TrilatError
 from trilat.track.scenario import Scenario, fault_of
@@ -95,6 +97,71 @@ def test_plots_that_cannot_be_are_the_tracker_s_to_refuse() -> None:
     for t_ns, _, plots in held.scans():
         made.step(t_ns, [plots])
     assert made.refused.total() == 3
+
+
+def test_what_was_refused_and_shed_is_told(tmp_path: Path) -> None:
+    """Plots that cannot be are counted by reason, in JSON and in print; a file without any says none."""
+    det = crossing()["det"].copy()
+    det[:3, 2] = np.nan, -5.0, 1e12
+    for name, scenario in (("bad", crossing(det=det)), ("good", crossing())):
+        np.savez(tmp_path / f"{name}.npz", **scenario)
+    told = {
+        name: CliRunner().invoke(command, [str(tmp_path / f"{name}.npz"), "--rounds", "1"]).output for name in ("bad", "good")
+    }
+    assert "plots refused: 1 not-finite, 2 out-of-range; tracks and pairs shed: none" in told["bad"]
+    assert "plots refused: none; tracks and pairs shed: none" in told["good"]
+    said = json.loads(CliRunner().invoke(command, [str(tmp_path / "bad.npz"), "--rounds", "1", "--json"]).output)
+    assert ({"not-finite": 1, "out-of-range": 2}, {}) == (said["refused"], said["shed"])
+
+
+def test_the_peer_is_measured_beside_ours(tmp_path: Path) -> None:
+    """`trilat bench compare` tracks the same scans with both: rates and their ratio, both GOSPA, ours as `bench track` has it."""
+    pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
+    scenario = crossing()
+    scenario["det"] = scenario["det"] + np.random.default_rng(1).normal(0, 1, (SCANS * AIRCRAFT, 3)) * scenario["sensor_sigma"]
+    np.savez(tmp_path / "s.npz", **scenario)
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--json"])
+    assert (0, None) == (done.exit_code, done.exception), done.output
+    said = json.loads(done.output)
+    assert (SCANS, True) == (said["scans"], said["rounds"] >= 1)
+    assert said["ratio"] == pytest.approx(said["detections_per_s"] / said["peer_detections_per_s"])
+    assert said["ratio"] > 1.0
+    own = json.loads(CliRunner().invoke(bench, ["track", str(tmp_path / "s.npz"), "--rounds", "1", "--json"]).output)
+    assert (own["gospa_m"], own["id_changes"]) == (said["gospa_m"], said["id_changes"])
+    # Both have a track an aircraft from 20 s on: a missed one alone would make GOSPA 1,414 m.
+    assert [True, True] == [0.0 < said[key] < 600.0 for key in ("gospa_m", "peer_gospa_m")]
+    assert said["gospa_m"] != said["peer_gospa_m"]
+    told = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--max-s", "1e-6"])
+    assert 0 == told.exit_code, told.output
+    assert "s.npz, 1 scans: Stone Soup" in told.output
+    assert "number changes" in told.output
+
+
+def test_without_the_peer_compare_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Stone Soup is not installed, compare says so, and how to install it."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    np.savez(tmp_path / "s.npz", **crossing())
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz")])
+    assert 1 == done.exit_code
+    assert "Stone Soup is not installed: pip install 'trilat[compare]'" in done.output
+
+
+NONSENSE = {
+    "track": ("--c -5", "--c 0", "--c nan", "--rounds 0", "--rounds -1", "--rounds many"),
+    "compare": ("--max-s 0", "--max-s -1", "--max-s nan"),
+    "fusion": ("--nodes 1", "--exchange-s 0", "--targets 0", "--seconds 5", "--seed -1", "--loss 1.5", "--late-s -1", "--duplicates nan", "--clutter -1", "--bias-m -1"),
+    "sharing": ("--seeds 0", "--seeds -3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, option) for name, options in NONSENSE.items() for option in options])
+def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, name: str, option: str) -> None:
+    """An option's number out of its range is refused by the option's name, before anything is run."""
+    np.savez(tmp_path / "s.npz", **crossing())
+    file = [str(tmp_path / "s.npz")] if name in ("track", "compare") else []
+    done = CliRunner().invoke(bench, [name, *file, *option.split()])
+    assert 2 == done.exit_code, done.output
+    assert f"Invalid value for '{option.split(maxsplit=1)[0]}'" in done.output
 
 
 @pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 cut short"])

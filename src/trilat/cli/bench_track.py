@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Between
+
 if TYPE_CHECKING:
     from trilat.exercise.score import Estimates
 
@@ -56,6 +58,8 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
         "scan_ms_p50": float(np.percentile(walls, 50) * 1e3),
         "scan_ms_p99": float(np.percentile(walls, 99) * 1e3),
         "tracks": len({int(i) for e in found for i in e.track_id}),
+        "refused": dict(sorted(tracker.refused.items())),
+        "shed": dict(sorted(tracker.shed.items())),
     }, found
 
 
@@ -114,8 +118,10 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 @click.option("--domain", type=click.Choice(["air", "missile"]), help="Parameter set, where the file names none.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the estimates here (NPZ).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--c", "c_m", type=float, help="GOSPA cut-off in metres; 2,000 for air, 5,000 for missile.")
-@click.option("--rounds", type=int, default=3, show_default=True, help="Runs; the quickest counts.")
+@click.option(
+    "--c", "c_m", type=Between(0, 1e9, min_open=True), help="GOSPA cut-off in metres; 2,000 for air, 5,000 for missile."
+)
+@click.option("--rounds", type=click.IntRange(1, 1_000), default=3, show_default=True, help="Runs; the quickest counts.")
 def command(
     scenario: Path,
     domain: str | None,
@@ -124,7 +130,7 @@ def command(
     c_m: float | None,
     rounds: int,
 ) -> None:
-    """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory and time per scan."""
+    """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory, time per scan, and what was refused or shed."""
     import msgspec
 
     arrays = load_scenario(scenario)
@@ -142,11 +148,13 @@ def command(
 def _table(name: str, r: dict[str, Any]) -> str:
     """Return a result as lines for people."""
     siap = "  ".join(f"{key} {value:.3f}" for key, value in r["siap"].items())
+    lost = [f"{what}: " + (", ".join(f"{n:,} {why}" for why, n in r[what].items()) or "none") for what in ("refused", "shed")]
     return (
         f"{name} ({r['domain']}): {r['detections']} plots, {r['detections_per_s']:,.0f} plots/s/core ({r['cpu_s']:.3f} s CPU)\n"
         f"  GOSPA {r['gospa_m']:.1f} m (normalised {r['gospa_normalised_m']:.1f}), "
         f"missed {r['missed']:.2f}, false {r['false']:.2f}\n"
         f"  SIAP {siap}\n"
         f"  number changes {r['id_changes']}, tracks {r['tracks']}, peak memory {r['peak_memory_bytes'] / 1e6:.0f} MB, "
-        f"scan p50 {r['scan_ms_p50']:.2f} ms, p99 {r['scan_ms_p99']:.2f} ms"
+        f"scan p50 {r['scan_ms_p50']:.2f} ms, p99 {r['scan_ms_p99']:.2f} ms\n"
+        f"  plots {lost[0]}; tracks and pairs {lost[1]}"
     )

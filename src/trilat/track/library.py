@@ -6,6 +6,7 @@ tracks = track_table({"t_s": t, "range_m": r, "azimuth_rad": a, "elevation_rad":
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_RADAR, Reports, empty_reports
+from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_RADAR, TRACK_DTYPE, Reports, empty_reports
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -43,8 +44,9 @@ def sensor_at(lat_deg: float, lon_deg: float, alt_m: float = 0.0, name: str = "s
     Raises ValueError that names a field which is unknown or out of its range.
     """
     given = {"id": name, "nation": "ZZZ", "kind": "radar3d", "label": OWN, "lat_deg": lat_deg, "lon_deg": lon_deg, "alt_m": alt_m}
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in (given | fields).items()}
     try:
-        return msgspec.convert(given | fields, Sensor)
+        return msgspec.convert(plain, Sensor)
     except msgspec.ValidationError as error:
         msg = f"sensor {name!r}: {error}"
         raise ValueError(msg) from error
@@ -54,10 +56,15 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     """Return REPORT_DTYPE columns of a table: a mapping of arrays, or anything with columns such as a DataFrame.
 
     Column names are those of records.columns.REPORT_DTYPE, plus `t_s` (seconds) for `t_ns`, which may be dates and times of any
-    unit (numpy or pandas, UTC), too. The kind follows from what is
-    there: lat_deg makes fixes, range_m radar plots, azimuth alone bearings. Raises KeyError for an unknown or missing column,
-    ValueError for one of another length than the times, and for times that are none.
+    unit (numpy or pandas, UTC) or zone, too. The kind follows from what is there: lat_deg makes fixes, range_m radar plots,
+    azimuth alone bearings. None and NaN are absent values, in columns of whole numbers and callsigns as well.
+
+    Raises TypeError for what is no table, KeyError for an unknown or missing column, ValueError for one of another length than
+    the times and for values that are none of the column's kind, by their row.
     """
+    if not hasattr(table, "keys"):
+        msg = f"table is a {type(table).__name__}: a dict of arrays or a DataFrame wanted, with a column t_s or t_ns"
+        raise TypeError(msg)
     names = list(table.keys())
     time = next((name for name in _TIMES if name in names), None)
     if time is None:
@@ -69,11 +76,11 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
             msg = f"column {name!r} has shape {np.shape(table[name])}, {out.shape} wanted: as many values as {time!r} has"
             raise ValueError(msg)
         if name == "t_s":
-            out["t_ns"] = _times_ns(np.asarray(table[name], np.float64))
+            out["t_ns"] = _times_ns(_values(name, np.asarray(table[name]), out.dtype["range_m"]))
         elif name == "t_ns":
             out["t_ns"] = _whole_ns(np.asarray(table[name]))
         elif name in (out.dtype.names or ()):
-            out[name] = np.asarray(table[name])
+            out[name] = _values(name, np.asarray(table[name]), out.dtype[name])
         else:
             msg = f"unknown column {name!r}: see REPORT_DTYPE in trilat.records.columns"
             raise KeyError(msg)
@@ -82,6 +89,46 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     if "sensor" not in names:
         out["sensor"] = sensor
     return out
+
+
+def _values(name: str, given: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return a column's values in its own kind, absent ones as the reports have them; raises ValueError that names a row."""
+    absent = None
+    if given.dtype == object:  # pandas keeps what is absent as None, NaN, or a mark of its own
+        absent = np.array([one is None or type(one).__name__ in ("NAType", "NaTType") for one in given], bool)
+    if kind.kind == "S":
+        texts = [b"" if one is None or one != one else one for one in _without(given, absent, None)]  # noqa: PLR0124 - NaN
+        return np.array([_text(name, k, one, kind.itemsize) for k, one in enumerate(texts)], kind)
+    try:
+        numbers = _without(given, absent, np.nan).astype(np.float64 if given.dtype.kind not in "iub" else given.dtype)
+    except (TypeError, ValueError) as error:
+        msg = f"column {name!r} holds what is no number ({error}): give numbers, None or NaN where there is none"
+        raise ValueError(msg) from error
+    if kind.kind == "f":
+        return numbers.astype(np.float64)
+    least, most = np.iinfo(kind).min, np.iinfo(kind).max
+    none = np.isnan(numbers) if numbers.dtype.kind == "f" else np.zeros(len(numbers), bool)
+    wrong = np.flatnonzero(~none & ((numbers < least) | (numbers > most) | (numbers != np.trunc(numbers))))
+    if len(wrong):
+        msg = f"column {name!r}: {given[wrong[0]]} in row {wrong[0]} is no whole number between {least} and {most}"
+        raise ValueError(msg)
+    blank = empty_reports(1)[name][0]
+    return np.where(none, blank, np.where(none, 0, numbers).astype(kind))
+
+
+def _without(given: NDArray[Any], absent: NDArray[np.bool_] | None, blank: Any) -> NDArray[Any]:
+    """Return values with a blank in place of the absent ones."""
+    return given if absent is None or not absent.any() else np.where(absent, np.array(blank, object), given)
+
+
+def _text(name: str, row: int, given: Any, bytes_max: int) -> bytes:
+    """Return a text as the reports hold it; raises ValueError for one that does not fit."""
+    text = given.decode("latin-1") if isinstance(given, bytes) else str(given)
+    if not text.isascii() or len(text) > bytes_max:
+        what = f"{text!r} in row {row} is no text of at most {bytes_max} ASCII characters"
+        msg = f"column {name!r}: {what}: transcribe it, or give None"
+        raise ValueError(msg)
+    return text.encode("ascii")
 
 
 def _times_ns(t_s: Floats) -> NDArray[np.int64]:
@@ -95,16 +142,27 @@ def _times_ns(t_s: Floats) -> NDArray[np.int64]:
 
 def _whole_ns(given: NDArray[Any]) -> NDArray[np.int64]:
     """Return whole nanoseconds since 1970: numbers as they are, dates and times by their own unit."""
+    if given.dtype == object and any(isinstance(one, dt.datetime) for one in given):  # pandas keeps times of a zone so
+        given = np.array([_date(one) for one in given], "datetime64[ns]")
     if given.dtype.kind == "M":  # pandas keeps them in microseconds or seconds as well: the bare number would be another time
         wrong = np.isnat(given)
     else:
-        numbers = given.astype(np.float64)
+        numbers = _values("t_ns", given, np.dtype(np.float64))
         wrong = ~(np.abs(numbers) <= 9e18)  # nanoseconds of 64 bits
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         msg = f"column 't_ns': {given[first]} in row {first} is no time; {int(wrong.sum())} of {len(given)} rows are so"
         raise ValueError(msg)
     return np.asarray(given.astype("datetime64[ns]") if given.dtype.kind == "M" else given).astype(np.int64)
+
+
+def _date(given: Any) -> np.datetime64:
+    """Return a date and time, of any zone (none is UTC), as numpy's."""
+    if not isinstance(given, dt.datetime) or type(given).__name__ == "NaTType":
+        return np.datetime64("NaT", "ns")
+    if hasattr(given, "value"):  # pandas' own, to the nanosecond
+        return np.datetime64(int(given.value), "ns")
+    return np.datetime64(given.astimezone(dt.UTC).replace(tzinfo=None) if given.tzinfo else given, "ns")
 
 
 def track_table(
@@ -115,10 +173,14 @@ def track_table(
     Returned arrays, one entry per track and time: number, t_ns, status (index into records.columns.STATUSES), lat_deg, lon_deg,
     alt_m, east_m_s, north_m_s, up_m_s, sigma_m (root of the position covariance's trace), existence. Raises ValueError for an
     interval that is not above zero, or so short that the table would take more than STEPS_MAX steps. Plots that the tracker
-    refuses, and what its bounds make it drop, are said in one UserWarning, by reason.
+    refuses, and what its bounds make it drop, are said in one UserWarning, by reason. Raises TypeError for sensors and settings
+    that are none.
     """
     columns = reports_of(table)
     span_s = float(np.ptp(columns["t_ns"].astype(np.float64))) * 1e-9 if len(columns) else 0.0
+    if not isinstance(every_s, int | float | np.number):
+        msg = f"every_s is {every_s!r}: a number of seconds wanted"  # type: ignore[unreachable]  # callers may be untyped
+        raise TypeError(msg)
     if not every_s > 0.0 or span_s / every_s > STEPS_MAX:
         msg = f"every_s is {every_s} for a table of {span_s:.0f} s: above zero wanted, and at most {STEPS_MAX} steps"
         raise ValueError(msg)
@@ -149,15 +211,19 @@ def track_table(
 def smoothed(history: Sequence[Any], noise_m2_s3: float = 5.0) -> dict[int, tuple[NDArray[np.int64], Floats, Floats]]:
     """Return every stored track's smoothed path: number -> times ns (n,), means (n, 6), covariances (n, 6, 6).
 
-    history: TRACK_DTYPE columns as `Tracker.step` gave them, in time order; a state of each step is what was known then. Later
-    reports improve earlier states (see track/smooth.py); noise_m2_s3 is the acceleration noise of the path, 5 for aircraft. A
-    path ends with the last report that touched its track: what was only predicted after it is left out. Raises ValueError
+    history: what `Tracker.step` gave, or its TRACK_DTYPE columns, in time order; a state of each step is what was known then.
+    Later reports improve earlier states (see track/smooth.py); noise_m2_s3 is the acceleration noise of the path, 5 for aircraft.
+    A path ends with the last report that touched its track: what was only predicted after it is left out. Raises ValueError
     when times do not rise.
     """
     from trilat.track.smooth import smooth  # noqa: PLC0415 - only who smooths needs it
 
     rows: dict[int, list[Any]] = {}
-    for columns in history:
+    for given in history:
+        columns = getattr(given, "columns", given)
+        if getattr(columns, "dtype", None) != TRACK_DTYPE:
+            msg = f"history holds a {type(given).__name__}: a list of what Tracker.step gave wanted"
+            raise TypeError(msg)
         for row in columns:
             rows.setdefault(int(row["number"]), []).append(row)
     out = {}

@@ -121,7 +121,10 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def checked(settings: TrackerSettings) -> TrackerSettings:
-    """Return the settings; raises ValueError naming one that is out of its range, which a file's are refused for as well."""
+    """Return the settings; raises TypeError for what is none, ValueError naming one out of its range, as in a file."""
+    if not isinstance(settings, TrackerSettings):
+        msg = f"settings is a {type(settings).__name__}, a TrackerSettings wanted: TrackerSettings(domains=('air',)) makes one"  # type: ignore[unreachable]  # callers may be untyped
+        raise TypeError(msg)
     try:
         msgspec.convert(msgspec.to_builtins(settings), TrackerSettings)
     except msgspec.ValidationError as error:
