@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -266,12 +267,9 @@ def test_singular_covariances_give_finite_paths() -> None:
     _, _, t_ns, mean, covariance = linear()
     flat = covariance.copy()
     flat[:, 2] = flat[:, :, 2] = 0.0
-    for singular in (
-        np.zeros_like(covariance),
-        flat,
-        np.broadcast_to(np.outer([1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0]) * 100.0, flat.shape),
-    ):
-        got, spread = smooth_modes(rows_of(t_ns, mean, singular), one_mode())
+    line = np.broadcast_to(np.outer([1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0]) * 100.0, flat.shape)
+    for singular, noise in product((np.zeros_like(covariance), flat, line), (NOISE, 0.0)):
+        got, spread = smooth_modes(rows_of(t_ns, mean, singular), one_mode(noise))
         assert np.isfinite(got).all()
         assert np.isfinite(spread).all()
         assert np.linalg.eigvalsh(spread).min() > -1e-6 * max(np.abs(spread).max(), 1.0)
@@ -306,10 +304,27 @@ def test_a_table_smoothed_has_the_rows_of_the_live_one() -> None:
     assert off[1] < 0.6 * off[0]
 
 
+def widening(runs: list[Any]) -> Any:
+    """Return by how much the variance of the direction that grew most grew, for each state."""
+    live, smooth = (np.concatenate([getattr(one, name) for one in runs]) for name in ("live_covariance", "smooth_covariance"))
+    inverse = np.linalg.inv(np.linalg.cholesky(live))
+    return np.linalg.eigvalsh(inverse @ smooth @ inverse.transpose(0, 2, 1))[:, -1]
+
+
+def place_wider(runs: list[Any]) -> float:
+    """Return the share of states whose place was left less sure than it was live."""
+    live, smooth = (np.concatenate([getattr(one, name) for one in runs]) for name in ("live_covariance", "smooth_covariance"))
+    sums = (np.einsum("nii->n", part[:, :3, :3]) for part in (live, smooth))
+    return float(np.mean(np.greater(*reversed([*sums]))))
+
+
 @pytest.mark.parametrize("kind", ["straight", "turning", "climbing", "sea"])
 def test_a_path_is_nearer_than_what_was_shown(kind: str) -> None:
     """Over fresh draws, place and velocity of aircraft and of a vessel with gaps are nearer to the truth, and honestly so."""
-    found = errors_of(stretches(kind, range(20, 23)))
+    runs = stretches(kind, range(20, 23))
+    found = errors_of(runs)
+    assert place_wider(runs) < 0.01
+    assert widening(runs).max() < (1.0001 if kind == "straight" else 100.0)
     assert found["smooth"].place_m < 0.8 * found["live"].place_m
     assert found["smooth"].speed_m_s < 0.7 * found["live"].speed_m_s
     assert found["smooth"].nees < max(1.0, found["live"].nees)
@@ -318,6 +333,8 @@ def test_a_path_is_nearer_than_what_was_shown(kind: str) -> None:
 def test_missiles_are_nearer_in_every_phase() -> None:
     """Boost, coast and re-entry of a salvo: place and velocity, each smaller than live, and errors as large as they say."""
     runs = [run(one) for one in missiles([401], 8, "wgs84")]
+    assert place_wider(runs) < 0.02
+    assert widening(runs).max() < 100.0
     for k, phase in enumerate(PHASES):
         live, late = errors_of(runs, k).values()
         assert late.place_m < 0.8 * live.place_m, phase

@@ -34,8 +34,7 @@ MODES_DTYPE = np.dtype(
         ("P", "f8", (b.MODES, b.PACKED)),
     ]
 )
-# A filter's numbers can make what it foresaw singular to working accuracy: a part in 1e12 is added then.
-RIDGE = 1e-12
+RIDGE = 1e-12  # of the largest variance, with all units taken out: below it there is none to working accuracy
 LEAST = 1e-13  # of a variance against the foreseen one, and what it must be narrower by to tell anything
 NEVER = 1e-12  # a mode less likely than this has no say in what came before
 _N = b.STATES
@@ -207,10 +206,9 @@ def _told(after: _Bodies, at: Pairs, chance: Floats, there: Floats, foreseen: Fl
     off = there - mean[n, j]
     np.add.at(wide, (n, j), share[n, i, j][:, None, None] * (foreseen + off[:, :, None] * off[:, None, :]))
     # In axes along which the foreseen has a unit variance and the smoothed `left`: what is narrower there was told.
-    root = _root(wide)
-    inverse = np.linalg.inv(root)
+    root, inverse, exact = _halves(wide)
     smoothed = np.where((after.kind < 0)[:, :, None, None], _EYE, after.p + one)
-    left, axes = np.linalg.eigh(_even(inverse @ smoothed @ np.swapaxes(inverse, 2, 3)))
+    left, axes = np.linalg.eigh(_even(inverse @ smoothed @ np.swapaxes(inverse, 2, 3)) + exact[..., None] * _EYE)
     left = np.maximum(left, LEAST)
     inward, outward = np.swapaxes(axes, 2, 3) @ inverse, (root @ axes)[n, j]
     told = np.where(left < 1.0 - LEAST, 1.0 / left - 1.0, 0.0)
@@ -279,34 +277,29 @@ def _even(p: Any) -> Floats:
 
 
 def _scaled(p: Floats) -> tuple[Floats, Floats]:
-    """Return covariances (n, d, d) with a unit diagonal, and the sigmas (n, d) taken out: their units are far apart."""
-    sigma = np.sqrt(np.maximum(np.einsum("nii->ni", p), np.finfo(float).tiny))
-    return p / (sigma[:, :, None] * sigma[:, None, :]), sigma
+    """Return covariances (..., d, d) with a unit diagonal, and the sigmas (..., d) taken out: their units are far apart."""
+    sigma = np.sqrt(np.einsum("...ii->...i", p))
+    sigma = np.where(sigma > 0.0, sigma, 1.0)
+    return p / (sigma[..., :, None] * sigma[..., None, :]), sigma
+
+
+def _halves(p: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return, of covariances (..., d, d), roots W with W W' = p, their inverses, and 1 for each column that is none (..., d).
+
+    What varies by less than RIDGE of its neighbours is taken for exact: nothing is ever told of it. Those columns and rows are 0.
+    """
+    unit, sigma = _scaled(p)
+    values, axes = np.linalg.eigh(unit)
+    some = values > RIDGE * values[..., -1:]
+    size = np.sqrt(np.where(some, values, 1.0))
+    root, inverse = axes * (some * size)[..., None, :], np.swapaxes(axes, -1, -2) * (some / size)[..., :, None]
+    return sigma[..., :, None] * root, inverse / sigma[..., None, :], np.where(some, 0.0, 1.0)
 
 
 def _over(p: Floats, right: Floats) -> Floats:
-    """Return the solutions of p X = right, covariances (n, d, d); one that is singular gets a part in 1e12 more."""
-    unit, sigma = _scaled(p)
-    right = right / sigma[:, :, None]
-    try:
-        out = np.linalg.solve(unit, right)
-    except np.linalg.LinAlgError:  # one by one: what becomes of a path does not hang on the others
-        whole = np.linalg.slogdet(unit)[0] > 0.0
-        out = np.linalg.solve(unit + np.where(whole, 0.0, RIDGE)[:, None, None] * np.eye(p.shape[1]), right)
-    return np.asarray(out / sigma[:, :, None])
-
-
-def _root(p: Floats) -> Floats:
-    """Return lower triangles L with L L' = p for covariances (n, M, d, d)."""
-    flat = p.reshape(-1, _N, _N)
-    unit, sigma = _scaled(flat)
-    try:
-        out = np.linalg.cholesky(unit)
-    except np.linalg.LinAlgError:  # as in _over
-        values, axes = np.linalg.eigh(unit)
-        whole = axes @ (np.maximum(values, RIDGE)[:, :, None] * axes.transpose(0, 2, 1))
-        out = np.linalg.cholesky(np.where((values[:, 0] > RIDGE)[:, None, None], unit, whole + RIDGE * _EYE))
-    return np.asarray((sigma[:, :, None] * out).reshape(p.shape))
+    """Return p^-1 right, of covariances (n, d, d)."""
+    _, inverse, _ = _halves(p)
+    return np.asarray(np.swapaxes(inverse, 1, 2) @ (inverse @ right))
 
 
 def kept(group: Integers, columns: Any, step: Integers) -> Integers:
