@@ -89,6 +89,18 @@ def test_smoothed_scores_stand_beside_the_live_ones(tmp_path: Path) -> None:
     assert f"smoothed by later scans: GOSPA {late['gospa_m']:.1f} m (live {both['gospa_m']:.1f})" in said
 
 
+def test_other_motions_can_be_asked_for_and_unknown_ones_are_named(tmp_path: Path) -> None:
+    """--air-modes takes a set by names; one that there is not is a sentence, not a traceback."""
+    np.savez(tmp_path / "s.npz", **crossing())
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--rounds", "1", "--json", "--air-modes", "cv-low, climb,turn"])
+    assert (0, AIRCRAFT) == (done.exit_code, json.loads(done.output)["tracks"])
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--air-modes", "glide"])
+    assert (2, True) == (
+        done.exit_code,
+        "name one to 3, each once, of cv-low, cv-high, climb, turn" in " ".join(done.output.split()),
+    )
+
+
 BROKEN = {
     "det": ({"det": np.zeros((3, 2))}, "det has shape (3, 2), (3, 3) wanted"),
     "rows": ({"scan_start": np.arange(SCANS + 1)}, "scan_start must rise from 0 to the 32 rows of det"),

@@ -60,13 +60,13 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
     }, found
 
 
-def smooth_scenario(arrays: Any, domain: str | None) -> list[Estimates]:
+def smooth_scenario(arrays: Any, domain: str | None, **settings: Any) -> list[Estimates]:
     """Track a scenario file's arrays and return the estimates of every scan, improved by the scans that came after it."""
     from trilat.exercise.score import Estimates
     from trilat.track import smoothed_columns
     from trilat.track.scenario import Scenario
 
-    scenario = Scenario(arrays, domain)  # type: ignore[arg-type]  # click has checked the word
+    scenario = Scenario(arrays, domain, **settings)  # type: ignore[arg-type]  # click has checked the word
     tracker, shown, modes = scenario.tracker(), [], []
     for t_ns, sensor, plots in scenario.scans():
         if not len(plots.columns):
@@ -137,6 +137,7 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--c", "c_m", type=float, help="GOSPA cut-off in metres; 2,000 for air, 5,000 for missile.")
 @click.option("--rounds", type=int, default=3, show_default=True, help="Runs; the quickest counts.")
+@click.option("--air-modes", metavar="A,B,C", help="What aircraft may do: 1 to 3 of cv-low, cv-high, climb, turn.")
 @click.option("--smooth", is_flag=True, help="Score the tracks smoothed by later scans beside the live ones.")
 def command(
     scenario: Path,
@@ -145,6 +146,7 @@ def command(
     as_json: bool,  # noqa: FBT001 - click passes flags so
     c_m: float | None,
     rounds: int,
+    air_modes: str | None,
     smooth: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory and time per scan.
@@ -154,11 +156,17 @@ def command(
     import msgspec
 
     arrays = load_scenario(scenario)
-    result, found = run_scenario(arrays, domain, rounds)
+    settings = {} if air_modes is None else {"air_modes": tuple(air_modes.replace(" ", "").split(","))}
+    try:
+        result, found = run_scenario(arrays, domain, rounds, **settings)
+    except ValueError as error:  # of the settings alone: the file's arrays have been looked through
+        if air_modes is None:
+            raise
+        raise click.UsageError(f"--air-modes: {error}") from error
     result["peak_memory_bytes"] = peak_memory_bytes()
     result |= score_scenario(arrays, result["domain"], found, c_m)
     if smooth:
-        late = score_scenario(arrays, result["domain"], smooth_scenario(arrays, domain), c_m)
+        late = score_scenario(arrays, result["domain"], smooth_scenario(arrays, domain, **settings), c_m)
         result["smoothed"] = {key: late[key] for key in SMOOTHED}
     if out is not None:
         save_estimates(out, found)
