@@ -289,6 +289,9 @@ def test_what_cannot_be_smoothed_is_named() -> None:
     missile[-1]["domain"][:] = 3
     with pytest.raises(ValueError, match=r"give what Tracker\.modes returned"):
         smoothed(missile)
+    for other in (modes[1:], [one[::-1] for one in modes]):
+        with pytest.raises(ValueError, match="the modes are not those of the columns"):
+            smoothed_columns(shown, other, SMALL)
     assert (smoothed([]), smoothed([modes[0][:0]]), smoothed_columns([], [], SMALL)) == ({}, {}, [])
 
 

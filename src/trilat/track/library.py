@@ -195,12 +195,16 @@ def smoothed(history: Sequence[Any], noise_m2_s3: float = 5.0, settings: Tracker
 def smoothed_columns(shown: Sequence[Any], modes: Sequence[Any], settings: TrackerSettings) -> list[Any]:
     """Return the columns that a tracker showed step by step with smoothed positions, velocities and covariances.
 
-    modes: what `Tracker.modes` gave after each of the steps. What came after a track's last report stays as it was shown.
+    modes: what `Tracker.modes` gave after each of the steps. What came after a track's last report stays as it was shown. Raises
+    ValueError for modes of other steps or tracks, and as `smoothed` does.
     """
     if not shown:
         return []
-    out, lengths = np.concatenate(shown), [len(one) for one in shown]
-    at, mean, covariance = _smoothed_modes(np.concatenate(modes), np.repeat(np.arange(len(modes)), lengths), settings)
+    out, lengths, rows = np.concatenate(shown), [len(one) for one in shown], np.concatenate(modes)
+    if lengths != [len(one) for one in modes] or (rows["number"] != out["number"]).any():
+        msg = "the modes are not those of the columns: give what Tracker.modes returned after each of the same steps"
+        raise ValueError(msg)
+    at, mean, covariance = _smoothed_modes(rows, np.repeat(np.arange(len(modes)), lengths), settings)
     out["position_m"][at], out["velocity_m_s"][at], out["covariance"][at] = mean[:, :3], mean[:, 3:], covariance
     return np.split(out, np.cumsum(lengths)[:-1])
 
