@@ -38,12 +38,14 @@ CLUTTER = 5.0
 
 
 class Figures(NamedTuple):
-    """Root mean square errors, NEES per dimension, and of how many states."""
+    """Root mean square errors, NEES per dimension, of how many states, and the shares of these less sure than they were live."""
 
     place_m: float
     speed_m_s: float
     nees: float
     states: int
+    place_wider: float
+    speed_wider: float
 
 
 class Run(NamedTuple):
@@ -172,18 +174,24 @@ def stretches(kind: str, seeds: Iterable[int], simple: bool = False, **settings:
     return [run(scene(kind, seed), simple, **settings) for seed in seeds]
 
 
-def figures(errors: Any, covariance: Any) -> Figures:
-    """Return the figures of errors (n, 6)."""
+def figures(errors: Any, covariance: Any, live: Any) -> Figures:
+    """Return the figures of errors (n, 6); covariances (n, 6, 6), theirs and those of the live states."""
     squares = normalised_squares(errors, covariance) / 6.0
     place, speed = (float(np.sqrt((part**2).sum(axis=1).mean())) for part in (errors[:, :3], errors[:, 3:]))
-    return Figures(place, speed, float(squares.mean()), len(errors))
+    wider = [float((_trace(covariance, part) > (1 + 1e-9) * _trace(live, part)).mean()) for part in (slice(0, 3), slice(3, 6))]
+    return Figures(place, speed, float(squares.mean()), len(errors), *wider)
+
+
+def _trace(covariance: Any, part: slice) -> Any:
+    return np.einsum("nii->n", covariance[:, part, part])
 
 
 def errors_of(runs: list[Run], phase: int | None = None) -> dict[str, Figures]:
     """Return the figures of runs, live and smoothed; of one phase alone, where one is named."""
     parts = [np.concatenate(part) for part in zip(*runs, strict=True)]
     keep = np.ones(len(parts[4]), bool) if phase is None else parts[4] == phase
-    return {"live": figures(parts[0][keep], parts[1][keep]), "smooth": figures(parts[2][keep], parts[3][keep])}
+    live, smooth = parts[1][keep], parts[3][keep]
+    return {"live": figures(parts[0][keep], live, live), "smooth": figures(parts[2][keep], smooth, live)}
 
 
 def line(name: str, found: dict[str, Figures]) -> str:
@@ -192,7 +200,8 @@ def line(name: str, found: dict[str, Figures]) -> str:
     return (
         f"{name:32s} place {a.place_m:7.1f} -> {z.place_m:6.1f} m ({z.place_m / a.place_m:.0%})   "
         f"velocity {a.speed_m_s:6.2f} -> {z.speed_m_s:5.2f} m/s ({z.speed_m_s / a.speed_m_s:.0%})   "
-        f"NEES {a.nees:.2f} -> {z.nees:.2f}   {a.states} states"
+        f"NEES {a.nees:.2f} -> {z.nees:.2f}   {a.states} states, "
+        f"less sure than live: place {z.place_wider:.1%}, velocity {z.speed_wider:.1%}"
     )
 
 

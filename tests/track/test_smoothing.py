@@ -314,19 +314,12 @@ def widening(runs: list[Any]) -> Any:
     return np.linalg.eigvalsh(inverse @ smooth @ inverse.transpose(0, 2, 1))[:, -1]
 
 
-def place_wider(runs: list[Any]) -> float:
-    """Return the share of states whose place was left less sure than it was live."""
-    live, smooth = (np.concatenate([getattr(one, name) for one in runs]) for name in ("live_covariance", "smooth_covariance"))
-    sums = (np.einsum("nii->n", part[:, :3, :3]) for part in (live, smooth))
-    return float(np.mean(np.greater(*reversed([*sums]))))
-
-
 @pytest.mark.parametrize("kind", ["straight", "turning", "climbing", "sea"])
 def test_a_path_is_nearer_than_what_was_shown(kind: str) -> None:
     """Over fresh draws, place and velocity of aircraft and of a vessel with gaps are nearer to the truth, and honestly so."""
     runs = stretches(kind, range(20, 23))
     found = errors_of(runs)
-    assert place_wider(runs) < 0.01
+    assert found["smooth"].place_wider < 0.01
     assert widening(runs).max() < (1.0001 if kind == "straight" else 100.0)
     assert found["smooth"].place_m < 0.8 * found["live"].place_m
     assert found["smooth"].speed_m_s < 0.7 * found["live"].speed_m_s
@@ -336,7 +329,7 @@ def test_a_path_is_nearer_than_what_was_shown(kind: str) -> None:
 def test_missiles_are_nearer_in_every_phase() -> None:
     """Boost, coast and re-entry of a salvo: place and velocity, each smaller than live, and errors as large as they say."""
     runs = [run(one) for one in missiles([401], 8, "wgs84")]
-    assert place_wider(runs) < 0.02
+    assert errors_of(runs)["smooth"].place_wider < 0.02
     assert widening(runs).max() < 100.0
     for k, phase in enumerate(PHASES):
         live, late = errors_of(runs, k).values()
