@@ -63,6 +63,46 @@ def test_a_file_is_tracked_and_its_estimates_are_written(tmp_path: Path, more: d
     assert away.max() < 100.0
 
 
+def test_smoothed_scores_stand_beside_the_live_ones(tmp_path: Path) -> None:
+    """--smooth scores the same tracks with what came after: nearer where plots have errors, and the live scores stay as they are."""
+    rng, t = np.random.default_rng(4), np.arange(30) * 4.0
+    lines = crossing(scan_t=t, scan_sensor=np.zeros(30, np.int64), scan_start=np.arange(31) * AIRCRAFT)
+    start = lines["truth_pos"][:, :1]
+    pos = start + np.array([150.0, -80.0, 0.0]) * t[None, :, None]
+    q = pos.transpose(1, 0, 2).reshape(-1, 3)
+    r = np.linalg.norm(q, axis=1)
+    det = np.column_stack([np.arcsin(q[:, 2] / r), np.arctan2(q[:, 1], q[:, 0]), r]) + rng.normal(0, 1, (len(q), 3)) * (
+        1e-3,
+        1e-3,
+        50,
+    )
+    alive, velocity = np.ones(pos.shape[:2], bool), np.broadcast_to([150.0, -80.0, 0.0], pos.shape)
+    np.savez(tmp_path / "s.npz", **(lines | {"det": det, "truth_pos": pos, "truth_vel": velocity, "truth_alive": alive}))
+    plain, both = (
+        json.loads(CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--json", "--rounds", "1", *more]).output)
+        for more in ([], ["--smooth"])
+    )
+    assert (plain["gospa_m"], "smoothed" in plain) == (both["gospa_m"], False)
+    late = both["smoothed"]
+    assert late["siap"]["C"] == both["siap"]["C"] == 1.0
+    assert late["gospa_m"] < 0.8 * both["gospa_m"]
+    assert (late["siap"]["PA"] < 0.8 * both["siap"]["PA"], late["siap"]["VA"] < 0.5 * both["siap"]["VA"]) == (True, True)
+    said = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--rounds", "1", "--smooth"]).output
+    assert f"smoothed by later scans: GOSPA {late['gospa_m']:.1f} m (live {both['gospa_m']:.1f})" in said
+
+
+def test_other_motions_can_be_asked_for_and_unknown_ones_are_named(tmp_path: Path) -> None:
+    """--air-modes takes a set by names; one that there is not is a sentence, not a traceback."""
+    np.savez(tmp_path / "s.npz", **crossing())
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--rounds", "1", "--json", "--air-modes", "cv-low, climb,turn"])
+    assert (0, AIRCRAFT) == (done.exit_code, json.loads(done.output)["tracks"])
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--air-modes", "glide"])
+    assert (2, True) == (
+        done.exit_code,
+        "name one to 3, each once, of cv-low, cv-high, climb, turn" in " ".join(done.output.split()),
+    )
+
+
 BROKEN = {
     "det": ({"det": np.zeros((3, 2))}, "det has shape (3, 2), (3, 3) wanted"),
     "rows": ({"scan_start": np.arange(SCANS + 1)}, "scan_start must rise from 0 to the 32 rows of det"),

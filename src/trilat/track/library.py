@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -16,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_RADAR, TRACK_DTYPE, Reports, empty_reports
+from trilat.records.columns import DOMAINS, KIND_BEARING, KIND_FIX, KIND_RADAR, TRACK_DTYPE, Reports, empty_reports
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
-from trilat.track.settings import TrackerSettings
+from trilat.track.settings import TrackerSettings, build_model
 from trilat.track.tracker import Tracker
 
 Floats = NDArray[np.float64]
@@ -166,12 +167,17 @@ def _date(given: Any) -> np.datetime64:
 
 
 def track_table(
-    table: Any, sensors: Sequence[Sensor] | Sensor | None = None, settings: TrackerSettings | None = None, every_s: float = 1.0
+    table: Any,
+    sensors: Sequence[Sensor] | Sensor | None = None,
+    settings: TrackerSettings | None = None,
+    every_s: float = 1.0,
+    smooth: bool = False,  # noqa: FBT001, FBT002 - a word of its own where it is called
 ) -> dict[str, NDArray[Any]]:
     """Track a whole table of plots and return every track's states at a regular interval, as flat arrays.
 
     Returned arrays, one entry per track and time: number, t_ns, status (index into records.columns.STATUSES), lat_deg, lon_deg,
-    alt_m, east_m_s, north_m_s, up_m_s, sigma_m (root of the position covariance's trace), existence. Raises ValueError for an
+    alt_m, east_m_s, north_m_s, up_m_s, sigma_m (root of the position covariance's trace), existence. smooth: improve each
+    state by the plots that came after it (see `smoothed_columns`), as nobody could have known then. Raises ValueError for an
     interval that is not above zero, or so short that the table would take more than STEPS_MAX steps. Plots that the tracker
     refuses, and what its bounds make it drop, are said in one UserWarning, by reason. Raises TypeError for sensors and settings
     that are none.
@@ -193,7 +199,8 @@ def track_table(
         sensors = [sensors]
     tracker = Tracker(settings or TrackerSettings(), sensors, "library")
     columns = columns[np.argsort(columns["t_ns"], kind="stable")]
-    shown = []
+    shown: list[Any] = []
+    modes: list[Any] = []
     step_ns = round(every_s * 1e9)
     now_ns = int(columns["t_ns"][0]) if len(columns) else 0
     at = 0
@@ -201,41 +208,97 @@ def track_table(
         now_ns += step_ns
         end = int(np.searchsorted(columns["t_ns"], now_ns))
         shown.append(tracker.step(now_ns, [batch(columns[at:end])]).columns)
+        if smooth:
+            modes.append(tracker.modes())
         at = end
     if lost := sorted((tracker.refused + tracker.shed).items()):
         said = ", ".join(f"{count} {reason}" for reason, count in lost)
         warnings.warn(f"of {len(columns)} plots not everything was used: {said}", stacklevel=2)
+    if smooth:
+        shown = smoothed_columns(shown, modes, tracker.settings)
     return _flat(np.concatenate(shown) if shown else tracker.step(now_ns, []).columns)
 
 
-def smoothed(history: Sequence[Any], noise_m2_s3: float = 5.0) -> dict[int, tuple[NDArray[np.int64], Floats, Floats]]:
+Path = tuple[NDArray[np.int64], Floats, Floats]
+
+
+def smoothed(history: Sequence[Any], noise_m2_s3: float = 5.0, settings: TrackerSettings | None = None) -> dict[int, Path]:
     """Return every stored track's smoothed path: number -> times ns (n,), means (n, 6), covariances (n, 6, 6).
 
-    history: what `Tracker.step` gave, or its TRACK_DTYPE columns, in time order; a state of each step is what was known then.
-    Later reports improve earlier states (see track/smooth.py); noise_m2_s3 is the acceleration noise of the path, 5 for aircraft.
-    A path ends with the last report that touched its track: what was only predicted after it is left out. Raises ValueError
-    when times do not rise.
+    history: what `Tracker.modes` gave after each step, in time order, and settings: the tracker's. Each state is improved by the
+    reports that came after it, as its own domain moves (see track/smooth.py). Or TRACK_DTYPE columns as `Tracker.step` gave them,
+    where no more was stored: nearly constant velocity then, with noise_m2_s3 (5 for aircraft), and no missiles. A path ends with
+    the last report that touched its track; a number that was given back to a new track is smoothed on either side of the gap.
+    Raises ValueError when times do not rise from item to item, for states that are not finite, and for missiles without modes,
+    TypeError for a history of anything else.
     """
-    from trilat.track.smooth import smooth  # noqa: PLC0415 - only who smooths needs it
+    from trilat.track.smooth import MODES_DTYPE, kept, smooth  # noqa: PLC0415 - only who smooths needs it
 
-    rows: dict[int, list[Any]] = {}
-    for given in history:
-        columns = getattr(given, "columns", given)
-        if getattr(columns, "dtype", None) != TRACK_DTYPE:
-            msg = f"history holds a {type(given).__name__}: a list of what Tracker.step gave wanted"
-            raise TypeError(msg)
-        for row in columns:
-            rows.setdefault(int(row["number"]), []).append(row)
-    out = {}
-    for number, held in sorted(rows.items()):
-        path = np.array(held)
-        if (np.diff(path["t_ns"]) <= 0).any():
-            msg = f"track {number}: times of the history must rise"
+    if not history:
+        return {}
+    parts = [getattr(given, "columns", given) for given in history]
+    if not any({getattr(one, "dtype", None) for one in parts} == {kind} for kind in (TRACK_DTYPE, MODES_DTYPE)):
+        msg = f"history holds a {type(history[0]).__name__}: what Tracker.modes, or Tracker.step, gave wanted in a list"
+        raise TypeError(msg)
+    columns, step = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(one) for one in parts])
+    if columns.dtype == MODES_DTYPE:
+        at, mean, covariance = _smoothed_modes(columns, step, settings or TrackerSettings())
+        order = np.lexsort((columns["t_ns"][at], columns["number"][at]))
+        at, mean, covariance = at[order], mean[order], covariance[order]
+    else:
+        if (columns["domain"] == DOMAINS.index("missile")).any():
+            msg = "a missile's path cannot be smoothed from its states alone: give what Tracker.modes returned after each step"
             raise ValueError(msg)
-        path = path[: int(path["updated_t_ns"].argmax()) + 1]  # the first state that knows the last report ends it
-        mean = np.concatenate([path["position_m"], path["velocity_m_s"]], axis=1)
-        out[number] = (path["t_ns"].copy(), *smooth(path["t_ns"], mean, path["covariance"], noise_m2_s3))
-    return out
+        at = kept(columns["number"], columns, step)
+        mean = np.concatenate([columns["position_m"][at], columns["velocity_m_s"][at]], axis=1)
+        covariance = columns["covariance"][at]
+        _must_be_finite(columns["number"][at], mean, covariance)
+        for part in _runs(columns["number"][at]):
+            mean[part], covariance[part] = smooth(columns["t_ns"][at][part], mean[part], covariance[part], noise_m2_s3)
+    paths = _runs(columns["number"][at])
+    return {int(columns["number"][at[p][0]]): (columns["t_ns"][at[p]], mean[p], covariance[p]) for p in paths}
+
+
+def smoothed_columns(shown: Sequence[Any], modes: Sequence[Any], settings: TrackerSettings) -> list[Any]:
+    """Return the columns that a tracker showed step by step with smoothed positions, velocities and covariances.
+
+    modes: what `Tracker.modes` gave after each of the steps. What came after a track's last report stays as it was shown. Raises
+    ValueError for modes of other steps or tracks, and as `smoothed` does.
+    """
+    if not shown:
+        return []
+    out, lengths, rows = np.concatenate(shown), [len(one) for one in shown], np.concatenate(modes)
+    if lengths != [len(one) for one in modes] or (rows["number"] != out["number"]).any():
+        msg = "the modes are not those of the columns: give what Tracker.modes returned after each of the same steps"
+        raise ValueError(msg)
+    at, mean, covariance = _smoothed_modes(rows, np.repeat(np.arange(len(modes)), lengths), settings)
+    out["position_m"][at], out["velocity_m_s"][at], out["covariance"][at] = mean[:, :3], mean[:, 3:], covariance
+    return np.split(out, np.cumsum(lengths)[:-1])
+
+
+def _smoothed_modes(rows: Any, step: NDArray[np.int64], settings: TrackerSettings) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Return which rows are of paths, and their smoothed means and covariances."""
+    from trilat.track.smooth import kept, smooth_modes  # noqa: PLC0415 - only who smooths needs it
+
+    at = kept(rows["key"], rows, step)
+    of = rows[at]
+    _must_be_finite(of["number"], of["mu"], of["x"], of["P"])
+    return (at, *smooth_modes(of, build_model(settings)))
+
+
+def _must_be_finite(numbers: NDArray[np.int64], *values: Floats) -> None:
+    """Raise ValueError for the first track of which a value is none."""
+    for value in values:
+        wrong = ~np.isfinite(value).all(axis=tuple(range(1, value.ndim)))
+        if wrong.any():
+            msg = f"track {numbers[wrong][0]}: its history holds numbers that are not finite"
+            raise ValueError(msg)
+
+
+def _runs(numbers: NDArray[np.int64]) -> list[slice]:
+    """Return where each run of equal numbers stands."""
+    edges = np.r_[0, np.flatnonzero(np.diff(numbers)) + 1, len(numbers)]
+    return [slice(a, z) for a, z in pairwise(edges.tolist()) if a < z]
 
 
 def _flat(tracks: Any) -> dict[str, NDArray[Any]]:

@@ -107,6 +107,16 @@ class Tracker:
         if self._past.done is None or t_ns >= self._past.done[0]:
             self._engine.look_empty(self._models, self._heads, self._bank.rows, self._table, sensor, t_ns)
 
+    def modes(self) -> Any:
+        """Return what each track of the last step is in each of its modes, ordered by number: what `smoothed` makes paths of.
+
+        MODES_DTYPE of track/smooth.py. Not of a restored tracker before its first step, which has shown nothing yet.
+        """
+        from trilat.track.smooth import stored  # noqa: PLC0415 - only who smooths needs it
+
+        row = self._lists[0][: self._ordered]
+        return stored(self._bank.rows, row, self._held[row], self._shown)
+
     def fit(self) -> Any:
         """Return, by sensor, sums since the start over every plot that updated a track alone: (sensors, 6).
 
