@@ -46,6 +46,7 @@ class Case(NamedTuple):
     far: int = 0  # so many more targets that only the second nation's radar sees: 400 km away, where ours do not reach,
     low: int = 0  # and below our horizon
     every_s: int = 2
+    own_drift_m_s: float = 0.0  # of our radar, from begin to end
     own_off: bool = False  # our radar is off from begin to end
     all_bias: tuple[float, float] = (0.0, 0.0)  # one sigma of what every radar is off by, m and degrees
     cut: bool = False  # nothing of it comes from begin to end; then all of it, as fast as three seconds in one
@@ -79,6 +80,7 @@ def plots_of(case: Case) -> tuple[Any, list[Any], list[list[tuple[int, Any]]]]:
     total = case.targets + case.ghosts
     world = make_real_world(3, total, case.seconds, case.seed, Real(turning=case.turning))
     g, plots = np.random.default_rng(case.seed), [[]]
+    noise = [np.random.default_rng((case.seed, k)) for k in range(3)]  # what one radar sees changes no other's noise
     drawn = [(g.normal(0, case.all_bias[0]), g.normal(0, case.all_bias[1]) * DEG) for _ in world.radars]
     beyond = elsewhere(case, world.truth)
     for t, looks in enumerate(world.plots[1:], 1):
@@ -91,9 +93,11 @@ def plots_of(case: Case) -> tuple[Any, list[Any], list[list[tuple[int, Any]]]]:
             bias = (drawn[k][0] + case.bias[0] * (k == 1), drawn[k][1] + case.bias[1] * DEG * (k == 1))
             there = world.truth[t, :many, :3]
             there = np.concatenate([there, beyond[t]]) if k == 1 else there
-            columns = _scan(g, world.radars[k], there, t, bias, 5.0)
+            columns = _scan(noise[k], world.radars[k], there, t, bias, 5.0)
             if k == 1 and wrong and case.fault == "drifting bias":
                 columns["range_m"] += case.drift_m_s * (t - case.begin_s)
+            if k == 0 and wrong:
+                columns["range_m"] += case.own_drift_m_s * (t - case.begin_s)
             made.append((k, columns))
         plots.append(made)
     return world.truth[:, : case.targets], world.radars, plots
@@ -172,7 +176,7 @@ def run(case: Case, watch: Callable[[int, Any, Any], None] | None = None) -> Tol
         me.watch.learn(now_ns, national, me.national.fit())
         me.core.own_moved_ns = me.watch.jumped_ns
         core = me.core.step(now_ns, national, own, reports)
-        shown = picture.step(now_ns, core).tracks.columns
+        shown = picture.step(now_ns, core).tracks.columns if case.tier == "track" else core.columns
         told.verdicts.append({**me.core.verdicts, **picture.judge.verdicts})
         told.shown.append(shown.copy())
         if watch is not None:
