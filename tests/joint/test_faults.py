@@ -25,8 +25,10 @@ REASONS = {
 # Seconds from the beginning of a fault to the quarantine, and from its end to when the source is used again.
 NAMED_S = {"drifting bias": 70, "stuck clock": 30, "ghost tracks": 90, "replayed minutes": 50}
 BACK_S = {"drifting bias": 190, "stuck clock": 80, "ghost tracks": 130, "replayed minutes": 140}
-BACK_OWN_DRIFT_S = 360  # registration learns an own radar's drift, and has to unlearn it
-SETTLED_S = 40  # after the beginning of the quarantine, for what was spoilt before it
+# After the beginning of the quarantine, for what was spoilt before it; how much worse than without the source tracks are then.
+# What a drifting source taught before it was found out goes more slowly.
+SETTLED_S, WORSE = 40, 1.05
+SETTLED_DRIFT_S, WORSE_DRIFT = 60, 1.25
 
 
 def play(tier: str, **values: Any) -> Told:
@@ -48,8 +50,8 @@ def test_a_fault_is_named_left_out_and_taken_back(tier: str, fault: str) -> None
 
     Meanwhile the others' tracks are as if it said nothing, and nobody else is ever put in quarantine.
     """
-    back_s = BACK_OWN_DRIFT_S if (tier, fault) == ("own", "drifting bias") else BACK_S[fault]
-    told, without = play(tier, fault=fault, seconds=END_S + back_s + 5), silent(tier)
+    told, without = play(tier, fault=fault, seconds=END_S + BACK_S[fault] + 5), silent(tier)
+    settled_s, worse = (SETTLED_DRIFT_S, WORSE_DRIFT) if fault == "drifting bias" else (SETTLED_S, WORSE)
     bad, good = ("R1", ("R0", "R2")) if tier == "own" else ("BBB", ("CCC",))
     states = told.states(bad)
     at = first(states, "quarantined")
@@ -58,11 +60,11 @@ def test_a_fault_is_named_left_out_and_taken_back(tier: str, fault: str) -> None
     assert verdict is not None
     assert REASONS[fault] == verdict.reason
     assert {"quarantined"} == set(states[at:END_S])
-    got, want = (one.figures(at + SETTLED_S, END_S) for one in (told, without))
+    got, want = (one.figures(at + settled_s, END_S) for one in (told, without))
     assert got["missed"] <= want["missed"] + 0.05, (got, want)
     assert got["false"] <= want["false"] + 0.05, (got, want)
-    assert got["rmse_m"] <= 1.1 * want["rmse_m"], (got, want)
-    assert "fit" in states[END_S : END_S + back_s], states[END_S:]
+    assert got["rmse_m"] <= worse * want["rmse_m"], (got, want)
+    assert "fit" in states[END_S : END_S + BACK_S[fault]], states[END_S:]
     assert "fit" == states[-1]
     for name in good:
         assert "quarantined" not in told.states(name)

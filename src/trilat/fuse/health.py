@@ -25,6 +25,8 @@ _MEASURED = ("range_m", "azimuth_rad", "elevation_rad", "lat_deg", "lon_deg", "a
 STILL_M_S = 1.0
 OFFSETS_NS = 15_000_000_000  # so long what was told of a source's offsets holds
 SOON_S = 6.0
+PLACES_KEPT = 20_000
+FOUND = 4.0
 STANDS = 0.2  # of the time that passed: a clock that advances less stands still
 
 
@@ -100,7 +102,7 @@ class _Source:
         self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
         self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated
         self.known = Repeats(round(settings.repeats_s * 1e9), settings.repeats_kept)
-        self.places = Places(settings.repeats_kept)
+        self.places = Places(PLACES_KEPT)
         self.offsets = (0, 0.0, 0.0)  # when that was told, how far off, how much it has changed
         self.usual_s = settings.usual_s
         self.state: State = "unknown"
@@ -133,8 +135,7 @@ class Health:
         if not len(columns):
             return
         held = self._source(source, now_ns)
-        newest = int(columns["t_ns"].max())
-        held.clock.append((now_ns, newest, (now_ns - newest) * 1e-9))
+        self.stamp(source, now_ns, int(columns["t_ns"].max()))
         # What lies still says the same again and again, rightly.
         moves = (columns["kind"] != KIND_FIX) | (columns["speed_m_s"] > STILL_M_S)
         named = np.flatnonzero(columns["kind"] == KIND_TRACKLET)
@@ -147,12 +148,14 @@ class Health:
             values[:, k] = columns[name][moving]
         self._repeated(held, now_ns, values, columns["t_ns"][moving])
 
+    def stamp(self, source: str, now_ns: int, newest_ns: int) -> None:
+        """Take the newest time that a source's reports or tracks are stamped with, of those that came by now."""
+        self._source(source, now_ns).clock.append((now_ns, newest_ns, (now_ns - newest_ns) * 1e-9))
+
     def tracks(self, source: str, now_ns: int, number: Stamps, t_ns: Stamps, place_deg: Floats, values: Floats) -> None:
         """Take a source's tracks as they came: numbers and times (n,), latitudes and longitudes (n, 2), all they say (n, d)."""
         if len(t_ns):
             held = self._source(source, now_ns)
-            newest = int(t_ns.max())
-            held.clock.append((now_ns, newest, (now_ns - newest) * 1e-9))
             moving = held.places.moved(number, t_ns, place_deg)
             self._repeated(held, now_ns, values[moving], t_ns[moving])
 
@@ -249,8 +252,8 @@ class Health:
             return "replayed"
         if clock := self._clock(held, now_ns, found.offset_s):
             return clock
-        # A constant bias is for registration to find: it counts when it has risen, and until it is gone again.
-        changed = found.rise > 0.5 * s.bias_max or held.state == "quarantined"
+        # A constant bias is for registration to find: it counts while it changes, and until it is small enough to be found.
+        changed = found.rise > 0.5 * s.bias_max or (held.state == "quarantined" and found.bias > FOUND * s.bias_max)
         if held.offsets[2] > s.drift_max or (enough and changed and found.bias > s.bias_max):
             # What moves on under a time that stands leaves its place: a clock is known by that sooner than by itself.
             return "clock-stuck" if _stands(held.clock, s.suspect_s, SOON_S) else "bias-drifts"

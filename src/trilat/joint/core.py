@@ -186,7 +186,8 @@ class CoreTracker:
         if len(batch.pedigree.sensors) != 1:  # tracklets of several radars, whose nation has made them agree
             return batch.columns, rows
         source = f"{batch.pedigree.nation}:{batch.pedigree.sensors[0]}"
-        return self.between.take(source, batch.columns, rows, None, PARTNER_PRIOR)
+        learn = batch.source not in self.health.quarantined
+        return self.between.take(source, batch.columns, rows, None, PARTNER_PRIOR, learn=learn)
 
     def _judge(self, now_ns: int, national: Tracks, tracks: Tracks) -> None:
         """Let partners' sources be judged, once a second."""

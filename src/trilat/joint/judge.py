@@ -38,6 +38,9 @@ JUDGE_NS = 1_000_000_000
 NEVER = float("inf")
 FRESH_NS = 15_000_000_000  # a partner's track without news for longer is not held against him
 LATE_NS = 30_000_000_000  # an item older than this when it comes is history
+AHEAD_NS = 3_000_000_000  # nor is one that comes before its time compared
+TRACKS_MAX, JUDGED_MAX = 30_000, 2_000  # of one partner: held, and compared in one second
+VAGUE_M2 = 1e9  # who knows no better where a target is says nothing that could be wrong
 FORGET_NS = 600_000_000_000
 NEES_MAX = 100.0  # of tracks that nobody takes a bias off: only who is ten times as wrong as he says is left out for it
 # Links may be late at will, and clocks stand on UTC: see the explanation page for where the figures are from.
@@ -164,6 +167,7 @@ class TrackJudge:
         self._new: dict[str, dict[tuple[str, int], None]] = {}
         self._others: dict[str, OwnTracks] = {}
         self._offsets: dict[str, Offsets] = {}
+        self._stamps: dict[str, int] = {}  # newest time of what came since the last judgement
 
     def step(self, now_ns: int, items: Sequence[PartnerItem], core: Tracks, own_bits: int, moved_ns: int) -> list[PartnerItem]:
         """Take partners' items and the core's tracks; return what the combined picture is to be given.
@@ -184,8 +188,11 @@ class TrackJudge:
         """Note a partner's newest word on a track."""
         record, key = item.record, (item.record.stream, item.record.number)
         held = self._held.setdefault(item.nation, {})
+        self._stamps[item.nation] = max(record.t_ns, self._stamps.get(item.nation, record.t_ns))
         known = held.get(key)
-        if now_ns - record.t_ns > LATE_NS or (known is not None and record.t_ns < known.record.t_ns):
+        if not -AHEAD_NS <= now_ns - record.t_ns <= LATE_NS or (known is not None and record.t_ns < known.record.t_ns):
+            return
+        if known is None and len(held) >= TRACKS_MAX:
             return
         held[key] = _Held(record, now_ns if known is None else known.first_ns)
         self._new.setdefault(item.nation, {})[key] = None
@@ -208,8 +215,11 @@ class TrackJudge:
     def _of_nation(self, now_ns: int, nation: str, core: Any, own_bits: int, moved_ns: int) -> Figures:
         """Hold a partner's tracks against those of the core that hold nothing of his."""
         name, held = source_of(nation), self._held[nation]
+        if nation in self._stamps:
+            self.health.stamp(name, now_ns, self._stamps.pop(nation))
         fresh = self._fresh(now_ns, nation)
-        others = core[[nation not in self._nations_of(bits) for bits in core["sensors"].tolist()]]
+        sets, which = np.unique(core["sensors"], return_inverse=True)
+        others = core[np.array([nation not in self._nations_of(bits) for bits in sets.tolist()], np.bool_)[which]]
         sure = others[(others["sensors"] & np.uint64(own_bits)) != 0]
         compared = self._others.setdefault(nation, OwnTracks())
         compared.take(now_ns, sure)
@@ -225,7 +235,7 @@ class TrackJudge:
             del held[key]
             rows.pop(key, None)
         stand = np.array([row for _, row in sorted(rows.items()) if now_ns - row["t_ns"] < FRESH_NS], ITEM_DTYPE)
-        mine = grown(now_ns, stand)
+        mine = grown(now_ns, stand)[:JUDGED_MAX]
         alone = ~near_any(mine, others)
         self.health.confirmations(name, now_ns, *seen_by_others(self._witnesses.expect(now_ns, mine), alone))
         return figures
@@ -241,11 +251,12 @@ class TrackJudge:
         place = np.array([(one.record.lat_deg, one.record.lon_deg) for one in chosen])
         values = np.array([_values(one.record) for one in chosen])
         self.health.tracks(source_of(nation), now_ns, made["number"].copy(), made["t_ns"].copy(), place, values)
+        bad |= np.trace(made["covariance"], axis1=1, axis2=2) > VAGUE_M2  # or not a number
         table = self._rows.setdefault(nation, {})
         for row, one, unusable in zip(made, chosen, bad.tolist(), strict=True):
             if not unusable:
                 table[one.record.stream, one.record.number] = row.copy()
-        return made[~bad & (made["status"] == 1)]
+        return made[~bad & (made["status"] == 1)][-JUDGED_MAX:]
 
     def _fit(self, now_ns: int, name: str, fresh: Any, sure: Any) -> None:
         """Tell health how a partner's new tracks stand to the others' of the same targets."""

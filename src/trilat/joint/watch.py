@@ -171,9 +171,13 @@ class SensorWatch:
         return out
 
     def _register(self, newest: dict[int, Any], tracks: Any) -> None:
-        """Compare every radar's plots with self-reported positions and with the other radars' plots."""
+        """Compare every radar's plots with self-reported positions and with the other radars' plots.
+
+        One in quarantine is compared with what has no bias of its own alone: what is wrong with it must not become the others'.
+        """
+        left_out = self.health.quarantined
         for k, columns in newest.items():
-            if self.sensors[k].kind == "fixes" and self.sensors[k].id not in self.health.quarantined:
+            if self.sensors[k].kind == "fixes" and self.sensors[k].id not in left_out:
                 self._reported.take(fixes(columns, self.sensors[k]))
         radars = [k for k in newest if self.sensors[k].kind in RADARS]
         for k in radars:
@@ -181,14 +185,15 @@ class SensorWatch:
             if len(rows):
                 self.registration.against_reference(k, newest[k][rows], points.place_m, points.velocity_m_s, points.covariance)
             for other in range(len(self.sensors)):
-                if other != k and self.sensors[other].kind == "radar3d":
+                both_fit = not {self.sensors[k].id, self.sensors[other].id} & left_out
+                if other != k and both_fit and self.sensors[other].kind == "radar3d":
                     rows, points = self._seen[other].pair(newest[k], self.sensors[k])
                     if len(rows):
                         self.registration.against_sensor(
                             k, newest[k][rows], other, points.place_m, points.velocity_m_s, points.covariance
                         )
         for k in radars:
-            if self.sensors[k].kind == "radar3d" and self.sensors[k].id not in self.health.quarantined:
+            if self.sensors[k].kind == "radar3d" and self.sensors[k].id not in left_out:
                 self._seen[k].take(plots(newest[k], self.sensors[k], tracks))
 
     # Health -------------------------------------------------------------------------------------------------------------
@@ -205,6 +210,9 @@ class SensorWatch:
                 self.health.innovations(one.id, now_ns, plots_of_tracks(tracks, columns, one, HEALTH_GATE).whitened)
         self._ghosts(now_ns, tracks)
         self.verdicts = self.health.step(now_ns)
+        for k, one in enumerate(self.sensors):
+            if one.kind in RADARS and one.id in self.health.quarantined - left_out:
+                self.registration.forget(k)
 
     def _ghosts(self, now_ns: int, tracks: Any) -> None:
         """Count, per radar, its tracks that another radar should see as well, and those that another sensor does see.
