@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from fault_world import FAULTS, T0_NS, Case, S, Told, first, plots_of, run, run_own
 
+from trilat.cli.bench_fusion_world import label_of
+from trilat.fuse.combine import PartnerItem
 from trilat.joint.beside import BIN_NS, SNAPSHOT_NS, Offsets, OwnTracks, Votes, Witnesses
-from trilat.joint.judge import PARTNERS
-from trilat.records.columns import empty_tracks
+from trilat.joint.judge import PARTNERS, TrackJudge
+from trilat.kernels import geodesy
+from trilat.records.columns import Tracks, empty_tracks
+from trilat.records.report import Pedigree
+from trilat.records.track import Track
 
 TIERS = ("plot", "tracklet", "track")
 BEGIN_S, END_S = 60, 200
@@ -201,3 +206,73 @@ def test_a_witness_has_looked_without_a_pause() -> None:
     assert [] == witnesses.up(T0_NS + 90 * S)
     witnesses.heard(0, T0_NS + 120 * S)
     assert [] == witnesses.up(T0_NS + 121 * S)
+
+
+# Tracks that no honest partner sends ---------------------------------------------------------------------------------------------
+
+
+def track(number: int, t_ns: int, **values: Any) -> Track:
+    """Give one of a partner's tracks."""
+    upper = np.diag([50.0**2] * 3 + [9.0] * 3)[np.triu_indices(6)]
+    given = {
+        "stream": "BBB/track/0", "number": number, "t_ns": t_ns, "updated_t_ns": t_ns, "status": "confirmed",
+        "label": label_of("BBB"), "pedigree": Pedigree(nation="BBB", sensors=("R1",)), "domain": "air",
+        "lat_deg": 33.0 + 0.1 * number, "lon_deg": 130.0 + 0.00214 * (t_ns - T0_NS) / S, "alt_m": 9_000.0, "velocity_east_m_s": 200.0,
+        "velocity_north_m_s": 0.0, "velocity_up_m_s": 0.0, "covariance": tuple(upper.tolist()),
+    }  # fmt: skip
+    return Track(**(given | values))
+
+
+def judged(made: Callable[[int, int], Track], seconds: int = 60) -> tuple[TrackJudge, list[int]]:
+    """Let five tracks a second be judged beside own tracks of the same places; give how many items went on each second."""
+    judge, passed = TrackJudge(Witnesses(()), Votes(9.0, 4.0), lambda _: {"AAA"}), []
+    for t in range(seconds):
+        now_ns = T0_NS + t * S
+        items = [PartnerItem("BBB", made(k, now_ns), 1, t * 5 + k + 1) for k in range(5)]
+        place = geodesy.geodetic_to_ecef(33.0 + 0.1 * np.arange(5), np.full(5, 130.0 + 0.00214 * t), np.full(5, 9_000.0))
+        own = tracks_at(place, now_ns)
+        own["sensors"] = 1
+        passed.append(len(judge.step(now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=own), 1, 0)))
+    return judge, passed
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"covariance": (1e300,) + (0.0,) * 20},
+        {"covariance": (0.0,) * 21},
+        {"covariance": tuple((np.diag([1e15] * 3 + [1e-9] * 3)[np.triu_indices(6)]).tolist())},
+        {"velocity_east_m_s": 99_999.0},
+        {"lat_deg": 90.0},
+    ],
+)
+def test_whatever_a_partner_says_of_itself_stops_nobody(values: dict[str, Any]) -> None:
+    """Covariances without an end or without a width, speeds beyond reason and the pole are judged or passed over."""
+    judge, passed = judged(lambda k, now_ns: track(k, now_ns, **values))
+    assert passed[0] == 5
+    assert all(np.isfinite(one.nis_per_dimension) for one in judge.verdicts.values())
+
+
+def test_a_clock_ahead_is_told_and_the_way_back_is_open() -> None:
+    """Tracks of ten seconds from now are a clock that is off; when it is right again, what was said of later is not in the way."""
+    judge, passed = judged(lambda k, now_ns: track(k, now_ns + (10 * S if now_ns < T0_NS + 40 * S else 0)), 200)
+    states = judge.verdicts["BBB:tracks"]
+    assert "fit" == states.state, states
+    assert 0 == passed[30]
+    assert 5 == passed[-1]
+
+
+def test_a_quarantine_begins_with_the_last_word_on_every_track() -> None:
+    """What a partner held is ended when it is put in quarantine, later than all it said, and nothing more of it goes on."""
+    said: list[PartnerItem] = []
+    judge = TrackJudge(Witnesses(()), Votes(9.0, 4.0), lambda _: {"AAA"})
+    for t in range(60):
+        now_ns = T0_NS + t * S
+        items = [PartnerItem("BBB", track(k, T0_NS + min(t, 5) * S), 1, t * 5 + k + 1) for k in range(5)]
+        said += judge.step(
+            now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=tracks_at(np.zeros((0, 3)), now_ns)), 1, 0
+        )
+    assert {"BBB:tracks"} == judge.health.quarantined
+    assert ["deleted"] * 5 == [one.record.status for one in said[-5:]]
+    assert {0, 1, 2, 3, 4} == {one.record.number for one in said[-5:]}
+    assert min(one.record.t_ns for one in said[-5:]) > max(one.record.t_ns for one in said[:-5])

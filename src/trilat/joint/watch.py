@@ -100,7 +100,8 @@ class SensorWatch:
             self._waiting.append((k, now_ns, batch.columns))
             if name in self.health.quarantined:
                 self.left_out[name] += len(batch.columns)
-                self._aside.take(name, msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
+                if self.sensors[k].kind in RADARS:
+                    self._aside.take(name, msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
             else:
                 self._witnesses.heard(k, now_ns)
                 out.append(msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
