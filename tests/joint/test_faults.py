@@ -88,7 +88,7 @@ HONEST: Mapping[str, dict[str, Any]] = {
     "biased, and sees what we cannot": {"bias": (100.0, 0.2), "far": 9, "low": 6, "turning": 0.3},
     "cut off for 20 s": {"cut": True, "begin_s": 90, "end_s": 110},
     "up to 20 s late": {"late": lambda _t, g: int(g.integers(0, 21))},
-    "a minute behind, all at once": {"late": lambda t, _g: 60 if t >= 80 else 0},
+    "half a minute behind, all at once": {"late": lambda t, _g: 40 if t >= 80 else 0},
     "while our radar is off": {"own_off": True, "begin_s": 70, "end_s": 130, "bias": (-100.0, -0.2)},
 }
 WIDER: Mapping[str, dict[str, Any]] = {
