@@ -107,7 +107,7 @@ def never_left_out(tier: str, values: Mapping[str, Any], seed: int = 3) -> None:
     told = run(Case(tier, **({"begin_s": 0, "end_s": 0, "seconds": 200, "seed": seed, "ghosts": 0} | dict(values))))
     for nation in ("BBB", "CCC"):
         states = told.states(nation)
-        assert "fit" in states
+        assert {"fit", "unknown"} & set(states)  # of three targets too little may be said for a word
         at = first(states, "quarantined")
         assert at < 0, (nation, at, told.of(nation)[at])
 
