@@ -129,12 +129,7 @@ def phases(arrays: Any) -> Any:
 def run(arrays: Any, simple: bool = False, **settings: Any) -> Run:  # noqa: FBT001, FBT002 - a word where it is called
     """Track a scenario, smooth it, and return the errors of both where a track is a truth's; simple: constant velocity alone."""
     scenario = Scenario(arrays, **settings)
-    tracker, shown, modes = scenario.tracker(), [], []
-    for t_ns, sensor, plots in scenario.scans():
-        if not len(plots.columns):
-            tracker.look(t_ns, sensor)
-        shown.append(tracker.step(t_ns, [plots]).columns)
-        modes.append(tracker.modes())
+    shown, modes = scenario.tracked()
     late = _simple(shown) if simple else smoothed_columns(shown, modes, scenario.settings)
     axes = scenario.to_file_frame(np.zeros((3, 3)), np.eye(3))[1].T
     turn = np.kron(np.eye(2), axes)

@@ -71,14 +71,8 @@ def smooth_scenario(arrays: Any, domain: str | None, **settings: Any) -> list[Es
     from trilat.track.scenario import Scenario
 
     scenario = Scenario(arrays, domain, **settings)  # type: ignore[arg-type]  # click has checked the word
-    tracker, shown, modes = scenario.tracker(), [], []
-    for t_ns, sensor, plots in scenario.scans():
-        if not len(plots.columns):
-            tracker.look(t_ns, sensor)
-        shown.append(tracker.step(t_ns, [plots]).columns)
-        modes.append(tracker.modes())
     found = []
-    for tracks in smoothed_columns(shown, modes, scenario.settings):
+    for tracks in smoothed_columns(*scenario.tracked(), scenario.settings):
         sure = tracks[tracks["status"] == 1]
         found.append(Estimates(sure["number"], *scenario.to_file_frame(sure["position_m"], sure["velocity_m_s"])))
     return found

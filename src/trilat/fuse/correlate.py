@@ -119,21 +119,27 @@ def correlate(
     return made._replace(groups=_numbered(before.groups, t_ns, members, named))
 
 
-def _pairs(before: Correlated, row_of: Ints, mean: Any, covariance: Any, stream: Ints, settings: CorrelationSettings) -> Ints:
-    """Return the pairs of rows to look at: near now, or looked at before; in the keys' order."""
+def near_pairs(mean: Any, reach_m: Any, stream: Ints) -> Ints:
+    """Return the pairs (p, 2) of rows of unlike streams whose places (columns 0 to 2 of mean) are within reach of either."""
     from trilat.kernels import fusion  # noqa: PLC0415 - see correlate
 
-    spread = np.trace(covariance[:, :3, :3], axis1=1, axis2=2) + settings.bias_sigma_m**2
-    reach = np.minimum(math.sqrt(settings.gate_stay) * np.sqrt(spread), REACH_MAX_M)
     order = np.argsort(mean[:, 0], kind="stable")
     near = np.empty((4 * len(mean) + 16, 2), np.int64)
-    found = fusion.near_pairs(mean, reach, stream, order, near)
+    found = fusion.near_pairs(mean, reach_m, stream, order, near)
     if found > len(near):
         near = np.empty((found, 2), np.int64)
-        fusion.near_pairs(mean, reach, stream, order, near)
+        fusion.near_pairs(mean, reach_m, stream, order, near)
+    return near[:found]
+
+
+def _pairs(before: Correlated, row_of: Ints, mean: Any, covariance: Any, stream: Ints, settings: CorrelationSettings) -> Ints:
+    """Return the pairs of rows to look at: near now, or looked at before; in the keys' order."""
+    spread = np.trace(covariance[:, :3, :3], axis1=1, axis2=2) + settings.bias_sigma_m**2
+    reach = np.minimum(math.sqrt(settings.gate_stay) * np.sqrt(spread), REACH_MAX_M)
+    near = near_pairs(mean, reach, stream)
     known = row_of[before.pairs]
     known = known[(known >= 0).all(axis=1)]
-    code = np.unique(np.concatenate([near[:found], known]) @ np.array([len(mean), 1]))
+    code = np.unique(np.concatenate([near, known]) @ np.array([len(mean), 1]))
     return np.stack([code // max(len(mean), 1), code % max(len(mean), 1)], axis=1)
 
 

@@ -24,9 +24,9 @@ Reason = Literal["", "does-not-fit", "bias-drifts", "clock-stuck", "clock-off", 
 _MEASURED = ("range_m", "azimuth_rad", "elevation_rad", "lat_deg", "lon_deg", "alt_m", "address", "mmsi")
 STILL_M_S = 1.0
 OFFSETS_NS = 15_000_000_000  # so long what was told of a source's offsets holds
-SOON_S = 6.0
-PLACES_KEPT = 20_000
-FOUND = 4.0
+SOON_S = 6.0  # so long the stamps of what also drifts must have stood for its clock to be called stuck
+PLACES_KEPT = 20_000  # of one source's tracks, to tell which have moved
+FOUND = 4.0  # times bias_max: in quarantine a bias counts until it is this small, however steady
 STANDS = 0.2  # of the time that passed: a clock that advances less stands still
 
 
@@ -97,7 +97,7 @@ class _Source:
         self.fits: deque[tuple[int, int, float, Floats, float]] = (
             deque()
         )  # time, n, sum of squares, sum of innovations, dimension
-        self.earlier = self.fits.copy()  # those of the window before
+        self.earlier: deque[tuple[int, int, float, Floats, float]] = deque()  # those of the window before
         self.clock: deque[tuple[int, int, float]] = deque()  # time, newest stamp, offset s
         self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
         self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated

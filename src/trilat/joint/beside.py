@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.fuse.between import VAGUE_M, points_of
+from trilat.fuse.correlate import near_pairs
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_MEASUREMENT, KIND_TRACKLET, STATUSES
 from trilat.records.sensor import Sensor
@@ -43,20 +44,12 @@ _CONFIRMED, _DELETED = STATUSES.index("confirmed"), STATUSES.index("deleted")
 
 def close(mine_m: Floats, others_m: Floats, reach_m: Floats) -> tuple[Ints, Ints, Floats]:
     """Return pairs (mine, other) of places (n, 3), (m, 3) nearer than reach_m (n,), with their distances."""
-    from trilat.kernels import fusion  # noqa: PLC0415 - numba loads with the first comparison
-
     n = len(mine_m)
     mean = np.zeros((n + len(others_m), 6))
     mean[:n, :3], mean[n:, :3] = mine_m, others_m
     reach = np.r_[reach_m, np.zeros(len(others_m))]
     stream = np.r_[np.zeros(n, np.int64), np.ones(len(others_m), np.int64)]
-    order = np.argsort(mean[:, 0], kind="stable")
-    out = np.empty((4 * len(mean) + 16, 2), np.int64)
-    found = fusion.near_pairs(mean, reach, stream, order, out)
-    if found > len(out):
-        out = np.empty((found, 2), np.int64)
-        fusion.near_pairs(mean, reach, stream, order, out)
-    pairs = out[:found]
+    pairs = near_pairs(mean, reach, stream)
     pairs = pairs[np.lexsort([pairs[:, 1], pairs[:, 0]])]
     away = np.linalg.norm(mean[pairs[:, 0], :3] - mean[pairs[:, 1], :3], axis=1)
     return pairs[:, 0], pairs[:, 1] - n, away

@@ -175,6 +175,16 @@ class Scenario:
             columns["elevation_rad"], columns["azimuth_rad"], columns["range_m"] = part.T if len(part) else (0.0, 0.0, 0.0)
             yield t_ns, sensor, batch(columns)
 
+    def tracked(self) -> tuple[list[Any], list[Any]]:
+        """Track every scan; return what was shown after each (TRACK_DTYPE) and the modes, as `smoothed_columns` takes them."""
+        tracker, shown, modes = self.tracker(), list[Any](), list[Any]()
+        for t_ns, sensor, plots in self.scans():
+            if not len(plots.columns):
+                tracker.look(t_ns, sensor)
+            shown.append(tracker.step(t_ns, [plots]).columns)
+            modes.append(tracker.modes())
+        return shown, modes
+
     def to_file_frame(self, position_m: Floats, velocity_m_s: Floats) -> tuple[Floats, Floats]:
         """Return positions and velocities (n, 3) of the engine's frame in the file's."""
         return (position_m - self._zero) @ self._turn.T, velocity_m_s @ self._turn.T
