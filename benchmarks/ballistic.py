@@ -133,7 +133,8 @@ def row(kind: str, count: int, r: dict[str, Any]) -> str:
     )
     return (
         f"{kind:6s} {count:2d} a salvo, {r['missiles']:3d} in all: GOSPA {r['gospa_m']:6.0f} m, "
-        f"number changes {r['id_changes']}, false {r['false']:.3f}, velocity {r['velocity_m_s']:.0f} m/s, confirmed after "
+        f"number changes {r['id_changes']} ({10 * r['id_changes'] / r['missiles']:.2f} in ten missiles), false {r['false']:.3f}, "
+        f"velocity {r['velocity_m_s']:.0f} m/s, confirmed after "
         f"{r['confirm_s'][0]:.1f} s (most {r['confirm_s'][1]:.1f}, never {r['never']}); landing error km, median (90 %): {told}; "
         f"{r['plots_per_s']:,.0f} plots/s"
     )
@@ -142,7 +143,7 @@ def row(kind: str, count: int, r: dict[str, Any]) -> str:
 def beside(count: int, r: dict[str, Any]) -> str:
     """Return the aims, and the bounds where there are some, as lines below that."""
     aims = "  ".join(f"+{a:.0f} s {aim}" for a, aim in zip(AFTER_S, AIM_KM, strict=True) if aim)
-    out = f"  aims: confirmed after at most 8 s; number changes at most {r['missiles'] // 10}; landing error median km: {aims}"
+    out = f"  aims: confirmed after at most 8 s; number changes at most 1 in ten missiles; landing error median km: {aims}"
     out += "; GOSPA 952 m (10 on the sphere)" if count == BOUND_MAX else ""
     middle, most, none = r["third_s"]
     out += f"\n  the third plot of a missile comes after {middle:.1f} s (most {most:.1f}, never {none})"
@@ -158,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Missiles on fresh seeds.")
     parser.add_argument("--tiny", action="store_true", help="one small salvo")
     parser.add_argument("--development", action="store_true", help="the seeds the parameters were chosen on")
-    parser.add_argument("--seeds", type=int, help="only the first so many seeds")
+    parser.add_argument("--seeds", type=int, choices=range(1, 21), metavar="N", help="only the first so many seeds")
     given = parser.parse_args()
     tiny, seeds = given.tiny, list(DEVELOPMENT if given.development else TEST)[: given.seeds]
     for kind in ("sphere",) if tiny else ("sphere", "wgs84"):

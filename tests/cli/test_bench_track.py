@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from trilat.cli.bench import command as bench
 from trilat.cli.bench_track import command, load_scenario
 from trilat.errors import TrilatError
 from trilat.track.scenario import Scenario, fault_of
@@ -61,6 +63,46 @@ def test_a_file_is_tracked_and_its_estimates_are_written(tmp_path: Path, more: d
     assert away.max() < 100.0
 
 
+def test_smoothed_scores_stand_beside_the_live_ones(tmp_path: Path) -> None:
+    """--smooth scores the same tracks with what came after: nearer where plots have errors, and the live scores stay as they are."""
+    rng, t = np.random.default_rng(4), np.arange(30) * 4.0
+    lines = crossing(scan_t=t, scan_sensor=np.zeros(30, np.int64), scan_start=np.arange(31) * AIRCRAFT)
+    start = lines["truth_pos"][:, :1]
+    pos = start + np.array([150.0, -80.0, 0.0]) * t[None, :, None]
+    q = pos.transpose(1, 0, 2).reshape(-1, 3)
+    r = np.linalg.norm(q, axis=1)
+    det = np.column_stack([np.arcsin(q[:, 2] / r), np.arctan2(q[:, 1], q[:, 0]), r]) + rng.normal(0, 1, (len(q), 3)) * (
+        1e-3,
+        1e-3,
+        50,
+    )
+    alive, velocity = np.ones(pos.shape[:2], bool), np.broadcast_to([150.0, -80.0, 0.0], pos.shape)
+    np.savez(tmp_path / "s.npz", **(lines | {"det": det, "truth_pos": pos, "truth_vel": velocity, "truth_alive": alive}))
+    plain, both = (
+        json.loads(CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--json", "--rounds", "1", *more]).output)
+        for more in ([], ["--smooth"])
+    )
+    assert (plain["gospa_m"], "smoothed" in plain) == (both["gospa_m"], False)
+    late = both["smoothed"]
+    assert late["siap"]["C"] == both["siap"]["C"] == 1.0
+    assert late["gospa_m"] < 0.8 * both["gospa_m"]
+    assert (late["siap"]["PA"] < 0.8 * both["siap"]["PA"], late["siap"]["VA"] < 0.5 * both["siap"]["VA"]) == (True, True)
+    said = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--rounds", "1", "--smooth"]).output
+    assert f"smoothed by later scans: GOSPA {late['gospa_m']:.1f} m (live {both['gospa_m']:.1f})" in said
+
+
+def test_other_motions_can_be_asked_for_and_unknown_ones_are_named(tmp_path: Path) -> None:
+    """--air-modes takes a set by names; one that there is not is a sentence, not a traceback."""
+    np.savez(tmp_path / "s.npz", **crossing())
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--rounds", "1", "--json", "--air-modes", "cv-low, climb,turn"])
+    assert (0, AIRCRAFT) == (done.exit_code, json.loads(done.output)["tracks"])
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--air-modes", "glide"])
+    assert (2, True) == (
+        done.exit_code,
+        "name one to 3, each once, of cv-low, cv-high, climb, turn" in " ".join(done.output.split()),
+    )
+
+
 BROKEN = {
     "det": ({"det": np.zeros((3, 2))}, "det has shape (3, 2), (3, 3) wanted"),
     "rows": ({"scan_start": np.arange(SCANS + 1)}, "scan_start must rise from 0 to the 32 rows of det"),
@@ -95,6 +137,71 @@ def test_plots_that_cannot_be_are_the_tracker_s_to_refuse() -> None:
     for t_ns, _, plots in held.scans():
         made.step(t_ns, [plots])
     assert made.refused.total() == 3
+
+
+def test_what_was_refused_and_shed_is_told(tmp_path: Path) -> None:
+    """Plots that cannot be are counted by reason, in JSON and in print; a file without any says none."""
+    det = crossing()["det"].copy()
+    det[:3, 2] = np.nan, -5.0, 1e12
+    for name, scenario in (("bad", crossing(det=det)), ("good", crossing())):
+        np.savez(tmp_path / f"{name}.npz", **scenario)
+    told = {
+        name: CliRunner().invoke(command, [str(tmp_path / f"{name}.npz"), "--rounds", "1"]).output for name in ("bad", "good")
+    }
+    assert "plots refused: 1 not-finite, 2 out-of-range; tracks and pairs shed: none" in told["bad"]
+    assert "plots refused: none; tracks and pairs shed: none" in told["good"]
+    said = json.loads(CliRunner().invoke(command, [str(tmp_path / "bad.npz"), "--rounds", "1", "--json"]).output)
+    assert ({"not-finite": 1, "out-of-range": 2}, {}) == (said["refused"], said["shed"])
+
+
+def test_the_peer_is_measured_beside_ours(tmp_path: Path) -> None:
+    """`trilat bench compare` tracks the same scans with both: rates and their ratio, both GOSPA, ours as `bench track` has it."""
+    pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
+    scenario = crossing()
+    scenario["det"] = scenario["det"] + np.random.default_rng(1).normal(0, 1, (SCANS * AIRCRAFT, 3)) * scenario["sensor_sigma"]
+    np.savez(tmp_path / "s.npz", **scenario)
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--json"])
+    assert (0, None) == (done.exit_code, done.exception), done.output
+    said = json.loads(done.output)
+    assert (SCANS, True) == (said["scans"], said["rounds"] >= 1)
+    assert said["ratio"] == pytest.approx(said["detections_per_s"] / said["peer_detections_per_s"])
+    assert said["ratio"] > 1.0
+    own = json.loads(CliRunner().invoke(bench, ["track", str(tmp_path / "s.npz"), "--rounds", "1", "--json"]).output)
+    assert (own["gospa_m"], own["id_changes"]) == (said["gospa_m"], said["id_changes"])
+    # Both have a track an aircraft from 20 s on: a missed one alone would make GOSPA 1,414 m.
+    assert [True, True] == [0.0 < said[key] < 600.0 for key in ("gospa_m", "peer_gospa_m")]
+    assert said["gospa_m"] != said["peer_gospa_m"]
+    told = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--max-s", "1e-6"])
+    assert 0 == told.exit_code, told.output
+    assert "s.npz, 1 scans: Stone Soup" in told.output
+    assert "number changes" in told.output
+
+
+def test_without_the_peer_compare_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Stone Soup is not installed, compare says so, and how to install it."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    np.savez(tmp_path / "s.npz", **crossing())
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz")])
+    assert 1 == done.exit_code
+    assert "Stone Soup is not installed: pip install 'trilat[compare]'" in done.output
+
+
+NONSENSE = {
+    "track": ("--c -5", "--c 0", "--c nan", "--rounds 0", "--rounds -1", "--rounds many"),
+    "compare": ("--max-s 0", "--max-s -1", "--max-s nan"),
+    "fusion": ("--nodes 1", "--exchange-s 0", "--targets 0", "--seconds 5", "--seed -1", "--loss 1.5", "--late-s -1", "--duplicates nan", "--clutter -1", "--bias-m -1"),
+    "sharing": ("--seeds 0", "--seeds -3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, option) for name, options in NONSENSE.items() for option in options])
+def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, name: str, option: str) -> None:
+    """An option's number out of its range is refused by the option's name, before anything is run."""
+    np.savez(tmp_path / "s.npz", **crossing())
+    file = [str(tmp_path / "s.npz")] if name in ("track", "compare") else []
+    done = CliRunner().invoke(bench, [name, *file, *option.split()])
+    assert 2 == done.exit_code, done.output
+    assert f"Invalid value for '{option.split(maxsplit=1)[0]}'" in done.output
 
 
 @pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 cut short"])

@@ -310,6 +310,28 @@ def test_feed_names_stand_before_the_file(tmp_path: Path) -> None:
     assert MODES["replay"].id == "R1"
 
 
+def test_a_review_has_the_rows_of_the_watch_and_is_nearer(tmp_path: Path) -> None:
+    """`track --smooth` writes the same tracks at the same ticks, and a flight whose fixes wander by 30 m nearer to its line."""
+    rng = np.random.default_rng(5)
+    rows = [
+        f"2024-01-02T12:{k // 60:02}:{k % 60:02}Z,{33.5 + n:.6f},{130.4 + 0.002 * k + e:.6f},9000,86d123,TRI101\n"
+        for k, (n, e) in enumerate(rng.normal(0, 30 / 111e3, (90, 2)))
+    ]
+    path = tmp_path / "flight.csv"
+    path.write_text("time,lat_deg,lon_deg,alt_m,address,callsign\n" + "".join(rows))
+    told = []
+    for more in ((), ("--smooth",)):
+        assert trilat("track", path, "--out", tmp_path / "t.jsonl", *more).exit_code == 0
+        told.append([json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()])
+    live, late = told
+    same = ("shown_t_ns", "number", "t_ns", "status", "callsign")
+    assert [[row[name] for name in same] for row in live] == [[row[name] for name in same] for row in late]
+    off = [np.sqrt(np.mean([(row["lat_deg"] - 33.5) ** 2 for row in rows])) * 111e3 for rows in told]
+    assert off[1] < 0.7 * off[0] < 25.0
+    assert np.mean([row["sigma_m"] for row in late]) < 0.8 * np.mean([row["sigma_m"] for row in live])
+    assert live[-1]["sigma_m"] == late[-1]["sigma_m"]
+
+
 @pytest.mark.timeout(400)  # the tracker's kernels are compiled here when their cache is cold
 def test_half_a_second_of_radar_confirms_no_track(recordings: Path, tmp_path: Path) -> None:
     """From the 0.44 s of the Croatian capture (162 records, 126 plots) tracks are begun, and none is called one."""

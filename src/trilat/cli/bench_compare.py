@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from trilat.cli.frame import Between
+
 NOISE_M2_S3 = 100.0  # best of 3, 10, 30, 100 by its own GOSPA on the air scenarios
 GATE = 4.03  # the root of the 99.9 % chi-square bound for three dimensions
 COARSE_M = 700.0  # plot noise that the k-d tree allows for
@@ -149,7 +151,9 @@ def run_peer(
 
 @click.command()
 @click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--max-s", type=float, default=75.0, show_default=True, help="CPU seconds the peer may take.")
+@click.option(
+    "--max-s", type=Between(0, 86_400, min_open=True), default=75.0, show_default=True, help="CPU seconds the peer may take."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Run Stone Soup and our tracker on an air scenario and print both rates, their ratio and both GOSPA.

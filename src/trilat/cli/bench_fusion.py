@@ -327,7 +327,7 @@ def measure(
 @click.option(
     "--seconds", type=click.IntRange(120, 7_200), default=360, show_default=True, help="Length; the first 60 s are not scored."
 )
-@click.option("--seed", type=int, default=5, show_default=True, help="Seed of everything drawn.")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=5, show_default=True, help="Seed of everything drawn.")
 @click.option("--loss", type=Between(0, 1), default=0.0, help="Share of messages lost for good.")
 @click.option("--late-s", type=click.IntRange(0, 25), default=0, help="Longest delay of a message; each draws its own.")
 @click.option("--duplicates", type=Between(0, 1), default=0.0, help="Share of messages that come twice.")

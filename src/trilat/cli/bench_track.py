@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Between
+
 if TYPE_CHECKING:
     from trilat.exercise.score import Estimates
 
 CUT_OFF_M = {"air": 2_000.0, "sea": 2_000.0, "missile": 5_000.0}
 WARM_SCANS = 3
+SMOOTHED = ("gospa_m", "gospa_normalised_m", "localisation_rmse_m", "missed", "false", "siap")
 
 
 def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: Any) -> tuple[dict[str, Any], list[Estimates]]:
@@ -56,7 +59,29 @@ def run_scenario(arrays: Any, domain: str | None, rounds: int = 1, **settings: A
         "scan_ms_p50": float(np.percentile(walls, 50) * 1e3),
         "scan_ms_p99": float(np.percentile(walls, 99) * 1e3),
         "tracks": len({int(i) for e in found for i in e.track_id}),
+        "refused": dict(sorted(tracker.refused.items())),
+        "shed": dict(sorted(tracker.shed.items())),
     }, found
+
+
+def smooth_scenario(arrays: Any, domain: str | None, **settings: Any) -> list[Estimates]:
+    """Track a scenario file's arrays and return the estimates of every scan, improved by the scans that came after it."""
+    from trilat.exercise.score import Estimates
+    from trilat.track import smoothed_columns
+    from trilat.track.scenario import Scenario
+
+    scenario = Scenario(arrays, domain, **settings)  # type: ignore[arg-type]  # click has checked the word
+    tracker, shown, modes = scenario.tracker(), [], []
+    for t_ns, sensor, plots in scenario.scans():
+        if not len(plots.columns):
+            tracker.look(t_ns, sensor)
+        shown.append(tracker.step(t_ns, [plots]).columns)
+        modes.append(tracker.modes())
+    found = []
+    for tracks in smoothed_columns(shown, modes, scenario.settings):
+        sure = tracks[tracks["status"] == 1]
+        found.append(Estimates(sure["number"], *scenario.to_file_frame(sure["position_m"], sure["velocity_m_s"])))
+    return found
 
 
 def load_scenario(path: Path) -> dict[str, Any]:
@@ -114,8 +139,12 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 @click.option("--domain", type=click.Choice(["air", "missile"]), help="Parameter set, where the file names none.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the estimates here (NPZ).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--c", "c_m", type=float, help="GOSPA cut-off in metres; 2,000 for air, 5,000 for missile.")
-@click.option("--rounds", type=int, default=3, show_default=True, help="Runs; the quickest counts.")
+@click.option(
+    "--c", "c_m", type=Between(0, 1e9, min_open=True), help="GOSPA cut-off in metres; 2,000 for air, 5,000 for missile."
+)
+@click.option("--rounds", type=click.IntRange(1, 1_000), default=3, show_default=True, help="Runs; the quickest counts.")
+@click.option("--air-modes", metavar="A,B,C", help="What aircraft may do: 1 to 3 of cv-low, cv-high, climb, turn.")
+@click.option("--smooth", is_flag=True, help="Score the tracks smoothed by later scans beside the live ones.")
 def command(
     scenario: Path,
     domain: str | None,
@@ -123,14 +152,28 @@ def command(
     as_json: bool,  # noqa: FBT001 - click passes flags so
     c_m: float | None,
     rounds: int,
+    air_modes: str | None,
+    smooth: bool,  # noqa: FBT001 - as above
 ) -> None:
-    """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory and time per scan."""
+    """Track a scenario file and print rate, GOSPA, SIAP, number changes, memory, time per scan, and what was refused or shed.
+
+    With --smooth each state is also scored as an after-action review would have it: improved by all scans that came after it.
+    """
     import msgspec
 
     arrays = load_scenario(scenario)
-    result, found = run_scenario(arrays, domain, rounds)
+    settings = {} if air_modes is None else {"air_modes": tuple(air_modes.replace(" ", "").split(","))}
+    try:
+        result, found = run_scenario(arrays, domain, rounds, **settings)
+    except ValueError as error:  # of the settings alone: the file's arrays have been looked through
+        if air_modes is None:
+            raise
+        raise click.UsageError(f"--air-modes: {error}") from error
     result["peak_memory_bytes"] = peak_memory_bytes()
     result |= score_scenario(arrays, result["domain"], found, c_m)
+    if smooth:
+        late = score_scenario(arrays, result["domain"], smooth_scenario(arrays, domain, **settings), c_m)
+        result["smoothed"] = {key: late[key] for key in SMOOTHED}
     if out is not None:
         save_estimates(out, found)
     if as_json:
@@ -142,11 +185,20 @@ def command(
 def _table(name: str, r: dict[str, Any]) -> str:
     """Return a result as lines for people."""
     siap = "  ".join(f"{key} {value:.3f}" for key, value in r["siap"].items())
+    lost = [f"{what}: " + (", ".join(f"{n:,} {why}" for why, n in r[what].items()) or "none") for what in ("refused", "shed")]
+    late = ""
+    if "smoothed" in r:
+        s = r["smoothed"]
+        late = (
+            f"\n  smoothed by later scans: GOSPA {s['gospa_m']:.1f} m (live {r['gospa_m']:.1f}), PA {s['siap']['PA']:.1f} m "
+            f"(live {r['siap']['PA']:.1f}), VA {s['siap']['VA']:.2f} m/s (live {r['siap']['VA']:.2f})"
+        )
     return (
         f"{name} ({r['domain']}): {r['detections']} plots, {r['detections_per_s']:,.0f} plots/s/core ({r['cpu_s']:.3f} s CPU)\n"
         f"  GOSPA {r['gospa_m']:.1f} m (normalised {r['gospa_normalised_m']:.1f}), "
         f"missed {r['missed']:.2f}, false {r['false']:.2f}\n"
         f"  SIAP {siap}\n"
         f"  number changes {r['id_changes']}, tracks {r['tracks']}, peak memory {r['peak_memory_bytes'] / 1e6:.0f} MB, "
-        f"scan p50 {r['scan_ms_p50']:.2f} ms, p99 {r['scan_ms_p99']:.2f} ms"
+        f"scan p50 {r['scan_ms_p50']:.2f} ms, p99 {r['scan_ms_p99']:.2f} ms\n"
+        f"  plots {lost[0]}; tracks and pairs {lost[1]}{late}"
     )

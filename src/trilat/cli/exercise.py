@@ -1,4 +1,4 @@
-"""`trilat exercise`: what can be played for training and proof, without nodes; `history`: public flights, flown again."""
+"""`trilat exercise`: what can be played for training and proof, and what a recorded exercise looks like afterwards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trilat.cli.frame import Group
+from trilat.cli.frame import Between, Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +123,44 @@ def _judged(one: Judged) -> list[str]:
         f"landing within {long / 1e3:.1f} x {short / 1e3:.1f} km (95 %), {one.landing_error_m / 1e3:.1f} km from where it fell"
     )
     return [*out, f"             {where}, in {one.time_to_landing_s:,.0f} s (off by {one.landing_time_error_s:+.1f} s)"]
+
+
+@command.command()
+@click.argument("node", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="TRACKS.npz, .jsonl or .csv")
+@click.option("--tick", "tick_s", default=1.0, show_default=True, type=Between(0.01, 3600), help="Seconds between two states.")
+@click.option("--as-known", is_flag=True, help="Each state as it was known at its time, not smoothed.")
+def review(node: Path, out: Path, tick_s: float, *, as_known: bool) -> None:
+    """Write a recorded exercise's tracks as they are known afterwards, for its debrief. NODE is a node's TOML or folder.
+
+    What the node's journal holds goes through its pipeline once more, for nobody else, and each state of its national tracks is
+    improved by the reports that came after it: the tracks, numbers and times of the watch, nearer to where things were. A node
+    that was started anew numbers anew. States are held in memory for it, 1.8 kB each. The file is the nation's own: it carries
+    no label, and nothing in it was released.
+    """
+    from trilat.cli.replay import config_path
+    from trilat.cli.track import OUT_SUFFIXES, write
+    from trilat.lessons.review import review as reviewed
+    from trilat.node import record
+    from trilat.node.config import load
+    from trilat.node.setup import pipeline_settings
+    from trilat.store.journal import Journal
+    from trilat.store.sqlite import open_reader
+
+    if out.suffix not in OUT_SUFFIXES or not out.absolute().parent.is_dir():
+        raise click.UsageError(f"--out {out}: a file in a folder that is there, ending with one of {', '.join(OUT_SUFFIXES)}")
+    config = load(config_path(node))
+    database = open_reader(Path(config.directory) / "store")
+    try:
+        entries = Journal(database).read(kinds=frozenset({record.START, record.STEP, record.PEOPLE}))
+        states = reviewed(entries, pipeline_settings(config), round(tick_s * 1e9), smooth=not as_known)
+        shown, numbers = write(out, states)
+    finally:
+        database.close()
+    how = "as known at their times" if as_known else "smoothed"
+    click.echo(f"{config.mode} {config.nation}: {numbers:,} tracks, {shown:,} states, {how}, in {out}", err=True)
+    if not shown:
+        raise click.ClickException("no track: the journal holds no reports of feeds ([store] journal_inputs = false?)")
 
 
 @command.command()

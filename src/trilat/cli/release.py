@@ -63,7 +63,9 @@ def _form_words(policy: AudiencePolicy, record: Any, now_ns: int) -> str:
 @click.argument("record", type=EXISTING)
 @click.option("--to", "recipient", required=True, help="The audience: a nation's three letters, or PUBLIC.")
 @click.option("--config", type=EXISTING, required=True, help="The node's configuration: nation, mode, agreements, policy keys.")
-@click.option("--at-ns", type=int, help="When, as UTC nanoseconds since 1970; now when left out.")
+@click.option(
+    "--at-ns", type=click.IntRange(0, 7_258_118_400_000_000_000), help="When, as UTC nanoseconds since 1970; now when left out."
+)
 def explain(record: Path, recipient: str, config: Path, at_ns: int | None) -> None:
     """Print the path of the decision on RECORD (MessagePack or JSON; a label alone will do; - is stdin), rule by rule."""
     from trilat.marking.display import in_words

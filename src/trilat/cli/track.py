@@ -39,9 +39,20 @@ GAP_NS_MAX = 120_000_000_000
 @click.option("--format", "format_name", default="auto", show_default=True, type=click.Choice(("auto", *FORMATS)))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="TRACKS.npz, .jsonl or .csv")
 @click.option("--tick", "tick_s", default=1.0, show_default=True, help="Seconds of the recording between two steps.")
+@click.option("--smooth", is_flag=True, help="Improve each state by the reports that came after it: for a review.")
 @feed_options
-def command(files: tuple[Path, ...], format_name: str, out: Path, tick_s: float, **given: Any) -> None:
+def command(
+    files: tuple[Path, ...],
+    format_name: str,
+    out: Path,
+    tick_s: float,
+    smooth: bool,  # noqa: FBT001 - click passes flags so
+    **given: Any,
+) -> None:
     """Track what FILEs hold and write every track state, tick by tick, to TRACKS.
+
+    Each state is what was known at its tick, as a watch saw it. With --smooth it is what is known of that tick afterwards: the
+    same tracks and times, nearer to where things were. All states are held in memory for it, 1.8 kB each.
 
     Without --sensor one sensor stands in for all: a radar at 0 N 0 E (its place is not in the recording, so give --sensor for
     true positions), or a receiver of fixes. Ends with 1 when the files gave no report.
@@ -56,7 +67,7 @@ def command(files: tuple[Path, ...], format_name: str, out: Path, tick_s: float,
     with _progress() as progress:
         sources = [source_for(file, format_of(file, format_name), options) for file in files]
         batches, refused = _read(files, sources, start_of(options.date), progress)
-        states = _track(batches, sources, round(tick_s * 1e9), refused, progress)
+        states = _track(batches, sources, round(tick_s * 1e9), refused, progress, smooth=smooth)
         shown, numbers = write(out, states)
     count = sum(len(batch.columns) for batch in batches)
     if not options.sensors and options.node is None and any(source.format == "asterix" for source in sources):
@@ -129,19 +140,36 @@ def in_order(batches: list[Reports], sensors: list[Sensor], tick_ns: int) -> lis
 
 
 def _track(
-    batches: list[Reports], sources: list[Source], tick_ns: int, refused: list[Refused], progress: Progress
+    batches: list[Reports],
+    sources: list[Source],
+    tick_ns: int,
+    refused: list[Refused],
+    progress: Progress,
+    *,
+    smooth: bool,
 ) -> Iterator[Tracks]:
     """Step a tracker through the reports; give what it shows at each tick. What it refuses is added to `refused`."""
     if not batches:
         return
+    from msgspec.structs import replace
+
     from trilat.records.report import Refused
-    from trilat.track import Tracker, TrackerSettings  # numba loads here
+    from trilat.track import Tracker, TrackerSettings, smoothed_columns  # numba loads here
 
     sensors = sensors_of(sources)
     tracker = Tracker(TrackerSettings(), sensors, "recording")
     steps = in_order(batches, sensors, tick_ns)
+    kept: list[Tracks] = []
+    modes: list[Any] = []
     for now_ns, given in progress.track(steps, description="track"):
-        yield tracker.step(now_ns, given)
+        tracks = tracker.step(now_ns, given)
+        if smooth:
+            kept.append(tracks)
+            modes.append(tracker.modes())
+        else:
+            yield tracks
+    late = smoothed_columns([tracks.columns for tracks in kept], modes, tracker.settings)
+    yield from (replace(tracks, columns=columns) for tracks, columns in zip(kept, late, strict=True))
     refused.extend(
         Refused(t_ns=steps[-1][0], source="tracker", reason=reason, count=count)
         for reason, count in sorted((tracker.refused + tracker.shed).items())

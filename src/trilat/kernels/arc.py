@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from trilat.kernels import bank as banks
-from trilat.kernels.bank import AT, BOOST, CONFIRMED, REENTRY
+from trilat.kernels.bank import AT, BOOST, CONFIRMED, PACKED, REENTRY, STATES, TURN
 from trilat.kernels.frames import earth, vertical
-from trilat.kernels.imm import LOG_TWO_PI, absorb, linearise_row, mixture, moments, predict, update, weigh
-from trilat.kernels.jit import entry, kernel
+from trilat.kernels.imm import LOG_TWO_PI, absorb, linearise_row, mixture, moments, predict, states_of, update, weigh
+from trilat.kernels.jit import entry, kernel, leaf
 from trilat.kernels.measure import place
-from trilat.kernels.motion import LOG_COEFFICIENT
+from trilat.kernels.motion import LOG_COEFFICIENT, STEP_MAX_S, move
 
 FAR, LATE, OUTSIDE = -1.0, -2.0, -3.0  # why a plot was not taken
 LATE_S = 3.0
@@ -169,6 +169,63 @@ def follow(models, bank, first, score, nis, sensor, z, kind, t_ns, thin_m, works
         score[k] += log
 
 
+@leaf
+def _slope(kind, dt, work, J):  # type: ignore[no-untyped-def]
+    """Write the Jacobian (STATES, STATES) of the one step that `move` has just made into J: it leaves its parts in scratch."""
+    A, B = work.scratch[0], work.scratch[1]
+    for r in range(STATES):
+        for q in range(STATES):
+            J[r, q] = 1.0 if r == q else 0.0
+    if kind >= BOOST:
+        n = states_of(kind)
+        for r in range(n):
+            for q in range(n):
+                J[r, q] = A[r, q]
+        return
+    for r in range(3):
+        J[r, r + 3] = dt
+        if kind == TURN:
+            for q in range(3):
+                J[r, q + 3], J[r + 3, q + 3] = A[r, q], B[r, q]
+            J[r, 6], J[r + 3, 6] = work.scratch[4, 0, r], work.scratch[4, 1, r]
+
+
+@entry
+def ahead(models, which, mode, dt, x, P, F, bank, works):  # type: ignore[no-untyped-def]
+    """Move n single modes by dt seconds (n,), as the filters do, for whoever smooths them backwards (track/smooth.py).
+
+    which, mode (n,): model set and mode; x (n, STATES), P (n, PACKED), in place; F (n, STATES, STATES) takes the Jacobians.
+    bank: one row of scratch.
+    """
+    model, work = models[0], works[0]
+    J, whole = np.empty((STATES, STATES)), np.empty((STATES, STATES))
+    for n in range(len(dt)):
+        kind, noise = model.kind[which[n], mode[n]], model.noise[which[n], mode[n]]
+        for a in range(STATES):
+            bank[0].x[0, a] = x[n, a]
+            for b in range(STATES):
+                F[n, a, b] = 1.0 if a == b else 0.0
+        for a in range(PACKED):
+            bank[0].P[0, a] = P[n, a]
+        steps = max(int(np.ceil(abs(dt[n]) / STEP_MAX_S)), 1) if kind >= BOOST else 1
+        for _ in range(steps if dt[n] != 0.0 else 0):
+            move(model.earth, kind, noise, bank, 0, 0, dt[n] / steps, work)
+            _slope(kind, dt[n] / steps, work, J)
+            for a in range(STATES):
+                for b in range(STATES):
+                    s = 0.0
+                    for c in range(STATES):
+                        s += J[a, c] * F[n, c, b]
+                    whole[a, b] = s
+            for a in range(STATES):
+                for b in range(STATES):
+                    F[n, a, b] = whole[a, b]
+        for a in range(STATES):
+            x[n, a] = bank[0].x[0, a]
+        for a in range(PACKED):
+            P[n, a] = bank[0].P[0, a]
+
+
 def warm() -> None:
     """Compile what the product calls."""
     b = banks
@@ -182,3 +239,5 @@ def warm() -> None:
     burn(models, rows, 0, sensor, z, 0, 3, works)
     fork(models, rows, 0, 1, 0.5, 1.0, works)
     follow(models, rows, 1, np.zeros(1), np.zeros(1), sensor, z, 0, 4, 1e5, works)
+    one, still = np.zeros(1, np.int64), np.zeros(1)
+    ahead(models, one, one, still, np.ones((1, b.STATES)), np.ones((1, b.PACKED)), np.empty((1, b.STATES, b.STATES)), rows, works)

@@ -17,7 +17,7 @@ from trilat.outward.events import Before
 from trilat.picture.inputs import WarningRecord
 from trilat.policy.agreement import Agreements, Seen, contradictions
 from trilat.records.columns import Tracks
-from trilat.store.journal import Journal
+from trilat.store.journal import Entry, Journal
 from trilat.store.sqlite import Store
 
 STEP, START = "step", "start"
@@ -160,8 +160,13 @@ def by_people(one: Input) -> bool:
 def steps(journal: Journal, start: int = 1, kinds: tuple[str, ...] = (STEP, PEOPLE)) -> Iterator[Step]:
     """Yield the recorded steps of a journal from entry `start` on."""
     for entry in journal.read(start, frozenset(kinds)):
-        recorded = _decoder.decode(entry.data)
-        yield Step(entry.t_ns, recorded.inputs, recorded.digest)
+        yield read_step(entry)
+
+
+def read_step(entry: Entry) -> Step:
+    """Return the step in an entry of kind STEP or PEOPLE."""
+    recorded = _decoder.decode(entry.data)
+    return Step(entry.t_ns, recorded.inputs, recorded.digest)
 
 
 def replay(pipeline: Pipeline, recorded: Iterator[Step]) -> Iterator[tuple[Step, Output]]:

@@ -47,6 +47,57 @@ class Frame(NamedTuple):
     starts: NDArray[np.int64]
 
 
+TIME_NS_MAX = 9_000_000_000_000_000_000  # of a time, either way: nanoseconds of 64 bits, and room to reckon
+
+
+def sensors_given(sensors: Any) -> tuple[Sensor, ...]:
+    """Return a tracker's sensors; raises TypeError that says what was given instead, and what to do."""
+    wanted = "a list of records.sensor.Sensor (trilat.track.sensor_at makes one)"
+    try:
+        found = tuple(sensors)
+    except TypeError as error:
+        msg = f"sensors is a {type(sensors).__name__}, {wanted} wanted" + (": put it in brackets" * isinstance(sensors, Sensor))
+        raise TypeError(msg) from error
+    for k, one in enumerate(found):
+        if not isinstance(one, Sensor):
+            msg = f"sensors[{k}] is a {type(one).__name__}, {wanted} wanted"
+            raise TypeError(msg)
+    return found
+
+
+def time_given(name: str, t_ns: Any) -> int:
+    """Return a time as a plain integer; raises TypeError for what is no whole number, ValueError for one out of 64 bits.
+
+    A float is refused, not rounded: nanoseconds of today do not fit into one, the last two hundred of them are lost.
+    """
+    if type(t_ns) is not int and (isinstance(t_ns, bool) or not isinstance(t_ns, int | np.integer)):
+        remedy = "whole nanoseconds since 1970 wanted (UTC): an integer, as round(seconds) * 1_000_000_000"
+        msg = f"{name} is {t_ns!r}, a {type(t_ns).__name__}: {remedy}"
+        raise TypeError(msg)
+    whole = int(t_ns)
+    if not -TIME_NS_MAX <= whole <= TIME_NS_MAX:
+        msg = f"{name} is {t_ns}: nanoseconds since 1970 lie between -{TIME_NS_MAX} and {TIME_NS_MAX}"
+        raise ValueError(msg)
+    return whole
+
+
+def columns_given(batches: Any) -> list[Any]:
+    """Return the columns of the batches that hold any; raises TypeError that says what is no batch, and what to do."""
+    try:
+        parts = [batch.columns for batch in batches if len(batch.columns)]
+        foreign = [part.dtype for part in parts if part.dtype is not REPORT_DTYPE and part.dtype != REPORT_DTYPE]
+    except (AttributeError, TypeError) as error:
+        wrong = next((one for one in batches if not hasattr(one, "columns")), None) if isinstance(batches, list | tuple) else None
+        what = f"a batch is a {type(wrong).__name__}" if wrong is not None else f"batches is a {type(batches).__name__}"
+        remedy = "a list of records.columns.Reports wanted, as [batch(reports_of(table))] (trilat.track.library)"
+        msg = f"{what}, or its columns are no array ({error}): {remedy}"
+        raise TypeError(msg) from error
+    if foreign:
+        msg = f"columns of {foreign[0]} given, REPORT_DTYPE wanted: make them with records.columns.empty_reports"
+        raise TypeError(msg)
+    return parts
+
+
 def sensor_table(sensors: Sequence[Sensor], settings: TrackerSettings) -> NDArray[np.float64]:
     """Return the kernels' sensor table (n, SENSOR_COLUMNS), positions in ECEF."""
     from trilat.kernels import bank as b  # noqa: PLC0415 - same lightness as in settings

@@ -6,6 +6,7 @@ docs/explanation/tracking.md says what each does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 Domain = Literal["air", "sea", "missile"]
+AirMode = Literal["cv-low", "cv-high", "climb", "turn"]
 SETS: tuple[Domain, ...] = ("air", "sea", "missile")  # in the kernels' order
 
 
@@ -30,14 +32,34 @@ class Mode(NamedTuple):
     share: tuple[float, ...]
 
 
+# What an aircraft may be taken to do (`TrackerSettings.air_modes`), in the order in which a set has them. Who leaves a mode goes
+# to the others of the set in proportion to their `start`.
+AIR_MODES: dict[AirMode, Mode] = {
+    "cv-low": Mode("cv", (0.1, 0.2), 80.0, 0.7, ()),
+    "cv-high": Mode("cv", (4.0, 2.0), 40.0, 0.15, ()),
+    "climb": Mode("cv", (0.1, 5.0), 30.0, 0.1, ()),  # as straight as cv-low in plan
+    "turn": Mode("turn", (12.0, 3.0, 1e-4), 30.0, 0.3, ()),
+}
+AIR_MODES_MAX = 3  # as many as a row of the bank has room for (kernels/bank.py MODES)
+
+
+def air_set(names: Sequence[AirMode]) -> tuple[Mode, ...]:
+    """Return the modes of a set by their names, in the order of AIR_MODES whatever theirs."""
+    chosen = [mode for name, mode in AIR_MODES.items() if name in names]
+    total = sum(mode.start for mode in chosen)
+    out = []
+    for mode in chosen:
+        others = sum(one.start for one in chosen if one is not mode)
+        share = tuple(0.0 if one is mode else one.start / others for one in chosen)
+        out.append(mode._replace(start=mode.start / total, share=share))
+    return tuple(out)
+
+
 # Per domain: sigmas of a new track (velocity m/s, thrust m/s2, turn rate rad/s, log ballistic coefficient) and its modes.
 MODELS: dict[Domain, tuple[tuple[float, float, float, float], tuple[Mode, ...]]] = {
     "air": (
         (200.0, 0.0, 0.04, 0.0),
-        (
-            Mode("cv", (0.1, 0.2), 80.0, 0.7, (0.0, 1.0)),
-            Mode("turn", (12.0, 3.0, 1e-4), 30.0, 0.3, (1.0, 0.0)),
-        ),
+        air_set(("cv-low", "turn")),
     ),
     "sea": (
         (8.0, 0.0, 0.0, 0.0),
@@ -94,7 +116,8 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     how late a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead
     of now a report may be. snapshot_s: how far apart snapshots are, once something came late. frame_s: reports of one sensor
     this close are assigned together. whole_scans: every frame of a radar is a whole look, so that what it does not show was
-    missed at once (benchmark files); otherwise misses are counted by the sensor's period.
+    missed at once (benchmark files); otherwise misses are counted by the sensor's period. air_modes: what aircraft are taken to
+    do, one to three of AIR_MODES in any order: nearly constant velocity with little or much noise, climb, coordinated turn.
     """
 
     tracks_max: Annotated[int, Meta(ge=1, le=200_000)] = 8192
@@ -112,16 +135,24 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     earth_spin_rad_s: tuple[float, float, float] = (0.0, 0.0, 7.292115e-5)
     earth_radius_m: float = 6_371_000.0
     whole_scans: bool = False
+    air_modes: tuple[AirMode, ...] = ("cv-low", "turn")
 
     def __post_init__(self) -> None:
-        """Refuse a tracker without a domain."""
+        """Refuse a tracker without a domain, and one whose set of air modes cannot be."""
         if not self.domains:
             msg = "domains is empty: name at least one of air, sea, missile"
+            raise ValueError(msg)
+        names = self.air_modes
+        if not 1 <= len(set(names)) == len(names) <= AIR_MODES_MAX or not set(names) <= set(AIR_MODES):
+            msg = f"air_modes is {', '.join(names) or 'empty'}: name one to {AIR_MODES_MAX}, each once, of {', '.join(AIR_MODES)}"
             raise ValueError(msg)
 
 
 def checked(settings: TrackerSettings) -> TrackerSettings:
-    """Return the settings; raises ValueError naming one that is out of its range, which a file's are refused for as well."""
+    """Return the settings; raises TypeError for what is none, ValueError naming one out of its range, as in a file."""
+    if not isinstance(settings, TrackerSettings):
+        msg = f"settings is a {type(settings).__name__}, a TrackerSettings wanted: TrackerSettings(domains=('air',)) makes one"  # type: ignore[unreachable]  # callers may be untyped
+        raise TypeError(msg)
     try:
         msgspec.convert(msgspec.to_builtins(settings), TrackerSettings)
     except msgspec.ValidationError as error:
@@ -136,11 +167,11 @@ def build_model(settings: TrackerSettings) -> Any:
     from trilat.kernels.frames import earth  # noqa: PLC0415 - same
 
     kinds = {"cv": b.CV, "turn": b.TURN, "boost": b.BOOST, "coast": b.COAST, "reentry": b.REENTRY}
-    sets, modes = len(SETS), b.MODES
+    sets, modes, chosen = len(SETS), b.MODES, {name: MODELS[name][1] for name in SETS} | {"air": air_set(settings.air_modes)}
     kind, noise = np.zeros((sets, modes), np.int64), np.zeros((sets, modes, 4))
     stay, share, start = np.ones((sets, modes)), np.zeros((sets, modes, modes)), np.zeros((sets, modes))
     for k, name in enumerate(SETS):
-        for m, mode in enumerate(MODELS[name][1]):
+        for m, mode in enumerate(chosen[name]):
             kind[k, m], stay[k, m], start[k, m] = kinds[mode.model], mode.stay_s, mode.start
             noise[k, m, : len(mode.noise)] = mode.noise
             share[k, m, : len(mode.share)] = mode.share
@@ -151,7 +182,7 @@ def build_model(settings: TrackerSettings) -> Any:
     options[b.O_DOMAINS] = sum(1 << SETS.index(name) for name in set(settings.domains))
     model = b.record(b.MODEL_DTYPE)
     model["earth"] = earth(settings.earth, settings.earth_centre_m, settings.earth_spin_rad_s, settings.earth_radius_m)
-    model["modes"] = [len(MODELS[name][1]) for name in SETS]
+    model["modes"] = [len(chosen[name]) for name in SETS]
     model["kind"], model["noise"], model["stay_s"], model["share"], model["start"] = kind, noise, stay, share, start
     model["birth"], model["life"] = [MODELS[name][0] for name in SETS], [tuple(LIVES[name]) for name in SETS]
     model["gate"], model["evidence"], model["options"] = GATE, EVIDENCE, options

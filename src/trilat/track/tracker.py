@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE, Reports, Tracks, empty_tracks, joined
+from trilat.records.columns import TRACK_DTYPE, Reports, Tracks, empty_tracks, joined
 from trilat.records.sensor import Sensor
 from trilat.track.events import Event
-from trilat.track.intake import Frame, FrameKey, Intake, sensor_table
+from trilat.track.intake import Frame, FrameKey, Intake, columns_given, sensor_table, sensors_given, time_given
 from trilat.track.past import Past, pack_bank
 from trilat.track.settings import TrackerSettings, build_model, checked
 
@@ -40,10 +40,14 @@ class Tracker:
         """Make a tracker. `table` replaces the sensor table (kernels/bank.py S_ columns) for frames other than the Earth's."""
         from trilat.kernels import bank, engine, show  # noqa: PLC0415 - numba loads here, when a tracker is made
 
+        sensors = sensors_given(sensors)
+        if not isinstance(stream, str):
+            msg = f"stream is a {type(stream).__name__}, the name of this stream of tracks wanted"  # type: ignore[unreachable]  # callers may be untyped
+            raise TypeError(msg)
         if len(sensors) > bank.SENSORS:
             msg = f"{len(sensors)} sensors given, one tracker takes at most {bank.SENSORS}: split them over several trackers"
             raise ValueError(msg)
-        self.settings, self.sensors, self.stream = checked(settings), tuple(sensors), stream
+        self.settings, self.sensors, self.stream = checked(settings), sensors, stream
         self._k, self._engine, self._view = bank, engine, show
         self._table = sensor_table(sensors, settings) if table is None else np.ascontiguousarray(table, np.float64)
         self._bank = bank.new_bank(settings.tracks_max, bank.ALTERNATES if settings.association == "mht" else 0)
@@ -70,8 +74,10 @@ class Tracker:
         """Take in reports and return every live track at now_ns, ordered by number.
 
         A report of another time than its neighbours is welcome in any order within `lag_s`; what is refused is counted in
-        `refused` by name. Batches hold REPORT_DTYPE columns whose `sensor` is an index into this tracker's sensors.
+        `refused` by name. Batches hold REPORT_DTYPE columns whose `sensor` is an index into this tracker's sensors. Raises
+        TypeError for a time that is no whole number and for batches that are none; nothing is taken in then.
         """
+        now_ns = time_given("now_ns", now_ns)
         new = self._accept(now_ns, batches)
         if new is not None:
             dirty, late = self._past.store(new)
@@ -91,10 +97,25 @@ class Tracker:
     def look(self, t_ns: int, sensor: int) -> None:
         """Say that a sensor looked at t_ns and saw nothing: tracks in its sight were missed. For whole-scan sensors only.
 
-        In time order only: a look is not a report, is not stored, and a late one is ignored.
+        In time order only: a look is not a report, is not stored, and a late one is ignored. Raises ValueError for a sensor that
+        there is not.
         """
+        t_ns = time_given("t_ns", t_ns)
+        if sensor not in range(len(self.sensors)):
+            msg = f"sensor is {sensor!r}, an index into the {len(self.sensors)} sensors of this tracker wanted"
+            raise ValueError(msg)
         if self._past.done is None or t_ns >= self._past.done[0]:
             self._engine.look_empty(self._models, self._heads, self._bank.rows, self._table, sensor, t_ns)
+
+    def modes(self) -> Any:
+        """Return what each track of the last step is in each of its modes, ordered by number: what `smoothed` makes paths of.
+
+        MODES_DTYPE of track/smooth.py. Not of a restored tracker before its first step, which has shown nothing yet.
+        """
+        from trilat.track.smooth import stored  # noqa: PLC0415 - only who smooths needs it
+
+        row = self._lists[0][: self._ordered]
+        return stored(self._bank.rows, row, self._held[row], self._shown)
 
     def fit(self) -> Any:
         """Return, by sensor, sums since the start over every plot that updated a track alone: (sensors, 6).
@@ -150,13 +171,9 @@ class Tracker:
 
     def _accept(self, now_ns: int, batches: Sequence[Reports]) -> Any:
         """Return the usable reports of the batches in canonical order, or None; count the others."""
-        parts = [batch.columns for batch in batches if len(batch.columns)]
+        parts = columns_given(batches)
         if not parts:
             return None
-        for part in parts:
-            if part.dtype is not REPORT_DTYPE and part.dtype != REPORT_DTYPE:
-                msg = f"columns of {part.dtype} given, REPORT_DTYPE wanted: make them with records.columns.empty_reports"
-                raise TypeError(msg)
         columns = joined(parts)
         oldest_ns = self._newest_ns - round(self.settings.lag_s * 1e9)
         reports, newest_ns, refused = self._intake.sift(columns, now_ns, oldest_ns)
