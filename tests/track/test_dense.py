@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from msgspec import structs
 from track_cases import RADAR, RADAR_B, S_NS, SMALL, T0_NS, Line, confirmed, radar_plots, reports, tracker
 
@@ -52,10 +53,11 @@ def seconds_held(columns: Any, sensor: Any, bodies: list[Line]) -> tuple[float, 
     return float(np.mean(held)), float(np.mean(false))
 
 
-def test_a_track_begins_where_a_new_ones_gate_holds_several_false_plots() -> None:
+@pytest.mark.parametrize("per_turn", [10.0, 30.0])
+def test_a_track_begins_where_a_new_ones_gate_holds_several_false_plots(per_turn: float) -> None:
     """A new aircraft among false plots, several to the gate of a track of one plot, has a track; few are of false plots."""
-    sensor = structs.replace(RADAR, clutter_per_scan=density(10.0), births_per_scan=density(1.0))
-    found = [seconds_held(crowd(seed, 10.0), sensor, [ONE]) for seed in range(8)]
+    sensor = structs.replace(RADAR, clutter_per_scan=density(per_turn), births_per_scan=density(1.0))
+    found = [seconds_held(crowd(seed, per_turn), sensor, [ONE]) for seed in range(8)]
     held, false = np.mean(found, axis=0)
     assert held > 0.9
     assert false < 0.1
