@@ -43,7 +43,7 @@ FOLDER_SECONDS_MAX = {
     "feeds": 180,
     "track": 240,
     "fuse": 180,
-    "joint": 120,
+    "joint": 240,
     "examples": 180,
     "kernels": 180,
     "picture": 600,

@@ -10,7 +10,7 @@ from fuse_world import START_NS, World
 
 from trilat.fuse.combine import Combiner
 from trilat.fuse.health import Health, HealthSettings, Verdict, whitened
-from trilat.records.columns import KIND_FIX, KIND_RADAR, empty_reports
+from trilat.records.columns import KIND_FIX, KIND_RADAR, KIND_TRACKLET, empty_reports
 
 S_NS = 10**9
 
@@ -133,3 +133,25 @@ def test_a_partner_with_a_drifting_bias_is_found_in_the_combined_picture() -> No
             health.innovations(name, now, whitened(state[:, :3], state[:, 3:], covariance, mine[order]))
         told = health.step(now)
     assert ("quarantined", "fit") == (told["USA"].state, told["KOR"].state)
+
+
+def test_a_link_that_falls_behind_is_no_clock_that_stands() -> None:
+    """After a pause of forty seconds stamps go on where they were, second by second: the pause is no time in which they stood."""
+    g, health = np.random.default_rng(1), Health(HealthSettings(late_s_max=1e9, usual_s=0.0))
+    for t in [*range(60), *range(100, 160)]:
+        now = START_NS + t * S_NS
+        health.reports("partner", now, plots(g, t - 0.3 - (40.0 if t >= 100 else 0.0)))
+        assert "" == health.step(now)["partner"].reason, t
+
+
+def test_what_lies_still_in_tracklets_is_no_replay_and_what_moves_is() -> None:
+    """Tracklets tell no speed: those of a number that stays where it is repeat themselves rightly, one that moved has to be new."""
+    for still in (True, False):
+        health, row = Health(), empty_reports(5)
+        row["kind"], row["sensor_track"], row["lat_deg"] = KIND_TRACKLET, np.arange(5), 33.0 + np.arange(5)
+        for t in range(120):
+            row["lon_deg"] = 130.0 if still else 130.0 + 0.002 * (t % 60)
+            row["t_ns"] = START_NS + t * S_NS
+            health.reports("partner", START_NS + t * S_NS, row)
+            told = health.step(START_NS + t * S_NS)
+        assert told["partner"].reason == ("" if still else "replayed")

@@ -188,7 +188,7 @@ def test_a_misfit_is_quarantined_and_harms_no_one(spoil: Callable[[int, int, Any
 
 
 def test_an_audience_learns_from_its_own_sensors_alone() -> None:
-    """What a tier's tracker gives is the same bytes whether a sensor of another tier was healthy, biased or silent."""
+    """What a tier's tracker gives is the same bytes whether a sensor of another tier was healthy, biased, silent or left out."""
     world = make_real_world(2, 8, 60, 9, Real())
 
     def run(other: str) -> list[bytes]:
@@ -201,10 +201,13 @@ def test_an_audience_learns_from_its_own_sensors_alone() -> None:
                     continue
                 if k == 1 and other == "biased":
                     mine["azimuth_rad"] += 0.01
+                if k == 1 and other == "stuck" and t > 15:
+                    mine["t_ns"] = T0_NS + 15 * 10**9
                 tiers[k].waiting.append(batch(mine, world.radars[k].id))
             now_ns = T0_NS + t * 10**9
             out.append(msgspec.msgpack.encode(tiers[0].step(now_ns)))
             tiers[1].step(now_ns)
+        assert (frozenset({"R1"}) if other == "stuck" else frozenset()) == tiers[1].watch.health.quarantined
         return out
 
-    assert run("healthy") == run("biased") == run("silent")
+    assert run("healthy") == run("biased") == run("silent") == run("stuck")

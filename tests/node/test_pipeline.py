@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 import node_worlds as worlds
+import numpy as np
 import pytest
 
 from trilat.node import show
@@ -233,3 +234,28 @@ def test_what_a_watch_for_launches_leaves_out_is_counted_and_shown(configs: dict
         (told[f"launches {name}:put-off"], told[f"launches {name}:out-of-time"]) for name in watches
     ]
     assert health.values["trilat_launches_left_out_total"]["KOR", "put-off"] == 3
+
+
+def test_what_is_thought_of_every_source_is_shown(configs: dict[str, NodeConfig]) -> None:
+    """State, NIS and reason of own sensors and of partners' sources and tracks are among the page's lights and in the metrics."""
+    pipeline, health = worlds.pipeline_of(configs["JPN"]), Health()
+    own = pipeline.settings.sensors[0].id
+    told = {
+        ("national", own): pipeline.watch,
+        ("core", "KOR:R1"): pipeline.core.judge,
+        ("combined", "KOR:tracks"): pipeline.combined.judge,
+    }
+    for k, ((_, name), judge) in enumerate(told.items()):
+        for t in range(40):
+            judge.health.innovations(name, t * 10**9, np.full((10, 3), 1.0))
+            judge.health.confirmations(name, t * 10**9, 10, 10 - 5 * k)
+            judge.verdicts = judge.health.step(t * 10**9)
+    lights = {one.name: (one.state, one.judged, one.reason, one.nis) for one in show.sensors(health, pipeline)}
+
+    assert ("up", "fit", "", 1.0) == lights[own]
+    assert ("down", "quarantined", "ghosts", 1.0) == lights["KOR:R1"] == lights["KOR:tracks"]
+    assert [(0.0, 1.0), (1.0, 1.0), (1.0, 1.0)] == [
+        (health.values["trilat_sensor_quarantined"][labels], health.values["trilat_sensor_nis"][labels]) for labels in told
+    ]
+    assert {("core", "KOR:R1", "ghosts"): 1.0, ("combined", "KOR:tracks", "ghosts"): 1.0} == health.values["trilat_sensor_fault"]
+    assert {"quarantined KOR:R1:ghosts", "quarantined KOR:tracks:ghosts"} <= show.counters(pipeline, health).keys()

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import feeder
+import msgspec
 import numpy as np
 import pytest
 from feeder import NS, START_NS
@@ -18,6 +19,7 @@ from trilat.picture.inputs import (
     CopSettings,
     FeedLight,
     PartnerRecord,
+    SensorLight,
     View,
     WarningRecord,
 )
@@ -300,3 +302,12 @@ def test_the_same_inputs_give_the_same_bytes() -> None:
             cop.step(now_ns, given)
         made.append((cop.frames("watch", None), cop.frames("watch", 2), cop.trails("watch"), cop.state("watch")))
     assert made[0] == made[1]
+
+
+def test_what_is_thought_of_sensors_is_in_the_status() -> None:
+    """State, reason and NIS of own sensors and partners' sources reach the page, and stay until they are told anew."""
+    cop = feeder.make_cop("JPN", EVERY_TICK)
+    bad = SensorLight(name="KOR:R1", state="down", judged="quarantined", reason="clock-stuck", nis=1.5)
+    cop.step(START_NS, CopInput(sensors=[bad]))
+    cop.step(START_NS + NS, CopInput())
+    assert [msgspec.to_builtins(bad)] == cop.status("watch")["sensors"]

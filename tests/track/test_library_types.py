@@ -49,7 +49,10 @@ TYPES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "rows for a table": (untyped(reports_of, [1.0, 2.0]), "table is a list: a dict of arrays or a DataFrame wanted"),
     "an interval in words": (untyped(track_table, PLOT, RADAR, every_s="1"), "every_s is '1': a number of seconds wanted"),
-    "a history of numbers": (untyped(smoothed, [np.zeros(3)]), "history holds a ndarray: what Tracker.modes, or Tracker.step, gave"),
+    "a history of numbers": (
+        untyped(smoothed, [np.zeros(3)]),
+        "history holds a ndarray: what Tracker.modes, or Tracker.step, gave",
+    ),
 }
 VALUES: dict[str, tuple[Callable[[], object], str]] = {
     "a time beyond 64 bits": (untyped(tracker().step, 10**30, []), "now_ns is 1000000000000000000000000000000: nanoseconds"),

@@ -159,11 +159,19 @@ class Between:
         self._known: dict[str, Known] | None = None
 
     def take(
-        self, source: str, columns: Any, rows: Floats | None, sensor: Sensor | None, prior: tuple[float, ...] | None
+        self,
+        source: str,
+        columns: Any,
+        rows: Floats | None,
+        sensor: Sensor | None,
+        prior: tuple[float, ...] | None,
+        *,
+        learn: bool = True,
     ) -> tuple[Any, Floats | None]:
         """Take a source's reports as they came (see `points_of`) and return them without what was known of its biases.
 
-        prior: one sigma of its biases before anything is seen, None for a source that has none. Learning is by `learn`, before.
+        prior: one sigma of its biases before anything is seen, None for a source that has none. Learning is by `learn`, before;
+        not to learn: nothing is learnt of these, nor of what waits to be, for which other sources would pay.
         """
         if source not in self._sources:
             nation = source.partition(":")[0]
@@ -174,7 +182,10 @@ class Between:
             if prior is not None:
                 own = sensor is not None  # of whose place its nation's own watch judges
                 self._make_room(source, (*prior, *[SURVEY_M] * 3), (*prior, *[SURVEY_M if own else WRONG_M] * 3))
-        self._keep(source, columns, rows)
+        if learn:
+            self._keep(source, columns, rows)
+        else:
+            self._waiting.pop(source, None)
         values = self._values(source, columns["t_ns"])
         touched = np.flatnonzero(values.any(axis=1))
         if not len(touched):

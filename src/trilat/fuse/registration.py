@@ -147,6 +147,16 @@ class Registration:
             out[name] = np.where(radar, np.sqrt(own**2 + CONSIDER * doubt[k]), out[name])
         return out
 
+    def forget(self, sensor: int) -> None:
+        """Forget a sensor's biases. What its plots told of the others stays, as far as it holds whatever those are."""
+        part, rest = slice(sensor * BIASES, (sensor + 1) * BIASES), np.ones(len(self._vector), np.bool_)
+        rest[part] = False
+        gain = np.linalg.solve(self._info[part, part] + np.diag(1.0 / self._moved[part]), self._info[part]).T
+        self._vector = np.where(rest, self._vector - gain @ self._vector[part], 0.0)
+        self._info = np.where(np.outer(rest, rest), self._info - gain @ self._info[part], 0.0)
+        self._plots[sensor] = 0
+        self._free = self._believed = None
+
     def _take(self, sensor: int, other: int | None, columns: Any, position: Floats, velocity: Floats, covariance: Floats) -> int:
         """Add the evidence of pairs."""
         usable = (columns["kind"] == KIND_RADAR) & np.isfinite(columns["range_m"]) & np.isfinite(columns["azimuth_rad"])

@@ -15,6 +15,7 @@ Codes = NDArray[np.uint64]
 Stamps = NDArray[np.int64]
 # How many blocks the horizon is cut into: what is forgotten late is at most one block's worth.
 BLOCKS = 15
+STILL_DEG_S = 1e-5  # a metre a second
 # Steele, Lea, Flood, Fast splittable pseudorandom number generators (2014): the mixing of SplitMix64.
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -32,6 +33,34 @@ def _mixed(code: Codes) -> Codes:
     code = (code ^ (code >> np.uint64(30))) * _MIX[0]
     code = (code ^ (code >> np.uint64(27))) * _MIX[1]
     return code ^ (code >> np.uint64(31))
+
+
+class Places:
+    """Where each number of a source was last: what lies still, though its reports tell no speed, is told by that."""
+
+    def __init__(self, kept_max: int) -> None:
+        self._kept_max = kept_max
+        self._number, self._stamp = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._place = np.zeros((0, 2))
+
+    def moved(self, number: Stamps, t_ns: Stamps, place_deg: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which of reports (n,) at places (n, 2) are of numbers that have moved; of new ones that is not known: no."""
+        out = np.zeros(len(number), np.bool_)
+        if len(self._number):
+            at = np.minimum(np.searchsorted(self._number, number), len(self._number) - 1)
+            known = self._number[at] == number
+            elapsed_s = np.maximum(np.abs(t_ns - self._stamp[at]) * 1e-9, 1.0)
+            away = np.abs(place_deg - self._place[at]).max(axis=1)
+            out = known & (away > STILL_DEG_S * elapsed_s)
+        numbers, stamps = np.r_[self._number, number], np.r_[self._stamp, t_ns]
+        places = np.concatenate([self._place, place_deg])
+        order = np.lexsort([stamps, numbers])
+        last = order[np.r_[numbers[order][1:] != numbers[order][:-1], True]] if len(order) else order
+        if len(last) > self._kept_max:  # those that were heard last
+            last = np.sort(last[np.argsort(stamps[last], kind="stable")[-self._kept_max :]])
+            last = last[np.argsort(numbers[last], kind="stable")]
+        self._number, self._stamp, self._place = numbers[last], stamps[last], places[last]
+        return out
 
 
 class Repeats:

@@ -14,11 +14,12 @@ import numpy as np
 
 from trilat.fuse.between import OWN_PRIOR, PARTNER_PRIOR, Between
 from trilat.fuse.earth_fixed import columns_of_measurements, columns_of_tracklets
-from trilat.fuse.health import Health, HealthSettings, Verdict
+from trilat.fuse.health import Health, Verdict
 from trilat.fuse.tracklet import MODELS
+from trilat.joint.beside import RADARS
+from trilat.joint.judge import JUDGE_NS, SourceJudge
 from trilat.joint.labels import SourceLabels
-from trilat.joint.watch import RADARS
-from trilat.records.columns import Reports, Tracks, joined
+from trilat.records.columns import Reports, Tracks
 from trilat.records.convert import to_columns
 from trilat.records.label import Label
 from trilat.records.report import Fix, Measurement, Pedigree, Plot
@@ -29,7 +30,6 @@ from trilat.track import Tracker, TrackerSettings
 PartnerReport = Plot | Fix | Measurement | Tracklet
 SLOTS = 64
 LIST_MAX = 63  # the tracker's bit set of sensors names so many
-JUDGE_NS = 1_000_000_000
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 _UPPER = np.triu_indices(6)
 
@@ -39,15 +39,15 @@ class CoreTracker:
 
     Then it begins as a copy of the national tracker, under its name: every track goes on in the picture with its number.
 
-    `refused` counts partners' reports that were not used, by reason; `health` watches each partner's sensors.
+    `refused` counts partners' reports that were not used, by reason; `judge` watches each partner's sources. `own_moved_ns` is
+    when the biases that the nation's watch takes off last changed by much.
     """
 
     def __init__(self, nation: str, sensors: Sequence[Sensor], settings: TrackerSettings, national: Tracker) -> None:
         self.nation, self.own, self._national = nation, tuple(sensors), national
         self.refused: Counter[str] = Counter()
-        self.health = Health(HealthSettings(late_s_max=settings.lag_s))  # what comes within the lag is in time, however late
         self.between = Between(self.refused)
-        self.verdicts: dict[str, Verdict] = {}
+        self.own_moved_ns = 0
         self._settings = settings
         self._tracker: Tracker | None = None
         self._slots: dict[tuple[str, str], int] = {}
@@ -55,7 +55,17 @@ class CoreTracker:
         self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
         self._fit = np.zeros((0, 6))
         self._judge_ns = 0
-        self._unjudged: dict[str, list[tuple[int, np.ndarray[Any, Any]]]] = {}
+        self.judge = SourceJudge(settings, self.own, self._table())
+
+    @property
+    def health(self) -> Health:
+        """The monitors of partners' sources."""
+        return self.judge.health
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """What is thought of every partner's source."""
+        return self.judge.verdicts
 
     @property
     def own_bits(self) -> int:
@@ -69,6 +79,7 @@ class CoreTracker:
 
         national: what the national tracker made of the own batches in this step.
         """
+        self.judge.heard(now_ns, own)
         batches = [made for nation, records in sorted(partners.items()) for made in self._batches(now_ns, nation, records)]
         if self._tracker is None:
             if not batches:
@@ -79,12 +90,13 @@ class CoreTracker:
         usable = [self._own(batch) for batch in own if len(batch.columns)]
         for batch, rows in batches:
             columns, moved = self._between_nations(batch, rows)
-            if moved is not None:
-                self._tracker.wide.put(columns, moved)
-            if batch.source not in self.health.quarantined:
-                usable.append(msgspec.structs.replace(batch, columns=columns))
+            used = msgspec.structs.replace(batch, columns=columns)
+            if self.judge.said(now_ns, used, (batch.columns, rows), moved):
+                if moved is not None:
+                    self._tracker.wide.put(columns, moved)
+                usable.append(used)
         tracks = self._tracker.step(now_ns, usable)
-        self._judge(now_ns)
+        self._judge(now_ns, national, tracks)
         return tracks
 
     def labels_of(self, bits: int) -> list[Label]:
@@ -139,8 +151,6 @@ class CoreTracker:
                 columns = columns_of_measurements(held) if form is Measurement else to_columns(held)  # type: ignore[arg-type]  # same
             columns["sensor"] = slot
             name = f"{nation}:{source}"
-            if form is not Tracklet:
-                self._unjudged.setdefault(name, []).append((now_ns, columns))
             pedigree = Pedigree(nation=nation, sensors=sensors if form is Tracklet else (source,))
             batch = Reports(source=name, label=held[-1].label, pedigree=pedigree, received_t_ns=now_ns, columns=columns)
             made.append((batch, rows))
@@ -176,23 +186,23 @@ class CoreTracker:
         if len(batch.pedigree.sensors) != 1:  # tracklets of several radars, whose nation has made them agree
             return batch.columns, rows
         source = f"{batch.pedigree.nation}:{batch.pedigree.sensors[0]}"
-        return self.between.take(source, batch.columns, rows, None, PARTNER_PRIOR)
+        learn = batch.source not in self.health.quarantined
+        return self.between.take(source, batch.columns, rows, None, PARTNER_PRIOR, learn=learn)
 
-    def _judge(self, now_ns: int) -> None:
-        """Hand what partners' sources said, and how it fitted, to health, once a second."""
+    def _judge(self, now_ns: int, national: Tracks, tracks: Tracks) -> None:
+        """Let partners' sources be judged, once a second."""
         if self._tracker is None or now_ns < self._judge_ns:
             return
         self._judge_ns = now_ns + JUDGE_NS
-        unjudged, self._unjudged = self._unjudged, {}
-        for name, said in sorted(unjudged.items()):
-            self.health.reports(name, said[-1][0], joined([columns for _, columns in said]))
         fit = self._tracker.fit()
         grown = fit - self._fit if len(self._fit) else fit
         self._fit = fit
-        for (nation, source), k in self._slots.items():
-            plots, components, squares = grown[k, :3]
-            self.health.sums(f"{nation}:{source}", now_ns, round(plots), float(components), float(squares), grown[k, 3:6])
-        self.verdicts = self.health.step(now_ns)
+        sums = {f"{nation}:{source}": grown[k] for (nation, source), k in self._slots.items()}
+        whose: dict[str, int] = {}
+        for (nation, _), k in self._slots.items():
+            whose[nation] = whose.get(nation, 0) | 1 << k
+        bits = {f"{nation}:{source}": (1 << k, whose[nation]) for (nation, source), k in self._slots.items()}
+        self.judge.step(now_ns, national.columns, tracks.columns, sums, bits, self.own_moved_ns)
 
 
 def batch_of(batch: Reports, index: int) -> Reports:

@@ -18,9 +18,12 @@ from trilat.fuse.health import Health, HealthSettings, Verdict
 from trilat.fuse.pairing import FIX_AGE_S, PLOT_AGE_S, References, fixes, plots
 from trilat.fuse.registration import PLACE, Bias, Registration, RegistrationSettings
 from trilat.fuse.tracklet import plots_of_tracks
+from trilat.joint.aside import Aside
+from trilat.joint.beside import RADARS, Witnesses, grown, near_any, seen_by_others
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, Tracks, joined
 from trilat.records.sensor import Sensor
+from trilat.track import TrackerSettings
 
 LEARN_NS = 1_000_000_000
 # Between two changes of what is taken off. A report is corrected by what was in force at its own time, so that the same report
@@ -30,9 +33,9 @@ APPLIED_MAX = 64
 PLOTS_MIN = 60  # pairs before a bias is taken off, and its doubt added to the plots
 PLOTS_MAX = 300  # of one sensor looked at in one second
 HEALTH_GATE = 400.0  # how far off a quarantined sensor's plot may be and still be compared
-GHOST_AGE_NS = 30_000_000_000
+OWN = HealthSettings(ghosts_max=0.3)
+JUMP_M, JUMP_RAD = 60.0, 0.0006  # of range or place, of angles
 BIAS_NAMES = ("range_m", "azimuth_rad", "elevation_rad", "time_s", "east_m", "north_m", "up_m")  # as the registration's
-RADARS = ("radar3d", "radar2d")
 
 
 def turn_of(name: str) -> int:
@@ -64,16 +67,18 @@ class SensorWatch:
         self._turn_ns = turn_ns
         self.sensors = tuple(sensors)
         self.registration = Registration(self.sensors, registration)
-        self.health = Health(health)
+        self.health = Health(health or OWN)
         self.verdicts: dict[str, Verdict] = {}
         self.left_out: Counter[str] = Counter()
         self._next_ns = 0
         self._next_apply_ns = 0
+        self.jumped_ns = 0  # when what is taken off last changed by so much that tracks move with it
         self._waiting: list[tuple[int, int, Any]] = []  # sensor, when it came, reports
         self._applied: list[tuple[int, dict[int, Bias]]] = []
         self._fit = np.zeros((len(self.sensors), 6))
         self._reported = References(FIX_AGE_S)
         self._seen = [References(PLOT_AGE_S) for _ in self.sensors]
+        self._witnesses, self._aside = Witnesses(self.sensors), Aside(TrackerSettings(), self.sensors)
         self._sites = geodesy.geodetic_to_ecef(
             [s.lat_deg for s in self.sensors], [s.lon_deg for s in self.sensors], [s.alt_m for s in self.sensors]
         ).reshape(-1, 3)
@@ -95,7 +100,10 @@ class SensorWatch:
             self._waiting.append((k, now_ns, batch.columns))
             if name in self.health.quarantined:
                 self.left_out[name] += len(batch.columns)
+                if self.sensors[k].kind in RADARS:
+                    self._aside.take(name, msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
             else:
+                self._witnesses.heard(k, now_ns)
                 out.append(msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
         return out
 
@@ -118,7 +126,10 @@ class SensorWatch:
         self._judge(now_ns, newest, tracks.columns, fit)
         if now_ns >= self._next_apply_ns:
             self._next_apply_ns = now_ns + APPLY_NS
-            self._applied = [*self._applied[-APPLIED_MAX:], (now_ns, self._believed())]
+            believed = self._believed()
+            if _jumped(self._applied[-1][1] if self._applied else {}, believed):
+                self.jumped_ns = now_ns
+            self._applied = [*self._applied[-APPLIED_MAX:], (now_ns, believed)]
 
     def states(self) -> dict[str, SensorState]:
         """Return what is known of every sensor."""
@@ -161,9 +172,13 @@ class SensorWatch:
         return out
 
     def _register(self, newest: dict[int, Any], tracks: Any) -> None:
-        """Compare every radar's plots with self-reported positions and with the other radars' plots."""
+        """Compare every radar's plots with self-reported positions and with the other radars' plots.
+
+        One in quarantine is compared with what has no bias of its own alone: what is wrong with it must not become the others'.
+        """
+        left_out = self.health.quarantined
         for k, columns in newest.items():
-            if self.sensors[k].kind == "fixes" and self.sensors[k].id not in self.health.quarantined:
+            if self.sensors[k].kind == "fixes" and self.sensors[k].id not in left_out:
                 self._reported.take(fixes(columns, self.sensors[k]))
         radars = [k for k in newest if self.sensors[k].kind in RADARS]
         for k in radars:
@@ -171,14 +186,15 @@ class SensorWatch:
             if len(rows):
                 self.registration.against_reference(k, newest[k][rows], points.place_m, points.velocity_m_s, points.covariance)
             for other in range(len(self.sensors)):
-                if other != k and self.sensors[other].kind == "radar3d":
+                both_fit = not {self.sensors[k].id, self.sensors[other].id} & left_out
+                if other != k and both_fit and self.sensors[other].kind == "radar3d":
                     rows, points = self._seen[other].pair(newest[k], self.sensors[k])
                     if len(rows):
                         self.registration.against_sensor(
                             k, newest[k][rows], other, points.place_m, points.velocity_m_s, points.covariance
                         )
         for k in radars:
-            if self.sensors[k].kind == "radar3d" and self.sensors[k].id not in self.health.quarantined:
+            if self.sensors[k].kind == "radar3d" and self.sensors[k].id not in left_out:
                 self._seen[k].take(plots(newest[k], self.sensors[k], tracks))
 
     # Health -------------------------------------------------------------------------------------------------------------
@@ -195,26 +211,35 @@ class SensorWatch:
                 self.health.innovations(one.id, now_ns, plots_of_tracks(tracks, columns, one, HEALTH_GATE).whitened)
         self._ghosts(now_ns, tracks)
         self.verdicts = self.health.step(now_ns)
+        for k, one in enumerate(self.sensors):
+            if one.kind in RADARS and one.id in self.health.quarantined - left_out:
+                self.registration.forget(k)
 
     def _ghosts(self, now_ns: int, tracks: Any) -> None:
-        """Count, per radar, its tracks that another radar should see as well, and those that another sensor does see."""
-        radars = [k for k, one in enumerate(self.sensors) if one.kind in RADARS]
-        tracks = tracks[(tracks["status"] == 1) & (now_ns - tracks["born_t_ns"] > GHOST_AGE_NS)]
-        if len(radars) < 2 or not len(tracks):
-            return
-        inside = {k: self._covers(k, tracks) for k in radars}
-        for k in radars:
-            mine = (tracks["sensors"] >> np.uint64(k) & np.uint64(1)).astype(bool)
-            others = np.any([inside[other] for other in radars if other != k], axis=0)
-            alone = tracks["sensors"] == np.uint64(1 << k)
-            expected = mine & others
-            self.health.confirmations(self.sensors[k].id, now_ns, int(expected.sum()), int((expected & ~alone).sum()))
+        """Count, per radar, its tracks that another radar should see as well, and those that another sensor does see.
 
-    def _covers(self, k: int, tracks: Any) -> Any:
-        """Tell which tracks lie well inside a radar's coverage."""
-        one = self.sensors[k]
-        rae = geodesy.ecef_to_rae(tracks["position_m"], one.lat_deg, one.lon_deg, one.alt_m).reshape(-1, 3)
-        height = geodesy.ecef_to_geodetic(tracks["position_m"]).reshape(-1, 3)[:, 2]
-        near = (rae[:, 0] < 0.9 * one.range_max_m) & (rae[:, 0] > one.range_min_m)
-        seen = (rae[:, 2] > max(one.elevation_min_rad, 0.0) + 0.005) & (rae[:, 2] < one.elevation_max_rad)
-        return near & seen & (height > one.alt_min_m) & (height < one.alt_max_m)
+        A radar in quarantine is judged by what it would show alone.
+        """
+        aside = self._aside.step(now_ns, self.health.quarantined)
+        stand = grown(now_ns, tracks)
+        for k, one in enumerate(self.sensors):
+            if one.kind in RADARS:
+                mine = stand[(stand["sensors"] >> np.uint64(k) & np.uint64(1)).astype(bool)]
+                alone = mine["sensors"] == np.uint64(1 << k)
+                if one.id in aside:
+                    mine = grown(now_ns, aside[one.id])
+                    alone = np.ones(len(mine), np.bool_)
+                others = tracks[tracks["sensors"] != np.uint64(1 << k)]
+                alone &= ~near_any(mine, others)
+                expected = self._witnesses.expect(now_ns, mine, but=k)
+                self.health.confirmations(one.id, now_ns, *seen_by_others(expected, alone))
+
+
+def _jumped(before: dict[int, Bias], after: dict[int, Bias]) -> bool:
+    """Tell whether biases that are taken off differ by as much as tracks would show."""
+    none = np.zeros(len(BIAS_NAMES))
+    for k in before.keys() | after.keys():
+        change = np.abs((after[k].value if k in after else none) - (before[k].value if k in before else none))
+        if max(change[0], change[PLACE:].max()) > JUMP_M or change[1:3].max() > JUMP_RAD:
+            return True
+    return False

@@ -8,6 +8,7 @@ import numpy as np
 
 from trilat.fuse.combine import Combiner, PartnerItem
 from trilat.joint.core import CoreTracker
+from trilat.joint.judge import TrackJudge
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join_for_own
 from trilat.records.columns import Tracks
@@ -30,6 +31,7 @@ class CombinedPicture:
         self._waiting: list[PartnerItem] = []
         self._joined: dict[tuple[Label, ...], Label] = {}
         self.combiner = Combiner(nation, tuple(sorted(partners)))
+        self.judge = TrackJudge(core.judge.witnesses, core.judge.votes, core.nations_of)
 
     def take(self, item: PartnerRecord, epoch: int, sequence: int) -> None:
         """Take a partner's track with its place in the lane."""
@@ -46,7 +48,8 @@ class CombinedPicture:
         """Return the combined picture of the core's tracks and the partners'."""
         self._last_ns = now_ns
         waiting, self._waiting = self._waiting, []
-        combined = self.combiner.step(now_ns, core, waiting)
+        usable = self.judge.step(now_ns, waiting, core, self._core.own_bits, self._core.own_moved_ns)
+        combined = self.combiner.step(now_ns, core, usable)
         own = combined.tracks.columns["sensors"] & np.uint64(self._core.own_bits)
         combined.tracks.columns["sensors"] = own  # partners' sensors have no place in the page's table of own ones
         masks = np.array([self._mask(one, combined.nation_names) for one in combined.evidence_sets], np.uint64)

@@ -30,9 +30,26 @@ METRICS: dict[str, Metric] = {
     "trilat_refused_total": Metric("counter", ("source", "reason"), "Refused input, by feed and reason."),
     "trilat_tracks": Metric("gauge", ("layer",), "Live tracks, by layer."),
     "trilat_sensor_nis": Metric(
-        "gauge", ("tracker", "sensor"), "Mean normalised innovation squared per dimension of the last minute; 1 is honest."
+        "gauge",
+        ("tracker", "sensor"),
+        "Mean normalised innovation squared per dimension of the last minute; 1 is honest. Of a partner's tracks "
+        "(tracker combined) it is their error against the own tracks (NEES), biases not taken off.",
     ),
     "trilat_sensor_quarantined": Metric("gauge", ("tracker", "sensor"), "1 while the sensor's reports are left out, else 0."),
+    "trilat_sensor_fault": Metric(
+        "gauge",
+        ("tracker", "sensor", "reason"),
+        "1 while the sensor's reports, or a partner's tracks, do not fit for this reason: replayed, clock-stuck, clock-off, "
+        "bias-drifts, ghosts, does-not-fit.",
+    ),
+    "trilat_sensor_drift": Metric(
+        "gauge",
+        ("tracker", "sensor"),
+        "How much what parts a partner's source from the own tracks has changed in two minutes, squared, in units of its sigma.",
+    ),
+    "trilat_sensor_ghosts": Metric(
+        "gauge", ("tracker", "sensor"), "Share of its tracks that others should see as well and nobody else does."
+    ),
     "trilat_sensor_bias": Metric(
         "gauge",
         ("tracker", "sensor", "bias"),

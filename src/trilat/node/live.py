@@ -309,12 +309,12 @@ class LiveNode:
         due = now_ns >= self._next_status_ns
         lights: dict[str, Any] = {}
         if due:
-            show.sensors(self.health, self.pipeline)
             self._next_status_ns = now_ns + STATUS_NS
             states = self.drive.links()
             lights = {
                 "feeds": show.feed_lights(now_ns, self.config, self.feeds, self.health),
                 "links": show.link_lights(now_ns, states),
+                "sensors": show.sensors(self.health, self.pipeline),
                 "counters": show.counters(self.pipeline, self.health),
             }
             show.measure(self.health, self.feeds, len(self.hub.pages), self.drive.waiting)

@@ -323,6 +323,7 @@ class Pipeline:
         waiting, self._waiting = self._waiting, {}
         self.tracks = self.national.step(now_ns, own)
         self.watch.learn(now_ns, self.tracks, self.national.fit())
+        self.core.own_moved_ns = self.watch.jumped_ns
         alone, together = self.launches.step(now_ns, own, waiting, sensor_of)
         assessed = [*((OWN, one) for one in alone), *((NATIONAL, one) for one in together)]
         return self.tracks, self.core.step(now_ns, self.tracks, own, waiting), assessed

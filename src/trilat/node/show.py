@@ -33,6 +33,7 @@ from trilat.picture.inputs import (
     LinkLight,
     NodeIdentity,
     Place,
+    SensorLight,
 )
 from trilat.policy.agreement import Agreements
 from trilat.policy.audience import AudiencePolicy, DecisionLog
@@ -47,6 +48,7 @@ TENTATIVE = STATUSES.index("tentative")
 FEED_LATE_S = 15.0
 PLACES_BYTES_MAX = 4 << 20
 SIGMAS = 3.0
+SENSOR_STATES: dict[str, LightState] = {"unknown": "off", "fit": "up", "suspect": "late", "quarantined": "down"}
 LINK_STATES: dict[str, LightState] = {"up": "up", "late": "late", "down": "down", "never": "off", "refused": "down"}
 
 
@@ -258,7 +260,7 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
         told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
         told |= {f"delayed {name}:{what}": n for what, n in sorted(audience.delayed.counts.items())}
     told |= {f"core:{reason}": n for reason, n in sorted(pipeline.core.refused.items())}
-    verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts}
+    verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts, **pipeline.combined.judge.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
     told |= {f"metres beside its survey {name}": round(metres) for name, metres in pipeline.watch.moved_m().items()}
     told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
@@ -285,30 +287,52 @@ def _launches_left_out(pipeline: Pipeline, health: Health) -> dict[str, int]:
     return told
 
 
-def sensors(health: Health, pipeline: Pipeline) -> None:
-    """Set what is known of every sensor, by the tracker that learnt it: national, each audience's, partners' sources."""
+def sensors(health: Health, pipeline: Pipeline) -> list[SensorLight]:
+    """Set what is known of every sensor, by the tracker that learnt it: national, each audience's, partners' sources.
+
+    Returns the page's lights: of own sensors and partners' sources, and where one does not fit in an audience's tracker alone.
+    """
     watches = {"national": pipeline.watch}
     for name, audience in pipeline.audiences.items():
         watches |= {f"{name}/{tier.tier}": tier.watch for tier in audience.tiers}
+    lights = []
     for tracker, watch in watches.items():
         for sensor, state in watch.states().items():
+            if state.verdict is not None and (tracker == "national" or state.verdict.reason):
+                lights.append(_light(sensor if tracker == "national" else f"{sensor} ({tracker})", state.verdict))
             _put_verdict(health, tracker, sensor, state.verdict)
             sigma = state.bias.sigma()
             for k, bias in enumerate(BIAS_NAMES):
                 health.put("trilat_sensor_bias", float(state.bias.value[k]), tracker, sensor, bias)
                 health.put("trilat_sensor_bias_sigma", float(sigma[k]), tracker, sensor, bias)
-    for source, verdict in pipeline.core.verdicts.items():
-        _put_verdict(health, "core", source, verdict)
+    for tracker, verdicts in (("core", pipeline.core.verdicts), ("combined", pipeline.combined.judge.verdicts)):
+        for source, verdict in verdicts.items():
+            lights.append(_light(source, verdict))
+            _put_verdict(health, tracker, source, verdict)
     for source, known in pipeline.core.between.known().items():
         for k, bias in enumerate(EFFECT_NAMES):
             health.put("trilat_sensor_bias", float(known.value[k]), "core", source, bias)
             health.put("trilat_sensor_bias_sigma", float(known.sigma[k]), "core", source, bias)
+    return lights
+
+
+def _light(name: str, verdict: Verdict) -> SensorLight:
+    """Return the light of one source."""
+    nis = round(verdict.nis_per_dimension, 2)
+    return SensorLight(name=name, state=SENSOR_STATES[verdict.state], judged=verdict.state, reason=verdict.reason, nis=nis)
 
 
 def _put_verdict(health: Health, tracker: str, sensor: str, verdict: Verdict | None) -> None:
     if verdict is not None:
         health.put("trilat_sensor_nis", verdict.nis_per_dimension, tracker, sensor)
+        health.put("trilat_sensor_drift", verdict.drift, tracker, sensor)
+        health.put("trilat_sensor_ghosts", verdict.ghosts, tracker, sensor)
         health.put("trilat_sensor_quarantined", float(verdict.state == "quarantined"), tracker, sensor)
+        faults = health.values["trilat_sensor_fault"]
+        for before in [labels for labels in faults if labels[:2] == (tracker, sensor)]:
+            faults[before] = 0.0
+        if verdict.reason:
+            health.put("trilat_sensor_fault", 1.0, tracker, sensor, verdict.reason)
 
 
 def count(health: Health, inputs: Iterable[Input], out: Output) -> None:

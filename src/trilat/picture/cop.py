@@ -95,6 +95,7 @@ class Cop:
         self._feeds: tuple[FeedLight, ...] = ()
         self._links: tuple[LinkLight, ...] = ()
         self._counters: Mapping[str, int] = {}
+        self._sensors: list[Any] = []
         self._rates: dict[str, tuple[int, int, float]] = {}
         self._last_frame_ns = 0
         self._is_new = False
@@ -154,6 +155,8 @@ class Cop:
             for link in given.links:
                 self._note_light(now_ns, f"Link {link.nation} {link.lane}", was.get((link.nation, link.lane)), link.state)
             self._links = tuple(given.links)
+        if given.sensors is not None:
+            self._sensors = msgspec.to_builtins(given.sensors)
         if given.counters is not None:
             self._counters = dict(given.counters)
 
@@ -270,6 +273,7 @@ class Cop:
             "level": level,
             "feeds": [self._light(light) for light in self._feeds],
             "links": [self._light(light) for light in self._links],
+            "sensors": self._sensors,
             "counters": {"tracks": len(self._shown[view].store.records), **self._counters},
             "refused": refused,
         }

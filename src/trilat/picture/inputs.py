@@ -100,6 +100,20 @@ class LinkLight(Struct, frozen=True, kw_only=True):
     kept_aside: Count = 0
 
 
+class SensorLight(Struct, frozen=True, kw_only=True):
+    """What is thought of the data of an own sensor or of a partner: fit (up), suspect (late), quarantined (down), or neither.
+
+    name: of an own sensor, "KOR:R1" for a partner's, "KOR:tracks" for its tracks, "R1 (KOR/track)" for an own one in a tracker
+    for others. reason: why it does not fit. nis: normalised innovation squared per dimension (NEES of tracks); 1 is honest.
+    """
+
+    name: ShortText
+    state: LightState
+    judged: Name
+    reason: str = ""
+    nis: float = 0.0
+
+
 class PartnerRecord(Struct, frozen=True, kw_only=True):
     """A partner's track or area, with the origin that exchange verified (never the one the record claims)."""
 
@@ -159,6 +173,7 @@ class CopInput(Struct, frozen=True, kw_only=True):
     warnings: Sequence[WarningRecord] = ()
     feeds: Sequence[FeedLight] | None = None
     links: Sequence[LinkLight] | None = None
+    sensors: Sequence[SensorLight] | None = None
     counters: Mapping[str, int] | None = None
     answers: Sequence[ActAnswer] = ()
     notices: Sequence[Notice] = ()

@@ -110,6 +110,14 @@ export interface LinkLight {
   kept_aside: number;
 }
 
+export interface SensorLight {
+  name: string;
+  state: LightState;
+  judged: "unknown" | "fit" | "suspect" | "quarantined";
+  reason: string;
+  nis: number;
+}
+
 export interface Status {
   type: "status";
   t_ms: number;
@@ -117,6 +125,7 @@ export interface Status {
   level: number;
   feeds: FeedLight[];
   links: LinkLight[];
+  sensors: SensorLight[];
   counters: Record<string, number>;
   refused: Record<string, number>;
   me: { user: string; person: string; roles: string[]; station: string; may: string[] };

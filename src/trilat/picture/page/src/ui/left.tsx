@@ -1,7 +1,7 @@
 // Left: filters with what they hide, map layers, feed and link lights with their ages.
 import * as f from "../filters";
 import * as s from "../state";
-import type { FeedLight, LinkLight } from "../protocol";
+import type { FeedLight, LinkLight, SensorLight } from "../protocol";
 import { Badge } from "./badge";
 import { LinkFigures } from "./links";
 import { t } from "./strings";
@@ -144,6 +144,19 @@ function Link({ link }: { link: LinkLight }) {
   );
 }
 
+function Sensor({ sensor }: { sensor: SensorLight }) {
+  return (
+    <tr title={`${sensor.judged}${sensor.reason ? `: ${sensor.reason}` : ""}\nNIS ${sensor.nis.toFixed(2)}`}>
+      <td>
+        <Light state={sensor.state} />
+      </td>
+      <th scope="row">{sensor.name}</th>
+      <td class="num">{sensor.nis.toFixed(1)}</td>
+      <td class={sensor.reason ? "refused" : ""}>{sensor.reason || sensor.judged}</td>
+    </tr>
+  );
+}
+
 function Partner({ nation, links }: { nation: string; links: LinkLight[] }) {
   return (
     <>
@@ -173,6 +186,14 @@ function Lights() {
         <tbody>
           {status.feeds.map((feed) => (
             <Feed key={feed.name} feed={feed} />
+          ))}
+        </tbody>
+      </table>
+      {status.sensors.length > 0 && <h2>{t("sensors")}</h2>}
+      <table class="lights" data-testid="sensors">
+        <tbody>
+          {status.sensors.map((sensor) => (
+            <Sensor key={sensor.name} sensor={sensor} />
           ))}
         </tbody>
       </table>
