@@ -24,7 +24,9 @@ from trilat.joint.beside import (
     Votes,
     Witnesses,
     belonging,
+    comparable,
     grown,
+    moved_to,
     near_any,
     places_of,
     seen_by_others,
@@ -74,7 +76,7 @@ class SourceJudge:
         """Take note of which own sensors report."""
         for batch in own:
             if len(batch.columns):
-                self.witnesses.heard(int(batch.columns["sensor"][0]), now_ns)
+                self.witnesses.heard(int(batch.columns["sensor"][0]), now_ns, batch.columns)
 
     def said(self, now_ns: int, batch: Reports, came: tuple[Any, Any], rows: Any) -> bool:
         """Take a partner's batch as it is to be used, with its rows, and as it came; tell whether it may be used."""
@@ -227,18 +229,24 @@ class TrackJudge:
         if len(fresh):
             pairs = compared.pairs(fresh["t_ns"], fresh["position_m"], fresh["covariance"][:, :3, :3])
             offsets.take(now_ns, pairs)
-            self._fit(now_ns, name, fresh, sure[sure["status"] == 1])
+            self._fit(now_ns, name, fresh, comparable(sure))
         figures = offsets.figures(now_ns, moved_ns + SETTLE_NS)
         self._votes.put(now_ns, nation, name, figures)
-        rows = self._rows.get(nation, {})
         for key in [key for key, one in held.items() if now_ns - one.record.t_ns > FORGET_NS or one.record.status == "deleted"]:
             del held[key]
-            rows.pop(key, None)
-        stand = np.array([row for _, row in sorted(rows.items()) if now_ns - row["t_ns"] < FRESH_NS], ITEM_DTYPE)
-        mine = grown(now_ns, stand)[:JUDGED_MAX]
+            self._rows.get(nation, {}).pop(key, None)
+        mine = grown(now_ns, self._stand(now_ns, nation))[:JUDGED_MAX]
         alone = ~near_any(mine, others)
+        for other in sorted(self._rows) if alone.any() else ():
+            if other != nation and source_of(other) not in self.health.quarantined:
+                alone[alone] = ~near_any(mine[alone], self._stand(now_ns, other))
         self.health.confirmations(name, now_ns, *seen_by_others(self._witnesses.expect(now_ns, mine), alone))
         return figures
+
+    def _stand(self, now_ns: int, nation: str) -> Any:
+        """Return a partner's tracks of late as rows (ITEM_DTYPE), where they are now."""
+        rows = [row for _, row in sorted(self._rows.get(nation, {}).items()) if now_ns - row["t_ns"] < FRESH_NS]
+        return moved_to(now_ns, np.array(rows, ITEM_DTYPE))
 
     def _fresh(self, now_ns: int, nation: str) -> Any:
         """Return what is new of a partner since the last time as rows (ITEM_DTYPE), having told health what it says."""

@@ -103,7 +103,7 @@ class SensorWatch:
                 if self.sensors[k].kind in RADARS:
                     self._aside.take(name, msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
             else:
-                self._witnesses.heard(k, now_ns)
+                self._witnesses.heard(k, now_ns, batch.columns)
                 out.append(msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
         return out
 
