@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from trilat.fuse.repeats import Places, Repeats, Stamps, codes_of
+from trilat.fuse.repeats import Places, Repeats, Stamps, codes_of, together
 from trilat.records.columns import KIND_FIX, KIND_TRACKLET
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,7 @@ class _Source:
         self.earlier = self.fits.copy()  # those of the window before
         self.clock: deque[tuple[int, int, float]] = deque()  # time, newest stamp, offset s
         self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
-        self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated
+        self.repeats: deque[tuple[int, int, Stamps]] = deque()  # time, n, by how much later those that came before did so
         self.known = Repeats(round(settings.repeats_s * 1e9), settings.repeats_kept)
         self.places = Places(PLACES_KEPT)
         self.offsets = (0, 0.0, 0.0)  # when that was told, how far off, how much it has changed
@@ -241,7 +241,8 @@ class Health:
         expected = sum(one[1] for one in held.seen)
         ghosts = 1.0 - sum(one[2] for one in held.seen) / expected if expected >= self.settings.evidence_min else 0.0
         count = sum(one[1] for one in held.repeats)
-        repeats = sum(one[2] for one in held.repeats) / count if count >= self.settings.evidence_min else 0.0
+        enough = count >= self.settings.evidence_min
+        repeats = together(np.concatenate([one[2] for one in held.repeats])) / count if enough else 0.0
         return _Figures(nis, steady, bias, rise, offset, ghosts, repeats, n, count)
 
     def _reason(self, held: _Source, now_ns: int, found: _Figures) -> Reason:

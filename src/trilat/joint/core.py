@@ -99,6 +99,13 @@ class CoreTracker:
         self._judge(now_ns, national, tracks)
         return tracks
 
+    def usable(self, partners: Mapping[str, Sequence[PartnerReport]]) -> dict[str, list[PartnerReport]]:
+        """Return partners' reports without those of sources in quarantine, for whoever else reads them."""
+        out = self.health.quarantined
+        return {
+            nation: [one for one in records if f"{nation}:{_source_of(one)}" not in out] for nation, records in partners.items()
+        }
+
     def labels_of(self, bits: int) -> list[Label]:
         """Return the labels of the sensors of a bit set, own and partners'; of all own ones for an empty set."""
         places = [k for k in self._nations if bits >> k & 1]
@@ -136,8 +143,7 @@ class CoreTracker:
             if reason:
                 self.refused[reason] += 1
             else:
-                source = record.stream if isinstance(record, Tracklet) else record.sensor
-                groups.setdefault((source, type(record), record.pedigree.sensors), []).append(record)
+                groups.setdefault((_source_of(record), type(record), record.pedigree.sensors), []).append(record)
         made = []
         for (source, form, sensors), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__, one[0][2])):
             slot = self._slot(now_ns, nation, source, (one.label for one in held))
@@ -203,6 +209,11 @@ class CoreTracker:
             whose[nation] = whose.get(nation, 0) | 1 << k
         bits = {f"{nation}:{source}": (1 << k, whose[nation]) for (nation, source), k in self._slots.items()}
         self.judge.step(now_ns, national.columns, tracks.columns, sums, bits, self.own_moved_ns)
+
+
+def _source_of(record: PartnerReport) -> str:
+    """Return the name of the source of a partner's report, within its nation."""
+    return record.stream if isinstance(record, Tracklet) else record.sensor
 
 
 def batch_of(batch: Reports, index: int) -> Reports:

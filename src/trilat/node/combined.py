@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from trilat.fuse.combine import Combiner, PartnerItem
 from trilat.joint.core import CoreTracker
-from trilat.joint.judge import TrackJudge
+from trilat.joint.judge import TrackJudge, source_of
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join_for_own
 from trilat.records.columns import Tracks
@@ -37,6 +37,11 @@ class CombinedPicture:
         """Take a partner's track with its place in the lane."""
         if isinstance(item.record, Track):
             self._waiting.append(PartnerItem(item.origin, item.record, epoch, sequence))
+
+    def usable(self, tracks: Sequence[PartnerRecord]) -> list[PartnerRecord]:
+        """Return partners' tracks and areas without the tracks of those in quarantine, for whoever else reads them."""
+        out = self.judge.health.quarantined
+        return [one for one in tracks if not isinstance(one.record, Track) or source_of(one.origin) not in out]
 
     def next_ns(self, *, new: bool) -> int:
         """Return from when on a step makes a picture; new: there is something that the last one did not have."""
