@@ -13,9 +13,9 @@ from fault_world import FAULTS, T0_NS, Case, S, Told, first, plots_of, run, run_
 from trilat.cli.bench_fusion_world import label_of
 from trilat.fuse.combine import PartnerItem
 from trilat.joint.beside import BIN_NS, SNAPSHOT_NS, Offsets, OwnTracks, Votes, Witnesses
-from trilat.joint.judge import PARTNERS, TrackJudge
+from trilat.joint.judge import PARTNERS, Beside, TrackJudge
 from trilat.kernels import geodesy
-from trilat.records.columns import DOMAINS, Tracks, empty_reports, empty_tracks
+from trilat.records.columns import DOMAINS, empty_reports, empty_tracks
 from trilat.records.report import Pedigree
 from trilat.records.track import Track
 
@@ -198,12 +198,23 @@ def test_own_tracks_have_one_vote() -> None:
     votes = Votes(9.0, 4.0)
     far, near = Offsets().figures(0)._replace(apart=20.0, targets=5), Offsets().figures(0)._replace(targets=5)
     votes.put(T0_NS, "BBB", "BBB:R1", far)
-    assert not votes.outvoted(T0_NS)
+    assert (False, False) == votes.outvoted(T0_NS)
     votes.put(T0_NS, "CCC", "CCC:R2", far)
-    assert votes.outvoted(T0_NS)
+    assert (True, False) == votes.outvoted(T0_NS)
     votes.put(T0_NS, "DDD", "DDD:R3", near)
-    assert not votes.outvoted(T0_NS)
-    assert not votes.outvoted(T0_NS + 60 * S)
+    assert (False, False) == votes.outvoted(T0_NS)
+    assert (False, False) == votes.outvoted(T0_NS + 60 * S)
+
+
+def test_a_partner_that_stands_apart_for_good_does_not_hide_another_s_drift() -> None:
+    """Two that drift are our own drift; one that drifts beside one with a constant bias is itself."""
+    votes = Votes(9.0, 4.0)
+    nothing = Offsets().figures(0)._replace(targets=5)
+    votes.put(T0_NS, "BBB", "BBB:R1", nothing._replace(drift=20.0))
+    votes.put(T0_NS, "CCC", "CCC:R2", nothing._replace(apart=5.0))
+    assert (False, False) == votes.outvoted(T0_NS)
+    votes.put(T0_NS, "CCC", "CCC:R2", nothing._replace(apart=5.0, drift=9.0))
+    assert (False, True) == votes.outvoted(T0_NS)
 
 
 def plots_towards(azimuth_deg: Any, elevation_deg: float) -> Any:
@@ -266,7 +277,7 @@ def judged(made: Callable[[int, int], Track], seconds: int = 60) -> tuple[TrackJ
         place = geodesy.geodetic_to_ecef(33.0 + 0.1 * np.arange(5), np.full(5, 130.0 + 0.00214 * t), np.full(5, 9_000.0))
         own = tracks_at(place, now_ns)
         own["sensors"] = 1
-        passed.append(len(judge.step(now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=own), 1, 0)))
+        passed.append(len(judge.step(now_ns, items, Beside(own, own, 1, 0))))
     return judge, passed
 
 
@@ -315,11 +326,28 @@ def test_missiles_that_come_late_are_neither_ghosts_nor_misfits() -> None:
         own["sensors"], own["domain"] = 1, DOMAINS.index("missile")
         own["velocity_m_s"] = (geodesy.enu_basis(33.0, 129.3 + step * t).T @ [2_000.0, 0.0, 300.0])[None]  # sure, and wrong
         witnesses.heard(0, now_ns, plots_towards(np.arange(36) * 10.0, 0.5))
-        judge.step(now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=own), 1, 0)
+        judge.step(now_ns, items, Beside(own, own, 1, 0))
         one = judge.verdicts["BBB:tracks"] if t >= late_s else None
         assert one is None or not one.reason, (t, one)
     assert one is not None
     assert 0.0 == one.ghosts
+
+
+def test_tracks_of_what_a_partner_also_sends_as_plots_are_no_ghosts() -> None:
+    """Where a partner's plots are in the core's tracks, it is the national ones that say that we see the target, too."""
+    _, sensors, _ = plots_of(Case("own", seconds=1))
+    witnesses = Witnesses(sensors[:1])
+    judge = TrackJudge(witnesses, Votes(9.0, 4.0), lambda bits: {"AAA", "BBB"} if bits & 2 else {"AAA"})
+    for t in range(90):
+        now_ns = T0_NS + t * S
+        items = [PartnerItem("BBB", track(k, now_ns), 1, t * 5 + k + 1) for k in range(5)]
+        place = geodesy.geodetic_to_ecef(33.0 + 0.1 * np.arange(5), np.full(5, 130.0 + 0.00214 * t), np.full(5, 9_000.0))
+        national, core = tracks_at(place, now_ns), tracks_at(place, now_ns)
+        national["sensors"], core["sensors"] = 1, 3
+        witnesses.heard(0, now_ns, plots_towards(np.arange(36) * 10.0, 0.5))
+        judge.step(now_ns, items, Beside(core, national, 1, 0))
+    assert "fit" == judge.verdicts["BBB:tracks"].state, judge.verdicts
+    assert 0.0 == judge.verdicts["BBB:tracks"].ghosts
 
 
 def test_a_quarantine_begins_with_the_last_word_on_every_track() -> None:
@@ -329,9 +357,7 @@ def test_a_quarantine_begins_with_the_last_word_on_every_track() -> None:
     for t in range(60):
         now_ns = T0_NS + t * S
         items = [PartnerItem("BBB", track(k, T0_NS + min(t, 5) * S), 1, t * 5 + k + 1) for k in range(5)]
-        said += judge.step(
-            now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=tracks_at(np.zeros((0, 3)), now_ns)), 1, 0
-        )
+        said += judge.step(now_ns, items, Beside(empty_tracks(0), empty_tracks(0), 1, 0))
     assert {"BBB:tracks"} == judge.health.quarantined
     assert ["deleted"] * 5 == [one.record.status for one in said[-5:]]
     assert {0, 1, 2, 3, 4} == {one.record.number for one in said[-5:]}

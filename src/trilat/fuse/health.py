@@ -164,6 +164,11 @@ class Health:
         held = self._source(source, now_ns)
         held.offsets = (now_ns, apart, drift)
 
+    def hold(self, source: str, now_ns: int, like: str) -> None:
+        """Put a new source in quarantine from its beginning, for another's reason: it is used once it has fitted for long."""
+        held = self._source(source, now_ns)
+        held.state, held.reason, held.since_ns, held.good_ns = "quarantined", self._sources[like].reason, now_ns, now_ns
+
     def _repeated(self, held: _Source, now_ns: int, values: Floats, stamps_ns: Stamps) -> None:
         """Count what came before under another time."""
         again = held.known.take(now_ns, codes_of(values), stamps_ns)

@@ -255,21 +255,25 @@ class Votes:
 
     def __init__(self, apart_max: float, drift_max: float) -> None:
         self._most = apart_max, drift_max
-        self._told: dict[str, dict[str, tuple[int, bool]]] = {}
+        self._told: dict[str, dict[str, tuple[int, bool, bool]]] = {}
 
     def put(self, now_ns: int, nation: str, source: str, figures: Figures) -> None:
         """Take a source's figures: what stands off half as far as would count against it counts as a vote."""
         if figures.targets:
-            off = figures.apart > 0.5 * self._most[0] or figures.drift > 0.5 * self._most[1]
-            self._told.setdefault(nation, {})[source] = (now_ns, off)
+            apart, drift = figures.apart > 0.5 * self._most[0], figures.drift > 0.5 * self._most[1]
+            self._told.setdefault(nation, {})[source] = (now_ns, apart, drift)
 
-    def outvoted(self, now_ns: int) -> bool:
-        """Tell whether more nations stand apart from the own tracks than stand with them."""
+    def outvoted(self, now_ns: int) -> tuple[bool, bool]:
+        """Tell whether more nations stand apart from the own tracks than with them, and whether more drift from them.
+
+        One that stands apart for good says nothing of another's drift.
+        """
         votes = []
         for told in self._told.values():
-            lately = [off for t_ns, off in told.values() if now_ns - t_ns <= VOTE_NS]
-            votes += [any(lately)] if lately else []
-        return sum(votes) > 1 and sum(votes) > 1 + len(votes) - sum(votes)
+            lately = [one for one in told.values() if now_ns - one[0] <= VOTE_NS]
+            votes += [(any(one[1] for one in lately), any(one[2] for one in lately))] if lately else []
+        apart, drift = (sum(one[k] for one in votes) for k in (0, 1))
+        return 1 < apart > 1 + len(votes) - apart, 1 < drift > 1 + len(votes) - drift
 
 
 class _Bin(NamedTuple):

@@ -31,7 +31,7 @@ from trilat.joint.beside import (
     places_of,
     seen_by_others,
 )
-from trilat.records.columns import Reports, Tracks, joined
+from trilat.records.columns import Reports, joined
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track
 from trilat.track import TrackerSettings
@@ -44,6 +44,7 @@ AHEAD_NS = 3_000_000_000  # nor is one that comes before its time compared
 TRACKS_MAX, JUDGED_MAX = 30_000, 2_000  # of one partner: held, and compared in one second
 VAGUE_M2 = 1e9  # who knows no better where a target is says nothing that could be wrong
 FORGET_NS = 600_000_000_000
+RENAMED_NS = 600_000_000_000  # so long after a source in quarantine was heard last, a new one of its nation may be the same
 NEES_MAX = 100.0  # of tracks that nobody takes a bias off: only who is ten times as wrong as he says is left out for it
 # Links may be late at will, and clocks stand on UTC: see the explanation page for where the figures are from.
 PARTNERS = HealthSettings(late_s_max=NEVER, usual_s=0.0, ghosts_max=0.3, bias_max=NEVER)
@@ -69,6 +70,7 @@ class SourceJudge:
         self._aside = Aside(settings, table)
         self._own = OwnTracks()
         self._waiting: dict[str, list[_Said]] = {}
+        self._heard_ns: dict[str, int] = {}
         self._raw: dict[str, Offsets] = {}
         self._left: dict[str, Offsets] = {}
 
@@ -81,11 +83,22 @@ class SourceJudge:
     def said(self, now_ns: int, batch: Reports, came: tuple[Any, Any], rows: Any) -> bool:
         """Take a partner's batch as it is to be used, with its rows, and as it came; tell whether it may be used."""
         used = (batch.columns, rows)
+        if batch.source not in self._heard_ns:
+            self._suspect(now_ns, batch.source)
+        self._heard_ns[batch.source] = now_ns
         self._waiting.setdefault(batch.source, []).append(_Said(now_ns, came, used))
         if batch.source not in self.health.quarantined:
             return True
         self._aside.take(batch.source, batch, rows)
         return False
+
+    def _suspect(self, now_ns: int, name: str) -> None:
+        """Let a new source of a nation that has one in quarantine begin there: a new name is no clean sheet."""
+        for other in sorted(self.health.quarantined):
+            lately = now_ns - self._heard_ns[other] <= RENAMED_NS
+            if lately and name.partition(":")[0] == other.partition(":")[0]:
+                self.health.hold(name, now_ns, other)
+                return
 
     def step(
         self, now_ns: int, national: Any, tracks: Any, grew: Mapping[str, Any], bits: Mapping[str, tuple[int, int]], moved_ns: int
@@ -113,8 +126,12 @@ class SourceJudge:
 
     def _compare(self, now_ns: int, name: str, said: Sequence[_Said]) -> None:
         """Hold what came against the own tracks: as it came, for what drifts, and as it is used, for what is far off."""
+        forms: dict[int, list[_Said]] = {}
         for one in said:
-            for held, (columns, rows) in ((self._raw, one.came), (self._left, one.used)):
+            forms.setdefault(int(one.came[0]["kind"][0]), []).append(one)
+        for _, some in sorted(forms.items()):
+            came, used = _as_one([one.came for one in some]), _as_one([one.used for one in some])
+            for held, (columns, rows) in ((self._raw, came), (self._left, used)):
                 pairs = self._own.pairs(*places_of(columns, rows, self._spare))
                 held.setdefault(name, Offsets()).take(now_ns, pairs)
                 if held is self._left and name in self.health.quarantined and len(pairs.number):
@@ -138,11 +155,17 @@ class SourceJudge:
             self.health.confirmations(name, now_ns, *seen_by_others(self.witnesses.expect(now_ns, mine), alone))
 
 
+def _as_one(parts: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Return batches of one form as one: however many a partner makes of it, it is compared once a second."""
+    rows = None if parts[0][1] is None else np.concatenate([one for _, one in parts])
+    return joined([one for one, _ in parts]), rows
+
+
 def tell(health: Health, now_ns: int, figures: Mapping[str, Figures], votes: Votes) -> None:
     """Tell health how sources stand beside the own tracks, unless it is these that are off: for that nobody else is to blame."""
-    own = votes.outvoted(now_ns)
+    apart, drift = votes.outvoted(now_ns)
     for name, one in figures.items():
-        health.offsets(name, now_ns, 0.0 if own else one.apart, 0.0 if own else one.drift)
+        health.offsets(name, now_ns, 0.0 if apart else one.apart, 0.0 if drift else one.drift)
 
 
 class _Held(NamedTuple):
@@ -150,6 +173,18 @@ class _Held(NamedTuple):
 
     record: Track
     first_ns: int
+
+
+class Beside(NamedTuple):
+    """Beside what partners' tracks are judged: the core's tracks and the national ones (TRACK_DTYPE), the set of own sensors.
+
+    moved_ns: when what is taken off own radars last changed by much.
+    """
+
+    core: Any
+    national: Any
+    own_bits: int
+    moved_ns: int
 
 
 class TrackJudge:
@@ -171,8 +206,8 @@ class TrackJudge:
         self._offsets: dict[str, Offsets] = {}
         self._stamps: dict[str, int] = {}  # newest time of what came since the last judgement
 
-    def step(self, now_ns: int, items: Sequence[PartnerItem], core: Tracks, own_bits: int, moved_ns: int) -> list[PartnerItem]:
-        """Take partners' items and the core's tracks; return what the combined picture is to be given.
+    def step(self, now_ns: int, items: Sequence[PartnerItem], beside: Beside) -> list[PartnerItem]:
+        """Take partners' items; return what the combined picture is to be given.
 
         Items without a place in a lane (0, 0) are the node's own last words: they go through unjudged.
         """
@@ -182,7 +217,7 @@ class TrackJudge:
         last = []
         if now_ns >= self._judge_ns:
             self._judge_ns = now_ns + JUDGE_NS
-            last = self._judge(now_ns, core, own_bits, moved_ns)
+            last = self._judge(now_ns, beside)
         left_out = self.health.quarantined
         return [item for item in items if source_of(item.nation) not in left_out] + last
 
@@ -199,11 +234,11 @@ class TrackJudge:
         held[key] = _Held(record, now_ns if known is None else known.first_ns)
         self._new.setdefault(item.nation, {})[key] = None
 
-    def _judge(self, now_ns: int, core: Tracks, own_bits: int, moved_ns: int) -> list[PartnerItem]:
+    def _judge(self, now_ns: int, beside: Beside) -> list[PartnerItem]:
         """Judge every partner, and return the last word on the tracks of those that begin a quarantine."""
         before, figures = self.health.quarantined, dict[str, Figures]()
         for nation in sorted(self._held):
-            figures[source_of(nation)] = self._of_nation(now_ns, nation, core.columns, own_bits, moved_ns)
+            figures[source_of(nation)] = self._of_nation(now_ns, nation, beside)
         tell(self.health, now_ns, figures, self._votes)
         self.verdicts = self.health.step(now_ns)
         begun = self.health.quarantined - before
@@ -214,15 +249,15 @@ class TrackJudge:
             for _, one in sorted(held.items())
         ]
 
-    def _of_nation(self, now_ns: int, nation: str, core: Any, own_bits: int, moved_ns: int) -> Figures:
-        """Hold a partner's tracks against those of the core that hold nothing of his."""
+    def _of_nation(self, now_ns: int, nation: str, beside: Beside) -> Figures:
+        """Hold a partner's tracks against those of the core that hold nothing of his, and against the national ones."""
         name, held = source_of(nation), self._held[nation]
         if nation in self._stamps:
             self.health.stamp(name, now_ns, self._stamps.pop(nation))
         fresh = self._fresh(now_ns, nation)
-        sets, which = np.unique(core["sensors"], return_inverse=True)
-        others = core[np.array([nation not in self._nations_of(bits) for bits in sets.tolist()], np.bool_)[which]]
-        sure = others[(others["sensors"] & np.uint64(own_bits)) != 0]
+        sets, which = np.unique(beside.core["sensors"], return_inverse=True)
+        others = beside.core[np.array([nation not in self._nations_of(bits) for bits in sets.tolist()], np.bool_)[which]]
+        sure = others[(others["sensors"] & np.uint64(beside.own_bits)) != 0]
         compared = self._others.setdefault(nation, OwnTracks())
         compared.take(now_ns, sure)
         offsets = self._offsets.setdefault(nation, Offsets())
@@ -230,13 +265,14 @@ class TrackJudge:
             pairs = compared.pairs(fresh["t_ns"], fresh["position_m"], fresh["covariance"][:, :3, :3])
             offsets.take(now_ns, pairs)
             self._fit(now_ns, name, fresh, comparable(sure))
-        figures = offsets.figures(now_ns, moved_ns + SETTLE_NS)
+        figures = offsets.figures(now_ns, beside.moved_ns + SETTLE_NS)
         self._votes.put(now_ns, nation, name, figures)
         for key in [key for key, one in held.items() if now_ns - one.record.t_ns > FORGET_NS or one.record.status == "deleted"]:
             del held[key]
             self._rows.get(nation, {}).pop(key, None)
         mine = grown(now_ns, self._stand(now_ns, nation))[:JUDGED_MAX]
-        alone = ~near_any(mine, others)
+        # What he sends as plots besides is in the core's tracks of the same targets, own as they may be.
+        alone = ~near_any(mine, joined([others, beside.national]))
         for other in sorted(self._rows) if alone.any() else ():
             if other != nation and source_of(other) not in self.health.quarantined:
                 alone[alone] = ~near_any(mine[alone], self._stand(now_ns, other))

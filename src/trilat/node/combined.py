@@ -8,7 +8,7 @@ import numpy as np
 
 from trilat.fuse.combine import Combiner, PartnerItem
 from trilat.joint.core import CoreTracker
-from trilat.joint.judge import TrackJudge, source_of
+from trilat.joint.judge import Beside, TrackJudge, source_of
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join_for_own
 from trilat.records.columns import Tracks
@@ -53,7 +53,8 @@ class CombinedPicture:
         """Return the combined picture of the core's tracks and the partners'."""
         self._last_ns = now_ns
         waiting, self._waiting = self._waiting, []
-        usable = self.judge.step(now_ns, waiting, core, self._core.own_bits, self._core.own_moved_ns)
+        beside = Beside(core.columns, self._core.alone, self._core.own_bits, self._core.own_moved_ns)
+        usable = self.judge.step(now_ns, waiting, beside)
         combined = self.combiner.step(now_ns, core, usable)
         own = combined.tracks.columns["sensors"] & np.uint64(self._core.own_bits)
         combined.tracks.columns["sensors"] = own  # partners' sensors have no place in the page's table of own ones
