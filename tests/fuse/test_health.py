@@ -144,6 +144,19 @@ def test_a_link_that_falls_behind_is_no_clock_that_stands() -> None:
         assert "" == health.step(now)["partner"].reason, t
 
 
+def test_a_false_plot_or_two_among_few_is_no_misfit() -> None:
+    """A harbour radar with two ships in sight may join a false plot to one of them: that is no noise and no drift of the radar."""
+    g, health = np.random.default_rng(1), Health()
+    for t in range(240):
+        whitened = g.normal(size=(1, 2))
+        if t in (151, 153, 171):
+            whitened = whitened + np.array([8.0, -17.0])
+        z = whitened if t % 2 else whitened[:0]
+        health.sums("harbour", START_NS + t * S_NS, len(z), 2 * len(z), float((z**2).sum()), np.r_[z.sum(axis=0), 0.0])
+        told = health.step(START_NS + t * S_NS)
+        assert not told or not told["harbour"].reason, (t, told)
+
+
 def test_echoes_that_stand_still_are_no_replay() -> None:
     """A harbour radar that tells range and azimuth in ASTERIX's steps says the same of anchored ships again and again, rightly."""
     g, health, ships, turn_s = np.random.default_rng(1), Health(), 20, 2.5

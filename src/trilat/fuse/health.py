@@ -27,6 +27,7 @@ OFFSETS_NS = 15_000_000_000  # so long what was told of a source's offsets holds
 SOON_S = 6.0
 PLACES_KEPT = 20_000
 FOUND = 4.0
+FAR = 4.0  # times nis_max: what came at once counts no more, or a few false plots in a minute of few would be a misfit
 STANDS = 0.2  # of the time that passed: a clock that advances less stands still
 
 
@@ -122,13 +123,18 @@ class Health:
         """Take innovations of a source in units of their sigma (n, d): L^-1 (z - Hx) with L L' = S, from before the update."""
         finite = whitened[np.isfinite(whitened).all(axis=1)]
         if len(finite):
-            held = self._source(source, now_ns)
-            held.fits.append((now_ns, len(finite), float((finite**2).sum()), finite.sum(axis=0), finite.shape[1]))
+            self._fitted(source, now_ns, len(finite), float((finite**2).sum()), finite.sum(axis=0), finite.shape[1])
 
     def sums(self, source: str, now_ns: int, plots: int, components: float, squares: float, total: Floats) -> None:
         """Take the growth of a tracker's sums (Tracker.fit) for a source: plots, components, squares, whitened sums (3,)."""
         if plots > 0:
-            self._source(source, now_ns).fits.append((now_ns, plots, squares, total, components / plots))
+            self._fitted(source, now_ns, plots, squares, total, components / plots)
+
+    def _fitted(self, source: str, now_ns: int, n: int, squares: float, total: Floats, dimension: float) -> None:
+        """Keep sums over what came at once, as of nothing farther off than FAR."""
+        less = min(1.0, FAR * self.settings.nis_max * n * dimension / max(squares, 1e-9))
+        kept = (now_ns, n, squares * less, total * less**0.5, dimension)
+        self._source(source, now_ns).fits.append(kept)
 
     def reports(self, source: str, now_ns: int, columns: Any) -> None:
         """Take a source's reports (REPORT_DTYPE) as they came, for its clock and for replayed ones; receipt is now_ns."""
