@@ -144,6 +144,18 @@ def test_a_link_that_falls_behind_is_no_clock_that_stands() -> None:
         assert "" == health.step(now)["partner"].reason, t
 
 
+def test_one_stamp_of_times_to_come_stops_no_clock() -> None:
+    """A single report of tomorrow is that report's fault: the clock is seen to go on by all others."""
+    g, health = np.random.default_rng(1), Health()
+    for t in range(90):
+        rows = plots(g, t - 0.3)
+        if t == 30:
+            rows["t_ns"][3] += 86_400 * S_NS
+        health.reports("radar", START_NS + t * S_NS, rows)
+        told = health.step(START_NS + t * S_NS)
+        assert "" == told["radar"].reason, (t, told)
+
+
 def test_a_false_plot_or_two_among_few_is_no_misfit() -> None:
     """A harbour radar with two ships in sight may join a false plot to one of them: that is no noise and no drift of the radar."""
     g, health = np.random.default_rng(1), Health()

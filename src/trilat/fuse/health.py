@@ -268,7 +268,7 @@ class Health:
         changed = found.rise > 0.5 * s.bias_max or (held.state == "quarantined" and found.bias > FOUND * s.bias_max)
         if held.offsets[2] > s.drift_max or (enough and changed and found.bias > s.bias_max):
             # What moves on under a time that stands leaves its place: a clock is known by that sooner than by itself.
-            return "clock-stuck" if _stands(held.clock, s.suspect_s, SOON_S) else "bias-drifts"
+            return "clock-stuck" if _stands(self._stamps(held), s.suspect_s, SOON_S) else "bias-drifts"
         if found.ghosts > s.ghosts_max:
             return "ghosts"
         noisy = enough and found.nis - found.steady > s.nis_max
@@ -280,7 +280,7 @@ class Health:
         if len(held.clock) < 2:
             return ""
         elapsed_s = (held.clock[-1][0] - held.clock[0][0]) * 1e-9
-        if _stands(held.clock, s.suspect_s, 2 * s.suspect_s):
+        if _stands(self._stamps(held), s.suspect_s, 2 * s.suspect_s):
             return "clock-stuck"
         if held.usual_s is None and elapsed_s >= s.suspect_s and now_ns > held.clock[0][0]:
             held.usual_s = offset
@@ -289,6 +289,11 @@ class Health:
             if not -s.clock_s_max <= newest - held.usual_s <= s.late_s_max:
                 return "clock-off"
         return ""
+
+    def _stamps(self, held: _Source) -> Sequence[tuple[int, int, float]]:
+        """Return the times of receipt and stamps by which a clock is seen to advance: not a stray one of times to come."""
+        now = [one for one in held.clock if one[2] >= -self.settings.clock_s_max]
+        return now if 2 * len(now) > len(held.clock) else held.clock
 
 
 def _mean(fits: Sequence[tuple[int, int, float, Floats, float]]) -> Floats:
