@@ -27,6 +27,7 @@ WITNESS_NS = 45 * NS
 PAUSE_NS, PAUSE_PERIODS = 15 * NS, 2.5  # longer without a report is a pause
 SECTORS, BESIDE = 36, 1  # of ten degrees: a radar sees in one if it had a plot there or in one beside it, lately,
 LOWER_RAD, HORIZON_NS = 0.02, 600 * NS  # and so low, or lower by so much, since so long: below may be a mountain
+SIGHT_MAX = 64  # batches looked at together
 GHOST_AGE_NS = 30 * NS
 GHOSTS_MIN = 3  # fewer than this at a time may be what only one sensor is good enough to see
 RIVAL_M, SPEED_M_S = 1_000.0, 400.0
@@ -126,24 +127,37 @@ class _Sight:
         self._last = np.full(SECTORS, -(1 << 62), np.int64)  # when the last plot came
         self._lowest = np.full((2, SECTORS), np.inf)  # of this stretch of time, and of the one before
         self._stretch = 0
+        self._waiting: list[tuple[int, Floats, Floats]] = []  # when plots came, their azimuths and elevations
 
     def take(self, now_ns: int, columns: Any) -> None:
         """Take a radar's plots. One without an elevation says nothing of a horizon."""
-        stretch = now_ns // HORIZON_NS
-        if stretch != self._stretch:
-            before = self._lowest[0] if stretch == self._stretch + 1 else np.full(SECTORS, np.inf)
-            self._lowest, self._stretch = np.stack([np.full(SECTORS, np.inf), before]), stretch
-        columns = columns[np.isfinite(columns["azimuth_rad"])]
-        at = _sector(columns["azimuth_rad"])
-        self._last[at] = now_ns
-        np.minimum.at(self._lowest[0], at, np.nan_to_num(columns["elevation_rad"], nan=-np.inf))
+        self._waiting.append((now_ns, columns["azimuth_rad"], columns["elevation_rad"]))
+        if len(self._waiting) >= SIGHT_MAX:
+            self._look()
 
     def sees(self, since_ns: int, azimuth_rad: Floats, elevation_rad: Floats) -> NDArray[np.bool_]:
         """Tell in which directions (n,) there were plots since a time, and as low ones before."""
+        self._look()
         near = (_sector(azimuth_rad)[:, None] + np.arange(-BESIDE, BESIDE + 1)) % SECTORS
         lately = self._last[near].max(axis=1) >= since_ns
         lowest = self._lowest.min(axis=0)[near].min(axis=1)
         return np.asarray(lately & (elevation_rad > lowest - LOWER_RAD))
+
+    def _look(self) -> None:
+        """Put what waits where it belongs: many looks at once."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        stretch = waiting[-1][0] // HORIZON_NS
+        if stretch != self._stretch:
+            before = self._lowest[0] if stretch == self._stretch + 1 else np.full(SECTORS, np.inf)
+            self._lowest, self._stretch = np.stack([np.full(SECTORS, np.inf), before]), stretch
+        came = np.repeat([one[0] for one in waiting], [len(one[1]) for one in waiting])
+        azimuth, elevation = (np.concatenate([one[k] for one in waiting]) for k in (1, 2))
+        known = np.isfinite(azimuth)
+        at = _sector(azimuth[known])
+        np.maximum.at(self._last, at, came[known])
+        np.minimum.at(self._lowest[0], at, np.nan_to_num(elevation[known], nan=-np.inf))
 
 
 def _sector(azimuth_rad: Floats) -> Ints:
@@ -169,9 +183,15 @@ def grown(now_ns: int, tracks: Any) -> Any:
     return tracks[(tracks["status"] == _CONFIRMED) & (now_ns - tracks["born_t_ns"] > GHOST_AGE_NS)]
 
 
-def seen_by_others(expected: NDArray[np.bool_], alone: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return how many tracks others should see, and how many they do: what `Health.confirmations` takes."""
-    ghosts = int((expected & alone).sum())
+def seen_by_others(expected: NDArray[np.bool_], alone: NDArray[np.bool_], mine: Any, others: Sequence[Any]) -> tuple[int, int]:
+    """Return how many tracks others should see, and how many they do: what `Health.confirmations` takes.
+
+    alone: which of mine (n,) rest on nobody else; what is near another's track is seen by others all the same.
+    """
+    lonely = mine[expected & alone]
+    for tracks in others:
+        lonely = lonely[~near_any(lonely, tracks)]
+    ghosts = len(lonely)
     total = int(expected.sum())
     return total, total - (ghosts if ghosts >= GHOSTS_MIN else 0)
 

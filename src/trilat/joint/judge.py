@@ -27,7 +27,6 @@ from trilat.joint.beside import (
     comparable,
     grown,
     moved_to,
-    near_any,
     places_of,
     seen_by_others,
 )
@@ -36,12 +35,13 @@ from trilat.records.sensor import Sensor
 from trilat.records.track import Track
 from trilat.track import TrackerSettings
 
-JUDGE_NS = 1_000_000_000
+JUDGE_NS, TRACKS_NS = 1_000_000_000, 2_000_000_000  # how often sources are judged, and partners' tracks
 NEVER = float("inf")
 FRESH_NS = 15_000_000_000  # a partner's track without news for longer is not held against him
 LATE_NS = 30_000_000_000  # an item older than this when it comes is history
 AHEAD_NS = 3_000_000_000  # nor is one that comes before its time compared
 TRACKS_MAX, JUDGED_MAX = 30_000, 2_000  # of one partner: held, and compared in one second
+_UPPER = np.triu_indices(6)
 VAGUE_M2 = 1e9  # who knows no better where a target is says nothing that could be wrong
 FORGET_NS = 600_000_000_000
 RENAMED_NS = 600_000_000_000  # so long after a source in quarantine was heard last, a new one of its nation may be the same
@@ -141,18 +141,19 @@ class SourceJudge:
     def _ghosts(self, now_ns: int, national: Any, tracks: Any, bits: Mapping[str, tuple[int, int]]) -> None:
         """Count what a source holds where own radars see, and what of it others hold; in quarantine, what it would hold."""
         aside = self._aside.step(now_ns, self.health.quarantined)
-        stand = grown(now_ns, tracks)
+        stand, others = grown(now_ns, tracks), dict[int, Any]()
         for name, (bit, nation) in sorted(bits.items()):
             theirs = np.uint64(nation)
-            others = joined([tracks[(tracks["sensors"] & ~theirs) != 0], national])
+            if nation not in others:
+                others[nation] = joined([tracks[(tracks["sensors"] & ~theirs) != 0], national])
             if name in aside:
                 mine = grown(now_ns, aside[name])
                 alone = np.ones(len(mine), np.bool_)
             else:
                 mine = stand[(stand["sensors"] & np.uint64(bit)) != 0]
                 alone = (mine["sensors"] & ~theirs) == 0
-            alone[alone] = ~near_any(mine[alone], others)
-            self.health.confirmations(name, now_ns, *seen_by_others(self.witnesses.expect(now_ns, mine), alone))
+            expected = self.witnesses.expect(now_ns, mine)
+            self.health.confirmations(name, now_ns, *seen_by_others(expected, alone, mine, [others[nation]]))
 
 
 def _as_one(parts: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
@@ -169,10 +170,11 @@ def tell(health: Health, now_ns: int, figures: Mapping[str, Figures], votes: Vot
 
 
 class _Held(NamedTuple):
-    """The newest of a partner's track, and when it first came."""
+    """The newest of a partner's track, when it first came, and its place in the rows."""
 
     record: Track
     first_ns: int
+    place: int
 
 
 class Beside(NamedTuple):
@@ -200,7 +202,8 @@ class TrackJudge:
         self._witnesses, self._votes, self._nations_of = witnesses, votes, nations_of
         self._judge_ns = 0
         self._held: dict[str, dict[tuple[str, int], _Held]] = {}
-        self._rows: dict[str, dict[tuple[str, int], Any]] = {}
+        self._rows: dict[str, Any] = {}  # of every partner's tracks of late, by place (ITEM_DTYPE)
+        self._places = 0
         self._new: dict[str, dict[tuple[str, int], None]] = {}
         self._others: dict[str, OwnTracks] = {}
         self._offsets: dict[str, Offsets] = {}
@@ -216,10 +219,10 @@ class TrackJudge:
                 self._take(now_ns, item)
         last = []
         if now_ns >= self._judge_ns:
-            self._judge_ns = now_ns + JUDGE_NS
+            self._judge_ns = now_ns + TRACKS_NS
             last = self._judge(now_ns, beside)
-        left_out = self.health.quarantined
-        return [item for item in items if source_of(item.nation) not in left_out] + last
+        left_out = {nation for nation in self._held if source_of(nation) in self.health.quarantined}
+        return [item for item in items if item.nation not in left_out] + last
 
     def _take(self, now_ns: int, item: PartnerItem) -> None:
         """Note a partner's newest word on a track."""
@@ -231,7 +234,8 @@ class TrackJudge:
             return
         if known is None and len(held) >= TRACKS_MAX:
             return
-        held[key] = _Held(record, now_ns if known is None else known.first_ns)
+        self._places += known is None
+        held[key] = _Held(record, now_ns, self._places) if known is None else _Held(record, known.first_ns, known.place)
         self._new.setdefault(item.nation, {})[key] = None
 
     def _judge(self, now_ns: int, beside: Beside) -> list[PartnerItem]:
@@ -269,37 +273,39 @@ class TrackJudge:
         self._votes.put(now_ns, nation, name, figures)
         for key in [key for key, one in held.items() if now_ns - one.record.t_ns > FORGET_NS or one.record.status == "deleted"]:
             del held[key]
-            self._rows.get(nation, {}).pop(key, None)
         mine = grown(now_ns, self._stand(now_ns, nation))[:JUDGED_MAX]
         # What he sends as plots besides is in the core's tracks of the same targets, own as they may be.
-        alone = ~near_any(mine, joined([others, beside.national]))
-        for other in sorted(self._rows) if alone.any() else ():
-            if other != nation and source_of(other) not in self.health.quarantined:
-                alone[alone] = ~near_any(mine[alone], self._stand(now_ns, other))
-        self.health.confirmations(name, now_ns, *seen_by_others(self._witnesses.expect(now_ns, mine), alone))
+        beside_him = [others, beside.national]
+        rest = [one for one in sorted(self._rows) if one != nation and source_of(one) not in self.health.quarantined]
+        beside_him += [self._stand(now_ns, one) for one in rest]
+        expected = self._witnesses.expect(now_ns, mine)
+        self.health.confirmations(name, now_ns, *seen_by_others(expected, np.ones(len(mine), np.bool_), mine, beside_him))
         return figures
 
     def _stand(self, now_ns: int, nation: str) -> Any:
         """Return a partner's tracks of late as rows (ITEM_DTYPE), where they are now."""
-        rows = [row for _, row in sorted(self._rows.get(nation, {}).items()) if now_ns - row["t_ns"] < FRESH_NS]
-        return moved_to(now_ns, np.array(rows, ITEM_DTYPE))
+        rows = self._rows.get(nation, np.zeros(0, ITEM_DTYPE))
+        return moved_to(now_ns, rows[now_ns - rows["t_ns"] < FRESH_NS])
 
     def _fresh(self, now_ns: int, nation: str) -> Any:
         """Return what is new of a partner since the last time as rows (ITEM_DTYPE), having told health what it says."""
         new, held = self._new.pop(nation, {}), self._held[nation]
         chosen = [held[key] for key in new if held[key].record.status != "deleted"]
+        ended = [held[key].place for key in new if held[key].record.status == "deleted"]
+        rows = self._rows.get(nation, np.zeros(0, ITEM_DTYPE))
+        self._rows[nation] = rows = rows[(now_ns - rows["t_ns"] < FRESH_NS) & ~np.isin(rows["sequence"], ended)]
         if not chosen:
             return np.zeros(0, ITEM_DTYPE)
         made, bad = rows_of([one.record for one in chosen])
         made["born_t_ns"] = [one.first_ns for one in chosen]
         place = np.array([(one.record.lat_deg, one.record.lon_deg) for one in chosen])
-        values = np.array([_values(one.record) for one in chosen])
+        upper = made["covariance"][:, _UPPER[0], _UPPER[1]]
+        values = np.concatenate([made["position_m"], made["velocity_m_s"], made["existence"][:, None], upper], axis=1)
         self.health.tracks(source_of(nation), now_ns, made["number"].copy(), made["t_ns"].copy(), place, values)
         bad |= np.trace(made["covariance"], axis1=1, axis2=2) > VAGUE_M2  # or not a number
-        table = self._rows.setdefault(nation, {})
-        for row, one, unusable in zip(made, chosen, bad.tolist(), strict=True):
-            if not unusable:
-                table[one.record.stream, one.record.number] = row.copy()
+        made["sequence"] = [one.place for one in chosen]
+        both = np.concatenate([made[~bad][::-1], rows])  # of each place the first is the newest
+        self._rows[nation] = both[np.unique(both["sequence"], return_index=True)[1]]
         return made[~bad & (made["status"] == 1)][-JUDGED_MAX:]
 
     def _fit(self, now_ns: int, name: str, fresh: Any, sure: Any) -> None:
@@ -319,12 +325,6 @@ class TrackJudge:
 def source_of(nation: str) -> str:
     """Return the name under which a nation's tracks are judged."""
     return f"{nation}:tracks"
-
-
-def _values(record: Track) -> tuple[float, ...]:
-    """Return everything by which a track's word is known when it comes again."""
-    velocity = (record.velocity_east_m_s, record.velocity_north_m_s, record.velocity_up_m_s)
-    return (record.lat_deg, record.lon_deg, record.alt_m, *velocity, record.existence, *record.covariance)
 
 
 def _last_word(now_ns: int, record: Track) -> Track:
