@@ -15,6 +15,7 @@ Codes = NDArray[np.uint64]
 Stamps = NDArray[np.int64]
 # How many blocks the horizon is cut into: what is forgotten late is at most one block's worth.
 BLOCKS = 15
+TOGETHER_NS = 3_000_000_000  # what is played again comes as it comes: stamps may be those of receipt
 STILL_DEG_S = 1e-5  # a metre a second
 # Steele, Lea, Flood, Fast splittable pseudorandom number generators (2014): the mixing of SplitMix64.
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -63,6 +64,15 @@ class Places:
         return out
 
 
+def together(later_ns: Stamps) -> int:
+    """Return how many of what came again did so by the same time: what is played again does, what a still echo gives does not.
+
+    A radar that tells range and azimuth in steps says the same of an anchored ship again and again, rightly.
+    """
+    later = np.sort(later_ns)
+    return int((np.searchsorted(later, later + TOGETHER_NS, side="right") - np.arange(len(later))).max(initial=0))
+
+
 class Repeats:
     """The codes of one source over the last `horizon_ns`, at most `kept_max` of them, each with the time it first came under."""
 
@@ -75,8 +85,8 @@ class Repeats:
         """Return how many codes are kept."""
         return sum(len(codes) for _, codes, _ in self._blocks)
 
-    def take(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> int:
-        """Take codes (n,) and their times (n,) in order of receipt at now_ns; return how many came before under another time."""
+    def take(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> Stamps:
+        """Take codes (n,) and times (n,) in order of receipt at now_ns; return by how much later some came again."""
         self.forget(now_ns)
         new, came, group = np.unique(codes, return_index=True, return_inverse=True)
         first = stamps_ns[came]
@@ -86,7 +96,8 @@ class Repeats:
             found = held[at] == new
             first[found], unknown[found] = stamps[at[found]], False
         self._keep(now_ns, new[unknown], first[unknown])
-        return int(np.count_nonzero(stamps_ns != first[group]))
+        later = stamps_ns - first[group]
+        return np.asarray(later[later != 0])
 
     def forget(self, now_ns: int) -> None:
         """Forget the blocks that lie whole before the horizon."""

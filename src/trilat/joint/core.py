@@ -19,7 +19,7 @@ from trilat.fuse.tracklet import MODELS
 from trilat.joint.beside import RADARS
 from trilat.joint.judge import JUDGE_NS, SourceJudge
 from trilat.joint.labels import SourceLabels
-from trilat.records.columns import Reports, Tracks
+from trilat.records.columns import Reports, Tracks, empty_tracks
 from trilat.records.convert import to_columns
 from trilat.records.label import Label
 from trilat.records.report import Fix, Measurement, Pedigree, Plot
@@ -30,6 +30,7 @@ from trilat.track import Tracker, TrackerSettings
 PartnerReport = Plot | Fix | Measurement | Tracklet
 SLOTS = 64
 LIST_MAX = 63  # the tracker's bit set of sensors names so many
+NATION_MAX = 24  # of one partner: names are what he says they are, and others are to find room as well
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 _UPPER = np.triu_indices(6)
 
@@ -48,6 +49,7 @@ class CoreTracker:
         self.refused: Counter[str] = Counter()
         self.between = Between(self.refused)
         self.own_moved_ns = 0
+        self.alone: Any = empty_tracks(0)  # the national tracks of the last step: they hold nothing of any partner
         self._settings = settings
         self._tracker: Tracker | None = None
         self._slots: dict[tuple[str, str], int] = {}
@@ -79,6 +81,7 @@ class CoreTracker:
 
         national: what the national tracker made of the own batches in this step.
         """
+        self.alone = national.columns
         self.judge.heard(now_ns, own)
         batches = [made for nation, records in sorted(partners.items()) for made in self._batches(now_ns, nation, records)]
         if self._tracker is None:
@@ -98,6 +101,13 @@ class CoreTracker:
         tracks = self._tracker.step(now_ns, usable)
         self._judge(now_ns, national, tracks)
         return tracks
+
+    def usable(self, partners: Mapping[str, Sequence[PartnerReport]]) -> dict[str, list[PartnerReport]]:
+        """Return partners' reports without those of sources in quarantine, for whoever else reads them."""
+        out = self.health.quarantined
+        return {
+            nation: [one for one in records if f"{nation}:{_source_of(one)}" not in out] for nation, records in partners.items()
+        }
 
     def labels_of(self, bits: int) -> list[Label]:
         """Return the labels of the sensors of a bit set, own and partners'; of all own ones for an empty set."""
@@ -119,7 +129,7 @@ class CoreTracker:
         slot = self._slots.get((nation, source))
         if slot is None:
             slot = len(self.own) + len(self._slots)
-            if slot >= LIST_MAX:
+            if slot >= LIST_MAX or sum(one == nation for one, _ in self._slots) >= NATION_MAX:
                 return None
             self._slots[nation, source] = slot
             self._nations[slot] = nation
@@ -136,8 +146,8 @@ class CoreTracker:
             if reason:
                 self.refused[reason] += 1
             else:
-                source = record.stream if isinstance(record, Tracklet) else record.sensor
-                groups.setdefault((source, type(record), record.pedigree.sensors), []).append(record)
+                sensors = record.pedigree.sensors if isinstance(record, Tracklet) else ()
+                groups.setdefault((_source_of(record), type(record), sensors), []).append(record)
         made = []
         for (source, form, sensors), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__, one[0][2])):
             slot = self._slot(now_ns, nation, source, (one.label for one in held))
@@ -203,6 +213,11 @@ class CoreTracker:
             whose[nation] = whose.get(nation, 0) | 1 << k
         bits = {f"{nation}:{source}": (1 << k, whose[nation]) for (nation, source), k in self._slots.items()}
         self.judge.step(now_ns, national.columns, tracks.columns, sums, bits, self.own_moved_ns)
+
+
+def _source_of(record: PartnerReport) -> str:
+    """Return the name of the source of a partner's report, within its nation."""
+    return record.stream if isinstance(record, Tracklet) else record.sensor
 
 
 def batch_of(batch: Reports, index: int) -> Reports:
