@@ -105,6 +105,32 @@ def test_ten_thousand_names_of_one_partner_leave_room_for_another() -> None:
     assert core.refused["sensors-full"] > 1_000
 
 
+def test_a_partner_that_starts_again_and_again_finds_room() -> None:
+    """Each start of a partner is a stream of its own; what has been silent for more than an hour gives up its place and its past."""
+    pair, names = Pair("plot", 3), [f"N{k}" for k in range(NATION_MAX + 1)]
+    first: list[Any] = []
+    for t in (1, 2, 3):
+        pair.step(t, lambda _t, records: first.extend(records) or [])
+    core, now_ns = pair.me.core, T0_NS + 10 * S
+
+    def say(name: str, at_ns: int) -> None:
+        record = msgspec.structs.replace(renamed(first[0], name), t_ns=at_ns)
+        core.step(at_ns, pair.me.national.step(at_ns, []), [], {"BBB": [record]})
+
+    for name in names:
+        say(name, now_ns)
+    assert 1 == core.refused["sensors-full"]
+    say(names[1], now_ns + 1_000 * S)
+    say(names[-1], now_ns + 3_000 * S)
+    assert 2 == core.refused["sensors-full"]
+    for k in (0, 1):
+        say(names[-1], now_ns + (3_700 + k) * S)
+    assert 2 == core.refused["sensors-full"]
+    assert "BBB:N0" not in core.verdicts
+    assert {"BBB:N1", f"BBB:{names[-1]}"} <= set(core.verdicts)
+    assert {"BBB"} == core.nations_of(1 << 1)
+
+
 @pytest.mark.parametrize("tier", ["plot", "tracklet"])
 def test_many_batches_are_compared_once(tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pedigrees a partner names in one second, what it said is compared twice: as it came, and as it is used."""

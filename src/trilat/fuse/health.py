@@ -175,6 +175,10 @@ class Health:
         held = self._source(source, now_ns)
         held.state, held.reason, held.since_ns, held.good_ns = "quarantined", self._sources[like].reason, now_ns, now_ns
 
+    def forget(self, source: str) -> None:
+        """Forget a source that is no more."""
+        self._sources.pop(source, None)
+
     def _repeated(self, held: _Source, now_ns: int, values: Floats, stamps_ns: Stamps) -> None:
         """Count what came before under another time."""
         again = held.known.take(now_ns, codes_of(values), stamps_ns)
@@ -252,8 +256,8 @@ class Health:
         expected = sum(one[1] for one in held.seen)
         ghosts = 1.0 - sum(one[2] for one in held.seen) / expected if expected >= self.settings.evidence_min else 0.0
         count = sum(one[1] for one in held.repeats)
-        enough = count >= self.settings.evidence_min
-        repeats = together(np.concatenate([one[2] for one in held.repeats])) / count if enough else 0.0
+        again = [one[2] for one in held.repeats if len(one[2])]
+        repeats = together(np.concatenate(again)) / count if again and count >= self.settings.evidence_min else 0.0
         return _Figures(nis, steady, bias, rise, offset, ghosts, repeats, n, count)
 
     def _reason(self, held: _Source, now_ns: int, found: _Figures) -> Reason:

@@ -18,7 +18,7 @@ from trilat.fuse.health import Health, Verdict
 from trilat.fuse.tracklet import MODELS
 from trilat.joint.beside import RADARS
 from trilat.joint.judge import JUDGE_NS, SourceJudge
-from trilat.joint.labels import SourceLabels
+from trilat.joint.labels import KEPT_NS, SourceLabels
 from trilat.records.columns import Reports, Tracks, empty_tracks
 from trilat.records.convert import to_columns
 from trilat.records.label import Label
@@ -53,6 +53,7 @@ class CoreTracker:
         self._settings = settings
         self._tracker: Tracker | None = None
         self._slots: dict[tuple[str, str], int] = {}
+        self._last_ns: dict[int, int] = {}  # when a place's source was heard last
         self._labels = SourceLabels(nation, {k: sensor.label for k, sensor in enumerate(sensors)})
         self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
         self._fit = np.zeros((0, 6))
@@ -128,13 +129,29 @@ class CoreTracker:
         """Return the place of a partner's sensor or stream, a new one when it is met first; None when there is no more room."""
         slot = self._slots.get((nation, source))
         if slot is None:
-            slot = len(self.own) + len(self._slots)
-            if slot >= LIST_MAX or sum(one == nation for one, _ in self._slots) >= NATION_MAX:
+            slot = self._room(now_ns, nation)
+            if slot is None:
                 return None
             self._slots[nation, source] = slot
             self._nations[slot] = nation
+        self._last_ns[slot] = now_ns
         self._labels.take(now_ns, slot, labels)
         return slot
+
+    def _room(self, now_ns: int, nation: str) -> int | None:
+        """Return a place for a new source of a nation: a free one, or that of one which has been silent so long that it is over.
+
+        Only its own nation's: as what it said an hour ago no longer counts for labels, see `labels`, its place may speak anew.
+        """
+        mine = [key for key in self._slots if key[0] == nation]
+        if len(self.own) + len(self._slots) < LIST_MAX and len(mine) < NATION_MAX:
+            return len(self._nations)
+        over = [key for key in mine if self._last_ns[self._slots[key]] < now_ns - KEPT_NS]
+        if not over:
+            return None
+        oldest = min(over, key=lambda key: (self._last_ns[self._slots[key]], key))
+        self.judge.forget(f"{nation}:{oldest[1]}")
+        return self._slots.pop(oldest)
 
     def _batches(
         self, now_ns: int, nation: str, records: Sequence[PartnerReport]

@@ -92,6 +92,12 @@ class SourceJudge:
         self._aside.take(batch.source, batch, rows)
         return False
 
+    def forget(self, name: str) -> None:
+        """Forget a source that is no more."""
+        self.health.forget(name)
+        for held in (self._waiting, self._heard_ns, self._raw, self._left):
+            held.pop(name, None)
+
     def _suspect(self, now_ns: int, name: str) -> None:
         """Let a new source of a nation that has one in quarantine begin there: a new name is no clean sheet."""
         for other in sorted(self.health.quarantined):
