@@ -169,6 +169,16 @@ def test_a_false_plot_or_two_among_few_is_no_misfit() -> None:
         assert not told or not told["harbour"].reason, (t, told)
 
 
+@pytest.mark.parametrize("seconds", [2, 7, 60])
+def test_a_recording_played_round_and_round_is_a_replay(seconds: int) -> None:
+    """However short what is played again, under the times of now."""
+    health = Health()
+    for t in range(3 * seconds + 30):
+        health.reports("recorder", START_NS + t * S_NS, plots(np.random.default_rng(t % seconds), t - 0.3))
+        told = health.step(START_NS + t * S_NS)
+    assert "replayed" == told["recorder"].reason
+
+
 def test_echoes_that_stand_still_are_no_replay() -> None:
     """A harbour radar that tells range and azimuth in ASTERIX's steps says the same of anchored ships again and again, rightly."""
     g, health, ships, turn_s = np.random.default_rng(1), Health(), 20, 2.5

@@ -28,6 +28,7 @@ SOON_S = 6.0
 PLACES_KEPT = 20_000
 FOUND = 4.0
 FAR = 4.0  # times nis_max: what came at once counts no more, or a few false plots in a minute of few would be a misfit
+EVERYTHING = 0.98  # of a minute's reports: even echoes that stand still say something new now and then
 STANDS = 0.2  # of the time that passed: a clock that advances less stands still
 
 
@@ -256,8 +257,10 @@ class Health:
         expected = sum(one[1] for one in held.seen)
         ghosts = 1.0 - sum(one[2] for one in held.seen) / expected if expected >= self.settings.evidence_min else 0.0
         count = sum(one[1] for one in held.repeats)
-        again = [one[2] for one in held.repeats if len(one[2])]
-        repeats = together(np.concatenate(again)) / count if again and count >= self.settings.evidence_min else 0.0
+        again = [one[2] for one in held.repeats if one[2].size]
+        repeats = sum(one.shape[1] for one in again) / count if again and count >= self.settings.evidence_min else 0.0
+        if 0.0 < repeats < EVERYTHING:
+            repeats = together(np.concatenate(again, axis=1)) / count
         return _Figures(nis, steady, bias, rise, offset, ghosts, repeats, n, count)
 
     def _reason(self, held: _Source, now_ns: int, found: _Figures) -> Reason:
