@@ -144,6 +144,57 @@ def test_a_link_that_falls_behind_is_no_clock_that_stands() -> None:
         assert "" == health.step(now)["partner"].reason, t
 
 
+def test_one_stamp_of_times_to_come_stops_no_clock() -> None:
+    """A single report of tomorrow is that report's fault: the clock is seen to go on by all others."""
+    g, health = np.random.default_rng(1), Health()
+    for t in range(90):
+        rows = plots(g, t - 0.3)
+        if t == 30:
+            rows["t_ns"][3] += 86_400 * S_NS
+        health.reports("radar", START_NS + t * S_NS, rows)
+        told = health.step(START_NS + t * S_NS)
+        assert "" == told["radar"].reason, (t, told)
+
+
+def test_a_false_plot_or_two_among_few_is_no_misfit() -> None:
+    """A harbour radar with two ships in sight may join a false plot to one of them: that is no noise and no drift of the radar."""
+    g, health = np.random.default_rng(1), Health()
+    for t in range(240):
+        whitened = g.normal(size=(1, 2))
+        if t in (151, 153, 171):
+            whitened = whitened + np.array([8.0, -17.0])
+        z = whitened if t % 2 else whitened[:0]
+        health.sums("harbour", START_NS + t * S_NS, len(z), 2 * len(z), float((z**2).sum()), np.r_[z.sum(axis=0), 0.0])
+        told = health.step(START_NS + t * S_NS)
+        assert not told or not told["harbour"].reason, (t, told)
+
+
+@pytest.mark.parametrize("seconds", [2, 7, 60])
+def test_a_recording_played_round_and_round_is_a_replay(seconds: int) -> None:
+    """However short what is played again, under the times of now."""
+    health = Health()
+    for t in range(3 * seconds + 30):
+        health.reports("recorder", START_NS + t * S_NS, plots(np.random.default_rng(t % seconds), t - 0.3))
+        told = health.step(START_NS + t * S_NS)
+    assert "replayed" == told["recorder"].reason
+
+
+def test_echoes_that_stand_still_are_no_replay() -> None:
+    """A harbour radar that tells range and azimuth in ASTERIX's steps says the same of anchored ships again and again, rightly."""
+    g, health, ships, turn_s = np.random.default_rng(1), Health(), 20, 2.5
+    range_m, azimuth_rad = g.uniform(2e3, 4e4, ships), g.uniform(0, 2 * np.pi, ships)
+    when = azimuth_rad / (2 * np.pi) * turn_s
+    for t in range(400):
+        now = START_NS + t * S_NS
+        seen = np.floor((t - when) / turn_s) != np.floor((t - 1 - when) / turn_s)
+        rows = plots(g, t, int(seen.sum()))
+        for name, true, sigma, step in (("range_m", range_m, 8.0, 1852 / 256), ("azimuth_rad", azimuth_rad, 3e-4, np.pi / 2**15)):
+            rows[name] = np.round((true[seen] + g.normal(0, sigma, seen.sum())) / step) * step
+        health.reports("harbour", now, rows)
+        told = health.step(now)
+        assert not told or not told["harbour"].reason, (t, told)
+
+
 def test_what_lies_still_in_tracklets_is_no_replay_and_what_moves_is() -> None:
     """Tracklets tell no speed: those of a number that stays where it is repeat themselves rightly, one that moved has to be new."""
     for still in (True, False):

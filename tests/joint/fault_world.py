@@ -48,6 +48,7 @@ class Case(NamedTuple):
     every_s: int = 2
     own_drift_m_s: float = 0.0  # of our radar, from begin to end
     own_off: bool = False  # our radar is off from begin to end
+    own_blind_deg: tuple[float, float] = (0.0, 0.0)  # our radar has no plots between these azimuths from begin on
     all_bias: tuple[float, float] = (0.0, 0.0)  # one sigma of what every radar is off by, m and degrees
     cut: bool = False  # nothing of it comes from begin to end; then all of it, as fast as three seconds in one
 
@@ -98,6 +99,9 @@ def plots_of(case: Case) -> tuple[Any, list[Any], list[list[tuple[int, Any]]]]:
                 columns["range_m"] += case.drift_m_s * (t - case.begin_s)
             if k == 0 and wrong:
                 columns["range_m"] += case.own_drift_m_s * (t - case.begin_s)
+            if k == 0 and t >= case.begin_s:
+                low, high = np.radians(case.own_blind_deg)
+                columns = columns[(columns["azimuth_rad"] < low) | (columns["azimuth_rad"] >= high)]
             made.append((k, columns))
         plots.append(made)
     return world.truth[:, : case.targets], world.radars, plots

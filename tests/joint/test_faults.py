@@ -13,9 +13,9 @@ from fault_world import FAULTS, T0_NS, Case, S, Told, first, plots_of, run, run_
 from trilat.cli.bench_fusion_world import label_of
 from trilat.fuse.combine import PartnerItem
 from trilat.joint.beside import BIN_NS, SNAPSHOT_NS, Offsets, OwnTracks, Votes, Witnesses
-from trilat.joint.judge import PARTNERS, TrackJudge
+from trilat.joint.judge import PARTNERS, Beside, TrackJudge
 from trilat.kernels import geodesy
-from trilat.records.columns import Tracks, empty_tracks
+from trilat.records.columns import DOMAINS, empty_reports, empty_tracks
 from trilat.records.report import Pedigree
 from trilat.records.track import Track
 
@@ -89,6 +89,7 @@ HONEST: Mapping[str, dict[str, Any]] = {
     "cut off for 20 s": {"cut": True, "begin_s": 90, "end_s": 110},
     "up to 20 s late": {"late": lambda _t, g: int(g.integers(0, 21))},
     "half a minute behind, all at once": {"late": lambda t, _g: 40 if t >= 80 else 0},
+    "our radar is jammed towards one half": {"own_blind_deg": (0.0, 180.0), "begin_s": 90, "targets": 20},
     "while our radar is off": {"own_off": True, "begin_s": 70, "end_s": 130, "bias": (-100.0, -0.2)},
 }
 WIDER: Mapping[str, dict[str, Any]] = {
@@ -197,27 +198,58 @@ def test_own_tracks_have_one_vote() -> None:
     votes = Votes(9.0, 4.0)
     far, near = Offsets().figures(0)._replace(apart=20.0, targets=5), Offsets().figures(0)._replace(targets=5)
     votes.put(T0_NS, "BBB", "BBB:R1", far)
-    assert not votes.outvoted(T0_NS)
+    assert (False, False) == votes.outvoted(T0_NS)
     votes.put(T0_NS, "CCC", "CCC:R2", far)
-    assert votes.outvoted(T0_NS)
+    assert (True, False) == votes.outvoted(T0_NS)
     votes.put(T0_NS, "DDD", "DDD:R3", near)
-    assert not votes.outvoted(T0_NS)
-    assert not votes.outvoted(T0_NS + 60 * S)
+    assert (False, False) == votes.outvoted(T0_NS)
+    assert (False, False) == votes.outvoted(T0_NS + 60 * S)
+
+
+def test_a_partner_that_stands_apart_for_good_does_not_hide_another_s_drift() -> None:
+    """Two that drift are our own drift; one that drifts beside one with a constant bias is itself."""
+    votes = Votes(9.0, 4.0)
+    nothing = Offsets().figures(0)._replace(targets=5)
+    votes.put(T0_NS, "BBB", "BBB:R1", nothing._replace(drift=20.0))
+    votes.put(T0_NS, "CCC", "CCC:R2", nothing._replace(apart=5.0))
+    assert (False, False) == votes.outvoted(T0_NS)
+    votes.put(T0_NS, "CCC", "CCC:R2", nothing._replace(apart=5.0, drift=9.0))
+    assert (False, True) == votes.outvoted(T0_NS)
+
+
+def plots_towards(azimuth_deg: Any, elevation_deg: float) -> Any:
+    """Give a plot in each of these directions."""
+    rows = empty_reports(len(azimuth_deg))
+    rows["azimuth_rad"], rows["elevation_rad"] = np.radians(azimuth_deg), np.radians(elevation_deg)
+    return rows
+
+
+def test_a_radar_bears_no_witness_where_it_has_no_plots_or_none_so_low() -> None:
+    """In a jammed sector and below a mountain's edge nobody's track is expected; beside and above it is."""
+    _, sensors, _ = plots_of(Case("own", seconds=1))
+    witnesses, all_round = Witnesses(sensors), plots_towards(np.arange(36) * 10.0, 6.0)
+    one = sensors[0]
+    for t in range(0, 120, 4):
+        witnesses.heard(0, T0_NS + t * S, all_round if t < 60 else all_round[9:])
+    rae = np.array([[80_000.0, np.radians(az), np.radians(el)] for az, el in ((45.0, 7.0), (200.0, 7.0), (200.0, 3.0))])
+    there = tracks_at(geodesy.rae_to_ecef(*rae.T, one.lat_deg, one.lon_deg, one.alt_m), T0_NS)
+    assert [True, True, False] == witnesses.expect(T0_NS + 60 * S, there).tolist()
+    assert [False, True, False] == witnesses.expect(T0_NS + 116 * S, there).tolist()
 
 
 def test_a_witness_has_looked_without_a_pause() -> None:
     """A radar bears witness after it has looked for long, and anew after a pause."""
     _, sensors, _ = plots_of(Case("own", seconds=1))
-    witnesses = Witnesses(sensors)
+    witnesses, all_round = Witnesses(sensors), plots_towards(np.arange(36) * 10.0, 1.0)
     for t in range(0, 60, 4):
-        witnesses.heard(0, T0_NS + t * S)
+        witnesses.heard(0, T0_NS + t * S, all_round)
     assert [] == witnesses.up(T0_NS + 40 * S)
     assert [0] == witnesses.up(T0_NS + 60 * S)
     above = tracks_at(geodesy.geodetic_to_ecef([33.5], [130.0], [9_000.0]).reshape(-1, 3), T0_NS)
     assert [True] == witnesses.expect(T0_NS + 60 * S, above).tolist()
     assert [False] == witnesses.expect(T0_NS + 60 * S, above, but=0).tolist()
     assert [] == witnesses.up(T0_NS + 90 * S)
-    witnesses.heard(0, T0_NS + 120 * S)
+    witnesses.heard(0, T0_NS + 120 * S, all_round)
     assert [] == witnesses.up(T0_NS + 121 * S)
 
 
@@ -245,7 +277,7 @@ def judged(made: Callable[[int, int], Track], seconds: int = 60) -> tuple[TrackJ
         place = geodesy.geodetic_to_ecef(33.0 + 0.1 * np.arange(5), np.full(5, 130.0 + 0.00214 * t), np.full(5, 9_000.0))
         own = tracks_at(place, now_ns)
         own["sensors"] = 1
-        passed.append(len(judge.step(now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=own), 1, 0)))
+        passed.append(len(judge.step(now_ns, items, Beside(own, own, 1, 0))))
     return judge, passed
 
 
@@ -275,6 +307,49 @@ def test_a_clock_ahead_is_told_and_the_way_back_is_open() -> None:
     assert 5 == passed[-1]
 
 
+def test_missiles_that_come_late_are_neither_ghosts_nor_misfits() -> None:
+    """What flies a few kilometres while its track is on the way is still the same target, and curves as no aircraft does."""
+    _, sensors, _ = plots_of(Case("own", seconds=1))
+    witnesses = Witnesses(sensors[:1])
+    judge, late_s, step = TrackJudge(witnesses, Votes(9.0, 4.0), lambda _: {"AAA"}), 6, 0.0214
+    for t in range(90):
+        now_ns = T0_NS + t * S
+        values = {"alt_m": 20_000.0, "velocity_east_m_s": 2_000.0, "domain": "missile"}
+        lon = 129.3 + step * max(t - late_s, 0)
+        items = [
+            PartnerItem("BBB", track(k, now_ns - late_s * S, lon_deg=lon, **values), 1, t * 5 + k + 1)
+            for k in range(5)
+            if t >= late_s
+        ]
+        place = geodesy.geodetic_to_ecef(33.0 + 0.1 * np.arange(5), np.full(5, 129.3 + step * t), np.full(5, 20_000.0))
+        own = tracks_at(place, now_ns)
+        own["sensors"], own["domain"] = 1, DOMAINS.index("missile")
+        own["velocity_m_s"] = (geodesy.enu_basis(33.0, 129.3 + step * t).T @ [2_000.0, 0.0, 300.0])[None]  # sure, and wrong
+        witnesses.heard(0, now_ns, plots_towards(np.arange(36) * 10.0, 0.5))
+        judge.step(now_ns, items, Beside(own, own, 1, 0))
+        one = judge.verdicts["BBB:tracks"] if t >= late_s else None
+        assert one is None or not one.reason, (t, one)
+    assert one is not None
+    assert 0.0 == one.ghosts
+
+
+def test_tracks_of_what_a_partner_also_sends_as_plots_are_no_ghosts() -> None:
+    """Where a partner's plots are in the core's tracks, it is the national ones that say that we see the target, too."""
+    _, sensors, _ = plots_of(Case("own", seconds=1))
+    witnesses = Witnesses(sensors[:1])
+    judge = TrackJudge(witnesses, Votes(9.0, 4.0), lambda bits: {"AAA", "BBB"} if bits & 2 else {"AAA"})
+    for t in range(90):
+        now_ns = T0_NS + t * S
+        items = [PartnerItem("BBB", track(k, now_ns), 1, t * 5 + k + 1) for k in range(5)]
+        place = geodesy.geodetic_to_ecef(33.0 + 0.1 * np.arange(5), np.full(5, 130.0 + 0.00214 * t), np.full(5, 9_000.0))
+        national, core = tracks_at(place, now_ns), tracks_at(place, now_ns)
+        national["sensors"], core["sensors"] = 1, 3
+        witnesses.heard(0, now_ns, plots_towards(np.arange(36) * 10.0, 0.5))
+        judge.step(now_ns, items, Beside(core, national, 1, 0))
+    assert "fit" == judge.verdicts["BBB:tracks"].state, judge.verdicts
+    assert 0.0 == judge.verdicts["BBB:tracks"].ghosts
+
+
 def test_a_quarantine_begins_with_the_last_word_on_every_track() -> None:
     """What a partner held is ended when it is put in quarantine, later than all it said, and nothing more of it goes on."""
     said: list[PartnerItem] = []
@@ -282,9 +357,7 @@ def test_a_quarantine_begins_with_the_last_word_on_every_track() -> None:
     for t in range(60):
         now_ns = T0_NS + t * S
         items = [PartnerItem("BBB", track(k, T0_NS + min(t, 5) * S), 1, t * 5 + k + 1) for k in range(5)]
-        said += judge.step(
-            now_ns, items, Tracks(stream="AAA/core", t_ns=now_ns, columns=tracks_at(np.zeros((0, 3)), now_ns)), 1, 0
-        )
+        said += judge.step(now_ns, items, Beside(empty_tracks(0), empty_tracks(0), 1, 0))
     assert {"BBB:tracks"} == judge.health.quarantined
     assert ["deleted"] * 5 == [one.record.status for one in said[-5:]]
     assert {0, 1, 2, 3, 4} == {one.record.number for one in said[-5:]}

@@ -12,7 +12,7 @@ from observe import Run, difference
 from trilat.node.pipeline import Output
 
 SEEDS = 16  # worlds in CI, fifteen changes each: 240 pairs
-QUARANTINE_SECONDS = 20.0  # how long a sensor must not fit before it is left out, and what it takes to see that it does not
+QUARANTINE_SECONDS = 90.0  # a minute of nothing new, how long a sensor must not fit before it is left out, and some more
 SEEDS_SOAK, SPARSE_SHARE_MAX = 250, 0.03  # worlds; how many of them may have too little to say to KOR to count
 RECORDS_MIN, EVENTS_MIN = 10, 20  # to KOR, beyond which a world counts
 

@@ -29,6 +29,7 @@ from trilat.picture.inputs import (
     LinkLight,
     NodeIdentity,
     PartnerRecord,
+    SensorLight,
     WarningRecord,
 )
 from trilat.picture.web import Hub, WebSettings, make_app, serving
@@ -225,6 +226,18 @@ def links(now_ns: int, nation: str = "JPN") -> list[LinkLight]:
     ]
 
 
+def judged() -> list[SensorLight]:
+    """Return what is thought of some sensors and partners, with names as long as they come."""
+    return [
+        SensorLight(name=f"{NATIONS[0]}/ridge", state="up", judged="fit", nis=0.97),
+        SensorLight(
+            name="KOR:KOR/south-coast-long-range-radar", state="down", judged="quarantined", reason="bias-drifts", nis=3.4
+        ),
+        SensorLight(name="KOR:KOR/tracklet/1795000000000", state="late", judged="suspect", reason="does-not-fit", nis=12.4),
+        SensorLight(name="USA:tracks", state="off", judged="unknown"),
+    ]
+
+
 def warning(nation: str, name: str, now_ns: int, **other: Any) -> WarningRecord:
     """Return a hand-raised warning with one area."""
     fields: dict[str, Any] = {
@@ -350,6 +363,7 @@ class Feeder:
             answers=tuple(self.answers),
             feeds=feeds(self.now_ns),
             links=links(self.now_ns, self.nation),
+            sensors=judged(),
             counters={"released": 1180, "withheld": 57},
         )
         self.waiting.clear()

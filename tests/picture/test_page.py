@@ -210,6 +210,20 @@ async def test_a_light_of_the_top_bar_is_whole_or_not_there(here: Opened, width:
     assert width < 1920 or len(shown) == len(pills) >= 3
 
 
+@pytest.mark.parametrize("width", [1280, 1920])
+async def test_the_name_of_a_judged_source_is_whole_and_its_state_is_said(here: Opened, width: int) -> None:
+    """However long a sensor's name is, it can be read, and quarantine is a word beside its reason."""
+    await here.page.set_viewport_size({"width": width, "height": 800})
+    table = here.page.get_by_test_id("sensors")
+    rows = await table.locator("th").evaluate_all("all => all.map(one => [one.innerText, one.scrollWidth - one.clientWidth])")
+    inside = await table.evaluate("one => one.parentElement.scrollWidth - one.parentElement.clientWidth")
+    await here.page.set_viewport_size({"width": 900, "height": 600})
+
+    assert "KOR:KOR/south-coast-long-range-radar\nquarantined: bias-drifts" in [words for words, _ in rows]
+    assert [0] * len(rows) == [cut for _, cut in rows]
+    assert 0 == inside
+
+
 async def test_a_row_chosen_by_keyboard_shows_the_track(here: Opened) -> None:
     """Enter on a table row selects that track; the panel says its label in words, its sensors and who may see it."""
     await here.page.locator("#tab-table").click()

@@ -41,7 +41,7 @@ def statuses(confirm: str, turns: list[int], seconds: int, clutter: float = 2.0)
 
 def test_m_of_n_confirms_by_hits_alone() -> None:
     """Seen at every second turn of a radar that hardly misses, the third plot confirms by M of N; existence does not believe it."""
-    by_hits, by_belief = (statuses(confirm, [0, 2, 4], 20, 20.0) for confirm in ("m-of-n", "existence"))
+    by_hits, by_belief = (statuses(confirm, [0, 2, 4], 20, 25.0) for confirm in ("m-of-n", "existence"))
     third = int((radar_plots([LINE], 20, np.random.default_rng(1))["t_ns"][4] - T0_NS) // S_NS)
     assert by_hits.index(CONFIRMED) == third
     assert CONFIRMED not in by_belief

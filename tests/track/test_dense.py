@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from msgspec import structs
 from track_cases import RADAR, RADAR_B, S_NS, SMALL, T0_NS, Line, confirmed, radar_plots, reports, tracker
 
 from trilat.kernels import geodesy
-from trilat.records.columns import empty_reports
+from trilat.records.columns import KIND_RADAR, empty_reports
+from trilat.track import TrackerSettings
 
 AWAY_M = 300.0
 ONE = Line(40e3, 20e3, 9e3, 200.0, 50.0)
@@ -52,10 +54,11 @@ def seconds_held(columns: Any, sensor: Any, bodies: list[Line]) -> tuple[float, 
     return float(np.mean(held)), float(np.mean(false))
 
 
-def test_a_track_begins_where_a_new_ones_gate_holds_several_false_plots() -> None:
+@pytest.mark.parametrize("per_turn", [10.0, 30.0])
+def test_a_track_begins_where_a_new_ones_gate_holds_several_false_plots(per_turn: float) -> None:
     """A new aircraft among false plots, several to the gate of a track of one plot, has a track; few are of false plots."""
-    sensor = structs.replace(RADAR, clutter_per_scan=density(10.0), births_per_scan=density(1.0))
-    found = [seconds_held(crowd(seed, 10.0), sensor, [ONE]) for seed in range(8)]
+    sensor = structs.replace(RADAR, clutter_per_scan=density(per_turn), births_per_scan=density(1.0))
+    found = [seconds_held(crowd(seed, per_turn), sensor, [ONE]) for seed in range(8)]
     held, false = np.mean(found, axis=0)
     assert held > 0.9
     assert false < 0.1
@@ -78,3 +81,22 @@ def test_one_of_two_in_doubt_does_not_end_for_a_hypothesis_that_is_shown() -> No
             if second > 60:
                 fewer.append((tracks.columns["status"] > 0).sum() < 2)
     assert np.mean(fewer) < 0.015
+
+
+def test_m_of_n_does_not_count_what_is_hardly_a_tracks_own() -> None:
+    """Of 1,000 false plots a turn over all of a radar's cover any number lie in lines of three: none is a track by hits alone."""
+    rng, many = np.random.default_rng(3), 1_000
+    sensor = structs.replace(RADAR, clutter_per_scan=float(many))
+    made, begun, sure = tracker(TrackerSettings(confirm="m-of-n"), (sensor,)), 0, set[int]()
+    for turn in range(30):
+        plots = empty_reports(many)
+        plots["kind"], plots["sensor"] = KIND_RADAR, 0
+        plots["azimuth_rad"] = np.sort(rng.uniform(0, geodesy.TWO_PI, many))
+        plots["t_ns"] = T0_NS + np.int64((turn + plots["azimuth_rad"] / geodesy.TWO_PI) * sensor.period_s * 1e9)
+        plots["range_m"] = sensor.range_max_m * np.sqrt(rng.uniform(0.01, 1.0, many))
+        plots["elevation_rad"] = np.arcsin(np.minimum(rng.uniform(0.0, 20e3, many) / plots["range_m"], 0.9))
+        tracks = made.step(T0_NS + round((turn + 1) * sensor.period_s * 1e9), [reports(plots)])
+        begun = max(begun, len(tracks.columns))
+        sure |= set(confirmed(tracks)["number"].tolist())
+    assert begun > many
+    assert not sure

@@ -25,7 +25,7 @@ AREAS_SHOWN = 6
 
 @click.group(cls=Group)
 def command() -> None:
-    """Play what exercises need; nothing here touches a node."""
+    """Play what exercises need; nothing here changes a node."""
 
 
 @command.command()
@@ -160,7 +160,8 @@ def review(node: Path, out: Path, tick_s: float, *, as_known: bool) -> None:
     how = "as known at their times" if as_known else "smoothed"
     click.echo(f"{config.mode} {config.nation}: {numbers:,} tracks, {shown:,} states, {how}, in {out}", err=True)
     if not shown:
-        raise click.ClickException("no track: the journal holds no reports of feeds ([store] journal_inputs = false?)")
+        why = "the journal holds no reports of feeds ([store] journal_inputs = false?), or less time than a tick"
+        raise click.ClickException(f"no track in pictures {tick_s:g} s apart: {why}")
 
 
 @command.command()

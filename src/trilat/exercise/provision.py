@@ -74,6 +74,7 @@ def prepare(
 
     random_bytes draws the policy keys that sign the sample agreements. Exercise and replay only: live refuses by itself.
     """
+    directory = directory.absolute()  # a node takes a relative path in its configuration for one below that file's own folder
     who = nations(scenario)
     keys = keyfiles.provision(directory, who, mode, now_ns)
     policy_keys = {nation: signing.PolicyKey(nation=nation, seed=random_bytes(32)) for nation in who}

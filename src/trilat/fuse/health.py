@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from trilat.fuse.repeats import Places, Repeats, Stamps, codes_of
+from trilat.fuse.repeats import Places, Repeats, Stamps, codes_of, together
 from trilat.records.columns import KIND_FIX, KIND_TRACKLET
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,8 @@ OFFSETS_NS = 15_000_000_000  # so long what was told of a source's offsets holds
 SOON_S = 6.0  # so long the stamps of what also drifts must have stood for its clock to be called stuck
 PLACES_KEPT = 20_000  # of one source's tracks, to tell which have moved
 FOUND = 4.0  # times bias_max: in quarantine a bias counts until it is this small, however steady
+FAR = 4.0  # times nis_max: what came at once counts no more, or a few false plots in a minute of few would be a misfit
+EVERYTHING = 0.98  # of a minute's reports: even echoes that stand still say something new now and then
 STANDS = 0.2  # of the time that passed: a clock that advances less stands still
 
 
@@ -100,7 +102,7 @@ class _Source:
         self.earlier: deque[tuple[int, int, float, Floats, float]] = deque()  # those of the window before
         self.clock: deque[tuple[int, int, float]] = deque()  # time, newest stamp, offset s
         self.seen: deque[tuple[int, int, int]] = deque()  # time, expected, confirmed
-        self.repeats: deque[tuple[int, int, int]] = deque()  # time, n, repeated
+        self.repeats: deque[tuple[int, int, Stamps]] = deque()  # time, n, by how much later those that came before did so
         self.known = Repeats(round(settings.repeats_s * 1e9), settings.repeats_kept)
         self.places = Places(PLACES_KEPT)
         self.offsets = (0, 0.0, 0.0)  # when that was told, how far off, how much it has changed
@@ -122,13 +124,18 @@ class Health:
         """Take innovations of a source in units of their sigma (n, d): L^-1 (z - Hx) with L L' = S, from before the update."""
         finite = whitened[np.isfinite(whitened).all(axis=1)]
         if len(finite):
-            held = self._source(source, now_ns)
-            held.fits.append((now_ns, len(finite), float((finite**2).sum()), finite.sum(axis=0), finite.shape[1]))
+            self._fitted(source, now_ns, len(finite), float((finite**2).sum()), finite.sum(axis=0), finite.shape[1])
 
     def sums(self, source: str, now_ns: int, plots: int, components: float, squares: float, total: Floats) -> None:
         """Take the growth of a tracker's sums (Tracker.fit) for a source: plots, components, squares, whitened sums (3,)."""
         if plots > 0:
-            self._source(source, now_ns).fits.append((now_ns, plots, squares, total, components / plots))
+            self._fitted(source, now_ns, plots, squares, total, components / plots)
+
+    def _fitted(self, source: str, now_ns: int, n: int, squares: float, total: Floats, dimension: float) -> None:
+        """Keep sums over what came at once, as of nothing farther off than FAR."""
+        less = min(1.0, FAR * self.settings.nis_max * n * dimension / max(squares, 1e-9))
+        kept = (now_ns, n, squares * less, total * less**0.5, dimension)
+        self._source(source, now_ns).fits.append(kept)
 
     def reports(self, source: str, now_ns: int, columns: Any) -> None:
         """Take a source's reports (REPORT_DTYPE) as they came, for its clock and for replayed ones; receipt is now_ns."""
@@ -163,6 +170,15 @@ class Health:
         """Take how a source stands beside others now: squares per dimension, beyond what biases may part, and of the change."""
         held = self._source(source, now_ns)
         held.offsets = (now_ns, apart, drift)
+
+    def hold(self, source: str, now_ns: int, like: str) -> None:
+        """Put a new source in quarantine from its beginning, for another's reason: it is used once it has fitted for long."""
+        held = self._source(source, now_ns)
+        held.state, held.reason, held.since_ns, held.good_ns = "quarantined", self._sources[like].reason, now_ns, now_ns
+
+    def forget(self, source: str) -> None:
+        """Forget a source that is no more."""
+        self._sources.pop(source, None)
 
     def _repeated(self, held: _Source, now_ns: int, values: Floats, stamps_ns: Stamps) -> None:
         """Count what came before under another time."""
@@ -241,7 +257,10 @@ class Health:
         expected = sum(one[1] for one in held.seen)
         ghosts = 1.0 - sum(one[2] for one in held.seen) / expected if expected >= self.settings.evidence_min else 0.0
         count = sum(one[1] for one in held.repeats)
-        repeats = sum(one[2] for one in held.repeats) / count if count >= self.settings.evidence_min else 0.0
+        again = [one[2] for one in held.repeats if one[2].size]
+        repeats = sum(one.shape[1] for one in again) / count if again and count >= self.settings.evidence_min else 0.0
+        if 0.0 < repeats < EVERYTHING:
+            repeats = together(np.concatenate(again, axis=1)) / count
         return _Figures(nis, steady, bias, rise, offset, ghosts, repeats, n, count)
 
     def _reason(self, held: _Source, now_ns: int, found: _Figures) -> Reason:
@@ -256,7 +275,7 @@ class Health:
         changed = found.rise > 0.5 * s.bias_max or (held.state == "quarantined" and found.bias > FOUND * s.bias_max)
         if held.offsets[2] > s.drift_max or (enough and changed and found.bias > s.bias_max):
             # What moves on under a time that stands leaves its place: a clock is known by that sooner than by itself.
-            return "clock-stuck" if _stands(held.clock, s.suspect_s, SOON_S) else "bias-drifts"
+            return "clock-stuck" if _stands(self._stamps(held), s.suspect_s, SOON_S) else "bias-drifts"
         if found.ghosts > s.ghosts_max:
             return "ghosts"
         noisy = enough and found.nis - found.steady > s.nis_max
@@ -268,7 +287,7 @@ class Health:
         if len(held.clock) < 2:
             return ""
         elapsed_s = (held.clock[-1][0] - held.clock[0][0]) * 1e-9
-        if _stands(held.clock, s.suspect_s, 2 * s.suspect_s):
+        if _stands(self._stamps(held), s.suspect_s, 2 * s.suspect_s):
             return "clock-stuck"
         if held.usual_s is None and elapsed_s >= s.suspect_s and now_ns > held.clock[0][0]:
             held.usual_s = offset
@@ -277,6 +296,11 @@ class Health:
             if not -s.clock_s_max <= newest - held.usual_s <= s.late_s_max:
                 return "clock-off"
         return ""
+
+    def _stamps(self, held: _Source) -> Sequence[tuple[int, int, float]]:
+        """Return the times of receipt and stamps by which a clock is seen to advance: not a stray one of times to come."""
+        now = [one for one in held.clock if one[2] >= -self.settings.clock_s_max]
+        return now if 2 * len(now) > len(held.clock) else held.clock
 
 
 def _mean(fits: Sequence[tuple[int, int, float, Floats, float]]) -> Floats:

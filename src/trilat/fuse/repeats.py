@@ -1,7 +1,7 @@
 """What a source said lately, kept small: whether a report's values came before under another time.
 
 A recording played again says the same values under new times. Fifteen minutes of every report have to be remembered for that,
-so values are kept as 64-bit codes in sorted blocks, 16 bytes a report; a block is forgotten when its newest are too old.
+so values are kept as 64-bit codes in sorted blocks, 24 bytes a report; a block is forgotten when its newest are too old.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ Codes = NDArray[np.uint64]
 Stamps = NDArray[np.int64]
 # How many blocks the horizon is cut into: what is forgotten late is at most one block's worth.
 BLOCKS = 15
+TOGETHER_NS = 3_000_000_000  # what is played again comes as it comes: stamps may be those of receipt
+ROUND_NS = 1_000_000_000  # less than between two looks of a radar
 STILL_DEG_S = 1e-5  # a metre a second
 # Steele, Lea, Flood, Fast splittable pseudorandom number generators (2014): the mixing of SplitMix64.
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -63,30 +65,51 @@ class Places:
         return out
 
 
+def together(later_ns: Stamps) -> int:
+    """Return how many of what came again (2, n) did so by the same time: what is played again does; still echoes do not.
+
+    By how much later than first, for a recording played once, or than last, for a short one played round and round. A radar that
+    tells range and azimuth in steps says the same of an anchored ship again and again, rightly.
+    """
+    first, last = (np.sort(one) for one in later_ns)
+    return max(_within(first, TOGETHER_NS), _within(last, ROUND_NS))
+
+
+def _within(ordered_ns: Stamps, span_ns: int) -> int:
+    """Return how many of ordered times lie within a span at most."""
+    return int((np.searchsorted(ordered_ns, ordered_ns + span_ns, side="right") - np.arange(len(ordered_ns))).max(initial=0))
+
+
 class Repeats:
     """The codes of one source over the last `horizon_ns`, at most `kept_max` of them, each with the time it first came under."""
 
     def __init__(self, horizon_ns: int, kept_max: int) -> None:
         self._block_ns, self._kept_max = max(1, horizon_ns // BLOCKS), kept_max
         self._horizon_ns = horizon_ns
-        self._blocks: list[tuple[int, Codes, Stamps]] = []  # number of the block's span of time, sorted codes, their stamps
+        # Number of the block's span of time, sorted codes, and the times that each came under first and last.
+        self._blocks: list[tuple[int, Codes, Stamps, Stamps]] = []
 
     def __len__(self) -> int:
         """Return how many codes are kept."""
-        return sum(len(codes) for _, codes, _ in self._blocks)
+        return sum(len(codes) for _, codes, _, _ in self._blocks)
 
-    def take(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> int:
-        """Take codes (n,) and their times (n,) in order of receipt at now_ns; return how many came before under another time."""
+    def take(self, now_ns: int, codes: Codes, stamps_ns: Stamps) -> Stamps:
+        """Take codes (n,) and times (n,) in order of receipt at now_ns; return of those that came again (2, m) by how much later.
+
+        Later than under the first time, and than under the last one before this call.
+        """
         self.forget(now_ns)
         new, came, group = np.unique(codes, return_index=True, return_inverse=True)
-        first = stamps_ns[came]
+        first, last = stamps_ns[came], stamps_ns[came]
         unknown = np.ones(len(new), np.bool_)
-        for _, held, stamps in self._blocks:
+        for _, held, begun, ended in self._blocks:
             at = np.minimum(np.searchsorted(held, new), len(held) - 1)
             found = held[at] == new
-            first[found], unknown[found] = stamps[at[found]], False
+            first[found], last[found], unknown[found] = begun[at[found]], ended[at[found]], False
+            ended[at[found]] = stamps_ns[came][found]
         self._keep(now_ns, new[unknown], first[unknown])
-        return int(np.count_nonzero(stamps_ns != first[group]))
+        later = np.stack([stamps_ns - first[group], stamps_ns - last[group]])
+        return np.asarray(later[:, later[0] != 0])
 
     def forget(self, now_ns: int) -> None:
         """Forget the blocks that lie whole before the horizon."""
@@ -102,8 +125,9 @@ class Repeats:
             return
         number = now_ns // self._block_ns
         if not self._blocks or self._blocks[-1][0] != number:
-            self._blocks.append((number, codes.copy(), stamps_ns.copy()))
+            self._blocks.append((number, codes.copy(), stamps_ns.copy(), stamps_ns.copy()))
             return
-        _, held, stamps = self._blocks[-1]
+        _, held, begun, ended = self._blocks[-1]
         at: Any = np.searchsorted(held, codes)
-        self._blocks[-1] = (number, np.insert(held, at, codes), np.insert(stamps, at, stamps_ns))
+        begun, ended = np.insert(begun, at, stamps_ns), np.insert(ended, at, stamps_ns)
+        self._blocks[-1] = (number, np.insert(held, at, codes), begun, ended)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trilat.fuse.between import VAGUE_M, points_of
 from trilat.fuse.correlate import near_pairs
 from trilat.kernels import geodesy
-from trilat.records.columns import KIND_MEASUREMENT, KIND_TRACKLET, STATUSES
+from trilat.records.columns import DOMAINS, KIND_MEASUREMENT, KIND_TRACKLET, STATUSES
 from trilat.records.sensor import Sensor
 
 Floats = NDArray[np.float64]
@@ -26,9 +26,13 @@ NS = 1_000_000_000
 # An own radar is a witness once it has looked for this long without a pause: so long a track may take to be confirmed and shown.
 WITNESS_NS = 45 * NS
 PAUSE_NS, PAUSE_PERIODS = 15 * NS, 2.5  # longer without a report is a pause
+SECTORS, BESIDE = 36, 1  # of ten degrees: a radar sees in one if it had a plot there or in one beside it, lately,
+LOWER_RAD, HORIZON_NS = 0.02, 600 * NS  # and so low, or lower by so much, since so long: below may be a mountain
+SIGHT_MAX = 64  # batches looked at together
 GHOST_AGE_NS = 30 * NS
 GHOSTS_MIN = 3  # fewer than this at a time may be what only one sensor is good enough to see
 RIVAL_M, SPEED_M_S = 1_000.0, 400.0
+FAST_M_S = 700.0  # no aircraft's: half a second of clock parts such a track by more than any fault of an aircraft's radar
 NEAR_M, NEAR_SIGMAS = 5_000.0, 3.0  # what is so near another's track may be the same target, parted by biases not yet found
 SNAPSHOT_NS, SNAPSHOTS = 5 * NS, 7  # of the own tracks, so that what comes late is compared with what was then
 LATE_NS = 3 * NS  # a report farther from every snapshot is not compared
@@ -39,7 +43,7 @@ REPORTS_MAX = 300  # of one source compared in one second
 BIAS_M = 250.0  # one sigma per axis of what honest sensors' biases part tracks by, until they are found: 0.2 degrees at 70 km
 VOTE_NS = 5 * NS  # so long a vote holds
 SETTLE_NS = 20 * NS  # for own tracks to follow when what is taken off own radars has changed
-_CONFIRMED, _DELETED = STATUSES.index("confirmed"), STATUSES.index("deleted")
+_CONFIRMED, _DELETED, _MISSILE = STATUSES.index("confirmed"), STATUSES.index("deleted"), DOMAINS.index("missile")
 
 
 def close(mine_m: Floats, others_m: Floats, reach_m: Floats) -> tuple[Ints, Ints, Floats]:
@@ -73,13 +77,15 @@ class Witnesses:
         self._sensors = tuple(sensors)
         self._since: dict[int, int] = {}
         self._last: dict[int, int] = {}
+        self._sight: dict[int, _Sight] = {}
 
-    def heard(self, k: int, now_ns: int) -> None:
-        """Take note that sensor k's reports came and were used."""
+    def heard(self, k: int, now_ns: int, columns: Any) -> None:
+        """Take note that sensor k's reports (REPORT_DTYPE) came and were used."""
         if self._sensors[k].kind in RADARS:
             if now_ns - self._last.get(k, -(1 << 62)) > self._pause_ns(k):
                 self._since[k] = now_ns
             self._last[k] = now_ns
+            self._sight.setdefault(k, _Sight()).take(now_ns, columns)
 
     def up(self, now_ns: int) -> list[int]:
         """Return the radars that have been looking without a pause."""
@@ -91,19 +97,78 @@ class Witnesses:
         out = np.zeros(len(tracks), np.bool_)
         for k in self.up(now_ns) if len(tracks) else ():
             if k != but:
-                out |= self._covers(k, tracks)
+                out |= self._covers(k, now_ns, tracks)
         return out
 
     def _pause_ns(self, k: int) -> int:
         return max(PAUSE_NS, round(PAUSE_PERIODS * self._sensors[k].period_s * 1e9))
 
-    def _covers(self, k: int, tracks: Any) -> NDArray[np.bool_]:
+    def _covers(self, k: int, now_ns: int, tracks: Any) -> NDArray[np.bool_]:
         one = self._sensors[k]
         rae = geodesy.ecef_to_rae(tracks["position_m"], one.lat_deg, one.lon_deg, one.alt_m).reshape(-1, 3)
         height = geodesy.ecef_to_geodetic(tracks["position_m"]).reshape(-1, 3)[:, 2]
         inside = (rae[:, 0] < 0.9 * one.range_max_m) & (rae[:, 0] > one.range_min_m)
         seen = (rae[:, 2] > max(one.elevation_min_rad, 0.0) + 0.005) & (rae[:, 2] < one.elevation_max_rad)
-        return np.asarray(inside & seen & (height > one.alt_min_m) & (height < one.alt_max_m))
+        level = (height > one.alt_min_m) & (height < one.alt_max_m)
+        return np.asarray(inside & seen & level & self._sight[k].sees(now_ns - self._pause_ns(k), rae[:, 1], rae[:, 2]))
+
+
+class _Sight:
+    """In which directions a radar sees: where it is jammed, or a mountain stands, it has no plots and bears no witness."""
+
+    def __init__(self) -> None:
+        self._last = np.full(SECTORS, -(1 << 62), np.int64)  # when the last plot came
+        self._lowest = np.full((2, SECTORS), np.inf)  # of this stretch of time, and of the one before
+        self._stretch = 0
+        self._waiting: list[tuple[int, Floats, Floats]] = []  # when plots came, their azimuths and elevations
+
+    def take(self, now_ns: int, columns: Any) -> None:
+        """Take a radar's plots. One without an elevation says nothing of a horizon."""
+        self._waiting.append((now_ns, columns["azimuth_rad"], columns["elevation_rad"]))
+        if len(self._waiting) >= SIGHT_MAX:
+            self._look()
+
+    def sees(self, since_ns: int, azimuth_rad: Floats, elevation_rad: Floats) -> NDArray[np.bool_]:
+        """Tell in which directions (n,) there were plots since a time, and as low ones before."""
+        self._look()
+        near = (_sector(azimuth_rad)[:, None] + np.arange(-BESIDE, BESIDE + 1)) % SECTORS
+        lately = self._last[near].max(axis=1) >= since_ns
+        lowest = self._lowest.min(axis=0)[near].min(axis=1)
+        return np.asarray(lately & (elevation_rad > lowest - LOWER_RAD))
+
+    def _look(self) -> None:
+        """Put what waits where it belongs: many looks at once."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        stretch = waiting[-1][0] // HORIZON_NS
+        if stretch != self._stretch:
+            before = self._lowest[0] if stretch == self._stretch + 1 else np.full(SECTORS, np.inf)
+            self._lowest, self._stretch = np.stack([np.full(SECTORS, np.inf), before]), stretch
+        came = np.repeat([one[0] for one in waiting], [len(one[1]) for one in waiting])
+        azimuth, elevation = (np.concatenate([one[k] for one in waiting]) for k in (1, 2))
+        known = np.isfinite(azimuth)
+        at = _sector(azimuth[known])
+        np.maximum.at(self._last, at, came[known])
+        np.minimum.at(self._lowest[0], at, np.nan_to_num(elevation[known], nan=-np.inf))
+
+
+def _sector(azimuth_rad: Floats) -> Ints:
+    """Return the sectors of azimuths."""
+    return np.asarray(np.floor(azimuth_rad * (SECTORS / (2.0 * np.pi))).astype(np.int64) % SECTORS)
+
+
+def comparable(tracks: Any) -> Any:
+    """Return the confirmed tracks of what is no missile: how one of those moves between two looks nobody can tell so well."""
+    slow = (np.linalg.norm(tracks["velocity_m_s"], axis=1) < FAST_M_S) & (tracks["domain"] != _MISSILE)
+    return tracks[(tracks["status"] == _CONFIRMED) & slow]
+
+
+def moved_to(now_ns: int, tracks: Any) -> Any:
+    """Return tracks where they are at a time, straight on."""
+    out = tracks.copy()
+    out["position_m"] += ((now_ns - tracks["t_ns"]) * 1e-9)[:, None] * tracks["velocity_m_s"]
+    return out
 
 
 def grown(now_ns: int, tracks: Any) -> Any:
@@ -111,9 +176,15 @@ def grown(now_ns: int, tracks: Any) -> Any:
     return tracks[(tracks["status"] == _CONFIRMED) & (now_ns - tracks["born_t_ns"] > GHOST_AGE_NS)]
 
 
-def seen_by_others(expected: NDArray[np.bool_], alone: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return how many tracks others should see, and how many they do: what `Health.confirmations` takes."""
-    ghosts = int((expected & alone).sum())
+def seen_by_others(expected: NDArray[np.bool_], alone: NDArray[np.bool_], mine: Any, others: Sequence[Any]) -> tuple[int, int]:
+    """Return how many tracks others should see, and how many they do: what `Health.confirmations` takes.
+
+    alone: which of mine (n,) rest on nobody else; what is near another's track is seen by others all the same.
+    """
+    lonely = mine[expected & alone]
+    for tracks in others:
+        lonely = lonely[~near_any(lonely, tracks)]
+    ghosts = len(lonely)
     total = int(expected.sum())
     return total, total - (ghosts if ghosts >= GHOSTS_MIN else 0)
 
@@ -141,10 +212,10 @@ class OwnTracks:
         self._held: deque[_Snapshot] = deque(maxlen=SNAPSHOTS)
 
     def take(self, now_ns: int, tracks: Any) -> None:
-        """Keep the confirmed tracks (TRACK_DTYPE) of now, every few seconds."""
+        """Keep the tracks (TRACK_DTYPE) of now that may be compared, every few seconds."""
         if self._held and now_ns - self._held[-1].t_ns < SNAPSHOT_NS:
             return
-        rows = tracks[tracks["status"] == _CONFIRMED]
+        rows = comparable(tracks)
         number, position, velocity = (rows[name].copy() for name in ("number", "position_m", "velocity_m_s"))
         self._held.append(_Snapshot(now_ns, number, position, velocity, rows["covariance"][:, :3, :3].copy()))
 
@@ -197,21 +268,25 @@ class Votes:
 
     def __init__(self, apart_max: float, drift_max: float) -> None:
         self._most = apart_max, drift_max
-        self._told: dict[str, dict[str, tuple[int, bool]]] = {}
+        self._told: dict[str, dict[str, tuple[int, bool, bool]]] = {}
 
     def put(self, now_ns: int, nation: str, source: str, figures: Figures) -> None:
         """Take a source's figures: what stands off half as far as would count against it counts as a vote."""
         if figures.targets:
-            off = figures.apart > 0.5 * self._most[0] or figures.drift > 0.5 * self._most[1]
-            self._told.setdefault(nation, {})[source] = (now_ns, off)
+            apart, drift = figures.apart > 0.5 * self._most[0], figures.drift > 0.5 * self._most[1]
+            self._told.setdefault(nation, {})[source] = (now_ns, apart, drift)
 
-    def outvoted(self, now_ns: int) -> bool:
-        """Tell whether more nations stand apart from the own tracks than stand with them."""
+    def outvoted(self, now_ns: int) -> tuple[bool, bool]:
+        """Tell whether more nations stand apart from the own tracks than with them, and whether more drift from them.
+
+        One that stands apart for good says nothing of another's drift.
+        """
         votes = []
         for told in self._told.values():
-            lately = [off for t_ns, off in told.values() if now_ns - t_ns <= VOTE_NS]
-            votes += [any(lately)] if lately else []
-        return sum(votes) > 1 and sum(votes) > 1 + len(votes) - sum(votes)
+            lately = [one for one in told.values() if now_ns - one[0] <= VOTE_NS]
+            votes += [(any(one[1] for one in lately), any(one[2] for one in lately))] if lately else []
+        apart, drift = (sum(one[k] for one in votes) for k in (0, 1))
+        return 1 < apart > 1 + len(votes) - apart, 1 < drift > 1 + len(votes) - drift
 
 
 class _Bin(NamedTuple):

@@ -18,8 +18,8 @@ from trilat.fuse.health import Health, Verdict
 from trilat.fuse.tracklet import MODELS
 from trilat.joint.beside import RADARS
 from trilat.joint.judge import JUDGE_NS, SourceJudge
-from trilat.joint.labels import SourceLabels
-from trilat.records.columns import Reports, Tracks
+from trilat.joint.labels import KEPT_NS, SourceLabels
+from trilat.records.columns import Reports, Tracks, empty_tracks
 from trilat.records.convert import to_columns
 from trilat.records.label import Label
 from trilat.records.report import Fix, Measurement, Pedigree, Plot
@@ -30,6 +30,7 @@ from trilat.track import Tracker, TrackerSettings
 PartnerReport = Plot | Fix | Measurement | Tracklet
 SLOTS = 64
 LIST_MAX = 63  # the tracker's bit set of sensors names so many
+NATION_MAX = 24  # of one partner: names are what he says they are, and others are to find room as well
 _NEGATIVE_MAX = -1e-9  # of the largest eigenvalue: rounding on the wire
 _UPPER = np.triu_indices(6)
 
@@ -48,9 +49,11 @@ class CoreTracker:
         self.refused: Counter[str] = Counter()
         self.between = Between(self.refused)
         self.own_moved_ns = 0
+        self.alone: Any = empty_tracks(0)  # the national tracks of the last step: they hold nothing of any partner
         self._settings = settings
         self._tracker: Tracker | None = None
         self._slots: dict[tuple[str, str], int] = {}
+        self._last_ns: dict[int, int] = {}  # when a place's source was heard last
         self._labels = SourceLabels(nation, {k: sensor.label for k, sensor in enumerate(sensors)})
         self._nations: dict[int, str] = dict.fromkeys(range(len(sensors)), nation)
         self._fit = np.zeros((0, 6))
@@ -79,6 +82,7 @@ class CoreTracker:
 
         national: what the national tracker made of the own batches in this step.
         """
+        self.alone = national.columns
         self.judge.heard(now_ns, own)
         batches = [made for nation, records in sorted(partners.items()) for made in self._batches(now_ns, nation, records)]
         if self._tracker is None:
@@ -99,6 +103,13 @@ class CoreTracker:
         self._judge(now_ns, national, tracks)
         return tracks
 
+    def usable(self, partners: Mapping[str, Sequence[PartnerReport]]) -> dict[str, list[PartnerReport]]:
+        """Return partners' reports without those of sources in quarantine, for whoever else reads them."""
+        out = self.health.quarantined
+        return {
+            nation: [one for one in records if f"{nation}:{_source_of(one)}" not in out] for nation, records in partners.items()
+        }
+
     def labels_of(self, bits: int) -> list[Label]:
         """Return the labels of the sensors of a bit set, own and partners'; of all own ones for an empty set."""
         places = [k for k in self._nations if bits >> k & 1]
@@ -118,13 +129,29 @@ class CoreTracker:
         """Return the place of a partner's sensor or stream, a new one when it is met first; None when there is no more room."""
         slot = self._slots.get((nation, source))
         if slot is None:
-            slot = len(self.own) + len(self._slots)
-            if slot >= LIST_MAX:
+            slot = self._room(now_ns, nation)
+            if slot is None:
                 return None
             self._slots[nation, source] = slot
             self._nations[slot] = nation
+        self._last_ns[slot] = now_ns
         self._labels.take(now_ns, slot, labels)
         return slot
+
+    def _room(self, now_ns: int, nation: str) -> int | None:
+        """Return a place for a new source of a nation: a free one, or that of one which has been silent so long that it is over.
+
+        Only its own nation's: as what it said an hour ago no longer counts for labels, see `labels`, its place may speak anew.
+        """
+        mine = [key for key in self._slots if key[0] == nation]
+        if len(self.own) + len(self._slots) < LIST_MAX and len(mine) < NATION_MAX:
+            return len(self._nations)
+        over = [key for key in mine if self._last_ns[self._slots[key]] < now_ns - KEPT_NS]
+        if not over:
+            return None
+        oldest = min(over, key=lambda key: (self._last_ns[self._slots[key]], key))
+        self.judge.forget(f"{nation}:{oldest[1]}")
+        return self._slots.pop(oldest)
 
     def _batches(
         self, now_ns: int, nation: str, records: Sequence[PartnerReport]
@@ -136,8 +163,8 @@ class CoreTracker:
             if reason:
                 self.refused[reason] += 1
             else:
-                source = record.stream if isinstance(record, Tracklet) else record.sensor
-                groups.setdefault((source, type(record), record.pedigree.sensors), []).append(record)
+                sensors = record.pedigree.sensors if isinstance(record, Tracklet) else ()
+                groups.setdefault((_source_of(record), type(record), sensors), []).append(record)
         made = []
         for (source, form, sensors), held in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].__name__, one[0][2])):
             slot = self._slot(now_ns, nation, source, (one.label for one in held))
@@ -203,6 +230,11 @@ class CoreTracker:
             whose[nation] = whose.get(nation, 0) | 1 << k
         bits = {f"{nation}:{source}": (1 << k, whose[nation]) for (nation, source), k in self._slots.items()}
         self.judge.step(now_ns, national.columns, tracks.columns, sums, bits, self.own_moved_ns)
+
+
+def _source_of(record: PartnerReport) -> str:
+    """Return the name of the source of a partner's report, within its nation."""
+    return record.stream if isinstance(record, Tracklet) else record.sensor
 
 
 def batch_of(batch: Reports, index: int) -> Reports:

@@ -24,24 +24,27 @@ from trilat.joint.beside import (
     Votes,
     Witnesses,
     belonging,
+    comparable,
     grown,
-    near_any,
+    moved_to,
     places_of,
     seen_by_others,
 )
-from trilat.records.columns import Reports, Tracks, joined
+from trilat.records.columns import Reports, joined
 from trilat.records.sensor import Sensor
 from trilat.records.track import Track
 from trilat.track import TrackerSettings
 
-JUDGE_NS = 1_000_000_000
+JUDGE_NS, TRACKS_NS = 1_000_000_000, 2_000_000_000  # how often sources are judged, and partners' tracks
 NEVER = float("inf")
 FRESH_NS = 15_000_000_000  # a partner's track without news for longer is not held against him
 LATE_NS = 30_000_000_000  # an item older than this when it comes is history
 AHEAD_NS = 3_000_000_000  # nor is one that comes before its time compared
 TRACKS_MAX, JUDGED_MAX = 30_000, 2_000  # of one partner: held, and compared in one second
+_UPPER = np.triu_indices(6)
 VAGUE_M2 = 1e9  # who knows no better where a target is says nothing that could be wrong
 FORGET_NS = 600_000_000_000
+RENAMED_NS = 600_000_000_000  # so long after a source in quarantine was heard last, a new one of its nation may be the same
 NEES_MAX = 100.0  # of tracks that nobody takes a bias off: only who is ten times as wrong as he says is left out for it
 # Links may be late at will, and clocks stand on UTC: see the explanation page for where the figures are from.
 PARTNERS = HealthSettings(late_s_max=NEVER, usual_s=0.0, ghosts_max=0.3, bias_max=NEVER)
@@ -67,6 +70,7 @@ class SourceJudge:
         self._aside = Aside(settings, table)
         self._own = OwnTracks()
         self._waiting: dict[str, list[_Said]] = {}
+        self._heard_ns: dict[str, int] = {}
         self._raw: dict[str, Offsets] = {}
         self._left: dict[str, Offsets] = {}
 
@@ -74,16 +78,33 @@ class SourceJudge:
         """Take note of which own sensors report."""
         for batch in own:
             if len(batch.columns):
-                self.witnesses.heard(int(batch.columns["sensor"][0]), now_ns)
+                self.witnesses.heard(int(batch.columns["sensor"][0]), now_ns, batch.columns)
 
     def said(self, now_ns: int, batch: Reports, came: tuple[Any, Any], rows: Any) -> bool:
         """Take a partner's batch as it is to be used, with its rows, and as it came; tell whether it may be used."""
         used = (batch.columns, rows)
+        if batch.source not in self._heard_ns:
+            self._suspect(now_ns, batch.source)
+        self._heard_ns[batch.source] = now_ns
         self._waiting.setdefault(batch.source, []).append(_Said(now_ns, came, used))
         if batch.source not in self.health.quarantined:
             return True
         self._aside.take(batch.source, batch, rows)
         return False
+
+    def forget(self, name: str) -> None:
+        """Forget a source that is no more."""
+        self.health.forget(name)
+        for held in (self._waiting, self._heard_ns, self._raw, self._left):
+            held.pop(name, None)
+
+    def _suspect(self, now_ns: int, name: str) -> None:
+        """Let a new source of a nation that has one in quarantine begin there: a new name is no clean sheet."""
+        for other in sorted(self.health.quarantined):
+            lately = now_ns - self._heard_ns[other] <= RENAMED_NS
+            if lately and name.partition(":")[0] == other.partition(":")[0]:
+                self.health.hold(name, now_ns, other)
+                return
 
     def step(
         self, now_ns: int, national: Any, tracks: Any, grew: Mapping[str, Any], bits: Mapping[str, tuple[int, int]], moved_ns: int
@@ -111,8 +132,12 @@ class SourceJudge:
 
     def _compare(self, now_ns: int, name: str, said: Sequence[_Said]) -> None:
         """Hold what came against the own tracks: as it came, for what drifts, and as it is used, for what is far off."""
+        forms: dict[int, list[_Said]] = {}
         for one in said:
-            for held, (columns, rows) in ((self._raw, one.came), (self._left, one.used)):
+            forms.setdefault(int(one.came[0]["kind"][0]), []).append(one)
+        for _, some in sorted(forms.items()):
+            came, used = _as_one([one.came for one in some]), _as_one([one.used for one in some])
+            for held, (columns, rows) in ((self._raw, came), (self._left, used)):
                 pairs = self._own.pairs(*places_of(columns, rows, self._spare))
                 held.setdefault(name, Offsets()).take(now_ns, pairs)
                 if held is self._left and name in self.health.quarantined and len(pairs.number):
@@ -122,32 +147,52 @@ class SourceJudge:
     def _ghosts(self, now_ns: int, national: Any, tracks: Any, bits: Mapping[str, tuple[int, int]]) -> None:
         """Count what a source holds where own radars see, and what of it others hold; in quarantine, what it would hold."""
         aside = self._aside.step(now_ns, self.health.quarantined)
-        stand = grown(now_ns, tracks)
+        stand, others = grown(now_ns, tracks), dict[int, Any]()
         for name, (bit, nation) in sorted(bits.items()):
             theirs = np.uint64(nation)
-            others = joined([tracks[(tracks["sensors"] & ~theirs) != 0], national])
+            if nation not in others:
+                others[nation] = joined([tracks[(tracks["sensors"] & ~theirs) != 0], national])
             if name in aside:
                 mine = grown(now_ns, aside[name])
                 alone = np.ones(len(mine), np.bool_)
             else:
                 mine = stand[(stand["sensors"] & np.uint64(bit)) != 0]
                 alone = (mine["sensors"] & ~theirs) == 0
-            alone[alone] = ~near_any(mine[alone], others)
-            self.health.confirmations(name, now_ns, *seen_by_others(self.witnesses.expect(now_ns, mine), alone))
+            expected = self.witnesses.expect(now_ns, mine)
+            self.health.confirmations(name, now_ns, *seen_by_others(expected, alone, mine, [others[nation]]))
+
+
+def _as_one(parts: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Return batches of one form as one: however many a partner makes of it, it is compared once a second."""
+    rows = None if parts[0][1] is None else np.concatenate([one for _, one in parts])
+    return joined([one for one, _ in parts]), rows
 
 
 def tell(health: Health, now_ns: int, figures: Mapping[str, Figures], votes: Votes) -> None:
     """Tell health how sources stand beside the own tracks, unless it is these that are off: for that nobody else is to blame."""
-    own = votes.outvoted(now_ns)
+    apart, drift = votes.outvoted(now_ns)
     for name, one in figures.items():
-        health.offsets(name, now_ns, 0.0 if own else one.apart, 0.0 if own else one.drift)
+        health.offsets(name, now_ns, 0.0 if apart else one.apart, 0.0 if drift else one.drift)
 
 
 class _Held(NamedTuple):
-    """The newest of a partner's track, and when it first came."""
+    """The newest of a partner's track, when it first came, and its place in the rows."""
 
     record: Track
     first_ns: int
+    place: int
+
+
+class Beside(NamedTuple):
+    """Beside what partners' tracks are judged: the core's tracks and the national ones (TRACK_DTYPE), the set of own sensors.
+
+    moved_ns: when what is taken off own radars last changed by much.
+    """
+
+    core: Any
+    national: Any
+    own_bits: int
+    moved_ns: int
 
 
 class TrackJudge:
@@ -163,14 +208,15 @@ class TrackJudge:
         self._witnesses, self._votes, self._nations_of = witnesses, votes, nations_of
         self._judge_ns = 0
         self._held: dict[str, dict[tuple[str, int], _Held]] = {}
-        self._rows: dict[str, dict[tuple[str, int], Any]] = {}
+        self._rows: dict[str, Any] = {}  # of every partner's tracks of late, by place (ITEM_DTYPE)
+        self._places = 0
         self._new: dict[str, dict[tuple[str, int], None]] = {}
         self._others: dict[str, OwnTracks] = {}
         self._offsets: dict[str, Offsets] = {}
         self._stamps: dict[str, int] = {}  # newest time of what came since the last judgement
 
-    def step(self, now_ns: int, items: Sequence[PartnerItem], core: Tracks, own_bits: int, moved_ns: int) -> list[PartnerItem]:
-        """Take partners' items and the core's tracks; return what the combined picture is to be given.
+    def step(self, now_ns: int, items: Sequence[PartnerItem], beside: Beside) -> list[PartnerItem]:
+        """Take partners' items; return what the combined picture is to be given.
 
         Items without a place in a lane (0, 0) are the node's own last words: they go through unjudged.
         """
@@ -179,10 +225,10 @@ class TrackJudge:
                 self._take(now_ns, item)
         last = []
         if now_ns >= self._judge_ns:
-            self._judge_ns = now_ns + JUDGE_NS
-            last = self._judge(now_ns, core, own_bits, moved_ns)
-        left_out = self.health.quarantined
-        return [item for item in items if source_of(item.nation) not in left_out] + last
+            self._judge_ns = now_ns + TRACKS_NS
+            last = self._judge(now_ns, beside)
+        left_out = {nation for nation in self._held if source_of(nation) in self.health.quarantined}
+        return [item for item in items if item.nation not in left_out] + last
 
     def _take(self, now_ns: int, item: PartnerItem) -> None:
         """Note a partner's newest word on a track."""
@@ -194,14 +240,15 @@ class TrackJudge:
             return
         if known is None and len(held) >= TRACKS_MAX:
             return
-        held[key] = _Held(record, now_ns if known is None else known.first_ns)
+        self._places += known is None
+        held[key] = _Held(record, now_ns, self._places) if known is None else _Held(record, known.first_ns, known.place)
         self._new.setdefault(item.nation, {})[key] = None
 
-    def _judge(self, now_ns: int, core: Tracks, own_bits: int, moved_ns: int) -> list[PartnerItem]:
+    def _judge(self, now_ns: int, beside: Beside) -> list[PartnerItem]:
         """Judge every partner, and return the last word on the tracks of those that begin a quarantine."""
         before, figures = self.health.quarantined, dict[str, Figures]()
         for nation in sorted(self._held):
-            figures[source_of(nation)] = self._of_nation(now_ns, nation, core.columns, own_bits, moved_ns)
+            figures[source_of(nation)] = self._of_nation(now_ns, nation, beside)
         tell(self.health, now_ns, figures, self._votes)
         self.verdicts = self.health.step(now_ns)
         begun = self.health.quarantined - before
@@ -212,50 +259,59 @@ class TrackJudge:
             for _, one in sorted(held.items())
         ]
 
-    def _of_nation(self, now_ns: int, nation: str, core: Any, own_bits: int, moved_ns: int) -> Figures:
-        """Hold a partner's tracks against those of the core that hold nothing of his."""
+    def _of_nation(self, now_ns: int, nation: str, beside: Beside) -> Figures:
+        """Hold a partner's tracks against those of the core that hold nothing of his, and against the national ones."""
         name, held = source_of(nation), self._held[nation]
         if nation in self._stamps:
             self.health.stamp(name, now_ns, self._stamps.pop(nation))
         fresh = self._fresh(now_ns, nation)
-        sets, which = np.unique(core["sensors"], return_inverse=True)
-        others = core[np.array([nation not in self._nations_of(bits) for bits in sets.tolist()], np.bool_)[which]]
-        sure = others[(others["sensors"] & np.uint64(own_bits)) != 0]
+        sets, which = np.unique(beside.core["sensors"], return_inverse=True)
+        others = beside.core[np.array([nation not in self._nations_of(bits) for bits in sets.tolist()], np.bool_)[which]]
+        sure = others[(others["sensors"] & np.uint64(beside.own_bits)) != 0]
         compared = self._others.setdefault(nation, OwnTracks())
         compared.take(now_ns, sure)
         offsets = self._offsets.setdefault(nation, Offsets())
         if len(fresh):
             pairs = compared.pairs(fresh["t_ns"], fresh["position_m"], fresh["covariance"][:, :3, :3])
             offsets.take(now_ns, pairs)
-            self._fit(now_ns, name, fresh, sure[sure["status"] == 1])
-        figures = offsets.figures(now_ns, moved_ns + SETTLE_NS)
+            self._fit(now_ns, name, fresh, comparable(sure))
+        figures = offsets.figures(now_ns, beside.moved_ns + SETTLE_NS)
         self._votes.put(now_ns, nation, name, figures)
-        rows = self._rows.get(nation, {})
         for key in [key for key, one in held.items() if now_ns - one.record.t_ns > FORGET_NS or one.record.status == "deleted"]:
             del held[key]
-            rows.pop(key, None)
-        stand = np.array([row for _, row in sorted(rows.items()) if now_ns - row["t_ns"] < FRESH_NS], ITEM_DTYPE)
-        mine = grown(now_ns, stand)[:JUDGED_MAX]
-        alone = ~near_any(mine, others)
-        self.health.confirmations(name, now_ns, *seen_by_others(self._witnesses.expect(now_ns, mine), alone))
+        mine = grown(now_ns, self._stand(now_ns, nation))[:JUDGED_MAX]
+        # What he sends as plots besides is in the core's tracks of the same targets, own as they may be.
+        beside_him = [others, beside.national]
+        rest = [one for one in sorted(self._rows) if one != nation and source_of(one) not in self.health.quarantined]
+        beside_him += [self._stand(now_ns, one) for one in rest]
+        expected = self._witnesses.expect(now_ns, mine)
+        self.health.confirmations(name, now_ns, *seen_by_others(expected, np.ones(len(mine), np.bool_), mine, beside_him))
         return figures
+
+    def _stand(self, now_ns: int, nation: str) -> Any:
+        """Return a partner's tracks of late as rows (ITEM_DTYPE), where they are now."""
+        rows = self._rows.get(nation, np.zeros(0, ITEM_DTYPE))
+        return moved_to(now_ns, rows[now_ns - rows["t_ns"] < FRESH_NS])
 
     def _fresh(self, now_ns: int, nation: str) -> Any:
         """Return what is new of a partner since the last time as rows (ITEM_DTYPE), having told health what it says."""
         new, held = self._new.pop(nation, {}), self._held[nation]
         chosen = [held[key] for key in new if held[key].record.status != "deleted"]
+        ended = [held[key].place for key in new if held[key].record.status == "deleted"]
+        rows = self._rows.get(nation, np.zeros(0, ITEM_DTYPE))
+        self._rows[nation] = rows = rows[(now_ns - rows["t_ns"] < FRESH_NS) & ~np.isin(rows["sequence"], ended)]
         if not chosen:
             return np.zeros(0, ITEM_DTYPE)
         made, bad = rows_of([one.record for one in chosen])
         made["born_t_ns"] = [one.first_ns for one in chosen]
         place = np.array([(one.record.lat_deg, one.record.lon_deg) for one in chosen])
-        values = np.array([_values(one.record) for one in chosen])
+        upper = made["covariance"][:, _UPPER[0], _UPPER[1]]
+        values = np.concatenate([made["position_m"], made["velocity_m_s"], made["existence"][:, None], upper], axis=1)
         self.health.tracks(source_of(nation), now_ns, made["number"].copy(), made["t_ns"].copy(), place, values)
         bad |= np.trace(made["covariance"], axis1=1, axis2=2) > VAGUE_M2  # or not a number
-        table = self._rows.setdefault(nation, {})
-        for row, one, unusable in zip(made, chosen, bad.tolist(), strict=True):
-            if not unusable:
-                table[one.record.stream, one.record.number] = row.copy()
+        made["sequence"] = [one.place for one in chosen]
+        both = np.concatenate([made[~bad][::-1], rows])  # of each place the first is the newest
+        self._rows[nation] = both[np.unique(both["sequence"], return_index=True)[1]]
         return made[~bad & (made["status"] == 1)][-JUDGED_MAX:]
 
     def _fit(self, now_ns: int, name: str, fresh: Any, sure: Any) -> None:
@@ -275,12 +331,6 @@ class TrackJudge:
 def source_of(nation: str) -> str:
     """Return the name under which a nation's tracks are judged."""
     return f"{nation}:tracks"
-
-
-def _values(record: Track) -> tuple[float, ...]:
-    """Return everything by which a track's word is known when it comes again."""
-    velocity = (record.velocity_east_m_s, record.velocity_north_m_s, record.velocity_up_m_s)
-    return (record.lat_deg, record.lon_deg, record.alt_m, *velocity, record.existence, *record.covariance)
 
 
 def _last_word(now_ns: int, record: Track) -> Track:

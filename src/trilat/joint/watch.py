@@ -19,7 +19,7 @@ from trilat.fuse.pairing import FIX_AGE_S, PLOT_AGE_S, References, fixes, plots
 from trilat.fuse.registration import PLACE, Bias, Registration, RegistrationSettings
 from trilat.fuse.tracklet import plots_of_tracks
 from trilat.joint.aside import Aside
-from trilat.joint.beside import RADARS, Witnesses, grown, near_any, seen_by_others
+from trilat.joint.beside import RADARS, Witnesses, grown, seen_by_others
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, Tracks, joined
 from trilat.records.sensor import Sensor
@@ -103,7 +103,7 @@ class SensorWatch:
                 if self.sensors[k].kind in RADARS:
                     self._aside.take(name, msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
             else:
-                self._witnesses.heard(k, now_ns)
+                self._witnesses.heard(k, now_ns, batch.columns)
                 out.append(msgspec.structs.replace(batch, columns=self._corrected(k, batch.columns)))
         return out
 
@@ -230,9 +230,8 @@ class SensorWatch:
                     mine = grown(now_ns, aside[one.id])
                     alone = np.ones(len(mine), np.bool_)
                 others = tracks[tracks["sensors"] != np.uint64(1 << k)]
-                alone &= ~near_any(mine, others)
                 expected = self._witnesses.expect(now_ns, mine, but=k)
-                self.health.confirmations(one.id, now_ns, *seen_by_others(expected, alone))
+                self.health.confirmations(one.id, now_ns, *seen_by_others(expected, alone, mine, [others]))
 
 
 def _jumped(before: dict[int, Bias], after: dict[int, Bias]) -> bool:

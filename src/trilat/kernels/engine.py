@@ -16,7 +16,6 @@ from trilat.kernels.bank import (
     ID_ADDRESS,
     ID_MMSI,
     O_ASSOCIATION,
-    TENTATIVE,
     Z_X,
     Z_Y,
     Z_Z,
@@ -26,6 +25,7 @@ from trilat.kernels.gate import (
     PD_UNEXPECTED,
     detection_probability,
     if_it_is,
+    in_question,
     near_plots,
     sectors_of,
     sort_frame,
@@ -199,7 +199,7 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
         pd = detection_probability(model, bank, i, sensor, t_ns)
         for k in range(near):
             c, log_ratio, _ = worth(model, bank, i, sensor, z, plots, hits[k], pd, work)
-            if bank[i].status == TENTATIVE:
+            if in_question(model, bank, i):
                 c = if_it_is(bank[i].existence, pd, c)
             if c > NO_CHOICE and bank[i].group == 0:  # what is none for the leaf shown may be one for an alternate
                 continue
@@ -255,12 +255,12 @@ def _alone(model, head, bank, sensor, s, z, plots, j, i, taken, frame, work):  #
     predict(model, bank, i, t_ns, work)
     pd = detection_probability(model, bank, i, sensor, t_ns)
     cost, log_ratio, n = worth(model, bank, i, sensor, z, plots, j, pd, work)
-    tentative = bank[i].status == TENTATIVE
-    if tentative:
+    asked = in_question(model, bank, i)
+    if asked:
         cost = if_it_is(bank[i].existence, pd, cost)
     if cost < 0.0:
         _take(model, head, bank, s, plots, j, i, log_ratio, n, max(pd, PD_UNEXPECTED), frame, work)
-        taken[j] = 1.0 - np.exp(cost) if tentative else 1.0
+        taken[j] = 1.0 - np.exp(cost) if asked else 1.0
 
 
 @kernel
@@ -277,9 +277,9 @@ def _share(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
             j = column[chosen[c]]
             if taken[j] > TAKEN:  # a soft cluster has it
                 continue
-            tentative = bank[rows[c]].status == TENTATIVE
+            asked = in_question(model, bank, rows[c])
             take(model, head, bank, sensor, s, z, plots, j, rows[c], ratio[chosen[c]], frame, work)
-            taken[j] = 1.0 - np.exp(cost[chosen[c]]) if tentative else 1.0
+            taken[j] = 1.0 - np.exp(cost[chosen[c]]) if asked else 1.0
     _doubles(bank, rows, start, column, owner, frame, plots[0, I_KIND] >= KIND_MEASUREMENT)
 
 

@@ -15,6 +15,7 @@ from trilat.kernels.bank import (
     I_ID,
     I_KIND,
     I_T,
+    O_MOFN,
     S_ALT_MAX,
     S_ALT_MIN,
     S_PD,
@@ -24,6 +25,7 @@ from trilat.kernels.bank import (
     S_SINE_MIN,
     S_UP,
     SET_SEA,
+    TENTATIVE,
     Z_AZIMUTH,
     Z_RANGE,
     Z_SIGMA_AZIMUTH,
@@ -274,6 +276,16 @@ def worth(model, bank, i, sensor, z, plots, j, pd, work):  # type: ignore[no-unt
     log_ratio = log + np.log(pd / (false + new))
     cost = np.log(max(1.0 - r * pd, 1e-9) / max(r, 1e-12)) - log_ratio - identity_evidence(model, bank, i, plots, j)
     return cost, log_ratio, n
+
+
+@leaf
+def in_question(model, bank, i):  # type: ignore[no-untyped-def]
+    """Tell whether row i takes plots by `if_it_is`: a tentative track where belief confirms.
+
+    M of N confirms by hits alone, whatever they are worth. There a plot counts as one only where it is likelier than none: else
+    any three false plots in a row would be a track.
+    """
+    return bank[i].status == TENTATIVE and model.options[O_MOFN] == 0
 
 
 @leaf

@@ -158,12 +158,13 @@ def believed(head, bank, i):  # type: ignore[no-untyped-def]
 
 @leaf
 def _hopeless(row, sensors, rule):  # type: ignore[no-untyped-def]
-    """Tell whether a tentative row that is hardly believed may go: at once after its second plot, else when looked for in vain.
+    """Tell whether a tentative row that is hardly believed may go: at once after its third plot, else when looked for in vain.
 
     A lone plot begins with little belief, so it is given the looks of the others, and at least one of its own sensor: most are
-    false, and each would be weighed against everything near it for as long as it stood.
+    false, and each would be weighed against everything near it for as long as it stood. A second says little where a new
+    track's gate holds false plots as a rule; the third's gate is hundreds of times smaller.
     """
-    if row.hits > 1:
+    if row.hits > 2:
         return True
     if row.existence > rule[L_DROP] ** 2:
         return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from trilat.fuse.combine import Combiner, PartnerItem
 from trilat.joint.core import CoreTracker
-from trilat.joint.judge import TrackJudge
+from trilat.joint.judge import Beside, TrackJudge, source_of
 from trilat.picture.inputs import CombinedTracks, PartnerRecord
 from trilat.policy.labels import join_for_own
 from trilat.records.columns import Tracks
@@ -38,6 +38,11 @@ class CombinedPicture:
         if isinstance(item.record, Track):
             self._waiting.append(PartnerItem(item.origin, item.record, epoch, sequence))
 
+    def usable(self, tracks: Sequence[PartnerRecord]) -> list[PartnerRecord]:
+        """Return partners' tracks and areas without the tracks of those in quarantine, for whoever else reads them."""
+        out = self.judge.health.quarantined
+        return [one for one in tracks if not isinstance(one.record, Track) or source_of(one.origin) not in out]
+
     def next_ns(self, *, new: bool) -> int:
         """Return from when on a step makes a picture; new: there is something that the last one did not have."""
         if self._last_ns is None:
@@ -48,7 +53,8 @@ class CombinedPicture:
         """Return the combined picture of the core's tracks and the partners'."""
         self._last_ns = now_ns
         waiting, self._waiting = self._waiting, []
-        usable = self.judge.step(now_ns, waiting, core, self._core.own_bits, self._core.own_moved_ns)
+        beside = Beside(core.columns, self._core.alone, self._core.own_bits, self._core.own_moved_ns)
+        usable = self.judge.step(now_ns, waiting, beside)
         combined = self.combiner.step(now_ns, core, usable)
         own = combined.tracks.columns["sensors"] & np.uint64(self._core.own_bits)
         combined.tracks.columns["sensors"] = own  # partners' sensors have no place in the page's table of own ones

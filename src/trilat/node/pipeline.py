@@ -314,7 +314,7 @@ class Pipeline:
         self._own_waiting.extend(mine)
         for exporter, records in received.reports.items():
             self._waiting.setdefault(exporter, []).extend(records)
-        self.launches.hear(now_ns, received.warnings, received.tracks)
+        self.launches.hear(now_ns, received.warnings, self.combined.usable(received.tracks))
         self._picture_is_old |= bool(received.tracks or received.reports)
         if self.tracks is not None and now_ns < self.combined.next_ns(new=self._picture_is_old):
             return self.tracks, None, []
@@ -324,7 +324,7 @@ class Pipeline:
         self.tracks = self.national.step(now_ns, own)
         self.watch.learn(now_ns, self.tracks, self.national.fit())
         self.core.own_moved_ns = self.watch.jumped_ns
-        alone, together = self.launches.step(now_ns, own, waiting, sensor_of)
+        alone, together = self.launches.step(now_ns, own, self.core.usable(waiting), sensor_of)
         assessed = [*((OWN, one) for one in alone), *((NATIONAL, one) for one in together)]
         return self.tracks, self.core.step(now_ns, self.tracks, own, waiting), assessed
 

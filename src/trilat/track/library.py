@@ -21,7 +21,7 @@ from trilat.records.columns import DOMAINS, KIND_BEARING, KIND_FIX, KIND_RADAR, 
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
-from trilat.track.settings import TrackerSettings, build_model
+from trilat.track.settings import SETS, TrackerSettings, build_model, checked
 from trilat.track.tracker import Tracker
 
 Floats = NDArray[np.float64]
@@ -234,15 +234,19 @@ def smoothed(history: Sequence[Any], noise_m2_s3: float = 5.0, settings: Tracker
     """
     from trilat.track.smooth import MODES_DTYPE, kept, smooth  # noqa: PLC0415 - only who smooths needs it
 
-    if not history:
-        return {}
-    parts = [getattr(given, "columns", given) for given in history]
-    if not any({getattr(one, "dtype", None) for one in parts} == {kind} for kind in (TRACK_DTYPE, MODES_DTYPE)):
-        msg = f"history holds a {type(history[0]).__name__}: what Tracker.modes, or Tracker.step, gave wanted in a list"
+    if not isinstance(noise_m2_s3, int | float | np.number):
+        msg = f"noise_m2_s3 is a {type(noise_m2_s3).__name__}, a number wanted; settings go by name: settings=..."  # type: ignore[unreachable]  # callers may be untyped
         raise TypeError(msg)
+    if not 0.0 <= noise_m2_s3 < np.inf:
+        msg = f"noise_m2_s3 is {noise_m2_s3}: zero or above wanted; 5 for aircraft"
+        raise ValueError(msg)
+    settings = checked(TrackerSettings() if settings is None else settings)
+    parts = _stored("history", history, MODES_DTYPE, TRACK_DTYPE)
+    if not parts:
+        return {}
     columns, step = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(one) for one in parts])
     if columns.dtype == MODES_DTYPE:
-        at, mean, covariance = _smoothed_modes(columns, step, settings or TrackerSettings())
+        at, mean, covariance = _smoothed_modes(columns, step, settings)
         order = np.lexsort((columns["t_ns"][at], columns["number"][at]))
         at, mean, covariance = at[order], mean[order], covariance[order]
     else:
@@ -265,25 +269,48 @@ def smoothed_columns(shown: Sequence[Any], modes: Sequence[Any], settings: Track
     modes: what `Tracker.modes` gave after each of the steps. What came after a track's last report stays as it was shown. Raises
     ValueError for modes of other steps or tracks, and as `smoothed` does.
     """
-    if not shown:
+    from trilat.track.smooth import MODES_DTYPE  # noqa: PLC0415 - only who smooths needs it
+
+    settings = checked(settings)
+    pictures, stored = _stored("shown", shown, TRACK_DTYPE), _stored("modes", modes, MODES_DTYPE)
+    if not pictures:
         return []
-    out, lengths, rows = np.concatenate(shown), [len(one) for one in shown], np.concatenate(modes)
-    if lengths != [len(one) for one in modes] or (rows["number"] != out["number"]).any():
+    out, lengths, rows = np.concatenate(pictures), [len(one) for one in pictures], np.concatenate(stored)
+    if lengths != [len(one) for one in stored] or (rows["number"] != out["number"]).any():
         msg = "the modes are not those of the columns: give what Tracker.modes returned after each of the same steps"
         raise ValueError(msg)
-    at, mean, covariance = _smoothed_modes(rows, np.repeat(np.arange(len(modes)), lengths), settings)
+    at, mean, covariance = _smoothed_modes(rows, np.repeat(np.arange(len(stored)), lengths), settings)
     out["position_m"][at], out["velocity_m_s"][at], out["covariance"][at] = mean[:, :3], mean[:, 3:], covariance
     return np.split(out, np.cumsum(lengths)[:-1])
+
+
+def _stored(name: str, given: Any, *kinds: np.dtype[Any]) -> list[Any]:
+    """Return what was stored step by step as arrays, all of one of the kinds; raises TypeError that says what was given."""
+    if isinstance(given, np.ndarray):
+        msg = f"{name} is one array, what each step gave wanted in a list"
+        raise TypeError(msg)
+    given = list(given)
+    parts = [getattr(one, "columns", one) for one in given]
+    if parts and not any({getattr(one, "dtype", None) for one in parts} == {kind} for kind in kinds):
+        wanted = ", or ".join("Tracker.step" if kind == TRACK_DTYPE else "Tracker.modes" for kind in kinds)
+        msg = f"{name} holds a {type(given[0]).__name__}: what {wanted}{',' * (len(kinds) > 1)} gave wanted in a list"
+        raise TypeError(msg)
+    return parts
 
 
 def _smoothed_modes(rows: Any, step: NDArray[np.int64], settings: TrackerSettings) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Return which rows are of paths, and their smoothed means and covariances."""
     from trilat.track.smooth import kept, smooth_modes  # noqa: PLC0415 - only who smooths needs it
 
+    model = build_model(settings)
+    for which, count in enumerate(model["modes"]):
+        if (rows["mu"][rows["model_set"] == which, count:] > 0.0).any():
+            msg = f"the history holds other modes than the settings have ({SETS[which]}): give the tracker's, `tracker.settings`"
+            raise ValueError(msg)
     at = kept(rows["key"], rows, step)
     of = rows[at]
     _must_be_finite(of["number"], of["mu"], of["x"], of["P"])
-    return (at, *smooth_modes(of, build_model(settings)))
+    return (at, *smooth_modes(of, model))
 
 
 def _must_be_finite(numbers: NDArray[np.int64], *values: Floats) -> None:

@@ -6,7 +6,7 @@ docs/explanation/tracking.md says what each does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -142,7 +142,10 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if not self.domains:
             msg = "domains is empty: name at least one of air, sea, missile"
             raise ValueError(msg)
-        names = self.air_modes
+        names: Any = self.air_modes
+        if isinstance(names, str) or not isinstance(names, Collection) or not all(isinstance(one, str) for one in names):
+            msg = f"air_modes is {names!r}, several names wanted, also of one: ('turn',)"
+            raise TypeError(msg)
         if not 1 <= len(set(names)) == len(names) <= AIR_MODES_MAX or not set(names) <= set(AIR_MODES):
             msg = f"air_modes is {', '.join(names) or 'empty'}: name one to {AIR_MODES_MAX}, each once, of {', '.join(AIR_MODES)}"
             raise ValueError(msg)

@@ -145,14 +145,17 @@ function Link({ link }: { link: LinkLight }) {
 }
 
 function Sensor({ sensor }: { sensor: SensorLight }) {
+  const why = `${sensor.judged}${sensor.reason ? `: ${sensor.reason}` : ""}`;
   return (
-    <tr title={`${sensor.judged}${sensor.reason ? `: ${sensor.reason}` : ""}\nNIS ${sensor.nis.toFixed(2)}`}>
+    <tr title={`${sensor.name}\n${why}\nNIS ${sensor.nis.toFixed(2)}`}>
       <td>
         <Light state={sensor.state} />
       </td>
-      <th scope="row">{sensor.name}</th>
+      <th scope="row">
+        {sensor.name}
+        {sensor.judged !== "fit" && <small class={sensor.reason ? "refused" : ""}>{why}</small>}
+      </th>
       <td class="num">{sensor.nis.toFixed(1)}</td>
-      <td class={sensor.reason ? "refused" : ""}>{sensor.reason || sensor.judged}</td>
     </tr>
   );
 }
@@ -190,7 +193,7 @@ function Lights() {
         </tbody>
       </table>
       {status.sensors.length > 0 && <h2>{t("sensors")}</h2>}
-      <table class="lights" data-testid="sensors">
+      <table class="lights judged" data-testid="sensors">
         <tbody>
           {status.sensors.map((sensor) => (
             <Sensor key={sensor.name} sensor={sensor} />
