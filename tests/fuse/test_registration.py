@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from trilat.fuse.earth_fixed import ellipsoids
+from trilat.fuse.pairing import plots
 from trilat.fuse.registration import AZIMUTH, PLACE, RANGE, TIME, Registration, by_address, look
 from trilat.kernels import geodesy
 from trilat.records.columns import KIND_RADAR, Reports, empty_reports, empty_tracks
@@ -278,3 +280,22 @@ def test_what_is_where_a_sensor_stands_has_finite_derivatives() -> None:
     site, basis = geodesy.geodetic_to_ecef(36.0, 130.0, 50.0), geodesy.enu_basis(36.0, 130.0)
     for made in look(site, basis, site[None, :], np.zeros((1, 3))):
         assert np.isfinite(made).all()
+
+
+def test_a_plot_at_a_radar_s_foot_or_straight_above_it_spoils_no_other() -> None:
+    """Where a plot's direction says nothing it makes no reference point, and those beside it make theirs."""
+    one = radar("A", 33.0, 130.0)
+    columns = empty_reports(4)
+    columns["kind"], columns["t_ns"], columns["sigma_range_m"] = KIND_RADAR, T0_NS, 60.0
+    columns["range_m"] = (0.0, 6e-243, 8_000.0, 40_000.0)
+    columns["azimuth_rad"], columns["elevation_rad"] = 1.0, (0.0, 0.1, np.pi / 2, 0.2)
+    tracks = empty_tracks(4)
+    tracks["status"] = 1
+    tracks["position_m"] = np.atleast_2d(ellipsoids(columns, one)[0])
+    tracks["velocity_m_s"] = (100.0, 50.0, 0.0)
+
+    seen = plots(columns, one, tracks)
+
+    assert len(seen.t_ns) == 1
+    assert np.allclose(tracks["position_m"][3], seen.place_m)
+    assert np.isfinite(seen.covariance).all()

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 FIX_AGE_S = 12.0  # a fix is moved no farther than this to a plot's time
 PLOT_AGE_S = 12.0
 NEAR_M, NEAR_RAD = 2_500.0, 0.02  # how far a biased plot may be from where its target is
+FOOT_M, LEVEL_LEAST = 100.0, 0.05  # range and cosine of elevation of plots whose direction says something
 ALONE = 3.0  # a second one nearer than this many times that makes the pair unsure
 TURN_M_S2 = 1.0  # how hard targets may turn between the two times
 REFERENCES_MAX = 20_000
@@ -87,6 +88,9 @@ def fixes(columns: Any, sensor: Sensor) -> Points:
 def plots(columns: Any, sensor: Sensor, tracks: Any) -> Points:
     """Return where a radar with elevation has its targets, with the velocity of the nearest track (TRACK_DTYPE)."""
     columns = columns[can_stand_alone(columns) & np.isfinite(columns["elevation_rad"])]
+    level = np.cos(columns["elevation_rad"])
+    away = (columns["range_m"] >= FOOT_M) & (level >= LEVEL_LEAST)
+    columns, level = columns[away], level[away]
     tracks = tracks[tracks["status"] == 1]
     place, along, across, up = ellipsoids(columns, sensor)
     place = np.atleast_2d(place).reshape(-1, 3)
@@ -98,8 +102,7 @@ def plots(columns: Any, sensor: Sensor, tracks: Any) -> Points:
     good = np.isfinite(velocity[:, 0])
     site = geodesy.geodetic_to_ecef(sensor.lat_deg, sensor.lon_deg, sensor.alt_m)
     _, jacobian, _ = look(site, geodesy.enu_basis(sensor.lat_deg, sensor.lon_deg), place, np.nan_to_num(velocity))
-    r = np.maximum(columns["range_m"], 1.0)
-    level = np.maximum(np.cos(columns["elevation_rad"]), 0.05)
+    r = columns["range_m"]
     sigma = np.stack([along, across / (r * level), up / r], axis=1)
     inverse = np.linalg.inv(jacobian) * sigma[:, None, :]
     covariance = inverse @ np.swapaxes(inverse, 1, 2)

@@ -46,7 +46,7 @@ from trilat.kernels.bank import (
 from trilat.kernels.frames import vertical
 from trilat.kernels.gate import detection_probability
 from trilat.kernels.imm import change_set, fill_modes, linearise_row, moments
-from trilat.kernels.jit import leaf
+from trilat.kernels.jit import kernel, leaf
 from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
 from trilat.kernels.sweep import update_mode
 
@@ -112,17 +112,17 @@ def misses(model, head, bank, sensor, s, t_ns, frame):  # type: ignore[no-untype
             missed(bank, i, pd)
 
 
-@leaf
+@kernel
 def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
     """Confirm, set coasting, and delete, by existence (or by M of N where that is chosen) and by time unseen."""
     mofn = model.options[O_MOFN] == 1
-    top = 0
+    top, existence = 0, beliefs(head, bank)
     for i in range(head.rows):
         if bank[i].status == FREE:
             continue
         rule = model.life[bank[i].model_set]
         unseen_s = (t_ns - bank[i].updated_ns) * 1e-9
-        r = bank[i].existence if bank[i].group == 0 else believed(head, bank, i)
+        r = existence[i]
         if bank[i].status == TENTATIVE:
             if bank[i].hits >= rule[L_HITS] and (mofn or r >= rule[L_CONFIRM]):
                 bank[i].status = CONFIRMED
@@ -142,35 +142,38 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
     head.rows = top
 
 
-@leaf
-def believed(head, bank, i):  # type: ignore[no-untyped-def]
-    """Return the existence of row i over all hypotheses of its group, not in the one that is shown alone."""
-    g, total = bank[i].group, 0.0
-    for k in range(head.alternates + 1):
-        a = head.first + k - 1 if k > 0 else i
-        if k > 0 and (bank[a].group != g or bank[a].of != i):
-            continue
-        for h in range(head.many[g]):
-            if (bank[a].held >> h) & 1:
-                total += np.exp(head.weights[g, h]) * bank[a].existence
-    return total
+@kernel
+def beliefs(head, bank):  # type: ignore[no-untyped-def]
+    """Return the existence of each row (rows,): of one in a group over all its hypotheses, not in the one that is shown alone."""
+    r = np.empty(head.rows)
+    for k in range(head.rows + head.alternates):  # one pass: alternates stand two thousand bytes apart
+        a = k if k < head.rows else head.first + k - head.rows
+        i = k if k < head.rows else bank[a].of
+        if k < head.rows:
+            r[k] = bank[k].existence if bank[k].group == 0 else 0.0
+        g = bank[a].group
+        if g > 0 and g == bank[i].group:
+            for h in range(head.many[g]):
+                if (bank[a].held >> h) & 1:
+                    r[i] += np.exp(head.weights[g, h]) * bank[a].existence
+    return r
 
 
 @leaf
 def _hopeless(row, sensors, rule):  # type: ignore[no-untyped-def]
     """Tell whether a tentative row that is hardly believed may go: at once after its third plot, else when looked for in vain.
 
-    A lone plot begins with little belief, so it is given the looks of the others, and at least one of its own sensor: most are
-    false, and each would be weighed against everything near it for as long as it stood. A second says little where a new
-    track's gate holds false plots as a rule; the third's gate is hundreds of times smaller.
+    A lone plot begins with little belief, so it is given others' looks, and at least one of a sensor that saw it: most are false,
+    and each would be weighed against all that is near for as long as it stood. A second says little where a new track's gate
+    holds false plots as a rule; the third's is hundreds of times smaller.
     """
     if row.hits > 2:
         return True
     if row.existence > rule[L_DROP] ** 2:
         return False
     for s in range(len(sensors)):
-        if (row.sensors >> s) & 1:
-            return sensors[s, S_LOOKS] >= 1.0 and row.chance_ns[s] > row.updated_ns
+        if (row.sensors >> s) & 1 and sensors[s, S_LOOKS] >= 1.0 and row.chance_ns[s] > row.updated_ns:
+            return True
     return False
 
 

@@ -18,7 +18,7 @@ from trilat.kernels.bank import (
 )
 from trilat.kernels.imm import mixture
 from trilat.kernels.jit import entry, kernel, leaf
-from trilat.kernels.life import believed
+from trilat.kernels.life import beliefs
 
 # As records.columns.TRACK_DTYPE, which kernels do not import; a test holds them equal.
 TRACK_ROW = np.dtype(
@@ -220,13 +220,13 @@ def show(models, heads, bank, t_ns, row, now, out, callsign, works):  # type: ig
     callsign (n,) takes the hash of each track's callsign, -1 where it has none; the texts are not known here.
     """
     model, head, work = models[0], heads[0], works[0]
-    mean = np.empty(6)
+    mean, existence = np.empty(6), beliefs(head, bank)
     for k in range(len(row)):
         i, o = row[k], out[k]
         b = bank[i]
         o.number, o.t_ns, o.updated_t_ns, o.born_t_ns = now[i].number, t_ns, b.updated_ns, b.born_ns
         o.status, o.domain, o.flags = b.status - 1, _domain(b), b.flags
-        o.existence, o.sensors = b.existence if b.group == 0 else believed(head, bank, i), b.sensors
+        o.existence, o.sensors = existence[i], b.sensors
         o.mode_3a = b.identity[ID_3A] if b.identity_count[ID_3A] > 0 else -1
         o.address = b.identity[ID_ADDRESS] if b.identity_count[ID_ADDRESS] > 0 else -1
         o.mmsi = b.identity[ID_MMSI] if b.identity_count[ID_MMSI] > 0 else -1

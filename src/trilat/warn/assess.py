@@ -46,6 +46,8 @@ DOUBLE_S = 4.0  # a flight without a plot for so long, near an older one that ha
 # From a launch to the first plot: what was seen later, and was not taken for a flight at once, has no launch point.
 EARLY_S = 100.0
 PLOTS_CUED = 2  # enough where a launch flash was seen
+# A track of two plots that is hardly thought to exist is held for a third; it speaks of no launch meanwhile, nor where others do.
+BELIEVED = 0.005
 # So many sights of it within so short a time before, the last just now, say as plots do where it came from, at any such speed.
 SIGHTS_MIN, SIGHTS_S, SIGHTS_NEW_S = 2, 20.0, 6.0
 SIGHTS_M, SIGHTS_M_S = 10_000.0, 1_000.0
@@ -169,7 +171,8 @@ class Assessor:
 
     def _look(self, now_ns: int, row: Any) -> None:
         """Begin a flight where a track climbs or flies as only a launch does, or seems to where a launch flash was seen."""
-        if not launch_like(row) and not self._cued(row) and not self._risen(row):
+        believed = row["existence"] > BELIEVED
+        if not (believed and (launch_like(row) or self._cued(row))) and not self._risen(row):
             return
         position, velocity = row["position_m"], row["velocity_m_s"]
         for flight in self._flights.values():

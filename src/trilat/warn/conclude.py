@@ -358,8 +358,8 @@ def _path(found: Landing, t_ns: int) -> tuple[PathPoint, ...]:
 
 
 def doubt_of(covariance: Array) -> float:
-    """Return four sigmas of a place, m."""
-    return 4.0 * float(np.sqrt(np.trace(covariance[:3, :3])))
+    """Return four sigmas of a place, m. Values at the edge of what a feed may say can round below zero."""
+    return 4.0 * float(np.sqrt(max(np.trace(covariance[:3, :3]), 0.0)))
 
 
 def launch_told(told: LaunchEstimate) -> Launch:
