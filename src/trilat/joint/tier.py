@@ -65,7 +65,7 @@ class TierTracker:
         self.nation, self.tier, self.sensors = nation, tier, tuple(sensors)
         self.index = {sensor.id: k for k, sensor in enumerate(self.sensors)}
         self.tracker = Tracker(settings, self.sensors, stream)
-        self.watch = SensorWatch(self.sensors, turn_ns=turn_ns)
+        self.watch = SensorWatch(self.sensors, turn_ns=turn_ns, tracker=settings)
         self.label_of = label_joiner(self.sensors)
         self.waiting: list[Reports] = []
         self._sent: dict[int, Track] = {}

@@ -54,7 +54,7 @@ class SensorState(NamedTuple):
 class SensorWatch:
     """The watch of one tracker's sensors. `left_out` counts reports of sensors in quarantine.
 
-    turn_ns: when in each second it learns (`turn_of`).
+    turn_ns: when in each second it learns (`turn_of`). tracker: settings of the trackers that follow sensors in quarantine aside.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class SensorWatch:
         registration: RegistrationSettings | None = None,
         health: HealthSettings | None = None,
         turn_ns: int = 0,
+        tracker: TrackerSettings | None = None,
     ) -> None:
         self._turn_ns = turn_ns
         self.sensors = tuple(sensors)
@@ -78,7 +79,7 @@ class SensorWatch:
         self._fit = np.zeros((len(self.sensors), 6))
         self._reported = References(FIX_AGE_S)
         self._seen = [References(PLOT_AGE_S) for _ in self.sensors]
-        self._witnesses, self._aside = Witnesses(self.sensors), Aside(TrackerSettings(), self.sensors)
+        self._witnesses, self._aside = Witnesses(self.sensors), Aside(tracker or TrackerSettings(), self.sensors)
         self._sites = geodesy.geodetic_to_ecef(
             [s.lat_deg for s in self.sensors], [s.lon_deg for s in self.sensors], [s.alt_m for s in self.sensors]
         ).reshape(-1, 3)

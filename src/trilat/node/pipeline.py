@@ -145,7 +145,7 @@ class Pipeline:
         self.desk.books.own_ns = lambda name, now_ns: gates[name].own_ns(now_ns) if name in gates else now_ns
         if (public := self.audiences.get("PUBLIC")) is not None:
             self.desk.publish = public.flash
-        self.watch = SensorWatch(settings.sensors, turn_ns=turn_of(settings.nation))
+        self.watch = SensorWatch(settings.sensors, turn_ns=turn_of(settings.nation), tracker=settings.tracker)
         self.core = CoreTracker(settings.nation, settings.sensors, settings.tracker, self.national)
         self.combined = CombinedPicture(settings.nation, gates, self.core, settings.state_tick_ns)
         self.launches = NationLaunches(
