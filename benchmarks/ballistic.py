@@ -1,7 +1,8 @@
 """Missiles on fresh seeds: how soon they are confirmed, how well they are tracked, and how near their landing is told.
 
 `python benchmarks/ballistic.py` runs the test seeds over both Earths with 10 and 30 missiles; `--development` the seeds the
-parameters were chosen on; `--seeds N` only the first N of them; `--tiny` one small salvo. The landing is told from each
+parameters were chosen on; `--seeds N` only the first N of them; `--tiny` one small salvo; `--reference FOLDER` the prototype
+that the aims are of, beside ours on the sphere's salvoes of 10 (ballistic_reference.py). The landing is told from each
 confirmed estimate by falling on from it with 5,000 kg/m2; its error is the median within 3 s of 10, 20 and 60 s after the later
 of burn-out and confirmation, as the reference scorer counts it (every scan for a track's first 60, then every fourth). Below each
 line stand the aims, and bounds of the landing error that the same plots allow (ballistic_bound.py; salvoes of 10).
@@ -20,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import ballistic_reference
 from ballistic_bound import bounds_km
 from scenarios import RADIUS_M, Earth, landing, missile_draws, missiles
 from trilat.cli.bench_track import run_scenario, score_scenario
@@ -154,14 +156,43 @@ def beside(count: int, r: dict[str, Any]) -> str:
     return out
 
 
+def compare(folder: Path, seeds: list[int]) -> None:
+    """Print the landing errors of the reference prototype and ours, each after its own confirmation, then at the same moments."""
+    module, earth = ballistic_reference.load(folder), Earth("sphere")
+    salvos = missiles(seeds, BOUND_MAX, "sphere")
+    runs = {
+        "reference": [(arrays, ballistic_reference.run(module, arrays)) for arrays in salvos],
+        "ours": [(arrays, run_scenario(arrays, "missile", 1)[1]) for arrays in salvos],
+    }
+    times = [[examine(*one)[0] for one in of] for of in runs.values()]
+    both = [np.array(salvo) for salvo in zip(*times, strict=True)]
+    for name, of in runs.items():
+        delays, own = landing_errors(earth, of)
+        _, same = landing_errors(earth, ballistic_reference.at_the_same_moments(of, both))
+        print(
+            f"{name:9s} sphere {BOUND_MAX} a salvo, {len(own)} in all: confirmed after {np.nanmedian(delays):.1f} s (most "
+            f"{np.nanmax(delays):.1f}); landing error km, median: {_told(own)}; at the same moments: {_told(same)}",
+            flush=True,
+        )
+
+
+def _told(errors: Any) -> str:
+    """Return medians of landing errors as words."""
+    return "  ".join(f"+{a:.0f} s {m / 1e3:5.2f}" for a, m in zip(AFTER_S, np.nanmedian(errors, axis=0), strict=True))
+
+
 def main() -> None:
     """Print one line per Earth and salvo size."""
     parser = argparse.ArgumentParser(description="Missiles on fresh seeds.")
     parser.add_argument("--tiny", action="store_true", help="one small salvo")
     parser.add_argument("--development", action="store_true", help="the seeds the parameters were chosen on")
     parser.add_argument("--seeds", type=int, choices=range(1, 21), metavar="N", help="only the first so many seeds")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="where ball.py is: it beside ours, and nothing else")
     given = parser.parse_args()
     tiny, seeds = given.tiny, list(DEVELOPMENT if given.development else TEST)[: given.seeds]
+    if given.reference:
+        compare(given.reference, seeds)
+        return
     for kind in ("sphere",) if tiny else ("sphere", "wgs84"):
         for count in (3,) if tiny else (10, 30):
             figures = measure(kind, count, seeds[:1] if tiny else seeds)

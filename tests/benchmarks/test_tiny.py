@@ -42,3 +42,16 @@ def test_a_benchmark_explains_itself() -> None:
     commands = [path for path in sorted(FOLDER.glob("[a-z]*.py")) if '__name__ == "__main__"' in path.read_text("utf-8")]
     assert commands
     assert [path.name for path in commands if not any(word in path.read_text("utf-8") for word in PARSERS)] == []
+
+
+def test_the_reference_prototype_runs_beside_ours_and_its_absence_is_told(tmp_path: Path) -> None:
+    """`ballistic.py --reference` prints both on the same salvo; where the prototype is not, it says what is missing."""
+    script = FOLDER / "ballistic.py"
+    absent = subprocess.run([sys.executable, script, "--reference", tmp_path], capture_output=True, text=True, check=False)
+    assert (1, True) == (absent.returncode, "no ball.py, gen.py, metrics.py there" in absent.stderr), absent.stderr
+    reference = FOLDER.parents[1] / "shared" / "bench"
+    if not reference.is_dir():
+        pytest.skip("no ../shared/bench beside the repository: the prototype itself was not run")
+    given = [sys.executable, script, "--reference", reference, "--seeds", "1"]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert (0, 2) == (done.returncode, done.stdout.count("at the same moments: +10 s")), done.stdout + done.stderr

@@ -23,6 +23,7 @@ from trilat.track import Tracker, TrackerSettings
 from trilat.warn.areas import shipped_layer
 from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.classes import launcher_odds
+from trilat.warn.conclude import doubt_of
 from trilat.warn.launch import launch_of
 
 SENSORS = tuple(sensor_of(site) for site in SITES)
@@ -364,3 +365,9 @@ def test_what_is_no_number_is_no_launch(where: int) -> None:
 
     assert launch_of(0, broken, np.eye(6)) is None
     assert launch_of(0, mean, spread) is None
+
+
+def test_a_place_whose_covariance_rounded_below_zero_has_no_doubt_and_no_error() -> None:
+    """What lies at the edge of what a feed may say is held against flights like anything else."""
+    assert doubt_of(np.diag([-1e-3, 0.0, 0.0, 1.0, 1.0, 1.0])) == 0.0
+    assert doubt_of(np.diag([1.0, 4.0, 4.0, 1.0, 1.0, 1.0])) == 12.0

@@ -45,7 +45,7 @@ def tracks(now_ns: int, rng: np.random.Generator) -> Tracks:
     columns["number"], columns["t_ns"], columns["sensors"] = np.arange(1, ROWS + 1), now_ns, 1
     columns["position_m"] = geodesy.geodetic_to_ecef(lat, lon, np.full(ROWS, 20_000.0))
     columns["velocity_m_s"] = columns["position_m"] / 6.4e6 * -900.0  # they sink: nothing but infrared could say they rose
-    columns["covariance"] = np.eye(6) * 1e6
+    columns["covariance"], columns["existence"] = np.eye(6) * 1e6, 0.5
     return Tracks(t_ns=now_ns, stream="T", columns=columns)
 
 
