@@ -93,7 +93,9 @@ def paired(a: Any, b: Any) -> str:
     if not any(b):
         return "none in either" if not any(a) else "none in the other"
     d = (np.array(a) - np.array(b)) / np.mean(b)
-    half = float(t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))) if len(d) > 1 else float("nan")
+    if len(d) < 2:
+        return f"{d.mean():+.1%} (one seed: no interval)"
+    half = float(t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
     return f"{d.mean():+.1%} +- {half:.1%}"
 
 

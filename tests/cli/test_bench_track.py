@@ -101,6 +101,8 @@ def test_other_motions_can_be_asked_for_and_unknown_ones_are_named(tmp_path: Pat
         done.exit_code,
         "name one to 3, each once, of cv-low, cv-high, climb, turn" in " ".join(done.output.split()),
     )
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--domain", "missile", "--air-modes", "turn"])
+    assert (2, True) == (done.exit_code, "s.npz is of domain missile: leave it out" in " ".join(done.output.split()))
 
 
 BROKEN = {

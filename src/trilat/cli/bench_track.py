@@ -163,6 +163,9 @@ def command(
         if air_modes is None:
             raise
         raise click.UsageError(f"--air-modes: {error}") from error
+    if air_modes is not None and result["domain"] != "air":
+        msg = f"--air-modes says what aircraft may do, and {scenario.name} is of domain {result['domain']}: leave it out"
+        raise click.UsageError(msg)
     result["peak_memory_bytes"] = peak_memory_bytes()
     result |= score_scenario(arrays, result["domain"], found, c_m)
     if smooth:

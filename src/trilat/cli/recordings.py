@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from trilat.records.sensor import Sensor
 
 FORMATS = ("asterix", "beast", "avr", "modes-jsonl", "ais", "fixes-csv", "fixes-json", "plots-json", "sights-jsonl")
+format_option = click.option(
+    "--format",
+    "format_name",
+    metavar="FORMAT",
+    default="auto",
+    show_default=True,
+    type=click.Choice(("auto", *FORMATS)),
+    help=f"auto, {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
+)
 READ_BYTES = 1 << 18
 HEAD_BYTES = 1 << 12
 # Whose a recording is when nobody says: ISO 3166 keeps XAA to XZZ for users.

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from trilat.cli.frame import Between
-from trilat.cli.recordings import FORMATS, FeedOptions, feed_options, format_of, read_pieces, source_for, start_of, summary
+from trilat.cli.recordings import FeedOptions, feed_options, format_of, format_option, read_pieces, source_for, start_of, summary
 from trilat.errors import ConfigError, FeedError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 @click.argument("files", metavar="[FEED=]FILE...", nargs=-1, required=True)
 @click.option("--to", "node_or_url", required=True, metavar="NODE", help="A node's TOML or folder, or a feed's URL with --id.")
 @click.option("--id", "replay_id", default="", help="The replay's id, when --to is a URL.")
-@click.option("--format", "format_name", default="auto", show_default=True, type=click.Choice(("auto", *FORMATS)))
+@format_option
 @click.option("--speed", default=1.0, show_default=True, type=Between(0.01, 1000), help="Times faster than life.")
 @click.option("--start-at", default="now", show_default=True, help='"now", "original", or a time such as 2024-01-02T07:41:03Z.')
 @feed_options

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trilat.cli.recordings import (
-    FORMATS,
     FeedOptions,
     decode_file,
     feed_options,
     format_of,
+    format_option,
     source_for,
     start_of,
     summary,
@@ -36,7 +36,7 @@ GAP_NS_MAX = 120_000_000_000
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "format_name", default="auto", show_default=True, type=click.Choice(("auto", *FORMATS)))
+@format_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="TRACKS.npz, .jsonl or .csv")
 @click.option("--tick", "tick_s", default=1.0, show_default=True, help="Seconds of the recording between two steps.")
 @click.option("--smooth", is_flag=True, help="Improve each state by the reports that came after it: for a review.")
