@@ -206,3 +206,17 @@ def test_what_lies_still_in_tracklets_is_no_replay_and_what_moves_is() -> None:
             health.reports("partner", START_NS + t * S_NS, row)
             told = health.step(START_NS + t * S_NS)
         assert told["partner"].reason == ("" if still else "replayed")
+
+
+def test_sums_that_shrink_or_are_no_numbers_are_taken_for_what_they_are() -> None:
+    """What a late report changed is taken off the sums as it is, and what is infinite is left out: the figures stay real."""
+    health = Health()
+    for k in range(1, 31):
+        health.sums("late", START_NS + k * S_NS, 4, 12.0, 12.0, np.zeros(3))
+    health.sums("late", START_NS + 31 * S_NS, 2, -3.0, 40.0, np.ones(3))
+    health.sums("late", START_NS + 31 * S_NS, 2, 6.0, np.inf, np.full(3, np.nan))
+    told = health.step(START_NS + 31 * S_NS)["late"]
+
+    assert told.state == "fit"
+    assert 1.0 < told.nis_per_dimension < 1.5
+    assert 0.0 < told.bias < 0.1

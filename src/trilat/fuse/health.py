@@ -132,8 +132,14 @@ class Health:
             self._fitted(source, now_ns, plots, squares, total, components / plots)
 
     def _fitted(self, source: str, now_ns: int, n: int, squares: float, total: Floats, dimension: float) -> None:
-        """Keep sums over what came at once, as of nothing farther off than FAR."""
-        less = min(1.0, FAR * self.settings.nis_max * n * dimension / max(squares, 1e-9))
+        """Keep sums over what came at once, as of nothing farther off than FAR.
+
+        Sums may have shrunk where something late changed what was counted before: that is taken off as it is.
+        """
+        if not (np.isfinite(squares) and np.isfinite(total).all() and np.isfinite(dimension)):
+            return
+        most = FAR * self.settings.nis_max * n * dimension
+        less = most / squares if 0.0 < most < squares else 1.0
         kept = (now_ns, n, squares * less, total * less**0.5, dimension)
         self._source(source, now_ns).fits.append(kept)
 
