@@ -1,7 +1,7 @@
 """The tracker as a library: arrays and DataFrames in, arrays out, without a node or its records.
 
-from trilat.track import track_table
-tracks = track_table({"t_s": t, "range_m": r, "azimuth_rad": a, "elevation_rad": e}, lat_deg=33, lon_deg=130)
+from trilat.track import sensor_at, track_table
+tracks = track_table({"t_s": t, "range_m": r, "azimuth_rad": a, "elevation_rad": e}, sensor_at(33.0, 130.0))
 """
 
 from __future__ import annotations
