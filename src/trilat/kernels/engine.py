@@ -189,6 +189,9 @@ def _pairs(model, head, bank, sensor, s, z, plots, taken, frame, rows, start, co
         if many[i] == 1 and wanted[lone[i]] == 1 and bank[i].group == 0:
             _alone(model, head, bank, sensor, s, z, plots, lone[i], i, taken, frame, work)
             continue
+        if edges == len(column):  # no room: nor is any work done for what would find none
+            head.pairs += many[i]
+            continue
         near = near_plots(bank, i, sensor, kind, grid, sectors, middle_ns, slack_s, wide, at, hits)
         if bank[i].group > 0:
             near = _near_alternates(
