@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import process_time
 
 import numpy as np
-from track_cases import LINES, S_NS, T0_NS, error_m, feed, radar_plots, reports, tracker
+from track_cases import LINES_OF_TWO, S_NS, T0_NS, error_m, feed, radar_plots, reports, tracker
 
 from trilat.records.columns import KIND_RADAR, empty_reports
 from trilat.track import TrackerSettings
@@ -13,7 +13,7 @@ from trilat.track import TrackerSettings
 
 def test_a_flood_within_one_gate_costs_no_more_than_one_all_over_the_sky() -> None:
     """Where all plots of a scan are near all tracks, what finds no room is counted and costs no more work; what was there stays."""
-    rng, took, line = np.random.default_rng(21), dict[str, float](), LINES[0]
+    rng, took, line = np.random.default_rng(21), dict[str, float](), LINES_OF_TWO[0]
     n, wide = 3_000, {"over the sky": (100e3, 3.0, 0.19), "within a gate": (75.0, 1.5e-3, 2e-3)}
     for name, (range_m, azimuth_rad, elevation_rad) in wide.items():
         made = tracker(TrackerSettings(tracks_max=3_000))
