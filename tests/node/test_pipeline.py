@@ -10,6 +10,7 @@ import node_worlds as worlds
 import numpy as np
 import pytest
 
+from trilat.fuse.health import Verdict
 from trilat.node import show
 from trilat.node.health import Health
 from trilat.node.inputs import ActInput, FeedInput, Input, ReceivedInput
@@ -250,12 +251,27 @@ def test_what_is_thought_of_every_source_is_shown(configs: dict[str, NodeConfig]
             judge.health.innovations(name, t * 10**9, np.full((10, 3), 1.0))
             judge.health.confirmations(name, t * 10**9, 10, 10 - 5 * k)
             judge.verdicts = judge.health.step(t * 10**9)
-    lights = {one.name: (one.state, one.judged, one.reason, one.nis) for one in show.sensors(health, pipeline)}
+    lights = {f"{one.nation}:{one.name}": (one.state, one.judged, one.reason, one.nis) for one in show.sensors(health, pipeline)}
 
-    assert ("up", "fit", "", 1.0) == lights[own]
+    assert ("up", "fit", "", 1.0) == lights[f"JPN:{own}"]
     assert ("down", "quarantined", "ghosts", 1.0) == lights["KOR:R1"] == lights["KOR:tracks"]
     assert [(0.0, 1.0), (1.0, 1.0), (1.0, 1.0)] == [
         (health.values["trilat_sensor_quarantined"][labels], health.values["trilat_sensor_nis"][labels]) for labels in told
     ]
     assert {("core", "KOR:R1", "ghosts"): 1.0, ("combined", "KOR:tracks", "ghosts"): 1.0} == health.values["trilat_sensor_fault"]
     assert {"quarantined KOR:R1:ghosts", "quarantined KOR:tracks:ghosts"} <= show.counters(pipeline, health).keys()
+
+
+def test_biases_taken_off_are_shown_with_one_sigma(configs: dict[str, NodeConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a sensor's biases the page gets those that are taken off, and none while none is."""
+    pipeline, own = worlds.pipeline_of(configs["JPN"]), worlds.pipeline_of(configs["JPN"]).settings.sensors[0].id
+    state = pipeline.watch.states()[own]
+    fit = Verdict("fit", "", 0, 1.0, 0.0, 0.0, 0.0, 0.0, 100)
+    off = np.array([0.0, 0.0035, 0.0, 0.5, 0.0, 0.0, 0.0])
+    doubt = np.diag(np.array([5.0, 2e-4, 1e-3, 0.02, 1.0, 1.0, 1.0]) ** 2)
+    for applied in (False, True):
+        told = state._replace(verdict=fit, bias=state.bias._replace(taken=off, covariance=doubt), applied=applied)
+        monkeypatch.setattr(pipeline.watch, "states", lambda told=told: {own: told})
+        (light,) = show.sensors(Health(), pipeline)
+        shown = [(one.kind, one.value, pytest.approx(one.sigma)) for one in light.biases]
+        assert shown == ([("azimuth_rad", 0.0035, 2e-4), ("time_s", 0.5, 0.02)] if applied else [])

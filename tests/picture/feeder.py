@@ -29,6 +29,7 @@ from trilat.picture.inputs import (
     LinkLight,
     NodeIdentity,
     PartnerRecord,
+    SensorBias,
     SensorLight,
     WarningRecord,
 )
@@ -228,13 +229,13 @@ def links(now_ns: int, nation: str = "JPN") -> list[LinkLight]:
 
 def judged() -> list[SensorLight]:
     """Return what is thought of some sensors and partners, with names as long as they come."""
+    far = SensorBias(kind="range_m", value=-97.6, sigma=4.6), SensorBias(kind="azimuth_rad", value=0.0035, sigma=0.0002)
+    bad = SensorLight(nation="KOR", name="KOR/south-coast-long-range-radar", state="down", judged="quarantined", reason="ghosts")
     return [
-        SensorLight(name=f"{NATIONS[0]}/ridge", state="up", judged="fit", nis=0.97),
-        SensorLight(
-            name="KOR:KOR/south-coast-long-range-radar", state="down", judged="quarantined", reason="bias-drifts", nis=3.4
-        ),
-        SensorLight(name="KOR:KOR/tracklet/1795000000000", state="late", judged="suspect", reason="does-not-fit", nis=12.4),
-        SensorLight(name="USA:tracks", state="off", judged="unknown"),
+        SensorLight(nation="JPN", name="JPN/ridge", state="up", judged="fit", nis=0.97, biases=far),
+        bad,
+        SensorLight(nation="KOR", name="KOR/set", state="late", judged="suspect", reason="does-not-fit", nis=12.4),
+        SensorLight(nation="USA", name="tracks", state="off", judged="unknown"),
     ]
 
 
@@ -387,8 +388,7 @@ async def main() -> None:
     given = parser.parse_args()
     feeder = Feeder(given.tracks, given.nation)
     if given.warn:
-        feeder.waiting.append(warning("KOR", "w-9", START_NS))
-        feeder.waiting.append(acknowledgement("KOR", "KOR", "w-9", START_NS + 9 * NS))
+        feeder.waiting += [warning("KOR", "w-9", START_NS), acknowledgement("KOR", "KOR", "w-9", START_NS + 9 * NS)]
     async with serving(feeder.app(), "127.0.0.1", given.port) as port:
         print(f"http://127.0.0.1:{port}", flush=True)  # noqa: T201 - the address is what this script is for
         while True:

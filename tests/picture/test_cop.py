@@ -307,7 +307,7 @@ def test_the_same_inputs_give_the_same_bytes() -> None:
 def test_what_is_thought_of_sensors_is_in_the_status() -> None:
     """State, reason and NIS of own sensors and partners' sources reach the page, and stay until they are told anew."""
     cop = feeder.make_cop("JPN", EVERY_TICK)
-    bad = SensorLight(name="KOR:R1", state="down", judged="quarantined", reason="clock-stuck", nis=1.5)
+    bad = SensorLight(nation="KOR", name="R1", state="down", judged="quarantined", reason="clock-stuck", nis=1.5)
     cop.step(START_NS, CopInput(sensors=[bad]))
     cop.step(START_NS + NS, CopInput())
     assert [msgspec.to_builtins(bad)] == cop.status("watch")["sensors"]

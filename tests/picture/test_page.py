@@ -212,14 +212,17 @@ async def test_a_light_of_the_top_bar_is_whole_or_not_there(here: Opened, width:
 
 @pytest.mark.parametrize("width", [1280, 1920])
 async def test_the_name_of_a_judged_source_is_whole_and_its_state_is_said(here: Opened, width: int) -> None:
-    """However long a sensor's name is, it can be read, and quarantine is a word beside its reason."""
+    """However long a sensor's name is, it can be read; its biases with one sigma and why it is in quarantine are words below."""
     await here.page.set_viewport_size({"width": width, "height": 800})
     table = here.page.get_by_test_id("sensors")
     rows = await table.locator("th").evaluate_all("all => all.map(one => [one.innerText, one.scrollWidth - one.clientWidth])")
     inside = await table.evaluate("one => one.parentElement.scrollWidth - one.parentElement.clientWidth")
     await here.page.set_viewport_size({"width": 900, "height": 600})
 
-    assert "KOR:KOR/south-coast-long-range-radar\nquarantined: bias-drifts" in [words for words, _ in rows]
+    words = [" ".join(told.split()) for told, _ in rows]
+    assert "JPN/ridge range \N{MINUS SIGN}98 ± 5 m azimuth +0.20 ± 0.01°" == words[0]
+    assert "KOR/south-coast-long-range-radar quarantined: ghosts" == words[1]
+    assert ["1.0", "\N{EN DASH}", "12.4", "\N{EN DASH}"] == await table.locator("td.num").all_inner_texts()
     assert [0] * len(rows) == [cut for _, cut in rows]
     assert 0 == inside
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trilat.errors import ConfigError
 from trilat.exchange.exchange import LinkState
@@ -33,6 +34,7 @@ from trilat.picture.inputs import (
     LinkLight,
     NodeIdentity,
     Place,
+    SensorBias,
     SensorLight,
 )
 from trilat.policy.agreement import Agreements
@@ -48,6 +50,7 @@ TENTATIVE = STATUSES.index("tentative")
 FEED_LATE_S = 15.0
 PLACES_BYTES_MAX = 4 << 20
 SIGMAS = 3.0
+Floats = NDArray[np.float64]
 SENSOR_STATES: dict[str, LightState] = {"unknown": "off", "fit": "up", "suspect": "late", "quarantined": "down"}
 LINK_STATES: dict[str, LightState] = {"up": "up", "late": "late", "down": "down", "never": "off", "refused": "down"}
 
@@ -295,31 +298,55 @@ def sensors(health: Health, pipeline: Pipeline) -> list[SensorLight]:
     watches = {"national": pipeline.watch}
     for name, audience in pipeline.audiences.items():
         watches |= {f"{name}/{tier.tier}": tier.watch for tier in audience.tiers}
-    lights = []
+    lights, nation = [], pipeline.settings.nation
     for tracker, watch in watches.items():
         for sensor, state in watch.states().items():
-            if state.verdict is not None and (tracker == "national" or state.verdict.reason):
-                lights.append(_light(sensor if tracker == "national" else f"{sensor} ({tracker})", state.verdict))
+            if state.verdict is not None and tracker == "national":
+                taken = _taken(BIAS_NAMES, state.bias.taken, state.bias.sigma()) if state.applied else ()
+                lights.append(_light(nation, sensor, state.verdict, biases=taken))
+            elif state.verdict is not None and state.verdict.reason:
+                lights.append(_light(nation, sensor, state.verdict, tracker))
             _put_verdict(health, tracker, sensor, state.verdict)
             sigma = state.bias.sigma()
             for k, bias in enumerate(BIAS_NAMES):
                 health.put("trilat_sensor_bias", float(state.bias.value[k]), tracker, sensor, bias)
                 health.put("trilat_sensor_bias_sigma", float(sigma[k]), tracker, sensor, bias)
+    between = pipeline.core.between.known()
     for tracker, verdicts in (("core", pipeline.core.verdicts), ("combined", pipeline.combined.judge.verdicts)):
         for source, verdict in verdicts.items():
-            lights.append(_light(source, verdict))
+            origin, _, name = source.partition(":")
+            known = between.get(source)
+            taken = () if known is None else _taken(EFFECT_NAMES, known.taken, known.sigma)
+            lights.append(_light(origin, name, verdict, biases=taken))
             _put_verdict(health, tracker, source, verdict)
-    for source, known in pipeline.core.between.known().items():
+    for source, known in between.items():
         for k, bias in enumerate(EFFECT_NAMES):
             health.put("trilat_sensor_bias", float(known.value[k]), "core", source, bias)
             health.put("trilat_sensor_bias_sigma", float(known.sigma[k]), "core", source, bias)
     return lights
 
 
-def _light(name: str, verdict: Verdict) -> SensorLight:
+def _light(nation: str, name: str, verdict: Verdict, tracker: str = "", biases: tuple[SensorBias, ...] = ()) -> SensorLight:
     """Return the light of one source."""
-    nis = round(verdict.nis_per_dimension, 2)
-    return SensorLight(name=name, state=SENSOR_STATES[verdict.state], judged=verdict.state, reason=verdict.reason, nis=nis)
+    return SensorLight(
+        nation=nation,
+        name=name,
+        tracker=tracker,
+        state=SENSOR_STATES[verdict.state],
+        judged=verdict.state,
+        reason=verdict.reason,
+        nis=None if verdict.state == "unknown" else round(verdict.nis_per_dimension, 2),
+        biases=biases,
+    )
+
+
+def _taken(names: Sequence[str], value: Floats, sigma: Floats) -> tuple[SensorBias, ...]:
+    """Return the biases that are taken off, with one sigma of each; of a partner's source those in metres and seconds."""
+    return tuple(
+        SensorBias(kind=names[k], value=float(value[k]), sigma=float(sigma[k]))
+        for k in np.flatnonzero(value).tolist()
+        if names[k] in BIAS_NAMES
+    )
 
 
 def _put_verdict(health: Health, tracker: str, sensor: str, verdict: Verdict | None) -> None:

@@ -100,18 +100,30 @@ class LinkLight(Struct, frozen=True, kw_only=True):
     kept_aside: Count = 0
 
 
+class SensorBias(Struct, frozen=True, kw_only=True):
+    """A bias that is taken off a source's reports: metres, radians or seconds as its name says, with one sigma."""
+
+    kind: Name
+    value: float
+    sigma: float
+
+
 class SensorLight(Struct, frozen=True, kw_only=True):
     """What is thought of the data of an own sensor or of a partner: fit (up), suspect (late), quarantined (down), or neither.
 
-    name: of an own sensor, "KOR:R1" for a partner's, "KOR:tracks" for its tracks, "R1 (KOR/track)" for an own one in a tracker
-    for others. reason: why it does not fit. nis: normalised innovation squared per dimension (NEES of tracks); 1 is honest.
+    name: the sensor's own, or "tracks" for a partner's tracks. tracker: which of the trackers for others it is about (as
+    "KOR/track"); empty for what the nation itself sees. reason: why it does not fit. nis: normalised innovation squared per
+    dimension (NEES of tracks); 1 is honest, None not known yet. biases: what is known of them and taken off.
     """
 
+    nation: Trigraph
     name: ShortText
     state: LightState
     judged: Name
+    tracker: ShortText = ""
     reason: str = ""
-    nis: float = 0.0
+    nis: float | None = None
+    biases: tuple[SensorBias, ...] = ()
 
 
 class PartnerRecord(Struct, frozen=True, kw_only=True):

@@ -111,11 +111,14 @@ export interface LinkLight {
 }
 
 export interface SensorLight {
+  nation: string;
   name: string;
+  tracker: string;
   state: LightState;
   judged: "unknown" | "fit" | "suspect" | "quarantined";
   reason: string;
-  nis: number;
+  nis: number | null;
+  biases: { kind: string; value: number; sigma: number }[];
 }
 
 export interface Status {

@@ -1,9 +1,10 @@
 // Left: filters with what they hide, map layers, feed and link lights with their ages.
 import * as f from "../filters";
 import * as s from "../state";
-import type { FeedLight, LinkLight, SensorLight } from "../protocol";
+import type { FeedLight, LinkLight } from "../protocol";
 import { Badge } from "./badge";
 import { LinkFigures } from "./links";
+import { Sensors } from "./sensors";
 import { t } from "./strings";
 import type { Key } from "./strings";
 import { Light } from "./topbar";
@@ -144,22 +145,6 @@ function Link({ link }: { link: LinkLight }) {
   );
 }
 
-function Sensor({ sensor }: { sensor: SensorLight }) {
-  const why = `${sensor.judged}${sensor.reason ? `: ${sensor.reason}` : ""}`;
-  return (
-    <tr title={`${sensor.name}\n${why}\nNIS ${sensor.nis.toFixed(2)}`}>
-      <td>
-        <Light state={sensor.state} />
-      </td>
-      <th scope="row">
-        {sensor.name}
-        {sensor.judged !== "fit" && <small class={sensor.reason ? "refused" : ""}>{why}</small>}
-      </th>
-      <td class="num">{sensor.nis.toFixed(1)}</td>
-    </tr>
-  );
-}
-
 function Partner({ nation, links }: { nation: string; links: LinkLight[] }) {
   return (
     <>
@@ -192,14 +177,7 @@ function Lights() {
           ))}
         </tbody>
       </table>
-      {status.sensors.length > 0 && <h2>{t("sensors")}</h2>}
-      <table class="lights judged" data-testid="sensors">
-        <tbody>
-          {status.sensors.map((sensor) => (
-            <Sensor key={sensor.name} sensor={sensor} />
-          ))}
-        </tbody>
-      </table>
+      <Sensors sensors={status.sensors} />
       <h2>{t("links")}</h2>
       {hello.partners.map((nation) => (
         <Partner key={nation} nation={nation} links={status.links.filter((link) => link.nation === nation)} />
