@@ -26,11 +26,12 @@ function told({ kind, value, sigma }: SensorLight["biases"][number]): string {
 
 function Sensor({ sensor }: { sensor: SensorLight }) {
   const why = `${sensor.judged}${sensor.reason ? `: ${sensor.reason}` : ""}`;
-  const name = sensor.tracker ? `${sensor.name} → ${sensor.tracker}` : sensor.name;
+  const own = sensor.name.startsWith(`${sensor.nation}/`) ? sensor.name : `${sensor.nation} ${sensor.name}`;
+  const name = sensor.tracker ? `${own} → ${sensor.tracker}` : own;
   const nis = sensor.nis === null ? "–" : sensor.nis.toFixed(1);
   const biases = sensor.biases.map(told);
   return (
-    <tr title={[`${sensor.nation} ${name}`, why, `NIS ${sensor.nis?.toFixed(2) ?? "–"}`, ...biases].join("\n")}>
+    <tr title={[name, why, `NIS ${sensor.nis?.toFixed(2) ?? "–"}`, ...biases].join("\n")}>
       <td>
         <Light state={sensor.state} />
       </td>
