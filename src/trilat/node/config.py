@@ -13,6 +13,7 @@ import msgspec
 
 from trilat.errors import ConfigError
 from trilat.node.settings import NodeConfig, SensorSettings
+from trilat.records.faults import fault_of
 from trilat.records.label import Label, Mode
 from trilat.records.sensor import Sensor
 
@@ -48,7 +49,7 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConf
         names, index = _path(str(error))
         variable = set_by.get(tuple(names))
         where = f"{file}:{_find(text.splitlines(), names, index)}" if variable is None else f"the environment's {variable}"
-        raise ConfigError("config-value", f"{where}: {error}.") from error
+        raise ConfigError("config-value", f"{where}: {fault_of(error, data, NodeConfig)}.") from error
     _cross_check(config, file, text)
     return _absolute(config, file.resolve().parent)
 
