@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trilat.exercise.score import Estimates
 
 CUT_OFF_M = {"air": 2_000.0, "sea": 2_000.0, "missile": 5_000.0}
+HIGH_SHARE = 0.25  # of plots above aircraft: a false one may lie anywhere
 WARM_SCANS = 3
 SMOOTHED = ("gospa_m", "gospa_normalised_m", "localisation_rmse_m", "missed", "false", "siap")
 
@@ -100,6 +101,17 @@ def load_scenario(path: Path) -> dict[str, Any]:
     return arrays
 
 
+def hint_of(arrays: Any, domain: str | None, remedy: str = "as aircraft: try --domain missile") -> str:
+    """Return what to say of a file that is tracked as air for want of a word, though much of it flies above; else nothing."""
+    from trilat.track.scenario import HIGH_M, high_share
+
+    share = 0.0 if domain is not None or "domain" in arrays else high_share(arrays)
+    if share < HIGH_SHARE:
+        return ""
+    above = f"{100 * share:.0f} % of the plots lie above {HIGH_M / 1e3:.0f} km"
+    return f"note: {above}, and nothing names the domain, so they are tracked {remedy}"
+
+
 def score_scenario(arrays: Any, domain: str, found: list[Estimates], c_m: float | None) -> dict[str, Any]:
     """Return the scores of estimates against a scenario file's truth; c_m None takes the domain's own."""
     from trilat.exercise.score import score
@@ -155,7 +167,14 @@ def command(
     """
     import msgspec
 
+    from trilat.track.scenario import domain_of
+
     arrays = load_scenario(scenario)
+    if air_modes is not None and (word := domain_of(arrays, domain)) != "air":  # type: ignore[arg-type]  # click has checked it
+        msg = f"--air-modes says what aircraft may do, and {scenario.name} is of domain {word}: leave it out"
+        raise click.UsageError(msg)
+    if hint := hint_of(arrays, domain):
+        click.echo(hint, err=True)
     settings = {} if air_modes is None else {"air_modes": tuple(air_modes.replace(" ", "").split(","))}
     try:
         result, found = run_scenario(arrays, domain, rounds, **settings)
@@ -163,9 +182,6 @@ def command(
         if air_modes is None:
             raise
         raise click.UsageError(f"--air-modes: {error}") from error
-    if air_modes is not None and result["domain"] != "air":
-        msg = f"--air-modes says what aircraft may do, and {scenario.name} is of domain {result['domain']}: leave it out"
-        raise click.UsageError(msg)
     result["peak_memory_bytes"] = peak_memory_bytes()
     result |= score_scenario(arrays, result["domain"], found, c_m)
     if smooth:
