@@ -150,7 +150,7 @@ def run_peer(
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scenario", type=click.Path(path_type=Path))
 @click.option(
     "--max-s", type=Between(0, 86_400, min_open=True), default=75.0, show_default=True, help="CPU seconds the peer may take."
 )

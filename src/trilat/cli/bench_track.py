@@ -81,24 +81,37 @@ def smooth_scenario(arrays: Any, domain: str | None, **settings: Any) -> list[Es
 
 def load_scenario(path: Path) -> dict[str, Any]:
     """Return the arrays of a scenario file; raises ExerciseError naming what is wrong with it."""
-    import zipfile
-
-    import numpy as np
-
     from trilat.errors import ExerciseError
     from trilat.track.scenario import fault_of
 
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise ExerciseError("scenario-arrays", f"{path}: not a file of numpy arrays (.npz): {error}") from error
-    except ValueError as error:  # numpy takes what it cannot read for pickled objects, and tells how to load them unsafely
-        raise ExerciseError("scenario-arrays", f"{path}: not a file of plain numpy arrays (.npz)") from error
-    fault = fault_of(arrays)
-    if fault:
-        raise ExerciseError("scenario-arrays", f"{path}: {fault}")
+    arrays = _arrays(path)
+    fault = arrays if isinstance(arrays, str) else fault_of(arrays)
+    if isinstance(arrays, str) or fault:
+        raise ExerciseError("scenario-arrays", f"{path}: {fault}.")
     return arrays
+
+
+def _arrays(path: Path) -> dict[str, Any] | str:
+    """Return the arrays of a file, or what keeps them from being read."""
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    try:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            return "it is one array (.npy), not a file of several (.npz)" if isinstance(file, np.ndarray) else dict(file)
+    except EOFError:
+        return "there is nothing in it"
+    except ValueError:  # numpy takes what it cannot read for pickled objects, and tells how to load them unsafely
+        return "it is no file of plain numpy arrays (.npz)"
+    except MemoryError as error:
+        return f"it names more than the memory holds ({error})"
+    except OSError as error:
+        return str(error.strerror) if error.filename is not None else f"it is cut short or damaged ({error})"
+    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # RuntimeError: marked as encrypted, or as of a later zip
+        return f"it is cut short or damaged ({error})"
 
 
 def hint_of(arrays: Any, domain: str | None, remedy: str = "as aircraft: try --domain missile") -> str:
@@ -141,7 +154,7 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--domain", type=click.Choice(["air", "missile"]), help="Parameter set, where the file names none.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the estimates here (NPZ).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

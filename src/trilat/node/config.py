@@ -42,7 +42,7 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConf
         raise ConfigError("config-syntax", f"{file}: nested too deeply.") from error
     set_by = _override(data, environ or {})
     if "mode" not in data:
-        raise ConfigError("mode-missing", f"{file}.")
+        raise ConfigError("mode-missing", f"{file}." if text.strip() else f"{file}: there is nothing in it.")
     try:
         config = msgspec.convert(data, NodeConfig)
     except msgspec.ValidationError as error:
@@ -68,7 +68,7 @@ def _read(file: Path) -> str:
     try:
         return raw.decode("utf-8-sig")  # some editors put a mark before the first line
     except UnicodeDecodeError as error:
-        raise ConfigError("config-syntax", f"{file}: {error}.") from error
+        raise ConfigError("config-syntax", f"{file}: it is no text (UTF-8) from octet {error.start} on.") from error
 
 
 def mode_of(config: NodeConfig) -> Mode:
