@@ -44,6 +44,21 @@ def crossing(**more: Any) -> dict[str, Any]:
     }
 
 
+def lifted(height_m: float) -> dict[str, Any]:
+    """The same flights, all at one height."""
+    scenario = crossing()
+    pos = scenario["truth_pos"] * [1.0, 1.0, 0.0] + [0.0, 0.0, height_m]
+    q = pos.transpose(1, 0, 2).reshape(-1, 3)
+    r = np.linalg.norm(q, axis=1)
+    det = np.column_stack([np.arcsin(q[:, 2] / r), np.arctan2(q[:, 1], q[:, 0]), r])
+    return scenario | {"truth_pos": pos, "det": det}
+
+
+def flat(text: str) -> str:
+    """What was printed, its line breaks taken out."""
+    return " ".join(text.split())
+
+
 @pytest.mark.parametrize("more", [{}, {"domain": "air", "earth": "wgs84", "origin": ORIGIN}], ids=["flat", "wgs84"])
 def test_a_file_is_tracked_and_its_estimates_are_written(tmp_path: Path, more: dict[str, Any]) -> None:
     """JSON holds the named keys; EST.npz holds confirmed estimates in the file's frame, near the truth at each scan's time."""
@@ -103,6 +118,46 @@ def test_other_motions_can_be_asked_for_and_unknown_ones_are_named(tmp_path: Pat
     )
     done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--domain", "missile", "--air-modes", "turn"])
     assert (2, True) == (done.exit_code, "s.npz is of domain missile: leave it out" in " ".join(done.output.split()))
+
+
+@pytest.mark.parametrize("given", [["--domain", "missile"], []], ids=["asked for", "of the file"])
+def test_air_modes_of_missiles_are_refused_before_anything_is_tracked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str]
+) -> None:
+    """A minute's run that ends in a refusal is a minute lost: no scan is looked at."""
+    np.savez(tmp_path / "s.npz", **crossing(**({} if given else {"domain": "missile"})))
+    monkeypatch.setattr(Scenario, "scans", lambda _: pytest.fail("tracked"))
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--air-modes", "turn", *given])
+    assert (2, "s.npz is of domain missile: leave it out" in flat(done.stderr)) == (done.exit_code, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("height_m", "more", "given", "hinted"),
+    [
+        (9e4, {}, [], True),
+        (9e4, {}, ["--domain", "air"], False),
+        (9e4, {}, ["--domain", "missile"], False),
+        (9e4, {"domain": "air"}, [], False),
+        (9e4, {"domain": "missile"}, [], False),
+        (2.5e4, {}, [], False),
+    ],
+)
+def test_what_flies_above_aircraft_without_a_domain_is_told(
+    tmp_path: Path,
+    height_m: float,
+    more: dict[str, Any],
+    given: list[str],
+    hinted: bool,  # noqa: FBT001 - expected value
+) -> None:
+    """Plots above 30 km in a file that names no domain, with no --domain: one line on stderr, and stdout is JSON alone."""
+    np.savez(tmp_path / "s.npz", **(lifted(height_m) | more))
+    done = CliRunner().invoke(command, [str(tmp_path / "s.npz"), "--json", "--rounds", "1", *given])
+    assert 0 == done.exit_code, done.output
+    assert json.loads(done.stdout)["detections"] == SCANS * AIRCRAFT
+    notes = [line for line in done.stderr.splitlines() if "--domain missile" in line]
+    assert hinted == (len(notes) == 1), done.stderr
+    assert hinted == (done.stderr != "")
+    assert not hinted or notes[0].startswith("note: 100 % of the plots lie above 30 km")
 
 
 BROKEN = {
@@ -177,6 +232,16 @@ def test_the_peer_is_measured_beside_ours(tmp_path: Path) -> None:
     assert 0 == told.exit_code, told.output
     assert "s.npz, 1 scans: Stone Soup" in told.output
     assert "number changes" in told.output
+
+
+def test_compare_tells_what_is_no_air_scenario(tmp_path: Path) -> None:
+    """Both trackers are set up for aircraft there: what flies above says so on stderr, with what tracks it, and JSON is alone."""
+    pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
+    for height_m, hinted in ((9e4, True), (9e3, False)):
+        np.savez(tmp_path / "s.npz", **lifted(height_m))
+        done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--json", "--max-s", "1e-6"])
+        assert (0, 1) == (done.exit_code, json.loads(done.stdout)["scans"]), done.output
+        assert hinted == ("both as for aircraft: `trilat bench track --domain missile`" in flat(done.stderr)), done.stderr
 
 
 def test_without_the_peer_compare_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,18 @@ def test_decode_reads_asterix_without_configuration(tmp_path: Path) -> None:
         (("track", "{rows}", "--out", "{rows}"), 2, "--out"),
         (("track", "{rows}", "--out", "{folder}.csv"), 1, "TRI-0811"),
         (("track", "{rows}", "--out", "x.csv", "--sensor", "a", "--sensor", "a,sac=1"), 2, "'a' stands twice"),
+        (("track", "{rows}", "--out", "x.csv", "--sensor", "a,kind=sonar"), 2, "one of bearing, fixes, radar2d, radar3d, tracks"),
+        (("track", "{rows}", "--out", "x.csv", "--sensor", "a,sigma_range_m=0"), 2, "got '0' - at `$.sigma_range_m`"),
+        (("track", "{rows}", "--out", "x.csv", "--tick", "nan"), 2, "Invalid value for '--tick': 'nan' is not a number."),
+        (("track", "{rows}", "--out", "x.csv", "--tick", "0"), 2, "Invalid value for '--tick'"),
+        (("track", "{rows}", "--out", "x.txt"), 2, "Error: --out ends with one of .npz, .jsonl, .csv\n"),
+        (("track", "{prose}", "--out", "x.csv"), 1, "Known are asterix, beast, avr,"),
+        (("decode", "auto", "{prose}"), 1, "TRI-0102"),
+        (("replay", "{prose}", "--to", "udp://127.0.0.1:1", "--id", "R1"), 1, "`--format FORMAT`"),
+        (("track", "{zip}", "--out", "x.csv"), 1, "trilat bench track"),
+        (("track", "{empty}", "--out", "x.csv"), 1, "there is nothing in it"),
+        (("track", "{folder}", "--out", "x.csv"), 1, "Is a directory"),
+        (("decode", "auto", "{noise}"), 1, "TRI-0102"),
         (("decode", "auto", "{pipe}"), 1, "TRI-0101"),
         (("demo", "--seconds", "nan"), 2, "--seconds"),
     ],
@@ -114,6 +126,12 @@ def test_mistakes_are_named(tmp_path: Path, arguments: tuple[str, ...], code: in
     places["file"].write_bytes(b"time,lat_deg,lon_deg\n")
     places["rows"].write_bytes(b"time,lat_deg,lon_deg\n2024-01-02T12:00:00Z,33.5,130.4\n")
     places["folder"].mkdir()
+    places |= {name: tmp_path / name for name in ("prose", "zip", "empty", "noise")}
+    places["prose"].write_bytes(b"# What this is\nNothing that a radar said.\n" * 500)
+    places["noise"].write_bytes(bytes(range(7, 250)) * 90)
+    places["empty"].write_bytes(b"")
+    np.savez(places["zip"].with_suffix(".npz"), det=np.zeros(3))
+    places["zip"].with_suffix(".npz").rename(places["zip"])
     os.mkfifo(places["pipe"])
     for name, path in places.items():
         arguments = tuple(each.replace(f"{{{name}}}", str(path)) for each in arguments)

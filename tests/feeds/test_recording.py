@@ -13,7 +13,7 @@ from test_ais import line, ship
 from test_modes import as_beast, flight
 from test_pcap import ethernet, ipv4, pcap, udp
 
-from trilat.feeds.recording import Inflater, Piece, RecordingReader, asterix_blocks, guess_format, table_rows
+from trilat.feeds.recording import Inflater, Piece, RecordingReader, asterix_blocks, guess_format, looks_like_asterix, table_rows
 from trilat.feeds.replay import T_NS_MAX, frame
 from trilat.feeds.source import NOT_KNOWN_T_NS, Refusals
 
@@ -46,6 +46,35 @@ def read(format_name: str, raw: bytes, *, start_t_ns: int = NOON_NS, step: int =
 def test_formats_are_guessed(head: bytes, expected: str) -> None:
     """The first bytes tell the format; what looks like no other is ASTERIX."""
     assert expected == guess_format(head)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\x30\x00\x10\xff\x01", True),  # category 048, cut
+        (b"\x13\x00\x05\xff\x01", True),  # 019, that we do not read, to its end
+        (b"\x13\x00\x05\xff\x01" * 2 + b"\x13\x00", True),
+        (pcap([ethernet(ipv4(17, udp(b"x")))]), True),
+        (b"\x13\x00\x05\xff\x01\x13\x00\x02", False),
+        (b"\x30\x00\x02\xff\x01", False),
+        (b"0 what 048 would begin with, were it binary\n", False),
+        (b"# \xe6\x97\xa5\n" * 3_000, False),
+        (b"\x89PNG\r\n\x1a\n" + bytes(5_000), False),
+        (b"PK\x03\x04" + bytes(25_000), False),
+        (b"", False),
+    ],
+)
+def test_what_is_no_asterix_is_not_taken_for_it(head: bytes, expected: bool) -> None:  # noqa: FBT001 - expected value
+    """Text, pictures and archives are none; a category of ours is, also where a block is cut, and so are whole blocks of another."""
+    assert expected == looks_like_asterix(head)
+
+
+def test_every_real_recording_of_a_radar_looks_like_one(recordings: Path) -> None:
+    """Captures and bare blocks of every category that we have recorded are taken for ASTERIX, however little of them is looked at."""
+    found = [path for path in sorted(recordings.glob("asterix-*/*")) if path.suffix in (".raw", ".bin", ".pcap")]
+    if not found:
+        pytest.skip("no radar's recordings among those that are there")
+    assert [] == [path.name for path in found for size in (60, 4_096) if not looks_like_asterix(path.read_bytes()[:size])]
 
 
 def test_recordings_are_guessed(recordings: Path) -> None:

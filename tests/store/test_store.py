@@ -106,6 +106,18 @@ def test_an_unreadable_directory_is_named(tmp_path: Path) -> None:
     assert "store-missing" == error.value.name
 
 
+def test_a_file_that_is_no_store_is_not_taken_for_a_disk_that_fails(tmp_path: Path) -> None:
+    """An empty file, which SQLite takes for an empty database, and another program's are damaged stores; the disk is well."""
+    (tmp_path / FILE_NAME).write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(StoreError) as error:
+            open_reader(tmp_path)
+        assert "store-corrupt" == error.value.name
+        with sqlite3.connect(tmp_path / FILE_NAME) as other:
+            other.execute("CREATE TABLE IF NOT EXISTS theirs (x)")
+        other.close()
+
+
 def test_a_step_is_all_or_nothing(tmp_path: Path) -> None:
     """What was not committed is gone after a rollback and after a crash: log, queue, batches, books and hand-over together."""
     store = opened(tmp_path)

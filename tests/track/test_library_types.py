@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from track_cases import RADAR, SMALL, T0_NS, Line, feed, radar_plots, reports, tracker
 
-from trilat.track import Tracker, reports_of, sensor_at, smoothed, track_table
+from trilat.track import Tracker, TrackerSettings, reports_of, sensor_at, smoothed, track_table
 from trilat.track.library import EPOCH_NS, batch
 
 PLOT: dict[str, Any] = {"t_s": [0.0, 4.0], "range_m": [5e4, 5e4], "azimuth_rad": [1.0, 1.0], "elevation_rad": [0.1, 0.1]}
@@ -55,6 +55,11 @@ TYPES: dict[str, tuple[Callable[[], object], str]] = {
     ),
 }
 VALUES: dict[str, tuple[Callable[[], object], str]] = {
+    "a kind of sensor": (untyped(sensor_at, 33.0, 130.0, kind="sonar"), "'sonar', one of bearing, fixes, radar2d, radar3d, tracks"),
+    "a field of sensors": (untyped(sensor_at, 33.0, 130.0, colour=1), "field `colour`, one of id, kind, lat_deg, .*, sigma_ver"),
+    "a sigma of nothing": (untyped(sensor_at, 33.0, 130.0, sigma_range_m=0.0), r"> 0.0, got 0.0 - at `\$.sigma_range_m`"),
+    "an association": (untyped(Tracker, TrackerSettings(association="foo"), [RADAR], "x"), "'foo', one of gnn, lbp, mht wanted"),  # type: ignore[arg-type]
+    "a domain": (untyped(Tracker, TrackerSettings(domains=("lake",)), [RADAR], "x"), "'lake', one of air, missile, sea wanted"),  # type: ignore[arg-type]
     "a time beyond 64 bits": (untyped(tracker().step, 10**30, []), "now_ns is 1000000000000000000000000000000: nanoseconds"),
     "a look of nobody's": (untyped(tracker().look, T0_NS, 7), "sensor is 7, an index into the 3 sensors"),
     "a callsign in another script": (untyped(reports_of, {**PLOT, "callsign": ["JAL516", "日航"]}), r"'callsign': '日航' in row 1 is no text of at most 20 ASCII"),

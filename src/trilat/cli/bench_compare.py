@@ -150,7 +150,7 @@ def run_peer(
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scenario", type=click.Path(path_type=Path))
 @click.option(
     "--max-s", type=Between(0, 86_400, min_open=True), default=75.0, show_default=True, help="CPU seconds the peer may take."
 )
@@ -165,11 +165,13 @@ def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT00
 
     import msgspec
 
-    from trilat.cli.bench_track import load_scenario, run_scenario, score_scenario
+    from trilat.cli.bench_track import hint_of, load_scenario, run_scenario, score_scenario
 
     if importlib.util.find_spec("stonesoup") is None:
         raise click.ClickException("Stone Soup is not installed: pip install 'trilat[compare]'")
     arrays = load_scenario(scenario)
+    if hint := hint_of(arrays, None, "here by both as for aircraft: `trilat bench track --domain missile` is for missiles"):
+        click.echo(hint, err=True)
     run_scenario(arrays, "air")  # to warm up
     first, found = run_scenario(arrays, "air")
     rounds = [first["cpu_s"]]

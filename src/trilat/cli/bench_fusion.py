@@ -6,6 +6,7 @@ converted to positions. What is compared is what reaches each node, through a ne
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -37,6 +38,17 @@ class Network(NamedTuple):
     duplicates: float = 0.0
     partition_s: int = 0
     relay_loop: bool = False
+
+    def words(self) -> str:
+        """Return in words what differs from a network that does nothing to messages."""
+        said = {
+            f"{100 * self.loss:g} % of messages lost": self.loss,
+            f"messages up to {self.late_s} s late": self.late_s,
+            f"{100 * self.duplicates:g} % twice": self.duplicates,
+            f"node 0 cut off for {self.partition_s} s": self.partition_s,
+            "a relay loop": self.relay_loop,
+        }
+        return ", ".join(text for text, much in said.items() if much) or "a perfect network"
 
 
 PERFECT = Network()
@@ -352,21 +364,19 @@ def command(tiers: tuple[str, ...], real: bool, tiny: bool, as_json: bool, **giv
     """
     import msgspec
 
-    from trilat.cli.bench_fusion_world import Real
+    from trilat.cli.bench_fusion_world import Real, print_real, refuse_idle
 
+    refuse_idle(tiers, real=real)
     network = Network(*(given.pop(name) for name in Network._fields))
     world = Real(*(given.pop(name) for name in Real._fields))
     if tiny:
         given |= {"targets": 10, "seconds": 120}
     if real:
-        _print_real(tiers or REAL_TIERS, given, network, world, as_json=as_json)
+        print_real(tiers or REAL_TIERS, given, network, world, as_json=as_json)
         return
-    click.echo(
-        f"{given['nodes']} nodes, exchange every {given['exchange_s']} s, {given['targets']} targets, {network}", err=as_json
-    )
-    click.echo(
-        f"{'tier':10s} {'RMSE m':>9s} {'x central':>10s} {'NEES/dim':>9s} {'settled x':>10s} {'NEES/dim':>9s}", err=as_json
-    )
+    click.echo(head(given, network), err=as_json)
+    columns = f"{'tier':10s} {'RMSE m':>9s} {'x central':>10s} {'NEES/dim':>9s} {'settled x':>10s} {'NEES/dim':>9s}"
+    click.echo(columns, err=as_json)
     for tier in tiers or TIERS:
         r = measure(tier, **given, network=network)
         if as_json:
@@ -376,20 +386,7 @@ def command(tiers: tuple[str, ...], real: bool, tiny: bool, as_json: bool, **giv
             click.echo(f"{tier:10s} {values} {r['settled_ratio']:10.3f} {r['settled_nees']:9.2f}")
 
 
-def _print_real(tiers: tuple[str, ...], given: dict[str, Any], network: Network, world: Any, *, as_json: bool) -> None:
-    """Print the figures of the real world, tier by tier."""
-    import msgspec
-
-    from trilat.cli.bench_fusion_world import measure_real
-
-    click.echo(f"{given['nodes']} nodes, exchange every {given['exchange_s']} s, {network}, {world}", err=as_json)
-    for tier in tiers:
-        if tier not in REAL_TIERS:
-            raise click.BadParameter(f"{tier} has no part in a node: one of {', '.join(REAL_TIERS)}", param_hint="--tier")
-        r = measure_real(tier, **given, network=network, real=world)
-        if as_json:
-            click.echo(msgspec.json.encode(r).decode())
-            continue
-        best = f"central {r['central_rmse_m']:6.1f} m, NEES {r['central_nees']:.2f}"
-        mine = f"RMSE {r['rmse_m']:6.1f} m, x central {r['ratio']:6.3f}, NEES/dim {r['nees']:5.2f}"
-        click.echo(f"{tier:10s} {mine}, missed {r['missed']:.2f}, false {r['false']:.2f}  ({best})")
+def head(given: dict[str, Any], network: Network, more: str = "") -> str:
+    """Return what is run as lines that fit into 80 columns."""
+    size = f"{given['nodes']} nodes, exchange every {given['exchange_s']} s, {given['targets']} targets"
+    return textwrap.fill(f"{size}, {network.words()}{more}", 80, break_on_hyphens=False)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trilat.cli.bench_fusion import DETECTION, PERIODS_S, PLACES_M, SIGMAS, WARM_S, Mail, Network
+import click
+
+from trilat.cli.bench_fusion import DETECTION, PERIODS_S, PLACES_M, REAL_TIERS, SIGMAS, WARM_S, Mail, Network, head
 
 if TYPE_CHECKING:
     from trilat.records.sensor import Sensor
@@ -27,6 +29,13 @@ class Real(NamedTuple):
     clutter: float = 5.0
     bias_deg: float = 0.0
     bias_m: float = 0.0
+
+    def words(self) -> str:
+        """Return the world in words, biases where there are any."""
+        turning = f"{100 * self.turning:g} % of targets turn" if self.turning else "no target turns"
+        clutter = f"{self.clutter:g} false plots a scan" if self.clutter else "no false plots"
+        biases = " and ".join(f"{much:g} {unit}" for much, unit in ((self.bias_deg, "deg"), (self.bias_m, "m")) if much)
+        return f"{turning}, {clutter}" + (f", biases of {biases} (one sigma)" if biases else "")
 
 
 class RealWorld(NamedTuple):
@@ -266,3 +275,36 @@ def measure_real(
         **network._asdict(), **real._asdict(), **{f"central_{name}": value for name, value in best.items()}, **got,
         "ratio": got["rmse_m"] / best["rmse_m"],
     }  # fmt: skip
+
+
+def refuse_idle(tiers: tuple[str, ...], *, real: bool) -> None:
+    """Refuse options that the chosen experiment would pass over, and tiers it does not have."""
+    given = click.get_current_context().get_parameter_source
+    idle = next((name for name in Real._fields if given(name) is not click.core.ParameterSource.DEFAULT), None)
+    if idle is not None and not real:
+        raise click.UsageError(f"--{idle.replace('_', '-')} has no part in the plain experiment: add --real, or leave it out")
+    wrong = next((tier for tier in tiers if tier not in REAL_TIERS), None)
+    if wrong is not None and real:
+        raise click.BadParameter(f"{wrong} has no part in a node: one of {', '.join(REAL_TIERS)}", param_hint="--tier")
+
+
+def print_real(tiers: tuple[str, ...], given: dict[str, Any], network: Network, real: Real, *, as_json: bool) -> None:
+    """Print the figures of the real world, tier by tier, below those of one tracker with every plot."""
+    import msgspec
+
+    click.echo(head(given, network, f"; {real.words()}"), err=as_json)
+    if not as_json:
+        click.echo(f"{'tier':10s} {'RMSE m':>9s} {'x central':>10s} {'NEES/dim':>9s} {'missed':>9s} {'false':>9s}")
+    for k, tier in enumerate(tiers):
+        r = measure_real(tier, **given, network=network, real=real)
+        if as_json:
+            click.echo(msgspec.json.encode(r).decode())
+            continue
+        if not k:
+            click.echo(_row("central", 1.0, {name: r[f"central_{name}"] for name in ("rmse_m", "nees", "missed", "false")}))
+        click.echo(_row(tier, r["ratio"], r))
+
+
+def _row(name: str, ratio: float, r: dict[str, float]) -> str:
+    """Return one line of the table."""
+    return f"{name:10s} {r['rmse_m']:9.1f} {ratio:10.3f} {r['nees']:9.2f} {r['missed']:9.2f} {r['false']:9.2f}"

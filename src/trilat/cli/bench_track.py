@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trilat.exercise.score import Estimates
 
 CUT_OFF_M = {"air": 2_000.0, "sea": 2_000.0, "missile": 5_000.0}
+HIGH_SHARE = 0.25  # of plots above aircraft: a false one may lie anywhere
 WARM_SCANS = 3
 SMOOTHED = ("gospa_m", "gospa_normalised_m", "localisation_rmse_m", "missed", "false", "siap")
 
@@ -80,24 +81,48 @@ def smooth_scenario(arrays: Any, domain: str | None, **settings: Any) -> list[Es
 
 def load_scenario(path: Path) -> dict[str, Any]:
     """Return the arrays of a scenario file; raises ExerciseError naming what is wrong with it."""
-    import zipfile
-
-    import numpy as np
-
     from trilat.errors import ExerciseError
     from trilat.track.scenario import fault_of
 
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise ExerciseError("scenario-arrays", f"{path}: not a file of numpy arrays (.npz): {error}") from error
-    except ValueError as error:  # numpy takes what it cannot read for pickled objects, and tells how to load them unsafely
-        raise ExerciseError("scenario-arrays", f"{path}: not a file of plain numpy arrays (.npz)") from error
-    fault = fault_of(arrays)
-    if fault:
-        raise ExerciseError("scenario-arrays", f"{path}: {fault}")
+    arrays = _arrays(path)
+    fault = arrays if isinstance(arrays, str) else fault_of(arrays)
+    if isinstance(arrays, str) or fault:
+        raise ExerciseError("scenario-arrays", f"{path}: {fault}.")
     return arrays
+
+
+def _arrays(path: Path) -> dict[str, Any] | str:
+    """Return the arrays of a file, or what keeps them from being read."""
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    try:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            return "it is one array (.npy), not a file of several (.npz)" if isinstance(file, np.ndarray) else dict(file)
+    except EOFError:
+        return "there is nothing in it"
+    except ValueError:  # numpy takes what it cannot read for pickled objects, and tells how to load them unsafely
+        return "it is no file of plain numpy arrays (.npz)"
+    except MemoryError as error:
+        return f"it names more than the memory holds ({error})"
+    except OSError as error:
+        return str(error.strerror) if error.filename is not None else f"it is cut short or damaged ({error})"
+    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # RuntimeError: marked as encrypted, or as of a later zip
+        return f"it is cut short or damaged ({error})"
+
+
+def hint_of(arrays: Any, domain: str | None, remedy: str = "as aircraft: try --domain missile") -> str:
+    """Return what to say of a file that is tracked as air for want of a word, though much of it flies above; else nothing."""
+    from trilat.track.scenario import HIGH_M, high_share
+
+    share = 0.0 if domain is not None or "domain" in arrays else high_share(arrays)
+    if share < HIGH_SHARE:
+        return ""
+    above = f"{100 * share:.0f} % of the plots lie above {HIGH_M / 1e3:.0f} km"
+    return f"note: {above}, and nothing names the domain, so they are tracked {remedy}"
 
 
 def score_scenario(arrays: Any, domain: str, found: list[Estimates], c_m: float | None) -> dict[str, Any]:
@@ -129,7 +154,7 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--domain", type=click.Choice(["air", "missile"]), help="Parameter set, where the file names none.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the estimates here (NPZ).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -155,7 +180,14 @@ def command(
     """
     import msgspec
 
+    from trilat.track.scenario import domain_of
+
     arrays = load_scenario(scenario)
+    if air_modes is not None and (word := domain_of(arrays, domain)) != "air":  # type: ignore[arg-type]  # click has checked it
+        msg = f"--air-modes says what aircraft may do, and {scenario.name} is of domain {word}: leave it out"
+        raise click.UsageError(msg)
+    if hint := hint_of(arrays, domain):
+        click.echo(hint, err=True)
     settings = {} if air_modes is None else {"air_modes": tuple(air_modes.replace(" ", "").split(","))}
     try:
         result, found = run_scenario(arrays, domain, rounds, **settings)
@@ -163,9 +195,6 @@ def command(
         if air_modes is None:
             raise
         raise click.UsageError(f"--air-modes: {error}") from error
-    if air_modes is not None and result["domain"] != "air":
-        msg = f"--air-modes says what aircraft may do, and {scenario.name} is of domain {result['domain']}: leave it out"
-        raise click.UsageError(msg)
     result["peak_memory_bytes"] = peak_memory_bytes()
     result |= score_scenario(arrays, result["domain"], found, c_m)
     if smooth:

@@ -126,7 +126,7 @@ def _judged(one: Judged) -> list[str]:
 
 
 @command.command()
-@click.argument("node", type=click.Path(exists=True, path_type=Path))
+@click.argument("node", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="TRACKS.npz, .jsonl or .csv")
 @click.option("--tick", "tick_s", default=1.0, show_default=True, type=Between(0.01, 3600), help="Seconds between two states.")
 @click.option("--as-known", is_flag=True, help="Each state as it was known at its time, not smoothed.")

@@ -28,6 +28,8 @@ format_option = click.option(
     type=click.Choice(("auto", *FORMATS)),
     help=f"auto, {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
 )
+# Taken where a recording's first bytes are none that we know: they may be damaged.
+ENDINGS = {".ast": "asterix", ".asterix": "asterix", ".beast": "beast", ".avr": "avr", ".nmea": "ais", ".ais": "ais"}
 READ_BYTES = 1 << 18
 HEAD_BYTES = 1 << 12
 # Whose a recording is when nobody says: ISO 3166 keeps XAA to XZZ for users.
@@ -82,27 +84,19 @@ def read_sensor(text: str, nation: str, kind: str) -> Sensor:
     """Return the sensor of a `--sensor` option; raises click.BadParameter."""
     import msgspec
 
+    from trilat.records.faults import fault_of
     from trilat.records.label import Label, Mode
     from trilat.records.sensor import Sensor
 
     name, _, rest = text.partition(",")
     values = pairs(rest.split(",")) if rest else {}
     label = Label(policy="TRILAT", originator=nation, mode=Mode(kind="replay", id="recording"), level=4, sources=(nation,))
+    own = {"id": name, "nation": nation, "label": msgspec.to_builtins(label)}
+    given = {"type": "trilat.sensor/1", "kind": kind, **values, **own}
     try:
-        return msgspec.convert(
-            {
-                "type": "trilat.sensor/1",
-                "kind": kind,
-                **values,
-                "id": name,
-                "nation": nation,
-                "label": msgspec.to_builtins(label),
-            },
-            Sensor,
-            strict=False,
-        )
+        return msgspec.convert(given, Sensor, strict=False)
     except msgspec.ValidationError as error:
-        raise click.BadParameter(f"--sensor {text!r}: {error}") from error
+        raise click.BadParameter(f"--sensor {text!r}: {fault_of(error, given, Sensor)}") from error
 
 
 def start_of(date: str | None, option: str = "--date") -> int:
@@ -132,10 +126,26 @@ def head_of(path: Path) -> bytes:
 
 
 def format_of(path: Path, name: str) -> str:
-    """Return the format of a recording: as named, or by its first bytes when the name is "auto"."""
-    from trilat.feeds.recording import guess_format
+    """Return the format of a recording: as named, or when the name is "auto" by its first bytes, then by its ending.
 
-    return guess_format(head_of(path)) if name == "auto" else name
+    Raises FeedError: `feed-unreadable` for a file without content, `feed-format` for one that neither tells.
+    """
+    from trilat.feeds.recording import guess_format, looks_like_asterix
+
+    if name != "auto":
+        return name
+    head = head_of(path)
+    if not head:
+        raise FeedError("feed-unreadable", f"{path}: there is nothing in it. Leave it out, or name its format.")
+    guessed: str = guess_format(head)
+    if guessed != "asterix" or looks_like_asterix(head):
+        return guessed
+    ending = ENDINGS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
+    if ending is not None:
+        return ending
+    npz = " It is a zip: a scenario file (.npz) is for `trilat bench track`." if head.startswith(b"PK") else ""
+    known = ", ".join(FORMATS)
+    raise FeedError("feed-format", f"{path} neither begins nor is named as one of them.{npz} Known are {known}.")
 
 
 def preset_of(head: bytes) -> str:

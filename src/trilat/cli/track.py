@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trilat.cli.frame import Between
 from trilat.cli.recordings import (
     FeedOptions,
     decode_file,
@@ -38,7 +39,9 @@ GAP_NS_MAX = 120_000_000_000
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @format_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="TRACKS.npz, .jsonl or .csv")
-@click.option("--tick", "tick_s", default=1.0, show_default=True, help="Seconds of the recording between two steps.")
+@click.option(
+    "--tick", "tick_s", type=Between(0.01, 3600), default=1.0, show_default=True, help="Seconds of the recording between steps."
+)
 @click.option("--smooth", is_flag=True, help="Improve each state by the reports that came after it: for a review.")
 @feed_options
 def command(
@@ -57,8 +60,8 @@ def command(
     Without --sensor one sensor stands in for all: a radar at 0 N 0 E (its place is not in the recording, so give --sensor for
     true positions), or a receiver of fixes. Ends with 1 when the files gave no report.
     """
-    if out.suffix not in OUT_SUFFIXES or not 0.01 <= tick_s <= 3600:
-        raise click.UsageError(f"--out ends with one of {', '.join(OUT_SUFFIXES)}; --tick is 0.01 to 3600 s")
+    if out.suffix not in OUT_SUFFIXES:
+        raise click.UsageError(f"--out ends with one of {', '.join(OUT_SUFFIXES)}")
     if any(out.exists() and file.exists() and out.samefile(file) for file in files):
         raise click.UsageError(f"--out {out} is one of the recordings: it would be written over")
     if not out.absolute().parent.is_dir():

@@ -34,6 +34,7 @@ _JSON_MARKS: dict[Format, tuple[bytes, ...]] = {
     "sights-jsonl": (b'"observer_ecef_m"', b'"direction_ecef"'),
     "plots-json": (b'"t_ns"', b'"azimuth_deg"'),
 }
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # what no text holds
 GZIP = b"\x1f\x8b"
 HEAD_BYTES = 4  # what tells a capture
 
@@ -60,6 +61,23 @@ def guess_format(head: bytes) -> Format:
     if first.count(b",") >= 2 and all(32 <= byte < 127 or byte in b"\r\t" for byte in first):
         return "fixes-csv"
     return "asterix"
+
+
+def looks_like_asterix(head: bytes) -> bool:
+    """Tell whether first (inflated) bytes can be ASTERIX, in a capture or bare: binary, and a data block at their begin.
+
+    That is a category of ours, or two blocks by their lengths (SPEC-0149, 5.2), or blocks to the very end.
+    """
+    from trilat.feeds.asterix_layout import categories  # noqa: PLC0415 - its tables are read where the question comes up
+
+    if is_capture(head):
+        return True
+    size = int.from_bytes(head[1:3], "big")
+    if size < 3 or not _CONTROL.search(head):
+        return False
+    blocks, rest = asterix_blocks(head)
+    whole = [block for block in blocks if int.from_bytes(block[1:3], "big") == len(block)]
+    return head[0] in categories() or (len(whole) == len(blocks) and (len(whole) > 1 or not rest))
 
 
 class Inflater:

@@ -7,6 +7,7 @@ import msgspec
 
 from trilat.errors import FeedError
 from trilat.feeds.source import Decoder, Source
+from trilat.records.faults import fault_of
 from trilat.records.label import Mode
 from trilat.records.sensor import Sensor
 
@@ -143,10 +144,11 @@ def source_of(
         if "header" in table:
             table["header"] = table["header"].split(",")
         values["fix_columns"] = table
+    values["mode"] = msgspec.to_builtins(mode)
     try:
-        source = msgspec.convert(values | {"mode": msgspec.to_builtins(mode)}, Source, strict=False)
+        source = msgspec.convert(values, Source, strict=False)
     except msgspec.ValidationError as error:
-        raise FeedError("feed-setting", f"feed {name!r}: {error}.") from error
+        raise FeedError("feed-setting", f"feed {name!r}: {fault_of(error, values, Source)}.") from error
     return msgspec.structs.replace(source, sensors=tuple(sensors))
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from trilat.errors import ConfigError
 from trilat.node.settings import NodeConfig, SensorSettings
+from trilat.records.faults import fault_of
 from trilat.records.label import Label, Mode
 from trilat.records.sensor import Sensor
 
@@ -41,14 +42,14 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> NodeConf
         raise ConfigError("config-syntax", f"{file}: nested too deeply.") from error
     set_by = _override(data, environ or {})
     if "mode" not in data:
-        raise ConfigError("mode-missing", f"{file}.")
+        raise ConfigError("mode-missing", f"{file}." if text.strip() else f"{file}: there is nothing in it.")
     try:
         config = msgspec.convert(data, NodeConfig)
     except msgspec.ValidationError as error:
         names, index = _path(str(error))
         variable = set_by.get(tuple(names))
         where = f"{file}:{_find(text.splitlines(), names, index)}" if variable is None else f"the environment's {variable}"
-        raise ConfigError("config-value", f"{where}: {error}.") from error
+        raise ConfigError("config-value", f"{where}: {fault_of(error, data, NodeConfig)}.") from error
     _cross_check(config, file, text)
     return _absolute(config, file.resolve().parent)
 
@@ -67,7 +68,7 @@ def _read(file: Path) -> str:
     try:
         return raw.decode("utf-8-sig")  # some editors put a mark before the first line
     except UnicodeDecodeError as error:
-        raise ConfigError("config-syntax", f"{file}: {error}.") from error
+        raise ConfigError("config-syntax", f"{file}: it is no text (UTF-8) from octet {error.start} on.") from error
 
 
 def mode_of(config: NodeConfig) -> Mode:

@@ -298,6 +298,8 @@ def _check_owner(database: Database, nation: str, mode: Mode) -> None:
 
 def read_meta(database: Database) -> dict[str, Any]:
     """Return the store's schema, nation and mode; raises StoreError "store-corrupt" when it has none."""
+    if not list(database.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'")):
+        raise StoreError("store-corrupt", "no table says whose it is")
     try:
         meta = {name: msgspec.msgpack.decode(value) for name, value in database.rows("SELECT name, value FROM meta")}
         if not isinstance(meta["schema"], int) or not isinstance(meta["nation"], str):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
 from trilat.records.columns import DOMAINS, KIND_BEARING, KIND_FIX, KIND_RADAR, TRACK_DTYPE, Reports, empty_reports
+from trilat.records.faults import fault_of
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
@@ -49,7 +50,7 @@ def sensor_at(lat_deg: float, lon_deg: float, alt_m: float = 0.0, name: str = "s
     try:
         return msgspec.convert(plain, Sensor)
     except msgspec.ValidationError as error:
-        msg = f"sensor {name!r}: {error}"
+        msg = f"sensor {name!r}: {fault_of(error, plain, Sensor)}"
         raise ValueError(msg) from error
 
 

@@ -43,6 +43,7 @@ WITHIN = {
     "scan_t": (-TIME_MAX_S, TIME_MAX_S),
 }
 SENSORS_MAX = 64
+HIGH_M = 30_000.0
 RANGE_MAX_M = 1e8  # of a plot that says how far a sensor sees; one beyond it is refused like any that cannot be
 
 
@@ -99,6 +100,19 @@ def _shape_fault(key: str, given: tuple[int, ...], wanted: tuple[Any, ...], size
     return "" if given == sized else f"{key} has shape {given}, {sized} wanted"
 
 
+def domain_of(scenario: Mapping[str, Any], domain: Domain | None = None) -> Domain:
+    """Return whose parameter set a file is tracked with: the file's own word, else the one given, else air."""
+    return str(scenario["domain"]) if "domain" in scenario else (domain or "air")  # type: ignore[return-value]  # checked by the settings
+
+
+def high_share(scenario: Mapping[str, Any]) -> float:
+    """Return the share of a file's plots that lie above HIGH_M of its frame, where no aircraft flies; 0 for no plots."""
+    det = np.asarray(scenario["det"], float)
+    sensor = np.repeat(np.asarray(scenario["scan_sensor"]), np.diff(scenario["scan_start"]))
+    height_m = np.asarray(scenario["sensor_pos"], float)[sensor, 2] + det[:, 2] * np.sin(det[:, 0])
+    return float(np.mean(height_m > HIGH_M)) if len(det) else 0.0
+
+
 class Scenario:
     """A benchmark scenario file as the tracker sees it: its sensors, its scans, and the frame its positions are in.
 
@@ -108,7 +122,7 @@ class Scenario:
 
     def __init__(self, scenario: Mapping[str, Any], domain: Domain | None = None, **settings: Any) -> None:
         self.arrays = scenario
-        self.domain: Domain = str(scenario["domain"]) if "domain" in scenario else (domain or "air")  # type: ignore[assignment]  # checked by the settings
+        self.domain = domain_of(scenario, domain)
         earth = str(scenario["earth"]) if "earth" in scenario else ("sphere" if self.domain == "missile" else "flat")
         origin = np.asarray(scenario["origin"], float) if "origin" in scenario else np.array([38.0, 0.0, 0.0])
         self._turn, self._zero = np.eye(3), np.zeros(3)

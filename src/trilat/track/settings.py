@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from trilat.records.faults import fault_of
+
 Domain = Literal["air", "sea", "missile"]
 AirMode = Literal["cv-low", "cv-high", "climb", "turn"]
 SETS: tuple[Domain, ...] = ("air", "sea", "missile")  # in the kernels' order
@@ -156,10 +158,11 @@ def checked(settings: TrackerSettings) -> TrackerSettings:
     if not isinstance(settings, TrackerSettings):
         msg = f"settings is a {type(settings).__name__}, a TrackerSettings wanted: TrackerSettings(domains=('air',)) makes one"  # type: ignore[unreachable]  # callers may be untyped
         raise TypeError(msg)
+    plain = msgspec.to_builtins(settings)
     try:
-        msgspec.convert(msgspec.to_builtins(settings), TrackerSettings)
+        msgspec.convert(plain, TrackerSettings)
     except msgspec.ValidationError as error:
-        msg = f"tracker settings: {error}"
+        msg = f"tracker settings: {fault_of(error, plain, TrackerSettings)}"
         raise ValueError(msg) from error
     return settings
 
