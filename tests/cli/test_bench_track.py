@@ -244,6 +244,16 @@ def test_compare_tells_what_is_no_air_scenario(tmp_path: Path) -> None:
         assert hinted == ("both as for aircraft: `trilat bench track --domain missile`" in flat(done.stderr)), done.stderr
 
 
+@pytest.mark.parametrize("what", [{"domain": "missile"}, {"earth": "wgs84", "origin": ORIGIN}])
+def test_compare_refuses_what_the_peer_cannot_track(tmp_path: Path, what: dict[str, Any]) -> None:
+    """The peer knows neither missiles nor a round Earth: a file of such is refused before anything runs, with what to do."""
+    pytest.importorskip("stonesoup", reason="the extra `compare` is not installed")
+    np.savez(tmp_path / "s.npz", **crossing(**what))
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "s.npz"), "--max-s", "1e-6"])
+    assert 1 == done.exit_code, done.output
+    assert "`trilat bench track` runs ours alone" in flat(done.output)
+
+
 def test_without_the_peer_compare_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Stone Soup is not installed, compare says so, and how to install it."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)

@@ -166,10 +166,15 @@ def command(scenario: Path, max_s: float, as_json: bool) -> None:  # noqa: FBT00
     import msgspec
 
     from trilat.cli.bench_track import hint_of, load_scenario, run_scenario, score_scenario
+    from trilat.track.scenario import domain_of
 
     if importlib.util.find_spec("stonesoup") is None:
         raise click.ClickException("Stone Soup is not installed: pip install 'trilat[compare]'")
     arrays = load_scenario(scenario)
+    domain, earth = domain_of(arrays), str(arrays.get("earth", "flat"))
+    if (domain, earth) != ("air", "flat"):
+        msg = f"the peer is set up for aircraft over a flat Earth, and {scenario.name} is of domain {domain} over earth {earth}"
+        raise click.ClickException(f"{msg}: `trilat bench track` runs ours alone")
     if hint := hint_of(arrays, None, "here by both as for aircraft: `trilat bench track --domain missile` is for missiles"):
         click.echo(hint, err=True)
     run_scenario(arrays, "air")  # to warm up
