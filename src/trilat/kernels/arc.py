@@ -85,7 +85,7 @@ def feed(models, bank, i, sensor, z, kind, t_ns, gate, sign, works):  # type: ig
     predict(model, bank, i, t_ns, work)
     moments(model, bank, i)
     best, _, n = weigh(model, bank, i, sensor, z, kind, t_ns, work)
-    if n == 0 or best > gate[n]:
+    if n == 0 or not best <= gate[n]:  # what is no number lies in no gate
         return OUTSIDE
     return update(model, bank, i, sensor, z, kind, work)
 

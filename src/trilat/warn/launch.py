@@ -38,6 +38,8 @@ CUES_MAX = 1_000  # lines of sight kept
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 CUE_EARLY_S = 5.0  # a line of sight may be so much younger than what it is held against
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
+# A sigma of place, and a speed: followed back through air for long, any speed grows, and any place is as good as another.
+ANYWHERE_M, FASTEST_M_S = 6.4e6, 40_000.0
 ON_PATH_M = 20_000.0  # how far from a path that was told, beside both doubts, a track may be and still be that flight
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
@@ -81,6 +83,20 @@ def smooth(machinery: Machinery, slot: int, plots: list[Plot], t_ns: int, mean: 
     for plot in sorted((p for p in plots if p.t_ns <= t_ns), key=lambda p: -p.t_ns):
         machinery.feed(slot, machinery.even, plot, -1.0)
     return machinery.state(slot, 0)
+
+
+def taken_back(machinery: Machinery, slot: int, plots: Sequence[Plot]) -> list[Plot]:
+    """Give a row plots backwards in time, till it could be anywhere; returns those taken, the latest first."""
+    taken: list[Plot] = []
+    for plot in sorted(plots, key=lambda one: -one.t_ns):
+        before, told = machinery.rows[slot].copy(), machinery.feed(slot, machinery.back, plot, -1.0)
+        row = machinery.rows[slot]
+        if not (row["spread"][0] < ANYWHERE_M and (np.abs(row["mean"][3:]) < FASTEST_M_S).all()):
+            machinery.rows[slot] = before
+            break
+        if told >= 0.0:
+            taken.append(plot)
+    return taken
 
 
 def launch_of(first_ns: int, mean: Array, covariance: Array) -> Launch | None:
