@@ -38,8 +38,7 @@ CUES_MAX = 1_000  # lines of sight kept
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 CUE_EARLY_S = 5.0  # a line of sight may be so much younger than what it is held against
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
-# A sigma of place, and a speed: followed back through air for long, any speed grows, and any place is as good as another.
-ANYWHERE_M, FASTEST_M_S = 6.4e6, 40_000.0
+ANYWHERE_M, FASTEST_M_S = 6.4e6, 40_000.0  # sigma of place, and speed: what is followed back through air for long may be anywhere
 ON_PATH_M = 20_000.0  # how far from a path that was told, beside both doubts, a track may be and still be that flight
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
@@ -87,15 +86,16 @@ def smooth(machinery: Machinery, slot: int, plots: list[Plot], t_ns: int, mean: 
 
 def taken_back(machinery: Machinery, slot: int, plots: Sequence[Plot]) -> list[Plot]:
     """Give a row plots backwards in time, till it could be anywhere; returns those taken, the latest first."""
-    taken: list[Plot] = []
+    taken, before = list[Plot](), machinery.rows[slot].copy()
     for plot in sorted(plots, key=lambda one: -one.t_ns):
-        before, told = machinery.rows[slot].copy(), machinery.feed(slot, machinery.back, plot, -1.0)
-        row = machinery.rows[slot]
+        told, row = machinery.feed(slot, machinery.back, plot, -1.0), machinery.rows[slot]
+        if told == machinery.arc.FAR:  # most are, and leave it as it was
+            continue
         if not (row["spread"][0] < ANYWHERE_M and (np.abs(row["mean"][3:]) < FASTEST_M_S).all()):
             machinery.rows[slot] = before
             break
-        if told >= 0.0:
-            taken.append(plot)
+        before = row.copy()
+        taken += [plot] * (told >= 0.0)
     return taken
 
 
