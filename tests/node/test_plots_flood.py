@@ -13,13 +13,11 @@ import node_worlds as worlds
 import numpy as np
 import pytest
 
-from trilat.feeds.source import Source
-from trilat.node import setup, show
+from trilat.node import show
 from trilat.node.health import Health
 from trilat.node.inputs import FeedInput, Input
 from trilat.node.pipeline import Output, Pipeline
 from trilat.node.settings import NodeConfig
-from trilat.policy.audience import DecisionLog
 from trilat.records.columns import STATUSES
 
 SECONDS, FLOODS, AFTER = 10.0, (30, 35), 38  # the steps with a flood, and the first of those that are judged as after it
@@ -59,14 +57,7 @@ def plots(now_ns: int, where: str, rng: np.random.Generator) -> bytes:
 
 def run(config: NodeConfig, steps: Steps) -> Ran:
     """Run a node's pipeline that has one radar more, and room for few tracks."""
-    given = setup.pipeline_settings(config)
-    radar = next(one for one in given.sensors if one.id == "JPN/ridge")
-    sensor = msgspec.structs.replace(radar, id=SENSOR, kind="radar3d", range_max_m=4e5, alt_max_m=3e5, sac=None, sic=None)
-    source = Source(name=FEED, format="plots-json", nation="JPN", mode=given.mode, sensors=(sensor,))
-    tracker = msgspec.structs.replace(given.tracker, tracks_max=TRACKS_MAX)
-    given = given._replace(sensors=(*given.sensors, sensor), sources=(*given.sources, source), tracker=tracker)
-    policies = setup.policies(config, setup.read_agreements(config), worlds.SECRET, DecisionLog())
-    pipeline = Pipeline(given, policies, worlds.T0_NS)
+    pipeline = worlds.pipeline_with(config, FEED, worlds.radar_of(config, SENSOR), tracks_max=TRACKS_MAX)
     outputs, calls, took_s = [], [], []
     for now_ns, inputs in steps:
         count = [0]

@@ -260,6 +260,7 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
         told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
         told |= {f"delayed {name}:{what}": n for what, n in sorted(audience.delayed.counts.items())}
     told |= {f"core:{reason}": n for reason, n in sorted(pipeline.core.refused.items())}
+    told |= {f"combined:{reason}": n for reason, n in sorted(pipeline.combined.combiner.refused.items()) if n}
     verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts, **pipeline.combined.judge.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
     told |= {f"metres beside its survey {name}": round(metres) for name, metres in pipeline.watch.moved_m().items()}
