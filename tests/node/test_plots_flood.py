@@ -108,12 +108,10 @@ def test_a_flood_of_plots_is_shed_by_name_and_harms_nobody(config: NodeConfig, u
     assert {f"tracker:{reason}": n for reason, n in shed.items()}.items() <= shown.items()
     assert max(len(out.national.columns) for out in ran.outputs) <= TRACKS_MAX
 
-    # What is remembered of a flood is looked through again for every launch that may be one, in step after step: never for more
-    # than the flood itself cost, nor for more as time goes on.
+    # The plots of a flood are remembered for launches yet to be seen: they cost each later step little, and no more as time goes on.
     after = ran.calls[AFTER:]
-    assert max(after) <= max(ran.calls[k] for k in FLOODS)
-    assert max(after[len(after) // 2 :]) <= 1.1 * max(after[: len(after) // 2])
-    assert statistics.median(ran.took_s[AFTER:]) < max(ran.took_s[k] for k in FLOODS)
+    assert max(after) <= 10 * max(quiet.calls[AFTER:])
+    assert statistics.median(ran.took_s[AFTER:]) < min(ran.took_s[k] for k in FLOODS)
 
     stood, now = quiet.named(), ran.named()
     assert len(stood) > 10

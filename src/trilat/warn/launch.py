@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from math import log
+from operator import attrgetter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,7 +39,6 @@ CUES_MAX = 1_000  # lines of sight kept
 CUE_S = 180.0  # so long after a launch flash the flight may come into radars' sight
 CUE_EARLY_S = 5.0  # a line of sight may be so much younger than what it is held against
 MOVES_SIGMAS = 2.0  # of the two lines together: two of a hundred things that stand seem to move so far
-ANYWHERE_M, FASTEST_M_S = 6.4e6, 40_000.0  # sigma of place, and speed: what is followed back through air for long may be anywhere
 ON_PATH_M = 20_000.0  # how far from a path that was told, beside both doubts, a track may be and still be that flight
 # Of infrared observers' looks at a plume: the share of a burn that is a pause; that a look at what is out sees it all the same;
 # that one does not see it any more (its sight), and none does (a line, a cloud); that what is out is hot and seen on.
@@ -84,19 +84,14 @@ def smooth(machinery: Machinery, slot: int, plots: list[Plot], t_ns: int, mean: 
     return machinery.state(slot, 0)
 
 
-def taken_back(machinery: Machinery, slot: int, plots: Sequence[Plot]) -> list[Plot]:
+def taken_back(machinery: Machinery, slot: int, plots: Sequence[Plot], gate: Array) -> list[Plot]:
     """Give a row plots backwards in time, till it could be anywhere; returns those taken, the latest first."""
-    taken, before = list[Plot](), machinery.rows[slot].copy()
-    for plot in sorted(plots, key=lambda one: -one.t_ns):
-        told, row = machinery.feed(slot, machinery.back, plot, -1.0), machinery.rows[slot]
-        if told == machinery.arc.FAR:  # most are, and leave it as it was
-            continue
-        if not (row["spread"][0] < ANYWHERE_M and (np.abs(row["mean"][3:]) < FASTEST_M_S).all()):
-            machinery.rows[slot] = before
-            break
-        before = row.copy()
-        taken += [plot] * (told >= 0.0)
-    return taken
+    m, plots = machinery, sorted(plots, key=attrgetter("t_ns"), reverse=True)
+    t_ns, who, kinds = np.array([(one.t_ns, one.sensor, one.kind) for one in plots], np.int64).reshape(-1, 3).T.copy()
+    z, told = np.array([one.z for one in plots]).reshape(len(plots), m.b.PLOT_COLUMNS), np.empty(len(plots))
+    kept = m.rows[slot : slot + 1].copy()
+    m.arc.back(m.b.box(m.back), m.rows, slot, kept, m.table, who, z, kinds, t_ns, gate, told, m.works)
+    return [plot for plot, nis in zip(plots, told.tolist(), strict=True) if nis >= 0.0]
 
 
 def launch_of(first_ns: int, mean: Array, covariance: Array) -> Launch | None:
