@@ -167,8 +167,12 @@ def test_whatever_plots_claim_a_tracks_covariance_is_one(scene: tuple[TrackerSet
 
 
 @pytest.mark.parametrize("name", [name for name in VALUES if name.startswith("sigma")])
-def test_a_sigma_beyond_what_it_is_of_is_refused(name: str) -> None:
-    """A sigma whose square is no number would leave no track's numbers ones: out of range, by name, and nothing else changes."""
+@pytest.mark.parametrize(
+    ("sigma", "reason"),
+    [(1e200, "out-of-range"), (0.0, "sigma-not-positive"), (-1.0, "sigma-not-positive"), (np.inf, "not-finite")],
+)
+def test_a_sigma_that_can_be_none_is_refused_by_its_name(name: str, sigma: float, reason: str) -> None:
+    """A sigma whose square is no number would leave no track's numbers ones, nor would none or less: refused, nothing else changes."""
     kind, sensor = (KIND_FIX, 3) if name.split("_")[1] in ("horizontal", "vertical", "speed") else (KIND_RADAR, 0)
     values = (
         {"lat_deg": 33.4, "lon_deg": 130.3} if kind == KIND_FIX else {"range_m": 4e4, "azimuth_rad": 0.7, "elevation_rad": 0.2}
@@ -179,11 +183,11 @@ def test_a_sigma_beyond_what_it_is_of_is_refused(name: str) -> None:
     for shown in steps(made, columns):
         check(made, shown)
     columns = columns[-3:].copy()
-    columns[name] = 1e200
+    columns[name] = sigma
     after = made.step(int(shown["t_ns"][0]), [reports(columns)]).columns
     assert len(shown) == 1
     assert after.tobytes() == shown.tobytes()
-    assert made.refused == {"out-of-range": 3}
+    assert made.refused == {reason: 3}
 
 
 @pytest.mark.parametrize("range_m", [1.0, 10.0, 100.0, 1_000.0])
