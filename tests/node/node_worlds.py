@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from trilat.exercise import provision, scenario
 from trilat.exercise.world import World
+from trilat.feeds.source import Source
 from trilat.node import clock, setup
 from trilat.node.config import load
 from trilat.node.inputs import FeedInput, Input
@@ -16,6 +18,7 @@ from trilat.node.pipeline import Pipeline
 from trilat.node.settings import NodeConfig
 from trilat.policy.audience import DecisionLog
 from trilat.records.label import Mode
+from trilat.records.sensor import Sensor
 
 T0_NS = 1_795_000_000 * 10**9
 STEP_NS = 200_000_000
@@ -37,6 +40,22 @@ def pipeline_of(config: NodeConfig) -> Pipeline:
     agreements = setup.read_agreements(config)
     policies = setup.policies(config, agreements, SECRET, DecisionLog())
     return Pipeline(setup.pipeline_settings(config), policies, T0_NS)
+
+
+def pipeline_with(config: NodeConfig, feed: str, *sensors: Sensor, tracks_max: int | None = None) -> Pipeline:
+    """Make a node's pipeline that has a feed more: of radar plots as JSON lines (`plots-json`), of some sensors."""
+    given = setup.pipeline_settings(config)
+    source = Source(name=feed, format="plots-json", nation=config.nation, mode=given.mode, sensors=sensors)
+    tracker = given.tracker if tracks_max is None else msgspec.structs.replace(given.tracker, tracks_max=tracks_max)
+    given = given._replace(sensors=(*given.sensors, *sensors), sources=(*given.sources, source), tracker=tracker)
+    policies = setup.policies(config, setup.read_agreements(config), SECRET, DecisionLog())
+    return Pipeline(given, policies, T0_NS)
+
+
+def radar_of(config: NodeConfig, name: str, **changed: Any) -> Sensor:
+    """Return a radar of a node's own as another one: its label, and what is changed."""
+    own = next(one for one in setup.pipeline_settings(config).sensors if one.kind == "radar3d")
+    return msgspec.structs.replace(own, id=name, range_max_m=4e5, alt_max_m=3e5, sac=None, sic=None, **changed)
 
 
 def config_of(prepared: provision.Prepared) -> NodeConfig:

@@ -16,7 +16,7 @@ from trilat.flights.observe import EPOCH_NS, EXERCISE, SITES, Observation, flash
 from trilat.kernels import geodesy
 from trilat.records.assessment import Assessment
 from trilat.records.codec import encode
-from trilat.records.columns import KIND_FIX, KIND_MEASUREMENT, Reports, empty_reports
+from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_MEASUREMENT, Reports, empty_reports
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
 from trilat.track import Tracker, TrackerSettings
@@ -24,7 +24,8 @@ from trilat.warn.areas import shipped_layer
 from trilat.warn.assess import Assessor, AssessorSettings
 from trilat.warn.classes import launcher_odds
 from trilat.warn.conclude import doubt_of
-from trilat.warn.launch import launch_of
+from trilat.warn.flight import GATE, Machinery
+from trilat.warn.launch import launch_of, taken_back
 
 SENSORS = tuple(sensor_of(site) for site in SITES)
 PAD = 39.2, 125.7
@@ -371,3 +372,24 @@ def test_a_place_whose_covariance_rounded_below_zero_has_no_doubt_and_no_error()
     """What lies at the edge of what a feed may say is held against flights like anything else."""
     assert doubt_of(np.diag([-1e-3, 0.0, 0.0, 1.0, 1.0, 1.0])) == 0.0
     assert doubt_of(np.diag([1.0, 4.0, 4.0, 1.0, 1.0, 1.0])) == 12.0
+
+
+def test_a_vague_bearing_of_half_a_minute_ago_takes_no_flight_out_of_this_world() -> None:
+    """Followed back through thick air for thirty seconds a state is anywhere, so that any bearing fits it: it is left where it was."""
+    machinery = Machinery(SENSORS, 1)
+    place = np.array([-3_074_779.0, 4_078_969.0, 3_824_421.0])  # 1,500 m up
+    mean = np.concatenate([place, [-477.0, 20.0, 812.0]])
+    lat, lon, height = geodesy.ecef_to_geodetic(place - 1.2 * mean[3:]).tolist()
+    columns = empty_reports(2)
+    columns["t_ns"], columns["kind"] = (EPOCH_NS - 31 * 10**9, EPOCH_NS - 1_200_000_000), (KIND_BEARING, KIND_MEASUREMENT)
+    columns["sensor"], columns["azimuth_rad"], columns["elevation_rad"] = 0, (0.02, 0.0), (1.42, 0.0)
+    columns["lat_deg"][1], columns["lon_deg"][1], columns["alt_m"][1] = lat, lon, height
+    for name in ("sigma_range_m", "sigma_horizontal_m", "sigma_vertical_m"):
+        columns[name][1] = 300.0
+    machinery.begin(0, machinery.back, 0, EPOCH_NS, mean, np.diag([150.0**2] * 3 + [120.0**2] * 3) * 9.0)
+    bearing, plot = machinery.plots(columns)
+    taken = taken_back(machinery, 0, [bearing, plot], GATE)
+    assert [plot.t_ns] == [one.t_ns for one in taken]
+    assert machinery.rows["t_ns"][0] == plot.t_ns
+    assert machinery.rows["spread"][0, 0] < 10e3
+    assert np.linalg.norm(machinery.rows["mean"][0, 3:]) < 2_000.0

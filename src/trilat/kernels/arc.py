@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from trilat.kernels import bank as banks
-from trilat.kernels.bank import AT, BOOST, CONFIRMED, PACKED, REENTRY, STATES, TURN
+from trilat.kernels.bank import AT, BOOST, CONFIRMED, PACKED, REENTRY, STATES, TURN, Z_SIGMA_H, Z_X
 from trilat.kernels.frames import earth, vertical
 from trilat.kernels.imm import LOG_TWO_PI, absorb, linearise_row, mixture, moments, predict, states_of, update, weigh
 from trilat.kernels.jit import entry, kernel, leaf
-from trilat.kernels.measure import place
+from trilat.kernels.measure import KIND_MEASUREMENT, place
 from trilat.kernels.motion import LOG_COEFFICIENT, STEP_MAX_S, move
 
 FAR, LATE, OUTSIDE = -1.0, -2.0, -3.0  # why a plot was not taken
 LATE_S = 3.0
+ANYWHERE_M, FASTEST_M_S = 6.4e6, 40_000.0  # sigma of a place, and a speed, beyond which a state says nothing
 NEVER = -1e300  # the log weight of an arc that is not followed
 
 
@@ -85,9 +86,46 @@ def feed(models, bank, i, sensor, z, kind, t_ns, gate, sign, works):  # type: ig
     predict(model, bank, i, t_ns, work)
     moments(model, bank, i)
     best, _, n = weigh(model, bank, i, sensor, z, kind, t_ns, work)
-    if n == 0 or best > gate[n]:
+    if n == 0 or not best <= gate[n]:  # what is no number lies in no gate
         return OUTSIDE
     return update(model, bank, i, sensor, z, kind, work)
+
+
+@leaf
+def _far_place(row, z, t_ns):  # type: ignore[no-untyped-def]
+    """Tell whether a plot that came as a place is nowhere near a row."""
+    dt = (t_ns - row.t_ns) * 1e-9
+    doubt = z[Z_SIGMA_H] + row.spread[0]
+    reach = 5_000.0 + 4.0 * doubt + abs(dt) * (500.0 + row.spread[1]) + 50.0 * dt * dt
+    d2 = 0.0
+    for a in range(3):
+        d2 += (row.mean[a] + dt * row.mean[a + 3] - z[Z_X + a]) ** 2
+    return d2 > reach * reach
+
+
+@entry
+def back(models, bank, i, kept, sensors, who, z, kinds, t_ns, gate, told, works):  # type: ignore[no-untyped-def]
+    """Give row i plots backwards in time, until it could be anywhere; writes what `feed` returns of each into told (n,).
+
+    Followed back through air for long, any speed grows, and any place is as good as another. kept (1,): a row of scratch.
+    """
+    kept[0] = bank[i]
+    for k in range(len(told)):
+        told[k] = FAR
+    for k in range(len(told)):
+        if kinds[k] == KIND_MEASUREMENT and _far_place(bank[i], z[k], t_ns[k]):
+            continue
+        told[k] = feed(models, bank, i, sensors[who[k]], z[k], kinds[k], t_ns[k], gate, -1.0, works)
+        if told[k] == FAR:
+            continue
+        row, most = bank[i], 0.0
+        for a in range(3, 6):
+            most = max(most, abs(row.mean[a])) if not np.isnan(row.mean[a]) else np.inf
+        if not (row.spread[0] < ANYWHERE_M and most < FASTEST_M_S):
+            bank[i] = kept[0]
+            told[k] = OUTSIDE
+            return
+        kept[0] = bank[i]
 
 
 @entry
@@ -235,9 +273,12 @@ def warm() -> None:
     models, works, sensor, z = b.box(model), b.box(work), np.ones(b.SENSOR_COLUMNS), np.ones(b.PLOT_COLUMNS)
     settle_row(models, rows, 0)
     feed(models, rows, 0, sensor, z, 0, 1, np.ones(7), 1.0, works)
+    one, still = np.zeros(1, np.int64), np.zeros(1)
+    back(
+        models, rows, 0, rows[:1].copy(), sensor.reshape(1, -1), one, z.reshape(1, -1), one, one, np.ones(7), still.copy(), works
+    )
     move_row(models, rows, 0, 2, works)
     burn(models, rows, 0, sensor, z, 0, 3, works)
     fork(models, rows, 0, 1, 0.5, 1.0, works)
     follow(models, rows, 1, np.zeros(1), np.zeros(1), sensor, z, 0, 4, 1e5, works)
-    one, still = np.zeros(1, np.int64), np.zeros(1)
     ahead(models, one, one, still, np.ones((1, b.STATES)), np.ones((1, b.PACKED)), np.empty((1, b.STATES, b.STATES)), rows, works)

@@ -48,7 +48,7 @@ from trilat.kernels.gate import detection_probability
 from trilat.kernels.imm import change_set, fill_modes, linearise_row, moments
 from trilat.kernels.jit import kernel, leaf
 from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
-from trilat.kernels.sweep import update_mode
+from trilat.kernels.sweep import begin
 
 FLAG_INNOVATION, FLAG_ID_CONFLICT = 1, 2  # as records.columns, which kernels do not import
 FLAG_HOLD_NS = 60_000_000_000  # a flag stands a minute after its last cause
@@ -327,12 +327,13 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     if assumed > 0.0:
         _squeeze_height(model, bank, i, assumed)
     n = linearise_row(model.earth, bank, i, sensor, z[j], kind, 0.0, work)
-    update_mode(bank, i, 0, 6, n, work)
+    if not begin(bank, i, n, work) < 3.0 * DOUBT_M:  # what it says of range, elevation and height contradicts itself
+        return -1
     fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
     bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
     bank[i].key = plots[j, I_KEY]
-    bank[i].status = TENTATIVE
+    bank[i].status, bank[i].nis = TENTATIVE, 1.0
     false, new = clutter_density(sensor, z[j], kind)
     fix = kind >= KIND_FIX and kind != KIND_MEASUREMENT
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
@@ -344,7 +345,6 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     lone = model.options[O_DOMAINS] & (model.options[O_DOMAINS] - 1) == 0
     for d in range(5):
         bank[i].domain[d] = start[d] if not lone else (1.0 if d == k + 1 else 0.0)
-    bank[i].nis = 1.0
     moments(model, bank, i)
     learn(bank, i, s, plots, j, 1.0, frame)
     head.rows = max(head.rows, i + 1)

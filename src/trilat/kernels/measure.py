@@ -166,7 +166,7 @@ def _polar(earth, sensor, z, px, py, pz, vx, vy, vz, H, nu, R):  # type: ignore[
         nu[k] = z[Z_HEIGHT] - height
         R[k] = z[Z_SIGMA_HEIGHT] * z[Z_SIGMA_HEIGHT]
         k += 1
-    if not np.isnan(z[Z_DOPPLER]):
+    if not np.isnan(z[Z_DOPPLER]) and e * e + n * n + u * u > 1.0:  # within a metre it is along no known direction
         rate = (dx * vx + dy * vy + dz * vz) / r
         H[k, 0], H[k, 1], H[k, 2] = (vx - rate * dx / r) / r, (vy - rate * dy / r) / r, (vz - rate * dz / r) / r
         H[k, 3], H[k, 4], H[k, 5] = dx / r, dy / r, dz / r

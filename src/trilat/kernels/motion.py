@@ -14,7 +14,11 @@ from trilat.kernels.frames import AIR_SCALE_HEIGHT_M, DRAG_TOP_M, E_KIND, E_MU, 
 from trilat.kernels.jit import leaf
 
 LOG_COEFFICIENT = np.log(5_000.0)  # kg/m2, between the light and the heavy re-entry bodies of public literature
+LOG_COEFFICIENT_MIN, LOG_COEFFICIENT_MAX = np.log(10.0), np.log(1e6)  # kg/m2, of any body: foam, and a rod as long as a man
 STEP_MAX_S = 2.0  # longest Runge-Kutta step: below 0.1 m a step at missile accelerations
+# Drag takes away no more than this share of a body's speed in one step, or Runge-Kutta swings from side to side and the speed
+# grows without bound: a claim of 20 km/s at the ground made a track of 10,000 km/s.
+DRAG_MAX = 1.0
 
 
 @leaf
@@ -169,7 +173,14 @@ def _turn(earth, noise, row, m, dt, work):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _pull(earth, kind, p, v, extra, out):  # type: ignore[no-untyped-def]
+def _drag_rate(kind, height, speed, extra, dt):  # type: ignore[no-untyped-def]
+    """Return what drag takes of the velocity in a second, 1/s, in a step of dt seconds."""
+    coefficient = min(max(extra[0], LOG_COEFFICIENT_MIN), LOG_COEFFICIENT_MAX) if kind == REENTRY else LOG_COEFFICIENT
+    return min(0.5 * air_density(height) * speed * np.exp(-coefficient), DRAG_MAX / abs(dt))
+
+
+@leaf
+def _pull(earth, kind, p, v, extra, dt, out):  # type: ignore[no-untyped-def]
     """Write the acceleration of a thrusting, coasting or falling body into out (3,); extra (3,): thrust, or log coefficient."""
     acceleration(earth, p, v, out)
     if kind == BOOST:
@@ -177,10 +188,9 @@ def _pull(earth, kind, p, v, extra, out):  # type: ignore[no-untyped-def]
             out[a] += extra[a]
     _, _, _, height = vertical(earth, p[0], p[1], p[2])
     if height < DRAG_TOP_M:
-        speed = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-        k = 0.5 * air_density(height) * speed * np.exp(-(extra[0] if kind == REENTRY else LOG_COEFFICIENT))
+        rate = _drag_rate(kind, height, np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]), extra, dt)
         for a in range(3):
-            out[a] -= k * v[a]
+            out[a] -= rate * v[a]
 
 
 @leaf
@@ -193,14 +203,14 @@ def runge_kutta(earth, kind, p, v, extra, dt, work):  # type: ignore[no-untyped-
             work[9, a] = v[a] + (h * work[stage + 3, a] if stage > 0 else 0.0)
         for a in range(3):
             work[stage, a] = work[9, a]
-        _pull(earth, kind, work[8], work[9], extra, work[stage + 4])
+        _pull(earth, kind, work[8], work[9], extra, dt, work[stage + 4])
     for a in range(3):
         p[a] += dt / 6.0 * (work[0, a] + 2.0 * work[1, a] + 2.0 * work[2, a] + work[3, a])
         v[a] += dt / 6.0 * (work[4, a] + 2.0 * work[5, a] + 2.0 * work[6, a] + work[7, a])
 
 
 @leaf
-def _slopes(earth, kind, p, v, extra, G, C, D):  # type: ignore[no-untyped-def]
+def _slopes(earth, kind, p, v, extra, dt, G, C, D):  # type: ignore[no-untyped-def]
     """Write the acceleration's Jacobians by position G, velocity C and extra states D (3, 3 each)."""
     wx, wy, wz = earth[4], earth[5], earth[6]
     r = (p[0] - earth[1], p[1] - earth[2], p[2] - earth[3])
@@ -222,15 +232,15 @@ def _slopes(earth, kind, p, v, extra, G, C, D):  # type: ignore[no-untyped-def]
     ux, uy, uz, height = vertical(earth, p[0], p[1], p[2])
     if height < DRAG_TOP_M:
         speed = max(np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]), 1e-3)
-        k = 0.5 * air_density(height) * np.exp(-(extra[0] if kind == REENTRY else LOG_COEFFICIENT))
+        rate = _drag_rate(kind, height, speed, extra, dt)
         up = (ux, uy, uz)
         for a in range(3):
             for b in range(3):
-                C[a, b] -= k * v[a] * v[b] / speed
-                G[a, b] += k * speed * v[a] * up[b] / AIR_SCALE_HEIGHT_M
-            C[a, a] -= k * speed
+                C[a, b] -= rate * v[a] * v[b] / (speed * speed)
+                G[a, b] += rate * v[a] * up[b] / AIR_SCALE_HEIGHT_M
+            C[a, a] -= rate
             if kind == REENTRY:
-                D[a, 0] = k * speed * v[a]
+                D[a, 0] = rate * v[a]
 
 
 @leaf
@@ -242,7 +252,7 @@ def _ballistic(earth, kind, noise, bank, i, m, dt, work):  # type: ignore[no-unt
     for a in range(3):
         p[a], v[a], extra[a] = bank[i].x[m, a], bank[i].x[m, a + 3], bank[i].x[m, a + 6]
     n = 6 if kind == COAST else (9 if kind == BOOST else 7)
-    _slopes(earth, kind, p, v, extra, G, C, D)
+    _slopes(earth, kind, p, v, extra, dt, G, C, D)
     for r in range(n):
         for q in range(n):
             F[r, q] = 1.0 if r == q else 0.0

@@ -12,6 +12,9 @@ from trilat.kernels.bank import AT
 from trilat.kernels.jit import leaf
 
 THREE = 3  # components of a radar plot, or of a fix without velocity
+# What one component may leave of a variance, at least. A covariance holds sixteen digits: P - K H P with less than this left is
+# rounding alone, of either sign, as where an azimuth good to 1e-6 rad at ten metres met a prior of 100 km.
+LEFT_MIN = 1e-12
 
 
 @leaf
@@ -121,13 +124,22 @@ def update_mode(bank, i, m, states, n, work):  # type: ignore[no-untyped-def]
 
 
 @leaf
+def begin(bank, i, n, work):  # type: ignore[no-untyped-def]
+    """Update the first mode of a new row by the n components of its own plot; returns how far that moved it from work.point."""
+    update_mode(bank, i, 0, 6, n, work)
+    x, point = bank[i].x[0], work.point
+    return np.sqrt((x[0] - point[0]) ** 2 + (x[1] - point[1]) ** 2 + (x[2] - point[2]) ** 2)
+
+
+@leaf
 def _by_place(row, m, states, h0, h1, h2, v, variance, work):  # type: ignore[no-untyped-def]
     """Take one component that looks at the position along (h0, h1, h2), of innovation v; returns the innovation's variance."""
     x, P = row.x[m], row.P[m]
     g0, g1, g2 = P[0] * h0 + P[1] * h1 + P[3] * h2, P[1] * h0 + P[2] * h1 + P[4] * h2, P[3] * h0 + P[4] * h1 + P[5] * h2
     g3, g4 = P[6] * h0 + P[7] * h1 + P[8] * h2, P[10] * h0 + P[11] * h1 + P[12] * h2
     g5 = P[15] * h0 + P[16] * h1 + P[17] * h2
-    S = variance + h0 * g0 + h1 * g1 + h2 * g2
+    spread = h0 * h0 * P[0] + h1 * h1 * P[2] + h2 * h2 * P[5]
+    S = max(variance, LEFT_MIN * spread) + h0 * g0 + h1 * g1 + h2 * g2
     inverse = 1.0 / S
     k0, k1, k2, k3, k4, k5 = g0 * inverse, g1 * inverse, g2 * inverse, g3 * inverse, g4 * inverse, g5 * inverse
     if states > 6:
@@ -161,12 +173,15 @@ def _by_place(row, m, states, h0, h1, h2, v, variance, work):  # type: ignore[no
 def _by_all(row, m, states, r, v, work):  # type: ignore[no-untyped-def]
     """Take component r, which looks at position and velocity, of innovation v; returns the innovation's variance."""
     x, P, H, gain = row.x, row.P, work.H, work.gain
-    S = work.R[r]
+    spread = 0.0
     for a in range(states):
         g = 0.0
         for b in range(6):
             g += P[m, AT[a, b]] * H[r, b]
         gain[a] = g
+    for b in range(6):
+        spread += H[r, b] * H[r, b] * P[m, AT[b, b]]
+    S = max(work.R[r], LEFT_MIN * spread)
     for b in range(6):
         S += H[r, b] * gain[b]
     inverse = 1.0 / S

@@ -254,7 +254,7 @@ def link_lights(now_ns: int, links: Sequence[LinkState]) -> list[LinkLight]:
 
 
 def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
-    """Return what the page counts: refused reports, released and received records, rejected by reason."""
+    """Return what the page counts: refused reports, what bounds shed, released and received records, rejected by reason."""
     totals = {name: sum(health.values[name].values()) for name in ("trilat_refused_total", "trilat_released_total")}
     told = {"refused": int(totals["trilat_refused_total"]), "released": int(totals["trilat_released_total"])}
     told["tentative"] = int(health.values["trilat_tracks"].get(("tentative",), 0))
@@ -263,10 +263,12 @@ def counters(pipeline: Pipeline, health: Health) -> dict[str, int]:
         told |= {f"withheld {name}:{reason}": n for reason, n in sorted(audience.withheld.items())}
         told |= {f"delayed {name}:{what}": n for what, n in sorted(audience.delayed.counts.items())}
     told |= {f"core:{reason}": n for reason, n in sorted(pipeline.core.refused.items())}
+    told |= {f"combined:{reason}": n for reason, n in sorted(pipeline.combined.combiner.refused.items()) if n}
     verdicts = {**pipeline.watch.verdicts, **pipeline.core.verdicts, **pipeline.combined.judge.verdicts}
     told |= {f"quarantined {name}:{one.reason}": 1 for name, one in verdicts.items() if one.state == "quarantined"}
     told |= {f"metres beside its survey {name}": round(metres) for name, metres in pipeline.watch.moved_m().items()}
-    told |= {f"tracker:{reason}": n for reason, n in sorted(pipeline.national.refused.items())}
+    lost = pipeline.national.refused + pipeline.national.shed
+    told |= {f"tracker:{reason}": n for reason, n in sorted(lost.items())}
     told |= _launches_left_out(pipeline, health)
     decided, log = Counter[tuple[str, str]](), decisions_of(pipeline)
     for total, n in log.totals().items():

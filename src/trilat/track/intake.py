@@ -137,6 +137,10 @@ _LIMITS = {
     "speed_m_s": (0.0, SPEED_MAX_M_S),
     "course_rad": (-2 * np.pi, 2 * np.pi),
     "vertical_rate_m_s": (-SPEED_MAX_M_S, SPEED_MAX_M_S),
+    # A sigma wider than what it is of can be says nothing, and its square is soon no number. That it is above zero is seen apart.
+    **{f"sigma_{name}_m": (-np.inf, RANGE_MAX_M) for name in ("range", "height", "horizontal", "vertical")},
+    **{f"sigma_{name}_rad": (-np.inf, 2 * np.pi) for name in ("azimuth", "elevation")},
+    **{f"sigma_{name}_m_s": (-np.inf, SPEED_MAX_M_S) for name in ("doppler", "speed")},
 }
 REPORT_FLOATS = tuple(name for name, (kind, *_) in (REPORT_DTYPE.fields or {}).items() if kind == np.float64)
 LOW = np.array([_LIMITS.get(name, (-np.inf, np.inf))[0] for name in REPORT_FLOATS])

@@ -21,8 +21,8 @@ from trilat.records.sensor import Sensor
 from trilat.warn.areas import Layer
 from trilat.warn.classes import CLIMB_HEIGHT_M, CLIMB_M_S, TOLD_HEIGHT_M, TOLD_SPEED_M_S, climbs, launch_like, level, speed_of
 from trilat.warn.conclude import PLOTS_SURE, Candidate, Conclusion, conclude, doubt_of, goes_on, in_sight, launch_told
-from trilat.warn.flight import ROWS, Array, FlightFilter, Machinery
-from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Plot, cue_of, launch_of, moves, smooth
+from trilat.warn.flight import GATE, ROWS, Array, FlightFilter, Machinery
+from trilat.warn.launch import CUE_S, SMOOTH_S, Cues, Plot, cue_of, launch_of, moves, smooth, taken_back
 
 FLIGHTS_MAX = 16
 EARLIER_MAX = 64  # flights of an earlier run that may go on
@@ -239,7 +239,7 @@ class Assessor:
         back = [p for p in self._recent if p.t_ns <= t_ns]
         self._weighed += len(back)
         m.begin(spare, m.back, 0, t_ns, mean, row["covariance"] * 9.0)
-        taken = [p for p in sorted(back, key=lambda p: -p.t_ns) if m.feed(spare, m.back, p, -1.0) >= 0.0]
+        taken = taken_back(m, spare, back, GATE)
         cued = len(taken) >= PLOTS_CUED and self._flashed(row)
         few = not cued and (len(taken) < PLOTS_MIN or not launch_like(row))
         fresh = len(taken) >= PLOTS_CUED and t_ns - taken[0].t_ns < SAME_S * NS

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from math import log
+from operator import attrgetter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,6 +82,16 @@ def smooth(machinery: Machinery, slot: int, plots: list[Plot], t_ns: int, mean: 
     for plot in sorted((p for p in plots if p.t_ns <= t_ns), key=lambda p: -p.t_ns):
         machinery.feed(slot, machinery.even, plot, -1.0)
     return machinery.state(slot, 0)
+
+
+def taken_back(machinery: Machinery, slot: int, plots: Sequence[Plot], gate: Array) -> list[Plot]:
+    """Give a row plots backwards in time, till it could be anywhere; returns those taken, the latest first."""
+    m, plots = machinery, sorted(plots, key=attrgetter("t_ns"), reverse=True)
+    t_ns, who, kinds = np.array([(one.t_ns, one.sensor, one.kind) for one in plots], np.int64).reshape(-1, 3).T.copy()
+    z, told = np.array([one.z for one in plots]).reshape(len(plots), m.b.PLOT_COLUMNS), np.empty(len(plots))
+    kept = m.rows[slot : slot + 1].copy()
+    m.arc.back(m.b.box(m.back), m.rows, slot, kept, m.table, who, z, kinds, t_ns, gate, told, m.works)
+    return [plot for plot, nis in zip(plots, told.tolist(), strict=True) if nis >= 0.0]
 
 
 def launch_of(first_ns: int, mean: Array, covariance: Array) -> Launch | None:
