@@ -55,6 +55,8 @@ TYPES: dict[str, tuple[Callable[[], object], str]] = {
     ),
 }
 VALUES: dict[str, tuple[Callable[[], object], str]] = {
+    "a tracklet without its information": (untyped(reports_of, {**PLOT, "kind": [0, 5]}), "'kind': 5 in row 1 .* between 0 and 4"),
+    "a domain there is not": (untyped(reports_of, {**PLOT, "domain": [99, 1]}), "'domain': 99 in row 0 .* between 0 and 4"),
     "a kind of sensor": (untyped(sensor_at, 33.0, 130.0, kind="sonar"), "'sonar', one of bearing, fixes, radar2d, radar3d, tracks"),
     "a field of sensors": (untyped(sensor_at, 33.0, 130.0, colour=1), "field `colour`, one of id, kind, lat_deg, .*, sigma_ver"),
     "a sigma of nothing": (untyped(sensor_at, 33.0, 130.0, sigma_range_m=0.0), r"> 0.0, got 0.0 - at `\$.sigma_range_m`"),
@@ -68,7 +70,7 @@ VALUES: dict[str, tuple[Callable[[], object], str]] = {
     "a time in words": (untyped(reports_of, {**PLOT, "t_s": ["noon", "1"]}), "'t_s' holds what is no number"),
     "half an address": (untyped(reports_of, {**PLOT, "address": [0.5, 1]}), "'address': 0.5 in row 0 is no whole number"),
     "a sensor that cannot be": (untyped(reports_of, {**PLOT, "sensor": [0, 2**40]}), "'sensor': 1099511627776 in row 1 is no whole"),
-    "a kind below zero": (untyped(reports_of, {**PLOT, "kind": [0, -1]}), "'kind': -1 in row 1 is no whole number between 0 and 255"),
+    "a kind below zero": (untyped(reports_of, {**PLOT, "kind": [0, -1]}), "'kind': -1 in row 1 is no whole number between 0 and 4"),
 }  # fmt: skip
 
 

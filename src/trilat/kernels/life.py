@@ -60,6 +60,7 @@ ELSEWHERE_S = 5.0  # unseen so long, a claim that reports from an older track en
 EXISTENCE_START_FIX = 0.5  # a self-report stands for something, but not yet for what it says
 BURIED_M = -500.0  # a falling track this deep has come down: its flight is over
 DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wider than any plot
+CLIMB_M_S = 15.0  # how fast an aircraft of unknown height is taken to climb: at the speed of birth it would be anywhere soon
 
 
 @leaf
@@ -325,14 +326,13 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
         bank[i].x[0, a] = work.point[a] if a < 3 else 0.0
         bank[i].mean[a] = bank[i].x[0, a]
     if assumed > 0.0:
-        _squeeze_height(model, bank, i, assumed)
+        _squeeze_height(model, bank, i, assumed, sigma_v)
     n = linearise_row(model.earth, bank, i, sensor, z[j], kind, 0.0, work)
     update_mode(bank, i, 0, 6, n, work)
     fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
     bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
-    bank[i].key = plots[j, I_KEY]
-    bank[i].status = TENTATIVE
+    bank[i].key, bank[i].status, bank[i].nis = plots[j, I_KEY], TENTATIVE, 1.0
     false, new = clutter_density(sensor, z[j], kind)
     fix = kind >= KIND_FIX and kind != KIND_MEASUREMENT
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
@@ -344,7 +344,6 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
     lone = model.options[O_DOMAINS] & (model.options[O_DOMAINS] - 1) == 0
     for d in range(5):
         bank[i].domain[d] = start[d] if not lone else (1.0 if d == k + 1 else 0.0)
-    bank[i].nis = 1.0
     moments(model, bank, i)
     learn(bank, i, s, plots, j, 1.0, frame)
     head.rows = max(head.rows, i + 1)
@@ -391,10 +390,11 @@ def _empty_row(bank, i):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
-    """Narrow a new row's position along the vertical to the assumed height's sigma."""
-    ux, uy, uz, _ = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
-    up = (ux, uy, uz)
+def _squeeze_height(model, bank, i, sigma_m, sigma_v):  # type: ignore[no-untyped-def]
+    """Narrow a new row's position along the vertical to the assumed height's sigma, and an aircraft's speed along it."""
+    up = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
     for a in range(3):
         for b in range(a + 1):
             bank[i].P[0, AT[a, b]] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
+            if bank[i].model_set == SET_AIR:
+                bank[i].P[0, AT[a + 3, b + 3]] -= (sigma_v * sigma_v - CLIMB_M_S * CLIMB_M_S) * up[a] * up[b]
