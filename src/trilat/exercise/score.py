@@ -149,13 +149,11 @@ class _Tally:
 
 
 def ospa(truth_m: Floats, estimate_m: Floats, c_m: float) -> float:
-    """Return OSPA (p 2) in metres between truth (n, 3) and estimates (m, 3) with cut-off c_m; 0 when both are empty.
-
-    Stone Soup 1.9 pairs by distance instead of its square: where several fit, its value is higher, and not the least.
-    """
+    """Return OSPA (p 2) in metres between truth (n, 3) and estimates (m, 3) with cut-off c_m; 0 when both are empty."""
     most = max(len(truth_m), len(estimate_m))
     if most == 0:
         return 0.0
+    # Stone Soup 1.9 pairs by distance instead of its square: in a crowd its value is higher, and not the least.
     # GOSPA's best pairs are OSPA's too: both minimise the sum of min(d, c)^2, which saves c^2 - d^2 for each pair within c.
     found = gospa(truth_m, estimate_m, c_m)
     return float(np.sqrt((found.localisation_m2 + c_m**2 * (most - found.assigned)) / most))
@@ -184,14 +182,12 @@ def siap(
     number changes (1/s), LS longest track segment as a share of life. Arrays as for `score`. Raises ValueError for an association
     that does not lie within the life of its truth and of its track.
     """
-    scans = len(scan_t_s)
+    place, velocity, scans = 0.0, 0.0, len(scan_t_s)
     of_truth: dict[int, list[Association]] = {}
-    place, velocity = 0.0, 0.0
     truths, tracks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     start = np.concatenate([[0], np.cumsum([len(found.track_id) for found in estimates])])
-    position, speed = (
-        np.concatenate([np.zeros((0, 3)), *(getattr(e, name) for e in estimates)]) for name in Estimates._fields[1:]
-    )
+    none = Estimates(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
+    _, position, speed = (np.concatenate(part) for part in zip(none, *estimates, strict=True))
     rows = _rows_of_tracks(estimates, start)
     for one in associations:
         of_truth.setdefault(one.truth, []).append(one)
