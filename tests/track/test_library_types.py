@@ -162,3 +162,26 @@ def test_a_history_is_smoothed_as_it_was_given() -> None:
     a, b = smoothed(history), smoothed([one.columns for one in history])
     assert {k: v[1].tobytes() for k, v in a.items()} == {k: v[1].tobytes() for k, v in b.items()}
     assert len(a) == 1
+
+
+class Frame:
+    """A DataFrame without keys, as polars has it: names in `columns`, each column by its name."""
+
+    def __init__(self, **columns: Any) -> None:
+        self._held, self.columns = columns, list(columns)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._held[name]
+
+
+def test_a_frame_without_keys_is_a_table() -> None:
+    """What names its columns and gives them by name is a table, whatever else it is."""
+    assert COLUMNS.tobytes() == reports_of(Frame(**PLOT)).tobytes()
+    assert track_table(PLOT, RADAR)["number"].tolist() == track_table(Frame(**PLOT), RADAR)["number"].tolist()
+    with pytest.raises(KeyError, match="unknown column 'heigth_m'"):
+        reports_of(Frame(**PLOT, heigth_m=[1.0, 1.0]))
+
+
+def test_the_settings_docstring_names_every_one() -> None:
+    """The how-to says so."""
+    assert [] == [name for name in TrackerSettings.__struct_fields__ if name not in (TrackerSettings.__doc__ or "")]

@@ -77,10 +77,10 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     Raises TypeError for what is no table, KeyError for an unknown or missing column, ValueError for one of another length than
     the times and for values that are none of the column's kind, by their row.
     """
-    if not hasattr(table, "keys"):
+    names = _names(table)
+    if names is None:
         msg = f"table is a {type(table).__name__}: a dict of arrays or a DataFrame wanted, with a column t_s or t_ns"
         raise TypeError(msg)
-    names = list(table.keys())
     time = next((name for name in _TIMES if name in names), None)
     if time is None:
         msg = f"no time column: one of {_TIMES} wanted, got {names}"
@@ -104,6 +104,14 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     if "sensor" not in names:
         out["sensor"] = sensor
     return out
+
+
+def _names(table: Any) -> list[str] | None:
+    """Return the names of a table's columns: a mapping's, or a DataFrame's (pandas, polars); None of what is no table."""
+    if hasattr(table, "keys"):
+        return list(table.keys())
+    names = list(getattr(table, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def _values(name: str, given: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
@@ -197,7 +205,7 @@ def track_table(
     that are none.
     """
     columns = reports_of(table)
-    mixed = "kind" not in table.keys()  # noqa: SIM118 - of a DataFrame, too
+    mixed = "kind" not in (_names(table) or ())
     span_s = float(np.ptp(columns["t_ns"].astype(np.float64))) * 1e-9 if len(columns) else 0.0
     if not isinstance(every_s, int | float | np.number):
         msg = f"every_s is {every_s!r}: a number of seconds wanted"  # type: ignore[unreachable]  # callers may be untyped
