@@ -300,3 +300,17 @@ def test_our_tracks_become_its_tracks() -> None:
     assert [y, vx, z, vy, x, vz] == np.asarray(other[0].state_vector, float).ravel().tolist()
     assert float(plain[0].covar[2, 2]) == float(other[0].covar[0, 0])
     assert np.abs(last_states(plain, level=False) - where(BODIES, SCANS - 1)[::-1]).max() < 300.0
+
+
+def test_places_with_velocities_of_one_time_are_told_apart() -> None:
+    """Four aircraft 250 m apart, given with their velocities and without names, are four tracks; they made two."""
+    rng, sigmas = np.random.default_rng(1), np.array([60.0, 5.0] * 3)
+    model, made, names = LinearGaussian(6, tuple(range(6)), np.diag(sigmas**2)), StoneSoupTracker(LAT, LON, period_s=2.0), set()
+    for k in range(40):
+        time = START + dt.timedelta(seconds=2 * k)
+        places = [np.array([20e3 + 400.0 * k, 200.0, 30e3 + 250.0 * i, 0.0, 8_000.0, 0.0]) for i in range(4)]
+        given = {Detection(StateVector(p + rng.normal(0, sigmas)), timestamp=time, measurement_model=model) for p in places}
+        names |= {track.id for track in made.step(time, given)}
+    north_m = sorted(float(track.state_vector[2]) - 30e3 for track in made.step(time, set()))
+    assert 4 == len(names)
+    assert [0.0, 250.0, 500.0, 750.0] == pytest.approx(north_m, abs=110.0)

@@ -123,6 +123,38 @@ def test_gospa_and_ospa_equal_stone_soup(soup: Any, seed: int) -> None:
         assert metric.value == pytest.approx(ospa(position[alive[:, k], k], found[k].position_m, 800.0), rel=SIX_DIGITS)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_ospa_and_gospa_are_the_least(seed: int) -> None:
+    """In a crowd OSPA and GOSPA are those of scipy's exact assignment of squares; Stone Soup's OSPA is of another there."""
+    from scipy.optimize import linear_sum_assignment
+
+    g = np.random.default_rng(seed)
+    n, m = g.integers(10, 30, 2).tolist()
+    x, y = g.normal(0, 300, (n, 3)), g.normal(0, 300, (m, 3))
+    squared = np.minimum(np.linalg.norm(x[:, None] - y[None], axis=2), 500.0) ** 2
+    total = squared[linear_sum_assignment(squared)].sum()
+    assert np.sqrt((total + 500.0**2 * abs(n - m)) / max(n, m)) == pytest.approx(ospa(x, y, 500.0), rel=1e-12)
+    assert np.sqrt(total + 500.0**2 / 2 * abs(n - m)) == pytest.approx(gospa(x, y, 500.0).distance_m, rel=1e-12)
+
+
+def test_siap_refuses_what_is_not_there() -> None:
+    """An association beyond a life is refused, not scored with another track's places; no scans at all are no fault."""
+    t, position, speeds, alive, found = scene(1)
+    track = int(found[0].track_id[0])
+    for wrong in (
+        Association(2, 10**6, 0, 1),
+        Association(0, track, 0, 1),
+        Association(2, track, 0, 99),
+        Association(99, track, 0, 1),
+    ):
+        with pytest.raises(ValueError, match="not there in every one of its scans"):
+            siap(t, position, speeds, alive, found, [wrong])
+    gap = [e._replace(track_id=e.track_id + 1000 * (k == 1)) for k, e in enumerate(found[:3])]
+    with pytest.raises(ValueError, match=f"track={track}.*is not there"):
+        siap(t[:3], position[:, :3], speeds[:, :3], alive[:, :3], gap, [Association(track % 100, track, 0, 2)])
+    assert siap(t[:0], position[:, :0], speeds[:, :0], alive[:, :0], [], [])["C"] == 0.0
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_siap_equals_stone_soup(soup: Any, seed: int) -> None:
     """All seven SIAP figures equal Stone Soup's of the same associations, to six digits."""

@@ -55,6 +55,8 @@ TYPES: dict[str, tuple[Callable[[], object], str]] = {
     ),
 }
 VALUES: dict[str, tuple[Callable[[], object], str]] = {
+    "a tracklet without its information": (untyped(reports_of, {**PLOT, "kind": [0, 5]}), "'kind': 5 in row 1 .* between 0 and 4"),
+    "a domain there is not": (untyped(reports_of, {**PLOT, "domain": [99, 1]}), "'domain': 99 in row 0 .* between 0 and 4"),
     "a kind of sensor": (untyped(sensor_at, 33.0, 130.0, kind="sonar"), "'sonar', one of bearing, fixes, radar2d, radar3d, tracks"),
     "a field of sensors": (untyped(sensor_at, 33.0, 130.0, colour=1), "field `colour`, one of id, kind, lat_deg, .*, sigma_ver"),
     "a sigma of nothing": (untyped(sensor_at, 33.0, 130.0, sigma_range_m=0.0), r"> 0.0, got 0.0 - at `\$.sigma_range_m`"),
@@ -68,7 +70,7 @@ VALUES: dict[str, tuple[Callable[[], object], str]] = {
     "a time in words": (untyped(reports_of, {**PLOT, "t_s": ["noon", "1"]}), "'t_s' holds what is no number"),
     "half an address": (untyped(reports_of, {**PLOT, "address": [0.5, 1]}), "'address': 0.5 in row 0 is no whole number"),
     "a sensor that cannot be": (untyped(reports_of, {**PLOT, "sensor": [0, 2**40]}), "'sensor': 1099511627776 in row 1 is no whole"),
-    "a kind below zero": (untyped(reports_of, {**PLOT, "kind": [0, -1]}), "'kind': -1 in row 1 is no whole number between 0 and 255"),
+    "a kind below zero": (untyped(reports_of, {**PLOT, "kind": [0, -1]}), "'kind': -1 in row 1 is no whole number between 0 and 4"),
 }  # fmt: skip
 
 
@@ -160,3 +162,26 @@ def test_a_history_is_smoothed_as_it_was_given() -> None:
     a, b = smoothed(history), smoothed([one.columns for one in history])
     assert {k: v[1].tobytes() for k, v in a.items()} == {k: v[1].tobytes() for k, v in b.items()}
     assert len(a) == 1
+
+
+class Frame:
+    """A DataFrame without keys, as polars has it: names in `columns`, each column by its name."""
+
+    def __init__(self, **columns: Any) -> None:
+        self._held, self.columns = columns, list(columns)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._held[name]
+
+
+def test_a_frame_without_keys_is_a_table() -> None:
+    """What names its columns and gives them by name is a table, whatever else it is."""
+    assert COLUMNS.tobytes() == reports_of(Frame(**PLOT)).tobytes()
+    assert track_table(PLOT, RADAR)["number"].tolist() == track_table(Frame(**PLOT), RADAR)["number"].tolist()
+    with pytest.raises(KeyError, match="unknown column 'heigth_m'"):
+        reports_of(Frame(**PLOT, heigth_m=[1.0, 1.0]))
+
+
+def test_the_settings_docstring_names_every_one() -> None:
+    """The how-to says so."""
+    assert [] == [name for name in TrackerSettings.__struct_fields__ if name not in (TrackerSettings.__doc__ or "")]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from track_cases import RADAR_B, S_NS, T0_NS, Line, confirmed, feed, fixes, radar_plots, reports, tracker
 
+from trilat.records.columns import TRACK_FLAG_ID_CONFLICT
+
 LINE = Line(40e3, 20e3, 9e3, 200.0, 50.0)
 ADDRESS = 0xABCDEF
 SECONDS = 90
@@ -84,3 +86,17 @@ def test_two_that_fly_side_by_side_stay_two(seed: int) -> None:
         part = columns[(columns["t_ns"] >= now - S_NS) & (columns["t_ns"] < now)]
         held.append(len(confirmed(made.step(now, [reports(part)]))))
     assert 2 == min(held[60:])
+
+
+def test_a_claim_is_flagged_for_as_long_as_it_contradicts() -> None:
+    """A false claim that goes on is not believed after a minute either; nor flagged for ever once nobody contradicts it."""
+    rng, false = np.random.default_rng(6), behind(20e3)
+    columns = np.concatenate(
+        [fixes(LINE, times(0, 200), rng, address=ADDRESS), fixes(false, times(20, 400, 1), rng, address=ADDRESS)]
+    )
+    for until, flagged in ((199, True), (399, False)):
+        last = feed(tracker(), columns[columns["t_ns"] < T0_NS + until * S_NS])
+        claimed = min(confirmed(last), key=lambda row: np.linalg.norm(row["position_m"] - false.at(last.t_ns)))
+        assert 50.0 > np.linalg.norm(claimed["position_m"] - false.at(last.t_ns))
+        assert flagged == bool(claimed["flags"] & TRACK_FLAG_ID_CONFLICT)
+        assert (2 if flagged else 1) == len(confirmed(last))

@@ -153,6 +153,7 @@ def ospa(truth_m: Floats, estimate_m: Floats, c_m: float) -> float:
     most = max(len(truth_m), len(estimate_m))
     if most == 0:
         return 0.0
+    # Stone Soup 1.9 pairs by distance instead of its square: in a crowd its value is higher, and not the least.
     # GOSPA's best pairs are OSPA's too: both minimise the sum of min(d, c)^2, which saves c^2 - d^2 for each pair within c.
     found = gospa(truth_m, estimate_m, c_m)
     return float(np.sqrt((found.localisation_m2 + c_m**2 * (most - found.assigned)) / most))
@@ -178,19 +179,22 @@ def siap(
     """Return the SIAP figures of given associations, as Stone Soup defines them (mean errors, times in seconds).
 
     C completeness, A ambiguity, S spuriousness, PA and VA mean position and velocity error over associations, R rate of track
-    number changes (1/s), LS longest track segment as a share of life. Arrays as for `score`. An association must lie within the
-    life of its truth and of its track.
+    number changes (1/s), LS longest track segment as a share of life. Arrays as for `score`. Raises ValueError for an association
+    that does not lie within the life of its truth and of its track.
     """
-    scans = len(scan_t_s)
+    place, velocity, scans = 0.0, 0.0, len(scan_t_s)
     of_truth: dict[int, list[Association]] = {}
-    place, velocity = 0.0, 0.0
     truths, tracks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     start = np.concatenate([[0], np.cumsum([len(found.track_id) for found in estimates])])
-    position, speed = (np.concatenate([getattr(e, name) for e in estimates]) for name in ("position_m", "velocity_m_s"))
+    none = Estimates(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
+    _, position, speed = (np.concatenate(part) for part in zip(none, *estimates, strict=True))
     rows = _rows_of_tracks(estimates, start)
     for one in associations:
         of_truth.setdefault(one.truth, []).append(one)
         scan = np.arange(one.first, one.last + 1)
+        if not _alive(one, alive, rows):
+            msg = f"{one}: its truth or its track is not there in every one of its scans"
+            raise ValueError(msg)
         row = rows[one.track][scan]
         truths.append(scan * len(alive) + one.truth)
         tracks.append(row)
@@ -212,6 +216,13 @@ def siap(
         "R": needed / tracked_s if tracked_s else 0.0,
         "LS": longest_s / life_s if life_s else 0.0,
     }
+
+
+def _alive(one: Association, alive: NDArray[np.bool_], rows: dict[int, NDArray[np.int64]]) -> bool:
+    """Tell whether an association lies within the life of its truth and of its track."""
+    known = one.track in rows and 0 <= one.truth < len(alive) and 0 <= one.first <= one.last < len(rows[one.track])
+    within = slice(one.first, one.last + 1)
+    return known and bool(alive[one.truth, within].all() and (rows[one.track][within] >= 0).all())
 
 
 def _rows_of_tracks(estimates: Sequence[Estimates], start: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:

@@ -27,6 +27,7 @@ from trilat.kernels.gate import (
     if_it_is,
     in_question,
     near_plots,
+    same_claim,
     sectors_of,
     sort_frame,
     worth,
@@ -34,7 +35,7 @@ from trilat.kernels.gate import (
 from trilat.kernels.hypotheses import absorb_plot, weed
 from trilat.kernels.imm import linearise_row, predict
 from trilat.kernels.jit import entry, kernel, leaf
-from trilat.kernels.life import age, flag, initiate, missed, misses, same_claim, settle
+from trilat.kernels.life import age, flag, initiate, missed, misses, settle
 from trilat.kernels.measure import KIND_MEASUREMENT
 from trilat.kernels.soft import soften
 

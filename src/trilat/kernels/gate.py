@@ -15,6 +15,8 @@ from trilat.kernels.bank import (
     I_ID,
     I_KIND,
     I_T,
+    ID_ADDRESS,
+    ID_MMSI,
     O_MOFN,
     S_ALT_MAX,
     S_ALT_MIN,
@@ -65,6 +67,15 @@ def detection_probability(model, bank, i, sensor, t_ns):  # type: ignore[no-unty
     if height + doubt < sensor[S_ALT_MIN] or height - doubt > sensor[S_ALT_MAX]:
         return 0.0
     return sensor[S_PD]
+
+
+@leaf
+def same_claim(a, b):  # type: ignore[no-untyped-def]
+    """Tell whether two rows hold one address or MMSI."""
+    for c in (ID_ADDRESS, ID_MMSI):
+        if a.identity[c] >= 0 and a.identity[c] == b.identity[c] and a.identity_count[c] > 0 and b.identity_count[c] > 0:
+            return True
+    return False
 
 
 @leaf

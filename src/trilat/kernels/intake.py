@@ -50,16 +50,10 @@ REPORT_FLOATS = tuple(
 )
 REPORT_ROW = np.dtype(
     [
-        ("t_ns", "i8"),
-        ("sensor", "i4"),
-        ("kind", "u1"),
-        ("domain", "u1"),
-        ("flags", "u4"),
+        *zip(("t_ns", "sensor", "kind", "domain", "flags"), ("i8", "i4", "u1", "u1", "u4"), strict=True),
         *((name, "f8") for name in REPORT_FLOATS),
         ("mode_3a", "i4"),
-        ("address", "i8"),
-        ("mmsi", "i8"),
-        ("sensor_track", "i8"),
+        *((name, "i8") for name in ("address", "mmsi", "sensor_track")),
         ("callsign", "S20"),
     ]
 )
@@ -69,6 +63,7 @@ CALLSIGN_AT, CALLSIGN_BYTES = REPORT_ROW.itemsize - 20, 20
 UNKNOWN, FUTURE, LATE, NOT_FINITE, SIGMA, RANGE_OUT, REASONS = 0, 1, 2, 3, 4, 5, 6
 DEFAULTS = 9  # columns of the sigmas that stand in, see kernels/measure.py
 SURFACE = 2  # the domain sea
+DOMAIN_MAX = 4  # of records.columns.DOMAINS: rows of the bank have a probability for each, and room for no more
 KEY_SPAN_MIN = 1e-6  # of the keys: closer together they are not spread
 BIN_MAX = 64  # plots in one bin beyond which they are merged, not inserted
 
@@ -139,7 +134,7 @@ def _reason(row, values, sensors, oldest_ns, newest_ns, low, high):  # type: ign
         broken = np.isnan(values[LAT]) or np.isnan(values[LON])
     else:
         broken = np.isnan(values[AZIMUTH]) or (row.kind == KIND_RADAR and np.isnan(values[RANGE]))
-    flat, wild = False, False
+    flat, wild = False, row.domain > DOMAIN_MAX
     for c in range(FLOATS):  # NaN compares false everywhere, so that absent values pass
         broken = broken or np.isinf(values[c])
         flat = flat or (c >= SIGMA_RANGE and values[c] <= 0.0)
@@ -353,48 +348,53 @@ def plots_of(columns, values, words, raw, defaults, floors, wide, known, z, plot
             _integers(columns[i], raw[i], words[i], plots[i])
         starts[0], starts[1] = 0, n
         return 1
-    whole = np.empty((n, PLOT_INTS), np.int64)
+    whole, part = np.empty((n, PLOT_INTS), np.int64), np.zeros(n, np.int64)
     for i in range(n):
         if kind == KIND_MEASUREMENT:
             fill_measurement(known[i], values[i], defaults, floors)
         elif kind != KIND_TRACKLET:
             fill_fix(known[i], values[i], defaults, floors, columns[i].domain == SURFACE, wide[kind])
         _integers(columns[i], raw[i], words[i], whole[i])
-    part = np.zeros(n, np.int64)
     parts = _parts(whole, part) if kind != KIND_MEASUREMENT else 1
     order, spare, x = np.arange(n), np.empty(n, np.int64), np.empty(n)
+    starts[: parts + 1] = 0
     for i in range(n):
         x[i] = known[i, 0]
+        starts[part[i] + 1] += 1
     sort_places(x, order, spare)
-    k = 0
     for p in range(parts):
-        starts[p] = k
-        for q in range(n):
-            i = order[q]
-            if part[i] == p:
-                for c in range(z.shape[1]):
-                    z[k, c] = known[i, c]
-                for c in range(PLOT_INTS):
-                    plots[k, c] = whole[i, c]
-                k += 1
-    starts[parts] = n
+        starts[p + 1] += starts[p]
+    free = starts[:parts].copy()
+    for q in range(n):
+        i = order[q]
+        k, free[part[i]] = free[part[i]], free[part[i]] + 1
+        for c in range(z.shape[1]):
+            z[k, c] = known[i, c]
+        for c in range(PLOT_INTS):
+            plots[k, c] = whole[i, c]
     return parts
 
 
 @kernel
 def _parts(plots, part):  # type: ignore[no-untyped-def]
-    """Number each report among those of one identity, in their order; returns how many parts that makes."""
-    n, parts = len(plots), 1
-    hashes = np.empty(n, np.int64)
-    for i in range(n):
-        h = np.uint64(0)
+    """Number each report among those of one identity, in their order; returns how many parts that makes.
+
+    Reports without any identity are of as many targets where they are of one time, and may be of one target where they are not:
+    each of their times is a part.
+    """
+    n, parts, last, hashes = len(plots), 1, -1, np.empty(len(plots), np.int64)
+    for i in range(n):  # by time
+        h, named = np.uint64(0), plots[i, I_ID : I_ID + 5].max() >= 0
         for c in range(5):
             h = _stir(h, np.uint64(plots[i, I_ID + c]))
-        hashes[i] = np.int64(h >> np.uint64(1))
+        hashes[i] = np.int64(h >> np.uint64(1)) if named else np.int64(-1)
+        if not named:
+            part[i] = part[last] + (plots[i, I_T] != plots[last, I_T]) if last >= 0 else 0
+            parts, last = max(parts, part[i] + 1), i
     order = np.arange(n)
     sort_places(hashes, order, np.empty(n, np.int64))
     for k in range(1, n):
-        if hashes[order[k]] == hashes[order[k - 1]]:
+        if hashes[order[k]] >= 0 and hashes[order[k]] == hashes[order[k - 1]]:
             part[order[k]] = part[order[k - 1]] + 1
             parts = max(parts, part[order[k]] + 1)
     return parts

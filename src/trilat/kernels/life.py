@@ -44,7 +44,7 @@ from trilat.kernels.bank import (
     TENTATIVE,
 )
 from trilat.kernels.frames import vertical
-from trilat.kernels.gate import detection_probability
+from trilat.kernels.gate import detection_probability, same_claim
 from trilat.kernels.imm import change_set, fill_modes, linearise_row, moments
 from trilat.kernels.jit import kernel, leaf
 from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
@@ -60,6 +60,7 @@ ELSEWHERE_S = 5.0  # unseen so long, a claim that reports from an older track en
 EXISTENCE_START_FIX = 0.5  # a self-report stands for something, but not yet for what it says
 BURIED_M = -500.0  # a falling track this deep has come down: its flight is over
 DOUBT_M = 1e5  # sigma of a new track's position before its first plot: far wider than any plot
+CLIMB_M_S = 15.0  # how fast an aircraft of unknown height is taken to climb: at the speed of birth it would be anywhere soon
 
 
 @leaf
@@ -135,7 +136,7 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
         if bank[i].model_set == SET_MISSILE and _height(model, bank, i, t_ns) < BURIED_M:
             bank[i].status = FREE
         for f in range(2):
-            if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS:
+            if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS and not _lasts(head, bank, i, f, t_ns):
                 bank[i].flags &= ~(1 << f)
         if bank[i].status != FREE:
             top = i + 1
@@ -178,20 +179,8 @@ def _hopeless(row, sensors, rule):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def same_claim(a, b):  # type: ignore[no-untyped-def]
-    """Tell whether two rows hold one address or MMSI."""
-    for c in (ID_ADDRESS, ID_MMSI):
-        if a.identity[c] >= 0 and a.identity[c] == b.identity[c] and a.identity_count[c] > 0 and b.identity_count[c] > 0:
-            return True
-    return False
-
-
-@leaf
 def _elsewhere(head, bank, sensors, i, unseen_s):  # type: ignore[no-untyped-def]
-    """Tell whether the identity that row i rests on has been reporting from an older track since row i was last seen.
-
-    So a place that a receiver repeated does not stand as long as a true track without reports does.
-    """
+    """Tell whether the identity of row i has been reporting from an older track since: a repeated place does not stand long."""
     if unseen_s < ELSEWHERE_S or (head.frames + i) & 7 > 0:  # looked at in every eighth frame
         return False
     own = bank[i]
@@ -202,6 +191,17 @@ def _elsewhere(head, bank, sensors, i, unseen_s):  # type: ignore[no-untyped-def
         other = bank[k]
         newer_s = (other.updated_ns - own.updated_ns) * 1e-9 if other.status >= CONFIRMED else 0.0
         if newer_s > ELSEWHERE_S and other.born_ns < own.born_ns and same_claim(own, other):
+            return True
+    return False
+
+
+@leaf
+def _lasts(head, bank, i, f, t_ns):  # type: ignore[no-untyped-def]
+    """Renew the flag of a claim that another track goes on making; tell whether that is so."""
+    for k in range(head.rows):
+        heard = f == 1 and k != i and bank[k].status >= CONFIRMED and t_ns - bank[k].updated_ns < FLAG_HOLD_NS
+        if heard and same_claim(bank[i], bank[k]):
+            bank[i].flagged_ns[f] = t_ns
             return True
     return False
 
@@ -325,15 +325,14 @@ def initiate(model, head, bank, sensor, s, z, plots, j, weight, first, frame, wo
         bank[i].x[0, a] = work.point[a] if a < 3 else 0.0
         bank[i].mean[a] = bank[i].x[0, a]
     if assumed > 0.0:
-        _squeeze_height(model, bank, i, assumed)
+        _squeeze_height(model, bank, i, assumed, sigma_v)
     n = linearise_row(model.earth, bank, i, sensor, z[j], kind, 0.0, work)
     if not begin(bank, i, n, work) < 3.0 * DOUBT_M:  # what it says of range, elevation and height contradicts itself
         return -1
     fill_modes(model, bank, i, k)
     t_ns = plots[j, I_T]
     bank[i].t_ns, bank[i].updated_ns, bank[i].born_ns, bank[i].checked_ns = t_ns, t_ns, t_ns, t_ns
-    bank[i].key = plots[j, I_KEY]
-    bank[i].status, bank[i].nis = TENTATIVE, 1.0
+    bank[i].key, bank[i].status, bank[i].nis = plots[j, I_KEY], TENTATIVE, 1.0
     false, new = clutter_density(sensor, z[j], kind)
     fix = kind >= KIND_FIX and kind != KIND_MEASUREMENT
     bank[i].existence = EXISTENCE_START_FIX if fix else weight * new / (false + new)
@@ -391,10 +390,11 @@ def _empty_row(bank, i):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _squeeze_height(model, bank, i, sigma_m):  # type: ignore[no-untyped-def]
-    """Narrow a new row's position along the vertical to the assumed height's sigma."""
-    ux, uy, uz, _ = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
-    up = (ux, uy, uz)
+def _squeeze_height(model, bank, i, sigma_m, sigma_v):  # type: ignore[no-untyped-def]
+    """Narrow a new row's position along the vertical to the assumed height's sigma, and an aircraft's speed along it."""
+    up = vertical(model.earth, bank[i].x[0, 0], bank[i].x[0, 1], bank[i].x[0, 2])
     for a in range(3):
         for b in range(a + 1):
             bank[i].P[0, AT[a, b]] -= (DOUBT_M * DOUBT_M - sigma_m * sigma_m) * up[a] * up[b]
+            if bank[i].model_set == SET_AIR:
+                bank[i].P[0, AT[a + 3, b + 3]] -= (sigma_v * sigma_v - CLIMB_M_S * CLIMB_M_S) * up[a] * up[b]

@@ -17,11 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trilat.kernels import geodesy
-from trilat.records.columns import DOMAINS, KIND_BEARING, KIND_FIX, KIND_RADAR, TRACK_DTYPE, Reports, empty_reports
+from trilat.records.columns import (
+    DOMAINS,
+    KIND_BEARING,
+    KIND_FIX,
+    KIND_MEASUREMENT,
+    KIND_RADAR,
+    KIND_TRACK,
+    TRACK_DTYPE,
+    Reports,
+    empty_reports,
+)
 from trilat.records.faults import fault_of
 from trilat.records.label import Label, Mode
 from trilat.records.report import Pedigree
 from trilat.records.sensor import Sensor
+from trilat.track.intake import sensors_given
 from trilat.track.settings import SETS, TrackerSettings, build_model, checked
 from trilat.track.tracker import Tracker
 
@@ -32,6 +43,7 @@ EPOCH_NS = 1_700_000_000_000_000_000  # second zero of tables that count from ze
 TIME_MAX_S = 7e9  # of t_s: two centuries on, beyond which nanoseconds do not fit
 STEPS_MAX = 10_000_000  # of one table: more is no interval that anybody wants
 _TIMES = ("t_s", "t_ns")
+_MOST = {"kind": KIND_MEASUREMENT, "domain": len(DOMAINS) - 1}  # a tracklet is more than a report's columns
 
 
 def batch(columns: Any, source: str = "table") -> Reports:
@@ -58,16 +70,17 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     """Return REPORT_DTYPE columns of a table: a mapping of arrays, or anything with columns such as a DataFrame.
 
     Column names are those of records.columns.REPORT_DTYPE, plus `t_s` (seconds) for `t_ns`, which may be dates and times of any
-    unit (numpy or pandas, UTC) or zone, too. The kind follows from what is there: lat_deg makes fixes, range_m radar plots,
-    azimuth alone bearings. None and NaN are absent values, in columns of whole numbers and callsigns as well.
+    unit (numpy or pandas, UTC) or zone, too. The kind follows from the columns there are: lat_deg makes fixes, range_m radar
+    plots, azimuth alone bearings; a column `kind` says it row by row (KIND_ in that module). None and NaN are absent
+    values, in columns of whole numbers and callsigns as well.
 
     Raises TypeError for what is no table, KeyError for an unknown or missing column, ValueError for one of another length than
     the times and for values that are none of the column's kind, by their row.
     """
-    if not hasattr(table, "keys"):
+    names = _names(table)
+    if names is None:
         msg = f"table is a {type(table).__name__}: a dict of arrays or a DataFrame wanted, with a column t_s or t_ns"
         raise TypeError(msg)
-    names = list(table.keys())
     time = next((name for name in _TIMES if name in names), None)
     if time is None:
         msg = f"no time column: one of {_TIMES} wanted, got {names}"
@@ -93,6 +106,14 @@ def reports_of(table: Any, sensor: int = 0) -> Any:
     return out
 
 
+def _names(table: Any) -> list[str] | None:
+    """Return the names of a table's columns: a mapping's, or a DataFrame's (pandas, polars); None of what is no table."""
+    if hasattr(table, "keys"):
+        return list(table.keys())
+    names = list(getattr(table, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
 def _values(name: str, given: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
     """Return a column's values in its own kind, absent ones as the reports have them; raises ValueError that names a row."""
     absent = None
@@ -108,7 +129,7 @@ def _values(name: str, given: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]
         raise ValueError(msg) from error
     if kind.kind == "f":
         return numbers.astype(np.float64)
-    least, most = np.iinfo(kind).min, np.iinfo(kind).max
+    least, most = np.iinfo(kind).min, _MOST.get(name, np.iinfo(kind).max)
     none = np.isnan(numbers) if numbers.dtype.kind == "f" else np.zeros(len(numbers), bool)
     wrong = np.flatnonzero(~none & ((numbers < least) | (numbers > most) | (numbers != np.trunc(numbers))))
     if len(wrong):
@@ -184,6 +205,7 @@ def track_table(
     that are none.
     """
     columns = reports_of(table)
+    mixed = "kind" not in (_names(table) or ())
     span_s = float(np.ptp(columns["t_ns"].astype(np.float64))) * 1e-9 if len(columns) else 0.0
     if not isinstance(every_s, int | float | np.number):
         msg = f"every_s is {every_s!r}: a number of seconds wanted"  # type: ignore[unreachable]  # callers may be untyped
@@ -198,6 +220,9 @@ def track_table(
         sensors = [sensor_at(0.0, 0.0, kind="fixes")]
     elif isinstance(sensors, Sensor):
         sensors = [sensors]
+    sensors = sensors_given(sensors)
+    if mixed:
+        columns["kind"] = _kinds(columns, sensors)
     tracker = Tracker(settings or TrackerSettings(), sensors, "library")
     columns = columns[np.argsort(columns["t_ns"], kind="stable")]
     shown: list[Any] = []
@@ -214,10 +239,32 @@ def track_table(
         at = end
     if lost := sorted((tracker.refused + tracker.shed).items()):
         said = ", ".join(f"{count} {reason}" for reason, count in lost)
-        warnings.warn(f"of {len(columns)} plots not everything was used: {said}", stacklevel=2)
+        units = " (angles are radians, lengths metres; lat_deg and lon_deg degrees to 90 and 180)" * (
+            "out-of-range" in tracker.refused
+        )
+        warnings.warn(f"of {len(columns)} plots not everything was used: {said}{units}", stacklevel=2)
     if smooth:
         shown = smoothed_columns(shown, modes, tracker.settings)
     return _flat(np.concatenate(shown) if shown else tracker.step(now_ns, []).columns)
+
+
+def _kinds(columns: Any, sensors: Sequence[Sensor]) -> Any:
+    """Return the kinds of a table's rows whose columns are of several kinds of sensor: by each row's own, where the row has it.
+
+    A row that lacks what its sensor measures keeps the table's kind, and is refused for what it lacks: a radar's plot without
+    range is no bearing.
+    """
+    kinds = columns["kind"].copy()
+    place, reach = np.isfinite(columns["lat_deg"]), np.isfinite(columns["range_m"])
+    for k, sensor in enumerate(sensors):
+        own = columns["sensor"] == k
+        if sensor.kind in ("fixes", "tracks"):
+            kinds[own & place] = KIND_TRACK if sensor.kind == "tracks" else KIND_FIX
+        elif sensor.kind == "bearing":
+            kinds[own & ~place & ~reach] = KIND_BEARING
+        else:
+            kinds[own & reach & ~place] = KIND_RADAR
+    return kinds
 
 
 Path = tuple[NDArray[np.int64], Floats, Floats]

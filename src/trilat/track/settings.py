@@ -113,13 +113,15 @@ class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How one tracker works. Every bound has a name; what it sheds is counted in `Tracker.refused` or `Tracker.shed`.
 
     domains: whose model sets may be used. association: "mht" keeps several hypotheses where tracks of a cluster are in doubt,
-    "lbp" weighs their plots softly (joint probabilistic data association by loopy belief propagation), "gnn" takes the likeliest.
-    confirm: "existence" (integrated probability) or "m-of-n" (hits alone, time alone). earth: the frame of positions. lag_s:
-    how late a report may be and still count as if it had come in time; older ones are refused as "late". future_s: how far ahead
-    of now a report may be. snapshot_s: how far apart snapshots are, once something came late. frame_s: reports of one sensor
-    this close are assigned together. whole_scans: every frame of a radar is a whole look, so that what it does not show was
-    missed at once (benchmark files); otherwise misses are counted by the sensor's period. air_modes: what aircraft are taken to
-    do, one to three of AIR_MODES in any order: nearly constant velocity with little or much noise, climb, coordinated turn.
+    "lbp" weighs their plots softly (joint probabilistic data association by loopy belief propagation), "gnn" takes the
+    likeliest. confirm: "existence" (integrated probability) or "m-of-n" (hits alone, time alone). tracks_max, reports_max: how
+    many tracks at once and reports a step; events_max: how many events are remembered. earth: the frame of positions, for a
+    sphere with its earth_centre_m, earth_spin_rad_s and earth_radius_m. lag_s: how late a report may be and still count as if
+    it had come in time; older ones are refused as `report-late`. future_s: how far ahead of now a report may be. snapshot_s:
+    how far apart snapshots are, once something came late. frame_s: reports of one sensor this close are assigned together.
+    whole_scans: every frame of a radar is a whole look, so that what it does not show was missed at once (benchmark files);
+    otherwise misses are counted by the sensor's period. air_modes: what aircraft are taken to do, one to three of AIR_MODES in
+    any order: nearly constant velocity with little or much noise, climb, coordinated turn.
     """
 
     tracks_max: Annotated[int, Meta(ge=1, le=200_000)] = 8192
