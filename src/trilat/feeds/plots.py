@@ -37,15 +37,9 @@ LINE_BYTES_MAX = 4_096
 AzimuthDeg = Annotated[float, Meta(ge=0.0, le=360.0)]
 ElevationDeg = Annotated[float, Meta(ge=-90.0, le=90.0)]
 SigmaDeg = Annotated[float, Meta(gt=0.0, le=90.0)]
-FLASH_HEIGHT_M = 30_000.0  # half way, in time, of a climb that infrared sees from above the clouds on
-SPAN_M = 60_000.0  # one sigma of that height
-LOW_M, HIGH_M = 6_200_000.0, 1e8  # an observer's distance from the Earth's centre
-LENGTH_MAX = 1e12  # of a direction, in whatever unit
-LIMB_M = 600_000.0  # a line that passes the Earth higher than this speaks of no launch
 SIGMA_RAD_MIN, SIGMA_RAD_MAX = 1e-8, 0.1
 # One sigma of a plot: nothing measures better, and squares of much less are 0.
 SIGMAS_MIN = {"sigma_range_m": 1e-3, "sigma_azimuth_deg": 1e-6, "sigma_elevation_deg": 1e-6, "sigma_doppler_m_s": 1e-4}
-SLANT_MIN = 0.15  # the sine of the lowest elevation a line is taken to come in at
 _LINES = ("range_m", "doppler_m_s", "sigma_range_m", "sigma_doppler_m_s")
 
 
@@ -226,39 +220,13 @@ class SightsDecoder:
 def sight(t_ns: int, observer_m: Any, direction: Any, sigma_rad: float) -> Any:
     """Return one line of sight (ECEF place, direction of any length) as a report in Earth-fixed terms, (1,) of REPORT_DTYPE.
 
-    None where it can be none: an observer inside the Earth or too far, no direction, or a line that passes the Earth too high.
+    None where it can be none (`geodesy.sight_places`).
     """
-    if not (np.abs(observer_m) <= HIGH_M).all() or not (np.abs(direction) <= LENGTH_MAX).all():
+    [place] = geodesy.sight_places(observer_m[None], direction[None], [sigma_rad])
+    if np.isnan(place).any():
         return None
-    distance, length = float(np.linalg.norm(observer_m)), float(np.linalg.norm(direction))
-    if not (LOW_M <= distance <= HIGH_M and length > 1.0 / LENGTH_MAX):
-        return None
-    along = direction / length
-    ahead = _meeting(observer_m, along)
-    if ahead is None:
-        return None
-    place = observer_m + ahead * along
-    lat, lon, height = geodesy.ecef_to_geodetic(place).tolist()
-    if height > LIMB_M:
-        return None
-    east, north, up = (geodesy.enu_basis(lat, lon) @ along).tolist()
     row = empty_reports(1)
     row["t_ns"], row["kind"] = t_ns, KIND_MEASUREMENT
-    row["lat_deg"], row["lon_deg"], row["alt_m"] = lat, lon, height
-    row["azimuth_rad"], row["elevation_rad"] = np.arctan2(east, north) % (2 * np.pi), np.arcsin(min(1.0, max(-1.0, up)))
-    row["sigma_range_m"] = SPAN_M / max(abs(up), SLANT_MIN)
-    row["sigma_horizontal_m"] = row["sigma_vertical_m"] = sigma_rad * ahead
+    row["lat_deg"], row["lon_deg"], row["alt_m"], row["azimuth_rad"], row["elevation_rad"], row["sigma_range_m"] = place[:6]
+    row["sigma_horizontal_m"] = row["sigma_vertical_m"] = place[6]
     return row
-
-
-def _meeting(observer_m: Any, along: Any) -> float | None:
-    """Return how far ahead a line first meets the ellipsoid FLASH_HEIGHT_M higher, or else comes nearest to the Earth."""
-    scale = 1.0 / (np.array([geodesy.WGS84_A_M, geodesy.WGS84_A_M, geodesy.WGS84_B_M]) + FLASH_HEIGHT_M)
-    p, d = observer_m * scale, along * scale
-    a, b, c = float(d @ d), float(p @ d), float(p @ p) - 1.0
-    under = b * b - a * c
-    if under >= 0.0:
-        root = float(np.sqrt(under))
-        first, last = (-b - root) / a, (-b + root) / a
-        return first if first > 0.0 else last if last > 0.0 else None
-    return -b / a if b < 0.0 else None

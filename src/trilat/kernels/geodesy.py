@@ -23,6 +23,12 @@ WGS84_EP2 = WGS84_E2 / (1.0 - WGS84_E2)
 TWO_PI = 2.0 * np.pi
 # Bowring's iteration gains about four digits a turn near the surface; three reach 1e-9 m from the trenches to far orbits.
 _BOWRING_TURNS = 3
+# A line of sight as a place: where it meets FLASH_HEIGHT_M, half way, in time, of a climb that infrared sees from above the
+# clouds on, SPAN_M being one sigma of that height; a line that passes the Earth higher than LIMB_M speaks of no launch.
+FLASH_HEIGHT_M, SPAN_M, LIMB_M = 30_000.0, 60_000.0, 600_000.0
+OBSERVER_LOW_M, OBSERVER_HIGH_M = 6_200_000.0, 1e8  # distance from the Earth's centre
+DIRECTION_MAX = 1e12  # length of a direction, in whatever unit
+SLANT_MIN = 0.15  # the sine of the lowest elevation a line is taken to come in at
 # Places whose axes are remembered: all sensors of a nation, many times over.
 PLACES_MAX = 4_096
 
@@ -162,3 +168,39 @@ def rotate_covariance(covariance: NDArray[Any], basis: Array) -> Array:
     turn[..., 3:, 3:] = basis
     out: Array = turn @ covariance @ np.swapaxes(turn, -1, -2)
     return out
+
+
+def sight_places(observer_m: ArrayLike, direction: ArrayLike, sigma_rad: ArrayLike) -> Array:
+    """Return lines of sight (n, 3) from observers (n, 3), ECEF, with one sigma of angle (n,), as places (n, 7).
+
+    Columns: latitude, longitude (degrees), height (m) of where the line first meets FLASH_HEIGHT_M, or else comes nearest to the
+    Earth; azimuth and elevation (rad) of the line there; one sigma along it and across it (m). NaN where there can be none: an
+    observer inside the Earth or too far, no direction, or a line that passes the Earth too high.
+    """
+    observer, way = np.asarray(observer_m, np.float64), np.asarray(direction, np.float64)
+    with np.errstate(all="ignore"):  # what is no number, or too large for one, is NaN in the end
+        distance, length = np.linalg.norm(observer, axis=1), np.linalg.norm(way, axis=1)
+        good = (distance >= OBSERVER_LOW_M) & (np.abs(observer) <= OBSERVER_HIGH_M).all(axis=1) & (distance <= OBSERVER_HIGH_M)
+        good &= (np.abs(way) <= DIRECTION_MAX).all(axis=1) & (length > 1.0 / DIRECTION_MAX)
+        along = np.where(good, 1.0 / length, np.nan)[:, None] * way
+        ahead = _meeting(np.where(good[:, None], observer, np.nan), along)
+        spot = ecef_to_geodetic(observer + ahead[:, None] * along)
+        spot = np.where((spot[:, 2] <= LIMB_M)[:, None], spot, np.nan)
+        east, north, up = np.einsum("nij,nj->in", enu_basis(spot[:, 0], spot[:, 1]), along)
+        azimuth, elevation = np.arctan2(east, north) % TWO_PI, np.arcsin(np.clip(up, -1.0, 1.0))
+        span = SPAN_M / np.maximum(np.abs(up), SLANT_MIN)
+        across = np.asarray(sigma_rad, np.float64) * np.where(np.isnan(up), np.nan, ahead)
+    out: Array = np.column_stack([spot, azimuth, elevation, span, across])
+    return out
+
+
+def _meeting(observer_m: Array, along: Array) -> Array:
+    """Return how far ahead (n,) lines first meet the ellipsoid FLASH_HEIGHT_M higher, or else come nearest to the Earth."""
+    scale = 1.0 / (np.array([WGS84_A_M, WGS84_A_M, WGS84_B_M]) + FLASH_HEIGHT_M)
+    p, d = observer_m * scale, along * scale
+    a, b, c = (d * d).sum(axis=1), (p * d).sum(axis=1), (p * p).sum(axis=1) - 1.0
+    under = b * b - a * c
+    root = np.sqrt(np.maximum(under, 0.0))
+    first, last = (-b - root) / a, (-b + root) / a
+    met = np.where(first > 0.0, first, np.where(last > 0.0, last, np.nan))
+    return np.where(under >= 0.0, met, np.where(b < 0.0, -b / a, np.nan))

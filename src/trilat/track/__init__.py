@@ -2,6 +2,7 @@
 
 from trilat.track.library import reports_of, sensor_at, smoothed, smoothed_columns, track_table
 from trilat.track.settings import TrackerSettings
+from trilat.track.sights import sights_of
 from trilat.track.tracker import Tracker
 
-__all__ = ["Tracker", "TrackerSettings", "reports_of", "sensor_at", "smoothed", "smoothed_columns", "track_table"]
+__all__ = ["Tracker", "TrackerSettings", "reports_of", "sensor_at", "sights_of", "smoothed", "smoothed_columns", "track_table"]

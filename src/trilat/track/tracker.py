@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from trilat.records.columns import TRACK_DTYPE, Reports, Tracks, empty_tracks, joined
 from trilat.records.sensor import Sensor
-from trilat.track.events import Event
 from trilat.track.intake import Frame, FrameKey, Intake, columns_given, sensor_table, sensors_given, time_given
 from trilat.track.past import Past, pack_bank
 from trilat.track.settings import TrackerSettings, build_model, checked
@@ -26,6 +25,19 @@ STITCH_NS = 90_000_000_000  # how long a lost track's number waits for it to com
 
 
 _WHOLE = np.dtype(("V", TRACK_DTYPE.itemsize))
+
+
+class Event(NamedTuple):
+    """Something that happened to a track's number; `other` is -1 where none is meant.
+
+    "confirmed": it was confirmed. "deleted": it is no more. "stitched": it came back, having been `other` till now. "merged":
+    `other` is no more and was where this one is. "split": `other` was confirmed, having begun where this one was.
+    """
+
+    t_ns: int
+    kind: str
+    number: int
+    other: int = -1
 
 
 class Tracker:
