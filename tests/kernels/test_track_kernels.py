@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trilat.kernels import bank as b
-from trilat.kernels import engine, gate, geodesy, intake, jit, show
+from trilat.kernels import engine, gate, geodesy, jit, measure, show
 from trilat.kernels.assign import NO_CHOICE, WIDTH, choose, events, marginals, show_first
 from trilat.kernels.frames import earth
 from trilat.records.columns import REPORT_DTYPE, TRACK_DTYPE
@@ -176,7 +176,7 @@ def test_the_determinant_of_an_unseen_track_never_falls(steps: list[float], seed
 
 def test_the_kernels_rows_are_the_records_columns() -> None:
     """Kernels import no record, so they name the layouts of reports and tracks again: field for field the same."""
-    assert intake.REPORT_ROW == REPORT_DTYPE
+    assert measure.REPORT_ROW == REPORT_DTYPE
     assert show.TRACK_ROW == TRACK_DTYPE
 
 

@@ -14,6 +14,7 @@ from trilat.kernels.bank import BOOST, PACKED, REENTRY, STATES, TURN
 from trilat.records.columns import KIND_BEARING, KIND_FIX, KIND_MEASUREMENT, KIND_RADAR, KIND_TRACK, STATUSES, empty_reports
 from trilat.track import Tracker, TrackerSettings
 from trilat.track.library import sensor_at
+from trilat.track.settings import Domain
 
 WIDE = {"range_max_m": 5e7, "alt_max_m": 5e7, "period_s": 1.0}
 SENSORS = (
@@ -192,12 +193,12 @@ def test_a_sigma_that_can_be_none_is_refused_by_its_name(name: str, sigma: float
 
 @pytest.mark.parametrize("range_m", [1.0, 10.0, 100.0, 1_000.0])
 @pytest.mark.parametrize("domain", ["air", "missile"])
-def test_an_angle_finer_than_its_place_can_be_leaves_no_variance_below_zero(range_m: float, domain: str) -> None:
+def test_an_angle_finer_than_its_place_can_be_leaves_no_variance_below_zero(range_m: float, domain: Domain) -> None:
     """A sigma of a millionth of a radian close by narrows a new track as far as a number's digits go, and no further."""
     body = {"kind": KIND_RADAR, "sensor": 0, "domain": 0, "address": -1, "times": 1, "rate_m_s": 0.0, "apart": 0.0}
     fine = {"sigma_range_m": 1e-3, "sigma_azimuth_rad": 1e-9, "sigma_elevation_rad": 1e-9}
     body["values"] = {"range_m": range_m, "azimuth_rad": 0.7, "elevation_rad": 0.5, **fine}
-    made = Tracker(TrackerSettings(domains=(domain,)), SENSORS, "test")  # type: ignore[arg-type]
+    made = Tracker(TrackerSettings(domains=(domain,)), SENSORS, "test")
     for shown in steps(made, said(body, np.array([0.0]))):
         assert len(shown) == 1
         check(made, shown)

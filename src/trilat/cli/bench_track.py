@@ -11,6 +11,7 @@ from trilat.cli.frame import Between
 
 if TYPE_CHECKING:
     from trilat.exercise.score import Estimates
+    from trilat.track.settings import Domain
 
 CUT_OFF_M = {"air": 2_000.0, "sea": 2_000.0, "missile": 5_000.0}
 HIGH_SHARE = 0.25  # of plots above aircraft: a false one may lie anywhere
@@ -166,7 +167,7 @@ def save_estimates(path: Path, found: list[Estimates]) -> None:
 @click.option("--smooth", is_flag=True, help="Score the tracks smoothed by later scans beside the live ones.")
 def command(
     scenario: Path,
-    domain: str | None,
+    domain: Domain | None,
     out: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags so
     c_m: float | None,
@@ -183,7 +184,7 @@ def command(
     from trilat.track.scenario import domain_of
 
     arrays = load_scenario(scenario)
-    if air_modes is not None and (word := domain_of(arrays, domain)) != "air":  # type: ignore[arg-type]  # click has checked it
+    if air_modes is not None and (word := domain_of(arrays, domain)) != "air":
         msg = f"--air-modes says what aircraft may do, and {scenario.name} is of domain {word}: leave it out"
         raise click.UsageError(msg)
     if hint := hint_of(arrays, domain):

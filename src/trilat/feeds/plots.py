@@ -183,12 +183,13 @@ class SightsDecoder:
 
     def decode(self, data: bytes, received_t_ns: int) -> Decoded:
         """Return the lines of sight in the bytes as Earth-fixed plots."""
-        rows = [row for line in self._lines.feed(data, self._refusals) if (row := self._row(*line, received_t_ns)) is not None]
-        batches = refuse_simulated(self._source, self._batches(rows, received_t_ns), self._refusals) if rows else ()
+        given = [one for line in self._lines.feed(data, self._refusals) if (one := self._line(*line, received_t_ns)) is not None]
+        columns = self._columns(given) if given else empty_reports(0)
+        batches = refuse_simulated(self._source, self._batches(columns, received_t_ns), self._refusals) if len(columns) else ()
         return Decoded(batches, self._refusals.take(received_t_ns))
 
-    def _row(self, offset: int, text: bytes, received_t_ns: int) -> Any:
-        """Return one line as a row of columns, or None with its refusal counted."""
+    def _line(self, offset: int, text: bytes, received_t_ns: int) -> tuple[int, int, _SightLine] | None:
+        """Return one line with its offset and length, or None with its refusal counted."""
         try:
             line = self._json.decode(text)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -197,19 +198,24 @@ class SightsDecoder:
         if not 0.0 <= line.timestamp * 1e9 <= T_NS_MAX or not SIGMA_RAD_MIN <= line.sigma_rad <= SIGMA_RAD_MAX:
             self._refusals.add("value-implausible", offset, len(text))
             return None
-        t_ns = round(line.timestamp * 1e9)
-        if received_t_ns != NOT_KNOWN_T_NS and abs(t_ns - received_t_ns) > self._source.clock_error_s_max * 1e9:
+        away_ns = abs(round(line.timestamp * 1e9) - received_t_ns)
+        if received_t_ns != NOT_KNOWN_T_NS and away_ns > self._source.clock_error_s_max * 1e9:
             self._refusals.add("time-implausible", offset, len(text))
             return None
-        row = sight(t_ns, np.array(line.observer_ecef_m), np.array(line.direction_ecef), line.sigma_rad)
-        if row is None:
-            self._refusals.add("value-implausible", offset, len(text))
-            return None
-        row["flags"] = FLAG_SIMULATED if line.simulated else 0
-        return row
+        return offset, len(text), line
 
-    def _batches(self, rows: list[Any], received_t_ns: int) -> tuple[Reports, ...]:
-        columns = np.concatenate(rows)
+    def _columns(self, given: list[tuple[int, int, _SightLine]]) -> Any:
+        """Return lines as columns, in order; what can be no line of sight is counted."""
+        lines = [line for _, _, line in given]
+        t_ns = [round(line.timestamp * 1e9) for line in lines]
+        observers, ways = ([getattr(line, name) for line in lines] for name in ("observer_ecef_m", "direction_ecef"))
+        columns, good = sights(t_ns, observers, ways, [line.sigma_rad for line in lines])
+        columns["flags"] = [FLAG_SIMULATED if line.simulated else 0 for line in lines]
+        for k in np.flatnonzero(~good).tolist():
+            self._refusals.add("value-implausible", *given[k][:2])
+        return columns[good]
+
+    def _batches(self, columns: Any, received_t_ns: int) -> tuple[Reports, ...]:
         pedigree = Pedigree(nation=self._sensor.nation, sensors=(self._sensor.id,), feed=self._source.name)
         at = received_t_ns if received_t_ns != NOT_KNOWN_T_NS else int(columns["t_ns"].max())
         return (
@@ -217,16 +223,14 @@ class SightsDecoder:
         )
 
 
-def sight(t_ns: int, observer_m: Any, direction: Any, sigma_rad: float) -> Any:
-    """Return one line of sight (ECEF place, direction of any length) as a report in Earth-fixed terms, (1,) of REPORT_DTYPE.
-
-    None where it can be none (`geodesy.sight_places`).
-    """
-    [place] = geodesy.sight_places(observer_m[None], direction[None], [sigma_rad])
-    if np.isnan(place).any():
-        return None
-    row = empty_reports(1)
-    row["t_ns"], row["kind"] = t_ns, KIND_MEASUREMENT
-    row["lat_deg"], row["lon_deg"], row["alt_m"], row["azimuth_rad"], row["elevation_rad"], row["sigma_range_m"] = place[:6]
-    row["sigma_horizontal_m"] = row["sigma_vertical_m"] = place[6]
-    return row
+def sights(t_ns: Any, observer_m: Any, direction: Any, sigma_rad: Any) -> tuple[Any, Any]:
+    """Return lines of sight (n, 3) of observers (n, 3), ECEF, as reports in Earth-fixed terms, and which of them can be one."""
+    places = geodesy.sight_places(observer_m, direction, sigma_rad)
+    columns = empty_reports(len(places))
+    columns["t_ns"], columns["kind"] = t_ns, KIND_MEASUREMENT
+    for k, name in enumerate(
+        ("lat_deg", "lon_deg", "alt_m", "azimuth_rad", "elevation_rad", "sigma_range_m", "sigma_horizontal_m")
+    ):
+        columns[name] = places[:, k]
+    columns["sigma_vertical_m"] = places[:, 6]
+    return columns, ~np.isnan(places).any(axis=1)

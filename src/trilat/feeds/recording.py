@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from trilat.feeds.asterix_layout import categories
 from trilat.feeds.framing import LineSplitter, beast_frames, beast_ticks
 from trilat.feeds.payloads import PayloadReader
 from trilat.feeds.pcap import T_NS_MAX, CaptureReader, is_capture
@@ -68,8 +69,6 @@ def looks_like_asterix(head: bytes) -> bool:
 
     That is a category of ours, or two blocks by their lengths (SPEC-0149, 5.2), or blocks to the very end.
     """
-    from trilat.feeds.asterix_layout import categories  # noqa: PLC0415 - its tables are read where the question comes up
-
     if is_capture(head):
         return True
     size = int.from_bytes(head[1:3], "big")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trilat.feeds.plots import sight
+from trilat.feeds.plots import sights
 from trilat.flights.flight import Flight
 from trilat.kernels import geodesy
 from trilat.records.columns import FLAG_SIMULATED, KIND_BEARING, KIND_RADAR, Reports, empty_reports
@@ -122,11 +122,10 @@ def flashes(
         out["elevation_rad"] = rae[:, 2] + rng.standard_normal(len(t_s)) * sensor.sigma_elevation_rad
         out["t_ns"], out["kind"] = t_ns, KIND_BEARING
     else:
-        rows = []
-        for t, place, from_m in zip(t_ns.tolist(), there, place_at(t_s), strict=True):
-            way = place - from_m
-            row = sight(t, from_m, way + rng.standard_normal(3) * sigma * float(np.linalg.norm(way)), sigma)
-            rows += [] if row is None else [row]
-        out = np.concatenate(rows) if rows else empty_reports(0)
+        from_m = place_at(t_s)
+        way = there - from_m
+        way = way + rng.standard_normal(way.shape) * sigma * np.linalg.norm(way, axis=1)[:, None]
+        out, good = sights(t_ns, from_m, way, np.full(len(way), sigma))
+        out = out[good]
     out["flags"] = FLAG_SIMULATED
     return out

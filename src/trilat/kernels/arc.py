@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trilat.kernels import bank as banks
-from trilat.kernels.bank import AT, BOOST, CONFIRMED, PACKED, REENTRY, STATES, TURN, Z_SIGMA_H, Z_X
+from trilat.kernels.bank import AT, BOOST, CONFIRMED, PACKED, REENTRY, STATES, TURN, Z_SIGMA_H
 from trilat.kernels.frames import earth, vertical
 from trilat.kernels.imm import LOG_TWO_PI, absorb, linearise_row, mixture, moments, predict, states_of, update, weigh
 from trilat.kernels.jit import entry, kernel, leaf
@@ -75,9 +75,10 @@ def feed(models, bank, i, sensor, z, kind, t_ns, gate, sign, works):  # type: ig
     dt = (t_ns - bank[i].t_ns) * 1e-9
     if dt * sign < -LATE_S:
         return LATE
-    if kind == 0:  # a radar's: look first whether it is anywhere near
+    if kind in (0, KIND_MEASUREMENT):  # look first whether it is anywhere near: what is not must not move the row in time
         place(model.earth, sensor, z, kind, work.point)
-        reach = 5_000.0 + 0.01 * z[0] + 4.0 * bank[i].spread[0] + abs(dt) * (500.0 + bank[i].spread[1]) + 50.0 * dt * dt
+        slack = 0.01 * z[0] if kind == 0 else 4.0 * z[Z_SIGMA_H]
+        reach = 5_000.0 + slack + 4.0 * bank[i].spread[0] + abs(dt) * (500.0 + bank[i].spread[1]) + 50.0 * dt * dt
         d2 = 0.0
         for a in range(3):
             d2 += (bank[i].mean[a] + dt * bank[i].mean[a + 3] - work.point[a]) ** 2
@@ -91,18 +92,6 @@ def feed(models, bank, i, sensor, z, kind, t_ns, gate, sign, works):  # type: ig
     return update(model, bank, i, sensor, z, kind, work)
 
 
-@leaf
-def _far_place(row, z, t_ns):  # type: ignore[no-untyped-def]
-    """Tell whether a plot that came as a place is nowhere near a row."""
-    dt = (t_ns - row.t_ns) * 1e-9
-    doubt = z[Z_SIGMA_H] + row.spread[0]
-    reach = 5_000.0 + 4.0 * doubt + abs(dt) * (500.0 + row.spread[1]) + 50.0 * dt * dt
-    d2 = 0.0
-    for a in range(3):
-        d2 += (row.mean[a] + dt * row.mean[a + 3] - z[Z_X + a]) ** 2
-    return d2 > reach * reach
-
-
 @entry
 def back(models, bank, i, kept, sensors, who, z, kinds, t_ns, gate, told, works):  # type: ignore[no-untyped-def]
     """Give row i plots backwards in time, until it could be anywhere; writes what `feed` returns of each into told (n,).
@@ -113,8 +102,6 @@ def back(models, bank, i, kept, sensors, who, z, kinds, t_ns, gate, told, works)
     for k in range(len(told)):
         told[k] = FAR
     for k in range(len(told)):
-        if kinds[k] == KIND_MEASUREMENT and _far_place(bank[i], z[k], t_ns[k]):
-            continue
         told[k] = feed(models, bank, i, sensors[who[k]], z[k], kinds[k], t_ns[k], gate, -1.0, works)
         if told[k] == FAR:
             continue

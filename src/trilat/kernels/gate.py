@@ -11,6 +11,7 @@ import numpy as np
 
 from trilat.kernels.assign import NO_CHOICE
 from trilat.kernels.bank import (
+    CONFIRMED,
     I_DOMAIN,
     I_ID,
     I_KIND,
@@ -74,6 +75,15 @@ def same_claim(a, b):  # type: ignore[no-untyped-def]
     """Tell whether two rows hold one address or MMSI."""
     for c in (ID_ADDRESS, ID_MMSI):
         if a.identity[c] >= 0 and a.identity[c] == b.identity[c] and a.identity_count[c] > 0 and b.identity_count[c] > 0:
+            return True
+    return False
+
+
+@leaf
+def also_claimed(head, bank, i, since_ns):  # type: ignore[no-untyped-def]
+    """Tell whether a confirmed track beside row i, heard since then, holds the same claim."""
+    for k in range(head.rows):
+        if k != i and bank[k].status >= CONFIRMED and bank[k].updated_ns > since_ns and same_claim(bank[i], bank[k]):
             return True
     return False
 

@@ -180,7 +180,7 @@ def sight_places(observer_m: ArrayLike, direction: ArrayLike, sigma_rad: ArrayLi
     observer, way = np.asarray(observer_m, np.float64), np.asarray(direction, np.float64)
     with np.errstate(all="ignore"):  # what is no number, or too large for one, is NaN in the end
         distance, length = np.linalg.norm(observer, axis=1), np.linalg.norm(way, axis=1)
-        good = (distance >= OBSERVER_LOW_M) & (np.abs(observer) <= OBSERVER_HIGH_M).all(axis=1) & (distance <= OBSERVER_HIGH_M)
+        good = (distance >= OBSERVER_LOW_M) & (distance <= OBSERVER_HIGH_M)
         good &= (np.abs(way) <= DIRECTION_MAX).all(axis=1) & (length > 1.0 / DIRECTION_MAX)
         along = np.where(good, 1.0 / length, np.nan)[:, None] * way
         ahead = _meeting(np.where(good[:, None], observer, np.nan), along)

@@ -36,27 +36,14 @@ from trilat.kernels.measure import (
     LAT,
     LON,
     RANGE,
+    REPORT_FLOATS,
+    REPORT_ROW,
     SIGMA_RANGE,
     fill_fix,
     fill_measurement,
     fill_radar,
 )
 
-# As records.columns.REPORT_DTYPE, which kernels do not import; a test holds them equal.
-REPORT_FLOATS = tuple(
-    "range_m azimuth_rad elevation_rad height_m doppler_m_s lat_deg lon_deg alt_m speed_m_s course_rad vertical_rate_m_s "  # noqa: SIM905 - short
-    "sigma_range_m sigma_azimuth_rad sigma_elevation_rad sigma_height_m sigma_doppler_m_s "
-    "sigma_horizontal_m sigma_vertical_m sigma_speed_m_s".split()
-)
-REPORT_ROW = np.dtype(
-    [
-        *zip(("t_ns", "sensor", "kind", "domain", "flags"), ("i8", "i4", "u1", "u1", "u4"), strict=True),
-        *((name, "f8") for name in REPORT_FLOATS),
-        ("mode_3a", "i4"),
-        *((name, "i8") for name in ("address", "mmsi", "sensor_track")),
-        ("callsign", "S20"),
-    ]
-)
 FLOATS = len(REPORT_FLOATS)
 CALLSIGN_AT, CALLSIGN_BYTES = REPORT_ROW.itemsize - 20, 20
 # Reasons of refusal, in the order in which they are looked for.

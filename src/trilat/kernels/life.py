@@ -44,7 +44,7 @@ from trilat.kernels.bank import (
     TENTATIVE,
 )
 from trilat.kernels.frames import vertical
-from trilat.kernels.gate import detection_probability, same_claim
+from trilat.kernels.gate import also_claimed, detection_probability, same_claim
 from trilat.kernels.imm import change_set, fill_modes, linearise_row, moments
 from trilat.kernels.jit import kernel, leaf
 from trilat.kernels.measure import KIND_FIX, KIND_MEASUREMENT, clutter_density, place
@@ -136,8 +136,11 @@ def settle(model, head, bank, sensors, t_ns):  # type: ignore[no-untyped-def]
         if bank[i].model_set == SET_MISSILE and _height(model, bank, i, t_ns) < BURIED_M:
             bank[i].status = FREE
         for f in range(2):
-            if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS and not _lasts(head, bank, i, f, t_ns):
-                bank[i].flags &= ~(1 << f)
+            if bank[i].flags & (1 << f) and t_ns - bank[i].flagged_ns[f] > FLAG_HOLD_NS:
+                if f == 1 and also_claimed(head, bank, i, t_ns - FLAG_HOLD_NS):
+                    bank[i].flagged_ns[f] = t_ns
+                else:
+                    bank[i].flags &= ~(1 << f)
         if bank[i].status != FREE:
             top = i + 1
     head.rows = top
@@ -180,7 +183,10 @@ def _hopeless(row, sensors, rule):  # type: ignore[no-untyped-def]
 
 @leaf
 def _elsewhere(head, bank, sensors, i, unseen_s):  # type: ignore[no-untyped-def]
-    """Tell whether the identity of row i has been reporting from an older track since: a repeated place does not stand long."""
+    """Tell whether the identity that row i rests on has been reporting from an older track since row i was last seen.
+
+    So a place that a receiver repeated does not stand as long as a true track without reports does.
+    """
     if unseen_s < ELSEWHERE_S or (head.frames + i) & 7 > 0:  # looked at in every eighth frame
         return False
     own = bank[i]
@@ -191,17 +197,6 @@ def _elsewhere(head, bank, sensors, i, unseen_s):  # type: ignore[no-untyped-def
         other = bank[k]
         newer_s = (other.updated_ns - own.updated_ns) * 1e-9 if other.status >= CONFIRMED else 0.0
         if newer_s > ELSEWHERE_S and other.born_ns < own.born_ns and same_claim(own, other):
-            return True
-    return False
-
-
-@leaf
-def _lasts(head, bank, i, f, t_ns):  # type: ignore[no-untyped-def]
-    """Renew the flag of a claim that another track goes on making; tell whether that is so."""
-    for k in range(head.rows):
-        heard = f == 1 and k != i and bank[k].status >= CONFIRMED and t_ns - bank[k].updated_ns < FLAG_HOLD_NS
-        if heard and same_claim(bank[i], bank[k]):
-            bank[i].flagged_ns[f] = t_ns
             return True
     return False
 

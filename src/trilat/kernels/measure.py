@@ -46,7 +46,28 @@ from trilat.kernels.jit import leaf
 # As records.columns, which kernels do not import.
 KIND_RADAR, KIND_BEARING, KIND_FIX, KIND_TRACK, KIND_MEASUREMENT, KIND_TRACKLET = 0, 1, 2, 3, 4, 5
 TWO_PI = 2.0 * np.pi
-# Columns of a report's floats (kernels/intake.py REPORT_FLOATS).
+# A report, as records.columns.REPORT_DTYPE; a test holds them equal.
+REPORT_FLOATS = tuple(
+    "range_m azimuth_rad elevation_rad height_m doppler_m_s lat_deg lon_deg alt_m speed_m_s course_rad vertical_rate_m_s "  # noqa: SIM905 - short
+    "sigma_range_m sigma_azimuth_rad sigma_elevation_rad sigma_height_m sigma_doppler_m_s "
+    "sigma_horizontal_m sigma_vertical_m sigma_speed_m_s".split()
+)
+REPORT_ROW = np.dtype(
+    [
+        ("t_ns", "i8"),
+        ("sensor", "i4"),
+        ("kind", "u1"),
+        ("domain", "u1"),
+        ("flags", "u4"),
+        *((name, "f8") for name in REPORT_FLOATS),
+        ("mode_3a", "i4"),
+        ("address", "i8"),
+        ("mmsi", "i8"),
+        ("sensor_track", "i8"),
+        ("callsign", "S20"),
+    ]
+)
+# Places in REPORT_FLOATS.
 RANGE, AZIMUTH, ELEVATION, LAT, LON, ALT, SPEED, COURSE, CLIMB = 0, 1, 2, 5, 6, 7, 8, 9, 10
 SIGMA_RANGE, SIGMA_HORIZONTAL, SIGMA_VERTICAL, SIGMA_SPEED = 11, 16, 17, 18
 # Columns of the defaults of a sensor: the five sigmas of a radar, then of a fix: horizontal, vertical, speed; of a measurement.

@@ -24,11 +24,11 @@ def warm_engine() -> None:
 
 def warm_tracks() -> None:
     """Do what a tracker does besides: take a report in, look and see nothing, show tracks."""
-    from trilat.kernels import bank, engine, intake, show  # noqa: PLC0415 - numba loads here
+    from trilat.kernels import bank, engine, intake, measure, show  # noqa: PLC0415 - numba loads here
 
     rows, models, heads, works = _tracker(bank)
-    reports = np.zeros(1, intake.REPORT_ROW)
-    for name in intake.REPORT_FLOATS:
+    reports = np.zeros(1, measure.REPORT_ROW)
+    for name in measure.REPORT_FLOATS:
         reports[name] = 1.0
     _warm_intake(intake, intake.views(reports))
     engine.look_empty(models, heads, rows, _sensors(bank), 0, 1)

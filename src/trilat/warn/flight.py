@@ -52,7 +52,6 @@ NEXT_PUSH_M_S2, NEXT_SIGMA_M_S2, NEXT_SIDE_M_S2, NEXT_M2_S5 = 30.0, 15.0, 3.0, 3
 NEXTS, NEXT_KEPT_S, LOG_NEXT_GONE = 8, 20.0, 16.0  # at most; kept so long; forgotten when this much less likely than the best
 LOW3, LOW6 = np.tril_indices(3), np.tril_indices(6)
 ROWS = 2 + ARCS + NEXTS  # of the bank, for each flight
-FAR = -1.0  # as kernels.arc: why a plot was not taken
 
 
 class Machinery:
@@ -157,18 +156,8 @@ class Machinery:
 
     def feed(self, i: int, model: Any, plot: Plot, sign: float = 1.0) -> float:
         """Give row i a plot; see kernels.arc.feed."""
-        if plot.kind == KIND_MEASUREMENT and self._far(self.rows[i], plot):
-            return FAR
         args = (self.table[plot.sensor], plot.z, plot.kind, plot.t_ns, GATE, sign, self.works)
         return float(self.arc.feed(self.b.box(model), self.rows, i, *args))
-
-    def _far(self, row: Any, plot: Plot) -> bool:
-        """Tell whether a plot that came as a place is nowhere near a row: it must not move the row in time."""
-        dt = (plot.t_ns - int(row["t_ns"])) * 1e-9
-        doubt = plot.z[self.b.Z_SIGMA_H] + row["spread"][0]
-        reach = 5_000.0 + 4.0 * doubt + abs(dt) * (500.0 + row["spread"][1]) + 50.0 * dt * dt
-        apart = row["mean"][:3] + dt * row["mean"][3:] - plot.z[self.b.Z_X : self.b.Z_X + 3]
-        return bool(np.linalg.norm(apart) > reach)
 
     def state(self, i: int, m: int) -> tuple[Array, Array]:
         """Return mean (6,) and covariance (6, 6) of one mode of a row."""
